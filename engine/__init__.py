@@ -1,0 +1,1 @@
+"""Answers: describes pictures and finds them over what `ingest` has filled."""

@@ -1,0 +1,84 @@
+"""A collection on disk: its folder, its card (collection.json) and where its parts lie."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+LAYOUT = 1
+"""Version of the folder layout; another one is refused."""
+
+
+@dataclass(frozen=True)
+class CollectionCard:
+    """What a collection was made with.
+
+    `encoder` and `generator` are what loads them (as in Settings), `encoder_id` is what the
+    vectors were really made with. `memory` names the collection whose captions describe
+    this one's pictures; empty: its own captions do.
+    """
+
+    name: str
+    encoder: str
+    encoder_id: str
+    dim: int
+    generator: str
+    memory: str = ""
+    layout: int = LAYOUT
+
+
+class CollectionFolder:
+    """The files of one collection under `home/collections/<name>`."""
+
+    def __init__(self, home: Path, name: str) -> None:
+        if not _NAME.fullmatch(name):
+            raise InvalidInput(
+                f"collection name {name!r} is not allowed: use up to 63 lower-case letters, "
+                "digits, '-' and '_', starting with a letter or digit"
+            )
+        self.name = name
+        self.path = home / "collections" / name
+        self.embeddings = self.path / "embeddings"
+        self.generated = self.path / "generated"
+        self.alignment = self.path / "alignment.safetensors"
+        self.moments = self.path / "moments.safetensors"
+        self.index = self.path / "index"
+        self.skipped = self.path / "skipped.jsonl"
+        self._card = self.path / "collection.json"
+
+    def exists(self) -> bool:
+        """Whether the collection has been made."""
+        return self._card.is_file()
+
+    def read_card(self) -> CollectionCard:
+        """Read the card; raises CollectionMissing or IncompatibleIndex."""
+        if not self.exists():
+            raise CollectionMissing(
+                f"there is no collection {self.name!r} in {self.path.parent}; "
+                f"make it with: mrag ingest SOURCE --collection {self.name}"
+            )
+        values = json.loads(self._card.read_text(encoding="utf-8"))
+        if values.get("layout") != LAYOUT:
+            raise IncompatibleIndex(
+                f"collection {self.name!r} has layout {values.get('layout')}, this program "
+                f"reads layout {LAYOUT}; delete {self.path} and ingest again"
+            )
+        known = {field.name for field in fields(CollectionCard)}
+        return CollectionCard(**{key: value for key, value in values.items() if key in known})
+
+    def write_card(self, card: CollectionCard) -> None:
+        """Write the card, whole or not at all."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        partial = self._card.with_suffix(".partial")
+        partial.write_text(json.dumps(asdict(card), indent=2) + "\n", encoding="utf-8")
+        partial.replace(self._card)
+
+
+def collection_names(home: Path) -> list[str]:
+    """The names of all collections under `home`, sorted."""
+    return sorted(card.parent.name for card in (home / "collections").glob("*/collection.json"))

@@ -1,0 +1,58 @@
+"""Every error that mRAG raises on purpose, as one tree.
+
+MragError
+├── InvalidInput            an argument or a value that cannot be used as given
+│   └── UnreadableImage     a picture that cannot be decoded within the limits
+├── SourceError             a source (folder, file of captions) that cannot be read at all
+├── AlignmentError          numbers a map cannot be fitted on or applied to
+├── IncompatibleIndex       an index or map made with another encoder, dimension or layout
+└── Missing                 something needed is not there, and the message says how to get it
+    ├── ModelMissing        weights or files of an encoder or a generator
+    ├── CollectionMissing   no collection (or index, or map in it) of that name
+    └── StoreUnavailable    a store that is locked, down or refuses the key
+
+Messages say what, which value, which limit, and the remedy. Only the front ends turn them
+into text and exit codes.
+"""
+
+from __future__ import annotations
+
+
+class MragError(Exception):
+    """The root of all errors that mRAG raises on purpose."""
+
+
+class InvalidInput(MragError):
+    """An argument or a value that cannot be used as given."""
+
+
+class UnreadableImage(InvalidInput):
+    """A picture that cannot be decoded within the limits."""
+
+
+class SourceError(MragError):
+    """A source that cannot be read at all."""
+
+
+class AlignmentError(MragError):
+    """Numbers that a map cannot be fitted on or applied to."""
+
+
+class IncompatibleIndex(MragError):
+    """An index or map that was made with another encoder, dimension or layout."""
+
+
+class Missing(MragError):
+    """Something that is needed and is not there."""
+
+
+class ModelMissing(Missing):
+    """The weights or files of an encoder or a generator cannot be found."""
+
+
+class CollectionMissing(Missing):
+    """There is no collection, or no index or map in it, of that name."""
+
+
+class StoreUnavailable(Missing):
+    """A store is locked by another process, down, or refuses the key."""

@@ -1,0 +1,75 @@
+"""Settings, read at the edges (the command line, `build_engine`) from `MRAG_*` variables."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_path
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from engine.errors import InvalidInput
+
+_SAMPLE_PACK = Path(__file__).parent.parent / "sample" / "pack"
+
+PROFILES: dict[str, tuple[str, str]] = {
+    "sample": (f"local-dir:{_SAMPLE_PACK / 'clip'}", str(_SAMPLE_PACK / "t5")),
+    "fast": ("ViT-B-32/datacomp_xl_s13b_b90k", "google/flan-t5-base"),
+    "paper": ("RN50x64/openai", "google/flan-t5-large"),
+}
+"""Profile -> (encoder, generator); see `Settings.encoder` and `Settings.generator`."""
+
+
+class Settings(BaseSettings):
+    """All settings; each can be given as the environment variable `MRAG_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="MRAG_", extra="ignore")
+
+    home: Path = Field(
+        default_factory=lambda: user_data_path("mrag"),
+        description="Folder of all collections.",
+    )
+    collection: str = Field(default="", description="Collection used when none is named.")
+    profile: str = Field(default="fast", description="Models: sample, fast or paper.")
+    encoder: str = Field(
+        default="",
+        description="open_clip `MODEL/TAG` or `local-dir:FOLDER`, in place of the profile's.",
+    )
+    generator: str = Field(
+        default="",
+        description="transformers seq2seq name or folder, or `consensus`, in place of the "
+        "profile's.",
+    )
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps.")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto", description="Number format of the models; auto chooses by device."
+    )
+    batch_size: int = Field(default=32, ge=1, description="Pictures encoded together.")
+    workers: int = Field(
+        default_factory=lambda: min(8, os.cpu_count() or 1),
+        ge=1,
+        description="Threads that decode pictures.",
+    )
+    max_image_bytes: int = Field(
+        default=64 * 2**20, ge=1, description="Largest picture file, in bytes."
+    )
+    max_image_pixels: int = Field(
+        default=100_000_000, ge=1, description="Largest picture, in pixels."
+    )
+    qdrant_url: str = Field(default="", description="Qdrant server; empty: embedded store.")
+    qdrant_api_key: SecretStr = Field(default=SecretStr(""), description="Key of that server.")
+    qdrant_grpc_port: int = Field(default=6334, ge=1, le=65535, description="Its gRPC port.")
+
+    def models(self) -> tuple[str, str]:
+        """The encoder and generator to use: the explicit ones, else the profile's.
+
+        Raises InvalidInput for an unknown profile.
+        """
+        if self.profile not in PROFILES:
+            raise InvalidInput(
+                f"unknown profile {self.profile!r}; choose one of {', '.join(PROFILES)}"
+            )
+        encoder, generator = PROFILES[self.profile]
+        return self.encoder or encoder, self.generator or generator

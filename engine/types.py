@@ -1,0 +1,200 @@
+"""The values that travel between the rooms: plain, frozen, without behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+Vectors = NDArray[np.float32]
+"""(n, dim) float32, one row per item; unit rows unless said otherwise."""
+
+Vector = NDArray[np.float32]
+"""(dim,) float32, unit length unless said otherwise."""
+
+Space = Literal["raw", "mapped"]
+"""`raw`: CLIP as it is. `mapped`: centred and carried across the gap by the alignment."""
+
+SearchSpace = Literal["raw", "mapped", "caption", "words", "fused"]
+"""Where pictures are searched: the two spaces, the vector of their captions, the words of
+their captions (BM25), or `mapped`, `caption` and `words` fused by reciprocal rank."""
+
+SPACES: tuple[Space, ...] = ("raw", "mapped")
+
+CaptionSource = Literal["human", "generated"]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How text is drawn from a generator.
+
+    `greedy` takes the likeliest token (more than one candidate then comes from beams),
+    `beam` searches with `beams` beams, `nucleus` samples from the likeliest `top_p` share at
+    `temperature`, repeatable by `seed`.
+    """
+
+    method: Literal["greedy", "beam", "nucleus"] = "greedy"
+    beams: int = 4
+    top_p: float = 0.9
+    temperature: float = 0.7
+    max_new_tokens: int = 40
+    seed: int = 0
+
+
+class Encoder(Protocol):
+    """Embeds pictures and texts into one space."""
+
+    @property
+    def id(self) -> str:
+        """Model, weights and preprocessing: equal ids give equal vectors."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+
+    def encode_images(self, images: list[Image]) -> Vectors:
+        """Embed RGB pictures: (n, dim) float32 unit rows."""
+
+    def encode_texts(self, texts: list[str]) -> Vectors:
+        """Embed texts: (n, dim) float32 unit rows."""
+
+
+class Generator(Protocol):
+    """Writes text from prompts."""
+
+    @property
+    def id(self) -> str:
+        """Model and weights."""
+
+    def count_tokens(self, text: str) -> int:
+        """The number of the model's tokens in the text, without the end token."""
+
+    def generate(self, prompts: list[str], n: int, decoding: Decoding) -> list[list[str]]:
+        """Write up to `n` different candidates for each prompt, the likeliest first."""
+
+
+@dataclass(frozen=True)
+class CaptionPoint:
+    """A caption as it is stored; `id` follows from image_id, text and source."""
+
+    id: str
+    text: str
+    raw: Vector
+    mapped: Vector
+    image_id: str = ""
+    uri: str = ""
+    split: str = ""
+    source: CaptionSource = "human"
+    round: int = 0
+    language: str = ""
+
+
+@dataclass(frozen=True)
+class ImagePoint:
+    """A picture as it is stored; `id` follows from the sha256 of its file.
+
+    `caption` is the mapped vector of its captions, None while it has none.
+    """
+
+    id: str
+    image_id: str
+    uri: str
+    sha256: str
+    width: int
+    height: int
+    raw: Vector
+    mapped: Vector
+    caption: Vector | None = None
+    captions: tuple[str, ...] = ()
+    source: CaptionSource = "human"
+    split: str = ""
+    taken_at: datetime | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What found points must satisfy; an empty filter is satisfied by all.
+
+    Sets mean "any of these". `not_image_ids` excludes captions or pictures of these ids.
+    """
+
+    splits: frozenset[str] = frozenset()
+    sources: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+    not_image_ids: frozenset[str] = frozenset()
+    taken_from: datetime | None = None
+    taken_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class CaptionHit:
+    """A caption that was found; `score` is a cosine. `vector` is its raw vector if asked for."""
+
+    id: str
+    text: str
+    score: float
+    image_id: str = ""
+    uri: str = ""
+    source: CaptionSource = "human"
+    vector: Vector | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class ImageHit:
+    """A picture that was found; `score` is a cosine, a BM25 weight or a fused rank score."""
+
+    id: str
+    image_id: str
+    uri: str
+    score: float
+    captions: tuple[str, ...] = ()
+    payload: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A description that was written; `score` is its cosine with the picture."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True)
+class CaptionResult:
+    """A picture described: the chosen caption, what it was chosen from, and what it cost."""
+
+    caption: str
+    candidates: tuple[Candidate, ...]
+    retrieved: tuple[CaptionHit, ...]
+    prompt: str
+    space: Space
+    timings_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The pictures found for a query, best first."""
+
+    query: str
+    space: SearchSpace
+    hits: tuple[ImageHit, ...]
+    timings_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The captions nearest to one picture in both spaces, at the same k.
+
+    `overlap` is the share of the k nearest that both spaces have in common, 0 to 1.
+    """
+
+    raw: tuple[CaptionHit, ...]
+    mapped: tuple[CaptionHit, ...]
+    overlap: float
+    timings_ms: Mapping[str, float]

@@ -1,0 +1,1 @@
+"""Fills: reads sources, embeds, fits the map, pushes to the indexes."""
