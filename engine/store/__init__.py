@@ -1,0 +1,51 @@
+"""Where captions and pictures are kept and found: embedded, or on a Qdrant server."""
+
+from __future__ import annotations
+
+from engine.collection import CollectionCard, CollectionFolder
+from engine.settings import Settings
+from engine.store.captions import CaptionStore, caption_spec
+from engine.store.ids import caption_id, picture_id
+from engine.store.images import ImageStore, image_spec
+from engine.store.interface import IndexSpec, VectorIndex
+
+__all__ = [
+    "CaptionStore",
+    "ImageStore",
+    "caption_id",
+    "open_caption_store",
+    "open_image_store",
+    "picture_id",
+]
+
+
+def open_caption_store(
+    folder: CollectionFolder, card: CollectionCard, settings: Settings, *, create: bool = False
+) -> CaptionStore:
+    """Open a collection's captions: on the server if settings name one, else embedded.
+
+    Raises CollectionMissing when there are none and `create` is False, IncompatibleIndex when
+    they were made with another encoder or dimension, StoreUnavailable when the store is locked
+    by another process, down or refuses the key.
+    """
+    return CaptionStore(_open_index(folder, caption_spec(card), settings, create))
+
+
+def open_image_store(
+    folder: CollectionFolder, card: CollectionCard, settings: Settings, *, create: bool = False
+) -> ImageStore:
+    """Open a collection's pictures; see `open_caption_store`."""
+    return ImageStore(_open_index(folder, image_spec(card), settings, create))
+
+
+def _open_index(
+    folder: CollectionFolder, spec: IndexSpec, settings: Settings, create: bool
+) -> VectorIndex:
+    if settings.qdrant_url:
+        from engine.store.server import ServerIndex, connect  # takes a second to import
+
+        return ServerIndex(connect(settings), spec, create=create)
+    from engine.store.embedded import EdgeIndex
+
+    path = folder.index / spec.name
+    return EdgeIndex.open_or_make(path, spec) if create else EdgeIndex(path, spec)

@@ -1,0 +1,33 @@
+"""Words as sparse vectors: Qdrant Edge's BM25, for the embedded store and the server alike."""
+
+from __future__ import annotations
+
+from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
+
+
+class WordEncoder:
+    """Turns texts into BM25 weights, which the index completes with inverse document frequency.
+
+    Words are split at spaces and punctuation, lower-cased and folded to ASCII; numbers are words.
+    Stop words and stems are English, so words of other languages match in their exact form, and
+    scripts without spaces only by whole runs. Thread-safe.
+    """
+
+    def __init__(self, typical_words: float) -> None:
+        # The tokenizer Multilingual would split Chinese and Japanese, but it drops numbers.
+        self._bm25 = Bm25(
+            Bm25Config(
+                avg_len=typical_words,
+                language="english",
+                ascii_folding=True,
+                tokenizer=TokenizerType.Word,
+            )
+        )
+
+    def document(self, text: str) -> SparseVector:
+        """The weights of a stored text; without indices if no word is left of it."""
+        return self._bm25.embed_document(text)
+
+    def query(self, text: str) -> SparseVector:
+        """The weights of a query; without indices if no word is left of it."""
+        return self._bm25.embed_query(text)

@@ -1,0 +1,167 @@
+"""The store of captions: typed points and hits over a vector index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from engine.collection import CollectionCard
+from engine.errors import InvalidInput
+from engine.store.checks import check_page, check_text, checked_ids, point_rows, query_rows
+from engine.store.interface import NO_FILTERS, Conditions, Hit, IndexSpec, Point, VectorIndex
+from engine.store.paging import best_first, stable_page
+from engine.types import CaptionHit, CaptionPoint, Filters, Space, Vectors
+
+UPSERT_BATCH = 256
+"""Points handed to the index at once: larger batches are slower and take more memory."""
+
+SEARCH_BATCH = 256
+"""Queries handed to the index at once."""
+
+
+def caption_spec(card: CollectionCard) -> IndexSpec:
+    """The index of a collection's captions."""
+    return IndexSpec(
+        collection=card.name,
+        name="captions",
+        encoder_id=card.encoder_id,
+        dim=card.dim,
+        vectors=("raw", "mapped"),
+        keywords=("image_id", "split", "source"),
+        typical_words=6.0,
+    )
+
+
+class CaptionStore:
+    """A collection's captions. Threads may share one; use it as a context manager or close it."""
+
+    def __init__(self, index: VectorIndex) -> None:
+        self._index = index
+        self._dim = index.spec.dim
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def upsert(self, points: Sequence[CaptionPoint]) -> None:
+        """Write captions; one of the same id is replaced whole.
+
+        Raises InvalidInput, before anything is written, for an id that is not a UUID and for
+        vectors of another length or with values that are not finite.
+        """
+        ids = checked_ids([point.id for point in points])
+        raw = point_rows("raw", ids, [point.raw for point in points], self._dim)
+        mapped = point_rows("mapped", ids, [point.mapped for point in points], self._dim)
+        for start in range(0, len(points), UPSERT_BATCH):
+            part = slice(start, start + UPSERT_BATCH)
+            rows = zip(points[part], raw[part].tolist(), mapped[part].tolist(), strict=True)
+            self._index.upsert([_stored(*row) for row in rows])
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove captions; unknown ids are ignored."""
+        self._index.delete(checked_ids(ids))
+
+    def search(
+        self,
+        queries: Vectors,
+        space: Space,
+        k: int,
+        filters: Filters = NO_FILTERS,
+        with_vectors: bool = False,
+    ) -> list[list[CaptionHit]]:
+        """For each query, (q, dim), the k captions nearest by cosine in one space, best first.
+
+        `with_vectors` adds each caption's raw vector (float16 precision).
+        """
+        check_page(k)
+        rows = query_rows(queries, self._dim)
+        conditions = caption_conditions(filters)
+        kept = "raw" if with_vectors else ""
+        found: list[list[CaptionHit]] = []
+        for start in range(0, len(rows), SEARCH_BATCH):
+            part = rows[start : start + SEARCH_BATCH]
+            answers = self._index.nearest(space, part, k, conditions, vector=kept)
+            found += [[_found(hit) for hit in best_first(hits)] for hits in answers]
+        return found
+
+    def search_words(self, text: str, k: int, filters: Filters = NO_FILTERS) -> list[CaptionHit]:
+        """The k captions that share words with the text, by BM25 (the score), best first."""
+        check_page(k)
+        check_text(text)
+        conditions = caption_conditions(filters)
+        hits = stable_page(lambda limit: self._index.words(text, limit, conditions), k, 0)
+        return [_found(hit) for hit in hits]
+
+    def ids(self) -> Iterator[str]:
+        """All ids, in ascending order."""
+        return self._index.ids()
+
+    def count(self, filters: Filters = NO_FILTERS) -> int:
+        """How many captions satisfy the filters."""
+        return self._index.count(caption_conditions(filters))
+
+    def optimize(self) -> None:
+        """Build the graph that makes large stores fast to search.
+
+        The embedded store blocks until it is done (about a minute for 100,000 captions), and
+        searches new captions exactly until then. A server does this by itself.
+        """
+        self._index.optimize()
+
+    def flush(self) -> None:
+        """Write what is still in memory to disk."""
+        self._index.flush()
+
+    def close(self) -> None:
+        """Release the store."""
+        self._index.close()
+
+
+def caption_conditions(filters: Filters) -> Conditions:
+    """The filters as conditions on captions, which have neither tags nor times."""
+    if filters.tags or filters.taken_from or filters.taken_until:
+        raise InvalidInput(
+            "captions cannot be filtered by tags or by when a picture was taken; "
+            "filter pictures by these instead"
+        )
+    any_of = {"split": filters.splits, "source": filters.sources}
+    return Conditions(
+        any_of={field: values for field, values in any_of.items() if values},
+        none_of={"image_id": filters.not_image_ids} if filters.not_image_ids else {},
+    )
+
+
+def _stored(point: CaptionPoint, raw: list[float], mapped: list[float]) -> Point:
+    payload: dict[str, Any] = {
+        "text": point.text,
+        "image_id": point.image_id,
+        "uri": point.uri,
+        "split": point.split,
+        "source": point.source,
+        "round": point.round,
+        "language": point.language,
+    }
+    return Point(point.id, {"raw": raw, "mapped": mapped}, point.text, payload)
+
+
+def _found(hit: Hit) -> CaptionHit:
+    payload = hit.payload
+    return CaptionHit(
+        id=hit.id,
+        text=payload["text"],
+        score=hit.score,
+        image_id=payload["image_id"],
+        uri=payload["uri"],
+        source=payload["source"],
+        vector=None if hit.vector is None else np.asarray(hit.vector, dtype=np.float32),
+    )

@@ -1,0 +1,156 @@
+"""The folder of an embedded index: making it, opening it once per process, naming its faults.
+
+A folder holds `index.json` (what the index was made with) and `shard` (Qdrant Edge's files).
+It is made under another name and renamed when it is whole, so a folder that exists is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import qdrant_edge as edge
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from engine.errors import CollectionMissing, StoreUnavailable
+from engine.store.identity import check_identity, identity
+from engine.store.interface import WORDS, IndexSpec
+
+LOCK_PATIENCE_S = 2.0
+"""How long a locked index is waited for: another mrag command may be about to end."""
+
+_CARD = "index.json"
+_SHARD = "shard"
+
+
+class SharedShard:
+    """A shard that all the indexes of one process on one folder use together."""
+
+    def __init__(self, shard: edge.EdgeShard) -> None:
+        self.shard = shard
+        self.users = 0
+
+
+_open_shards: WeakValueDictionary[Path, SharedShard] = WeakValueDictionary()
+_registry_lock = threading.Lock()
+
+
+def make_folder(folder: Path, spec: IndexSpec) -> None:
+    """Make an empty index, whole or not at all."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    with edge_errors(folder, spec.collection):
+        if partial.exists():
+            shutil.rmtree(partial)
+        partial.mkdir(parents=True)
+        (partial / _CARD).write_text(json.dumps(identity(spec)) + "\n", encoding="utf-8")
+        shard = edge.EdgeShard.create(str(partial / _SHARD), _config(spec))
+        for field in spec.keywords:
+            _index_field(shard, field, edge.PayloadSchemaType.Keyword)
+        for field in spec.datetimes:
+            _index_field(shard, field, edge.PayloadSchemaType.Datetime)
+        shard.close()
+        partial.rename(folder)
+
+
+def check_folder(folder: Path, spec: IndexSpec) -> None:
+    """Refuse a folder that is missing, damaged or made with something else."""
+    if not folder.is_dir():
+        raise CollectionMissing(
+            f"collection {spec.collection!r} has no index of {spec.name} in {folder}; write it "
+            f"with: mrag push --collection {spec.collection}"
+        )
+    if not (folder / _SHARD / "segments").is_dir():
+        raise StoreUnavailable(_damaged(folder, spec.collection, "its shard is missing"))
+    try:
+        card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreUnavailable(_damaged(folder, spec.collection, str(error))) from error
+    check_identity(card if isinstance(card, dict) else None, spec, f"the index in {folder}")
+
+
+def acquire_shard(folder: Path, collection: str, patience_s: float) -> SharedShard:
+    """Open the shard of a folder, or share it if this process has it open."""
+    key = folder.resolve()
+    with _registry_lock:
+        shared = _open_shards.get(key)
+        if shared is None:
+            shared = SharedShard(_load(folder, collection, patience_s))
+            _open_shards[key] = shared
+        shared.users += 1
+        return shared
+
+
+def release_shard(shared: SharedShard) -> None:
+    """Give up one use of a shard; the last one closes it and lets other processes in."""
+    with _registry_lock:
+        shared.users -= 1
+        if shared.users == 0:
+            for key in [key for key, value in _open_shards.items() if value is shared]:
+                del _open_shards[key]
+            shared.shard.close()
+
+
+@contextmanager
+def edge_errors(folder: Path, collection: str) -> Iterator[None]:
+    """Turn Edge's errors, which are all plain Exceptions, and the disk's into StoreUnavailable."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(
+            f"the index in {folder} cannot be used: {error}; check that the folder can be "
+            "written and that the disk has space"
+        ) from error
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        if _is_lock(error):
+            raise StoreUnavailable(
+                f"the index in {folder} is open in another mrag process (the app, or an ingest "
+                "that is running); wait for it or end it, or use a Qdrant server, which serves "
+                "many at once, by setting MRAG_QDRANT_URL"
+            ) from error
+        raise StoreUnavailable(_damaged(folder, collection, str(error))) from error
+
+
+def _load(folder: Path, collection: str, patience_s: float) -> edge.EdgeShard:
+    with edge_errors(folder, collection):
+        attempts = Retrying(
+            retry=retry_if_exception(_is_lock),
+            stop=stop_after_delay(patience_s),
+            wait=wait_random_exponential(multiplier=0.05, max=0.5),
+            reraise=True,
+        )
+        return attempts(edge.EdgeShard.load, str(folder / _SHARD))
+
+
+def _is_lock(error: BaseException) -> bool:
+    return "WouldBlock" in str(error)
+
+
+def _damaged(folder: Path, collection: str, reason: str) -> str:
+    return (
+        f"the index in {folder} cannot be read: {reason}; if it is damaged, delete that folder "
+        f"and write it again from the embeddings with: mrag push --collection {collection}"
+    )
+
+
+def _index_field(shard: edge.EdgeShard, field: str, schema: Any) -> None:
+    shard.update(edge.UpdateOperation.create_field_index(field, schema))
+
+
+def _config(spec: IndexSpec) -> edge.EdgeConfig:
+    params = edge.EdgeVectorParams(
+        size=spec.dim,
+        distance=edge.Distance.Cosine,
+        datatype=edge.VectorStorageDatatype.Float16,
+    )
+    return edge.EdgeConfig(
+        vectors=dict.fromkeys(spec.vectors, params),
+        sparse_vectors={WORDS: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+    )

@@ -1,0 +1,249 @@
+"""The embedded index: Qdrant Edge in this process, one folder per index.
+
+Only one process can have a folder open, for reading too. Threads and stores of that process
+share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import qdrant_edge as edge
+
+from engine.errors import StoreUnavailable
+from engine.store.bm25 import WordEncoder
+from engine.store.edge_folder import (
+    LOCK_PATIENCE_S,
+    acquire_shard,
+    check_folder,
+    edge_errors,
+    make_folder,
+    release_shard,
+)
+from engine.store.interface import (
+    EVERYTHING,
+    FUSED_DEPTH,
+    MMR_CANDIDATES,
+    RRF_K,
+    WORDS,
+    Conditions,
+    Hit,
+    IndexSpec,
+    Period,
+    Point,
+)
+from engine.types import Vector, Vectors
+
+_SCROLL = 1000
+
+
+class EdgeIndex:
+    """A VectorIndex in a folder of this machine.
+
+    New points are searched exactly until `optimize` builds their graph, which blocks.
+    """
+
+    def __init__(
+        self, folder: Path, spec: IndexSpec, *, lock_patience_s: float = LOCK_PATIENCE_S
+    ) -> None:
+        """Open an existing index.
+
+        Raises CollectionMissing, IncompatibleIndex, or StoreUnavailable when it is locked by
+        another process or damaged.
+        """
+        check_folder(folder, spec)
+        self._folder = folder
+        self._spec = spec
+        self._words = WordEncoder(spec.typical_words)
+        self._shared = acquire_shard(folder, spec.collection, lock_patience_s)
+        self._closed = False
+
+    @classmethod
+    def open_or_make(cls, folder: Path, spec: IndexSpec) -> Self:
+        """Open an index, after making it if there is none."""
+        if not folder.exists():
+            make_folder(folder, spec)
+        return cls(folder, spec)
+
+    @property
+    def spec(self) -> IndexSpec:
+        """What the index holds."""
+        return self._spec
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Write points; a point of the same id is replaced whole."""
+        self._call(
+            self._shard.update, edge.UpdateOperation.upsert_points([self._point(p) for p in points])
+        )
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove points; unknown ids are ignored."""
+        self._call(self._shard.update, edge.UpdateOperation.delete_points(list(ids)))
+
+    def nearest(
+        self,
+        name: str,
+        queries: Vectors,
+        limit: int,
+        conditions: Conditions = EVERYTHING,
+        *,
+        vector: str = "",
+    ) -> list[list[Hit]]:
+        """For each query the points nearest by cosine, with their vector named `vector`."""
+        wanted = edge_filter(conditions)
+        requests = [
+            edge.QueryRequest(
+                limit=limit,
+                query=edge.Query.Nearest(query, using=name),
+                filter=wanted,
+                with_payload=True,
+                with_vector=[vector] if vector else False,
+            )
+            for query in queries.tolist()
+        ]
+        answers = self._call(self._shard.query_batch, edge.QueryBatchRequest(requests))
+        return [[_hit(point, vector) for point in answer] for answer in answers]
+
+    def diverse(
+        self,
+        name: str,
+        query: Vector,
+        limit: int,
+        offset: int,
+        diversity: float,
+        conditions: Conditions = EVERYTHING,
+    ) -> list[Hit]:
+        """Near points that differ from each other (maximal marginal relevance)."""
+        candidates = max(MMR_CANDIDATES, offset + limit)
+        mmr = edge.Mmr(query.tolist(), 1.0 - diversity, candidates, using=name)
+        return self._query(mmr, limit, conditions, offset=offset)
+
+    def words(self, text: str, limit: int, conditions: Conditions = EVERYTHING) -> list[Hit]:
+        """The points whose text shares words with `text`, by BM25."""
+        weights = self._words.query(text)
+        if not weights.indices:
+            return []
+        return self._query(edge.Query.Nearest(weights, using=WORDS), limit, conditions)
+
+    def fused(
+        self,
+        queries: Mapping[str, Vector],
+        text: str,
+        limit: int,
+        conditions: Conditions = EVERYTHING,
+    ) -> list[Hit]:
+        """Dense queries by vector name, and a text if not blank, fused by reciprocal rank."""
+        parts = [edge.Query.Nearest(q.tolist(), using=name) for name, q in queries.items()]
+        weights = self._words.query(text)
+        if weights.indices:
+            parts.append(edge.Query.Nearest(weights, using=WORDS))
+        if not parts:
+            return []
+        depth = max(FUSED_DEPTH, limit)
+        wanted = edge_filter(conditions)
+        lists = [edge.Prefetch(limit=depth, query=part, filter=wanted) for part in parts]
+        return self._query(edge.Fusion.Rrf(RRF_K), limit, EVERYTHING, prefetches=lists)
+
+    def get(self, ids: Sequence[str]) -> list[Hit]:
+        """The points of these ids in the order given, with score 0; unknown ids are left out."""
+        records = self._call(self._shard.retrieve, list(ids), True, False)
+        found = {str(record.id): record for record in records}
+        return [Hit(key, 0.0, found[key].payload or {}) for key in ids if key in found]
+
+    def ids(self) -> Iterator[str]:
+        """All ids, in ascending order."""
+        request = edge.ScrollRequest(limit=_SCROLL, with_payload=False)
+        while True:
+            records, following = self._call(self._shard.scroll, request)
+            yield from (str(record.id) for record in records)
+            if following is None:
+                return
+            request = edge.ScrollRequest(limit=_SCROLL, offset=following, with_payload=False)
+
+    def count(self, conditions: Conditions = EVERYTHING) -> int:
+        """How many points satisfy the conditions, exactly."""
+        return int(self._call(self._shard.count, edge.CountRequest(True, edge_filter(conditions))))
+
+    def optimize(self) -> None:
+        """Build the graph (HNSW) of large indexes; blocks, and searches go on meanwhile."""
+        self._call(self._shard.optimize)
+
+    def flush(self) -> None:
+        """Write what is still in memory to disk."""
+        self._call(self._shard.flush)
+
+    def close(self) -> None:
+        """Release the index; the last one of this process to do so lets other processes in."""
+        if not self._closed:
+            self._closed = True
+            with edge_errors(self._folder, self._spec.collection):
+                release_shard(self._shared)
+
+    def _query(
+        self,
+        query: Any,
+        limit: int,
+        conditions: Conditions,
+        *,
+        offset: int = 0,
+        prefetches: list[edge.Prefetch] | None = None,
+    ) -> list[Hit]:
+        request = edge.QueryRequest(
+            limit=limit,
+            offset=offset,
+            query=query,
+            prefetches=prefetches or [],
+            filter=edge_filter(conditions),
+            with_payload=True,
+        )
+        return [_hit(point, "") for point in self._call(self._shard.query, request)]
+
+    def _point(self, point: Point) -> edge.Point:
+        vectors: dict[str, Any] = dict(point.vectors)
+        weights = self._words.document(point.text)
+        if weights.indices:
+            vectors[WORDS] = weights
+        return edge.Point(point.id, vectors, dict(point.payload))
+
+    @property
+    def _shard(self) -> edge.EdgeShard:
+        if self._closed:
+            raise StoreUnavailable(f"the index in {self._folder} has been closed; open it again")
+        return self._shared.shard
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        with edge_errors(self._folder, self._spec.collection):
+            return function(*arguments)
+
+
+def edge_filter(conditions: Conditions) -> edge.Filter | None:
+    """The conditions as an Edge filter, None for no conditions."""
+    must = [
+        edge.FieldCondition(field, match=edge.MatchAny(sorted(values)))
+        for field, values in conditions.any_of.items()
+    ]
+    must += [
+        edge.FieldCondition(field, range=_range(period))
+        for field, period in conditions.during.items()
+    ]
+    must_not = [
+        edge.FieldCondition(field, match=edge.MatchAny(sorted(values)))
+        for field, values in conditions.none_of.items()
+    ]
+    return edge.Filter(must=must, must_not=must_not) if must or must_not else None
+
+
+def _range(period: Period) -> edge.RangeDateTime:
+    return edge.RangeDateTime(gte=_iso(period.start), lte=_iso(period.end))
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _hit(point: Any, vector: str) -> Hit:
+    kept = point.vector[vector] if vector and point.vector else None
+    return Hit(str(point.id), float(point.score), point.payload or {}, kept)

@@ -1,0 +1,44 @@
+"""What an index remembers of how it was made, and the refusal of anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.errors import IncompatibleIndex
+from engine.store.interface import IndexSpec
+
+LAYOUT = 1
+"""Version of the points' layout; another one is refused."""
+
+
+def identity(spec: IndexSpec) -> dict[str, Any]:
+    """The values that are stored with an index."""
+    return {
+        "encoder_id": spec.encoder_id,
+        "dim": spec.dim,
+        "vectors": sorted(spec.vectors),
+        "layout": LAYOUT,
+    }
+
+
+def check_identity(stored: Mapping[str, Any] | None, spec: IndexSpec, where: str) -> None:
+    """Refuse an index that was made otherwise: raises IncompatibleIndex."""
+    if not stored or "encoder_id" not in stored:
+        raise IncompatibleIndex(
+            f"{where} does not say what it was made with, so mrag did not make it; "
+            f"remove it, or choose another collection name than {spec.collection!r}"
+        )
+    expected = identity(spec)
+    if any(stored.get(key) != expected[key] for key in ("layout", "vectors")):
+        raise IncompatibleIndex(
+            f"{where} has layout {stored.get('layout')} with vectors {stored.get('vectors')}, "
+            f"this program reads layout {LAYOUT} with {expected['vectors']}; remove it and "
+            f"write it again with: mrag push --collection {spec.collection}"
+        )
+    if any(stored.get(key) != expected[key] for key in ("encoder_id", "dim")):
+        raise IncompatibleIndex(
+            f"{where} was made with encoder {stored['encoder_id']} ({stored.get('dim')} "
+            f"dimensions), not with {spec.encoder_id} ({spec.dim} dimensions); use the encoder "
+            "it was made with, or ingest into a collection of another name"
+        )

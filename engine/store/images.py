@@ -1,0 +1,210 @@
+"""The store of pictures: typed points and hits over a vector index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from engine.collection import CollectionCard
+from engine.errors import InvalidInput
+from engine.store.captions import UPSERT_BATCH
+from engine.store.checks import check_page, check_text, checked_ids, point_rows, query_rows
+from engine.store.interface import (
+    NO_FILTERS,
+    Conditions,
+    Hit,
+    IndexSpec,
+    Period,
+    Point,
+    VectorIndex,
+)
+from engine.store.paging import stable_page
+from engine.types import Filters, ImageHit, ImagePoint, SearchSpace, Vector
+
+_SHOWN = ("sha256", "width", "height", "taken_at", "tags", "split", "source")
+
+
+def image_spec(card: CollectionCard) -> IndexSpec:
+    """The index of a collection's pictures."""
+    return IndexSpec(
+        collection=card.name,
+        name="images",
+        encoder_id=card.encoder_id,
+        dim=card.dim,
+        vectors=("raw", "mapped", "caption"),
+        keywords=("image_id", "split", "source", "tags"),
+        datetimes=("taken_at",),
+        typical_words=24.0,
+    )
+
+
+class ImageStore:
+    """A collection's pictures. Threads may share one; use it as a context manager or close it."""
+
+    def __init__(self, index: VectorIndex) -> None:
+        self._index = index
+        self._dim = index.spec.dim
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def upsert(self, points: Sequence[ImagePoint]) -> None:
+        """Write pictures; one of the same id is replaced whole, its caption vector included.
+
+        Raises InvalidInput, before anything is written, for an id that is not a UUID and for
+        vectors of another length or with values that are not finite.
+        """
+        ids = checked_ids([point.id for point in points])
+        vectors: list[dict[str, list[float]]] = [{} for _ in points]
+        for name in self._index.spec.vectors:
+            held = [i for i, point in enumerate(points) if getattr(point, name) is not None]
+            given = [getattr(points[i], name) for i in held]
+            rows = point_rows(name, [ids[i] for i in held], given, self._dim).tolist()
+            for i, row in zip(held, rows, strict=True):
+                vectors[i][name] = row
+        stored = [_stored(*pair) for pair in zip(points, vectors, strict=True)]
+        for start in range(0, len(stored), UPSERT_BATCH):
+            self._index.upsert(stored[start : start + UPSERT_BATCH])
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove pictures; unknown ids are ignored."""
+        self._index.delete(checked_ids(ids))
+
+    def search(
+        self,
+        space: SearchSpace,
+        k: int,
+        *,
+        raw: Vector | None = None,
+        mapped: Vector | None = None,
+        words: str = "",
+        filters: Filters = NO_FILTERS,
+        offset: int = 0,
+        diversity: float = 0.0,
+    ) -> list[ImageHit]:
+        """The pictures from `offset` to `offset + k`, best first.
+
+        `raw` is searched by the query `raw`, `mapped` and `caption` by `mapped`, `words` by
+        `words`, and `fused` by what is given of `mapped` and `words`; scores are cosines, BM25
+        weights and reciprocal rank sums. `diversity` (0 relevance only, 1 diversity only)
+        orders hits of `raw`, `mapped` and `caption` by maximal marginal relevance. Pages
+        neither overlap nor leave gaps while the store does not change.
+        """
+        check_page(k, offset)
+        conditions = image_conditions(filters)
+        if diversity:
+            name, query = self._dense(space, raw, mapped, diversity)
+            hits = self._index.diverse(name, query, k, offset, diversity, conditions)
+        elif space == "words":
+            check_text(words)
+            hits = stable_page(lambda n: self._index.words(words, n, conditions), k, offset)
+        elif space == "fused":
+            queries = self._fusable(mapped, words)
+            hits = stable_page(
+                lambda n: self._index.fused(queries, words, n, conditions), k, offset
+            )
+        else:
+            name, query = self._dense(space, raw, mapped, 0.0)
+            row = query[None]
+            hits = stable_page(
+                lambda n: self._index.nearest(name, row, n, conditions)[0], k, offset
+            )
+        return [_found(hit) for hit in hits]
+
+    def get(self, ids: Sequence[str]) -> list[ImageHit]:
+        """The pictures of these ids in the order given, with score 0; unknown ids are left out."""
+        return [_found(hit) for hit in self._index.get(checked_ids(ids))]
+
+    def ids(self) -> Iterator[str]:
+        """All ids, in ascending order."""
+        return self._index.ids()
+
+    def count(self, filters: Filters = NO_FILTERS) -> int:
+        """How many pictures satisfy the filters."""
+        return self._index.count(image_conditions(filters))
+
+    def optimize(self) -> None:
+        """Build the graph that makes large stores fast to search; see CaptionStore.optimize."""
+        self._index.optimize()
+
+    def flush(self) -> None:
+        """Write what is still in memory to disk."""
+        self._index.flush()
+
+    def close(self) -> None:
+        """Release the store."""
+        self._index.close()
+
+    def _dense(
+        self, space: SearchSpace, raw: Vector | None, mapped: Vector | None, diversity: float
+    ) -> tuple[str, Vector]:
+        if not 0.0 <= diversity <= 1.0:
+            raise InvalidInput(f"diversity is {diversity}: it must be from 0 to 1")
+        if space not in {"raw", "mapped", "caption"}:
+            raise InvalidInput(
+                f"diversity is for the spaces raw, mapped and caption, not {space}; "
+                "search one of these, or set diversity to 0"
+            )
+        query = raw if space == "raw" else mapped
+        if query is None:
+            needed = "raw" if space == "raw" else "mapped"
+            raise InvalidInput(f"a search in the space {space} needs a {needed} query vector")
+        return space, self._checked(query)
+
+    def _fusable(self, mapped: Vector | None, words: str) -> dict[str, Vector]:
+        if mapped is None:
+            check_text(words)
+            return {}
+        query = self._checked(mapped)
+        return {"mapped": query, "caption": query}
+
+    def _checked(self, query: Vector) -> Vector:
+        return query_rows(query[None], self._dim)[0]
+
+
+def image_conditions(filters: Filters) -> Conditions:
+    """The filters as conditions on pictures; times without a zone are taken as UTC."""
+    any_of = {"split": filters.splits, "source": filters.sources, "tags": filters.tags}
+    timed = filters.taken_from is not None or filters.taken_until is not None
+    return Conditions(
+        any_of={field: values for field, values in any_of.items() if values},
+        none_of={"image_id": filters.not_image_ids} if filters.not_image_ids else {},
+        during={"taken_at": Period(filters.taken_from, filters.taken_until)} if timed else {},
+    )
+
+
+def _stored(point: ImagePoint, vectors: dict[str, list[float]]) -> Point:
+    payload: dict[str, Any] = {
+        "image_id": point.image_id,
+        "uri": point.uri,
+        "sha256": point.sha256,
+        "width": point.width,
+        "height": point.height,
+        "captions": list(point.captions),
+        "source": point.source,
+        "split": point.split,
+        "taken_at": None if point.taken_at is None else point.taken_at.isoformat(),
+        "tags": list(point.tags),
+    }
+    return Point(point.id, vectors, "\n".join(point.captions), payload)
+
+
+def _found(hit: Hit) -> ImageHit:
+    payload = hit.payload
+    return ImageHit(
+        id=hit.id,
+        image_id=payload["image_id"],
+        uri=payload["uri"],
+        score=hit.score,
+        captions=tuple(payload["captions"]),
+        payload={field: payload[field] for field in _SHOWN},
+    )

@@ -1,0 +1,158 @@
+"""What the stores ask of a vector index, whichever engine keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from engine.types import Filters, Vector, Vectors
+
+WORDS = "bm25"
+"""Name of the sparse vector that keeps the words of a point's text."""
+
+RRF_K = 60
+"""Constant of reciprocal rank fusion: a hit at rank r of a list adds 1 / (RRF_K + r)."""
+
+FUSED_DEPTH = 1000
+"""How many hits of each list are fused, at least."""
+
+MMR_CANDIDATES = 256
+"""Among how many of the nearest hits diversity is sought, at least."""
+
+
+NO_FILTERS = Filters()
+
+
+@dataclass(frozen=True)
+class IndexSpec:
+    """What an index holds, and what its vectors are made with.
+
+    `vectors` are the named dense vectors (cosine, stored as float16), `keywords` and
+    `datetimes` the payload fields that are indexed, `typical_words` the usual number of
+    words in a text (BM25 measures lengths against it).
+    """
+
+    collection: str
+    name: str
+    encoder_id: str
+    dim: int
+    vectors: tuple[str, ...]
+    keywords: tuple[str, ...]
+    datetimes: tuple[str, ...] = ()
+    typical_words: float = 6.0
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point to write: some or all of the named dense vectors, a text for BM25, a payload."""
+
+    id: str
+    vectors: Mapping[str, Sequence[float]]
+    text: str
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A point that was found, `vector` only if it was asked for."""
+
+    id: str
+    score: float
+    payload: Mapping[str, Any]
+    vector: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class Period:
+    """A span of time with both ends included; None leaves an end open."""
+
+    start: datetime | None
+    end: datetime | None
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Conditions on payload fields, all of which must hold; without any, every point passes.
+
+    `any_of` and `none_of` map a field to the values it must or must not have.
+    """
+
+    any_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    none_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    during: Mapping[str, Period] = field(default_factory=dict)
+
+
+EVERYTHING = Conditions()
+
+
+class VectorIndex(Protocol):
+    """Points with named dense vectors, the words of a text, and a payload.
+
+    Ids are UUIDs. Arguments have been checked by the stores: dimensions agree, numbers are
+    finite, limits are positive. Hits come best first. Methods raise StoreUnavailable when
+    the engine cannot answer. All of them may be called from several threads at once.
+    """
+
+    @property
+    def spec(self) -> IndexSpec:
+        """What the index holds."""
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Write points; a point of the same id is replaced whole."""
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove points; unknown ids are ignored."""
+
+    def nearest(
+        self,
+        name: str,
+        queries: Vectors,
+        limit: int,
+        conditions: Conditions = EVERYTHING,
+        *,
+        vector: str = "",
+    ) -> list[list[Hit]]:
+        """For each query the points nearest by cosine, with their vector named `vector`."""
+
+    def diverse(
+        self,
+        name: str,
+        query: Vector,
+        limit: int,
+        offset: int,
+        diversity: float,
+        conditions: Conditions = EVERYTHING,
+    ) -> list[Hit]:
+        """Near points that differ from each other (maximal marginal relevance)."""
+
+    def words(self, text: str, limit: int, conditions: Conditions = EVERYTHING) -> list[Hit]:
+        """The points whose text shares words with `text`, by BM25."""
+
+    def fused(
+        self,
+        queries: Mapping[str, Vector],
+        text: str,
+        limit: int,
+        conditions: Conditions = EVERYTHING,
+    ) -> list[Hit]:
+        """Dense queries by vector name, and a text if not blank, fused by reciprocal rank."""
+
+    def get(self, ids: Sequence[str]) -> list[Hit]:
+        """The points of these ids in the order given, with score 0; unknown ids are left out."""
+
+    def ids(self) -> Iterator[str]:
+        """All ids, in ascending order."""
+
+    def count(self, conditions: Conditions = EVERYTHING) -> int:
+        """How many points satisfy the conditions, exactly."""
+
+    def optimize(self) -> None:
+        """Build the graph (HNSW) that makes searches of many points fast."""
+
+    def flush(self) -> None:
+        """Write what is still in memory to disk."""
+
+    def close(self) -> None:
+        """Release the index; closing twice is allowed."""
