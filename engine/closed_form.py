@@ -1,0 +1,101 @@
+"""The closed forms: linear maps W, x W ~ t, computed from the moments of pairs.
+
+With centred second moments S_xx and S_xt (d x d), l = strength * tr(S_xx) / d and
+s = tr(S_xt) / tr(S_xx):
+
+    ols         W = pinv(S_xx) S_xt
+    ridge       W = (S_xx + l I)^-1 S_xt              shrinks W towards 0
+    shrink      W = (S_xx + l I)^-1 (S_xt + l s I)    shrinks W towards s I
+    procrustes  W = U V' of S_xt = U D V'             the best orthogonal W (Schoenemann 1966)
+    raw, centred  W = I
+
+`strength` counts in units of the mean eigenvalue of S_xx, so it means the same for any
+dimension and number of pairs; l is the `alpha` of scikit-learn's Ridge on centred rows.
+As shrink gets stronger it goes from ols to centred (times s, which unit length removes).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+
+from engine.errors import AlignmentError
+from engine.moments import PairMoments
+from engine.tensorfile import Matrix
+
+Method = Literal["raw", "centred", "shrink", "ridge", "procrustes", "ols"]
+METHODS: tuple[Method, ...] = get_args(Method)
+"""All methods, the simplest first: the order in which `auto` prefers them."""
+
+REGULARISED: frozenset[Method] = frozenset({"shrink", "ridge"})
+UNLEARNED: frozenset[Method] = frozenset({"raw", "centred"})
+
+CUTOFF = 1e-10
+"""`ols` leaves out directions whose eigenvalue of S_xx is below this share of the largest:
+a spread below 1e-5 of the largest is not resolved by float32 embeddings."""
+
+
+class Spectrum:
+    """S_xx and S_xt in the eigenbasis of S_xx: decomposed once, solved for any strength.
+
+    In that basis (x V instead of x) every map of this module costs O(d^2) but procrustes.
+    Raises AlignmentError if there are fewer than 2 pairs or all pictures are the same.
+    """
+
+    def __init__(self, moments: PairMoments) -> None:
+        self.mean_image, self.mean_text = moments.means()
+        s_xx, s_xt = moments.scatter()
+        if not moments.varied():
+            raise AlignmentError(
+                f"the pictures of all {moments.n:g} pairs are the same, so no map can be learned; "
+                "add different pictures, or use the method 'centred' or 'raw'"
+            )
+        spread = float(np.trace(s_xx))
+        values, self.basis = np.linalg.eigh(s_xx)
+        self._values = np.maximum(values, 0.0)
+        self._cross = self.basis.T @ s_xt @ self.basis
+        self._mean_value = spread / moments.dim
+        self._gain = float(np.trace(s_xt)) / spread
+
+    def map_in_basis(self, method: Method, strength: float | None) -> Matrix:
+        """V' W V (d, d) for a learned method; `strength` for ridge and shrink only."""
+        if method == "procrustes":
+            left, _, right = np.linalg.svd(self._cross)
+            return np.asarray(left @ right)
+        if method == "ols":
+            kept = self._values > CUTOFF * self._values[-1]
+            inverse = np.divide(1.0, self._values, out=np.zeros_like(self._values), where=kept)
+            return np.asarray(inverse[:, None] * self._cross)
+        penalty = checked_strength(method, strength) * self._mean_value
+        inverse = 1.0 / (self._values + penalty)
+        result: Matrix = inverse[:, None] * self._cross
+        if method == "shrink":
+            result[np.diag_indices_from(result)] += penalty * self._gain * inverse
+        return result
+
+    def matrix(self, method: Method, strength: float | None) -> Matrix:
+        """W (d, d) for a learned method; `strength` for ridge and shrink only."""
+        return np.asarray(self.basis @ self.map_in_basis(method, strength) @ self.basis.T)
+
+
+def checked_strength(method: Method, strength: float | None) -> float:
+    """The strength of ridge or shrink; raises AlignmentError unless finite and above 0."""
+    if strength is None or not (np.isfinite(strength) and strength > 0):
+        raise AlignmentError(
+            f"{method} needs a finite strength above 0, not {strength}; "
+            "for no shrinkage use the method 'ols'"
+        )
+    return float(strength)
+
+
+def default_strength(method: Method, n: float, dim: int) -> float | None:
+    """The strength used where it is neither given nor chosen on held-out pairs.
+
+    dim/n for ridge and 100 dim/n for shrink, so l = 1 or 100 times the mean squared distance
+    of a picture from the mean: it stays while the evidence grows with n, and the map goes
+    to ols. The two factors are the best decades on 400 COCO pairs of CLIP ViT-B/16.
+    """
+    if method not in REGULARISED:
+        return None
+    return (100.0 if method == "shrink" else 1.0) * dim / n

@@ -1,0 +1,224 @@
+"""What a map is fitted from: the first and second moments of pairs, which add and subtract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from engine.errors import AlignmentError
+from engine.tensorfile import Matrix, read_tensors, write_tensors
+
+_KIND = "mrag-pair-moments/1"
+_REMEDY = "compute it again with: mrag fit"
+_BLOCK_BYTES = 2**25
+_NO_SPREAD = 1e-9
+"""A mean squared distance from the mean picture that is rounding of float32 vectors."""
+_MEAN_SLACK = 1e-2
+"""How far above 1 the norm of a mean of unit vectors may lie: float16 storage rounds."""
+
+
+class PairMoments:
+    """Total weight, sums and uncentred second moments of (picture, caption) pairs.
+
+    float64, O(dim^2) memory for any number of pairs. Moments of separate parts add to the
+    moments of the whole; subtracting takes a part out again.
+    """
+
+    def __init__(self, dim: int) -> None:
+        if dim < 1:
+            raise AlignmentError(f"the dimension must be at least 1, not {dim}")
+        self.dim = dim
+        self.n = 0.0
+        self.image_sum: Matrix = np.zeros(dim)
+        self.text_sum: Matrix = np.zeros(dim)
+        self.image_image: Matrix = np.zeros((dim, dim))
+        self.image_text: Matrix = np.zeros((dim, dim))
+
+    def update(
+        self, images: ArrayLike, captions: ArrayLike, weights: ArrayLike | None = None
+    ) -> None:
+        """Add pairs: row i of `images` with row i of `captions`, both (rows, dim).
+
+        Picture rows are made unit length. Without `weights` each caption row is one caption
+        and is made unit length too. With `weights` caption row i is the mean of the UNIT
+        vectors of a picture's captions and `weights[i]` is their number; a mean is taken as
+        it is, since its length counts. Both ways give the same moments.
+
+        A pair with a zero row has no direction: it is left out and not counted. All or
+        nothing: raises AlignmentError, and adds no pair, on non-finite rows (named), shapes
+        that do not fit, negative weights, or means longer than 1.
+        """
+        x, t = as_rows(images, self.dim, "images"), as_rows(captions, self.dim, "captions")
+        if len(x) != len(t):
+            raise AlignmentError(
+                f"{len(x)} image rows cannot pair with {len(t)} caption rows; "
+                "give one caption row for each image row"
+            )
+        x_norms, t_norms = row_norms(x, "images"), row_norms(t, "captions")
+        if weights is None:
+            w, t_scale = np.ones(len(x)), inverse(t_norms)
+        else:
+            w, t_scale = _checked_weights(weights, len(x)), _checked_means(t_norms)
+        w = np.where((x_norms > 0) & (t_norms > 0), w, 0.0)
+        x_scale = inverse(x_norms)
+        for block in blocks(len(x), self.dim):
+            self._add(x[block] * x_scale[block, None], t[block] * t_scale[block, None], w[block])
+
+    def _add(self, x: Matrix, t: Matrix, w: Matrix) -> None:
+        self.n += float(w.sum())
+        self.image_sum += w @ x
+        self.text_sum += w @ t
+        # The square root on both sides lets BLAS use the symmetric product: half the work.
+        root = np.sqrt(w)[:, None]
+        x, t = x * root, t * root
+        self.image_image += x.T @ x
+        self.image_text += x.T @ t
+
+    def __add__(self, other: PairMoments) -> PairMoments:
+        """The moments of both sets of pairs together."""
+        return self._combined(other, 1.0)
+
+    def __sub__(self, other: PairMoments) -> PairMoments:
+        """The moments without the pairs of `other`, which must be among them."""
+        if other.n > self.n * (1 + 1e-12):
+            raise AlignmentError(
+                f"cannot take {other.n:g} pairs out of {self.n:g}; "
+                "subtract only moments that were added before"
+            )
+        return self._combined(other, -1.0)
+
+    def _combined(self, other: PairMoments, sign: float) -> PairMoments:
+        if self.dim != other.dim:
+            raise AlignmentError(
+                f"moments of dimension {self.dim} and {other.dim} cannot be combined; "
+                "use vectors of one encoder"
+            )
+        result = PairMoments(self.dim)
+        result.n = self.n + sign * other.n
+        result.image_sum = self.image_sum + sign * other.image_sum
+        result.text_sum = self.text_sum + sign * other.text_sum
+        result.image_image = self.image_image + sign * other.image_image
+        result.image_text = self.image_text + sign * other.image_text
+        return result
+
+    def means(self) -> tuple[Matrix, Matrix]:
+        """The mean picture vector and the mean caption vector; raises AlignmentError if n < 2."""
+        if self.n < 2:
+            raise AlignmentError(f"a map needs at least 2 pairs, there are {self.n:g}; add pairs")
+        return self.image_sum / self.n, self.text_sum / self.n
+
+    def varied(self) -> bool:
+        """Whether there are 2 pairs or more and their pictures differ beyond rounding."""
+        if self.n < 2:
+            return False
+        mean_image, _ = self.means()
+        return float(np.trace(self.image_image) / self.n - mean_image @ mean_image) > _NO_SPREAD
+
+    def scatter(self) -> tuple[Matrix, Matrix]:
+        """The centred second moments S_xx and S_xt (sums, not divided by n), (dim, dim) each."""
+        mean_image, mean_text = self.means()
+        s_xx = self.image_image - self.n * np.outer(mean_image, mean_image)
+        s_xt = self.image_text - self.n * np.outer(mean_image, mean_text)
+        return (s_xx + s_xx.T) / 2, s_xt
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file, whole or not at all."""
+        tensors = {
+            "n": np.array([self.n]),
+            "image_sum": self.image_sum,
+            "text_sum": self.text_sum,
+            "image_image": self.image_image,
+            "image_text": self.image_text,
+        }
+        write_tensors(path, _KIND, tensors, {})
+
+    @classmethod
+    def load(cls, path: Path) -> PairMoments:
+        """Read what `save` wrote; raises AlignmentError for any other file."""
+        tensors, _ = read_tensors(path, _KIND, _REMEDY)
+        try:
+            moments = cls(len(tensors["image_sum"]))
+            moments.n = float(tensors["n"][0])
+            for name in ("image_sum", "text_sum", "image_image", "image_text"):
+                if tensors[name].shape != getattr(moments, name).shape:
+                    raise AlignmentError(
+                        f"tensor {name!r} of {path} has shape {tensors[name].shape}; {_REMEDY}"
+                    )
+                setattr(moments, name, tensors[name])
+        except (KeyError, IndexError) as error:
+            raise AlignmentError(f"{path} lacks the tensor {error}; {_REMEDY}") from error
+        return moments
+
+
+def as_rows(vectors: ArrayLike, dim: int, name: str) -> NDArray[np.floating]:
+    """Check that `vectors` are rows of `dim` numbers; raises AlignmentError naming both."""
+    rows = np.asarray(vectors)
+    if rows.dtype.kind != "f":
+        rows = rows.astype(np.float64)
+    if rows.ndim != 2:
+        raise AlignmentError(f"{name} must be rows (n, {dim}), not an array of shape {rows.shape}")
+    if rows.shape[1] != dim:
+        raise AlignmentError(
+            f"{name} have dimension {rows.shape[1]}, the map has dimension {dim}; "
+            "use vectors of the encoder it was fitted for"
+        )
+    return rows
+
+
+def row_norms(rows: NDArray[np.floating], name: str) -> Matrix:
+    """Euclidean norms (n,) in float64; raises AlignmentError naming a row that is not finite."""
+    norms = np.empty(len(rows))
+    for block in blocks(len(rows), rows.shape[1]):
+        part = rows[block].astype(np.float64, copy=False)
+        norms[block] = np.sqrt(np.einsum("ij,ij->i", part, part))
+    bad = np.flatnonzero(~np.isfinite(norms))
+    if len(bad):
+        raise AlignmentError(
+            f"row {bad[0]} of {name} holds numbers that are not finite ({len(bad)} of "
+            f"{len(rows)} rows do); embed these again or leave them out"
+        )
+    return norms
+
+
+def unit_rows(rows: NDArray[np.floating], name: str) -> Matrix:
+    """The rows in float64 at length 1; zero rows stay zero. Raises as `row_norms`."""
+    scale = inverse(row_norms(rows, name))[:, None]
+    return np.asarray(rows * scale)
+
+
+def blocks(n: int, dim: int) -> Iterator[slice]:
+    """Slices of consecutive rows, about 32 MiB of float64 each."""
+    size = max(256, _BLOCK_BYTES // (8 * dim))
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def inverse(norms: Matrix) -> Matrix:
+    """1 / norms, and 0 where a norm is 0."""
+    return np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+
+
+def _checked_weights(weights: ArrayLike, rows: int) -> Matrix:
+    w = np.asarray(weights, dtype=np.float64)
+    if w.shape != (rows,):
+        raise AlignmentError(
+            f"weights have shape {w.shape}; give one weight for each of {rows} rows"
+        )
+    bad = np.flatnonzero(~(np.isfinite(w) & (w >= 0)))
+    if len(bad):
+        raise AlignmentError(
+            f"weight {w[bad[0]]:g} of row {bad[0]} is not a caption count; give finite weights >= 0"
+        )
+    return w
+
+
+def _checked_means(norms: Matrix) -> Matrix:
+    bad = np.flatnonzero(norms > 1 + _MEAN_SLACK)
+    if len(bad):
+        raise AlignmentError(
+            f"row {bad[0]} of captions has length {norms[bad[0]]:.4g}, but a mean of unit vectors "
+            "has at most 1; make caption vectors unit length before taking their mean"
+        )
+    return np.ones_like(norms)

@@ -1,0 +1,62 @@
+"""Small safetensors files of numbers and text: written whole or not at all, read or refused."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from engine.errors import AlignmentError
+
+Matrix = NDArray[np.float64]
+
+
+def write_tensors(
+    path: Path, kind: str, tensors: Mapping[str, Matrix], metadata: Mapping[str, str]
+) -> None:
+    """Write the file in one step, so that a reader or a crash never sees half of it."""
+    content = save(dict(tensors), metadata={**metadata, "kind": kind})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+    partial = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.chmod(0o644)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def read_tensors(path: Path, kind: str, remedy: str) -> tuple[dict[str, Matrix], dict[str, str]]:
+    """Read the tensors and the metadata of a file of this kind.
+
+    Raises AlignmentError, which ends with the remedy, when the file is absent, damaged,
+    of another kind, or holds anything but finite float64 numbers.
+    """
+    if not path.is_file():
+        raise AlignmentError(f"there is no file {path}; {remedy}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise AlignmentError(f"{path} cannot be read ({error}); {remedy}") from error
+    if metadata.get("kind") != kind:
+        found = metadata.get("kind", "none")
+        raise AlignmentError(f"{path} is not a file of kind {kind} (found: {found}); {remedy}")
+    for name, tensor in tensors.items():
+        if tensor.dtype != np.float64 or not np.isfinite(tensor).all():
+            raise AlignmentError(
+                f"tensor {name!r} of {path} is not finite float64 (found {tensor.dtype}); {remedy}"
+            )
+    return tensors, metadata
