@@ -1,0 +1,168 @@
+"""Readers: what a source holds, as a stream of records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from engine.errors import InvalidInput, SourceError
+from ingest.readers.coco import read_coco, read_coco_captions, read_karpathy
+from ingest.readers.detect import Kind, detect
+from ingest.readers.entry import Entry, printable
+from ingest.readers.folder import read_folder
+from ingest.readers.plaintext import read_text
+from ingest.readers.tables import Columns, Row, csv_rows, json_rows, jsonl_rows, read_table
+from ingest.records import CaptionRecord, ImageRecord, Record, Skipped
+
+Entries = Iterator[Entry | Skipped]
+
+_READERS: dict[Kind, Callable[[Path], Entries]] = {
+    "folder": read_folder,
+    "coco": read_coco,
+    "karpathy": read_karpathy,
+    "text": read_text,
+}
+_JSON_ROWS: dict[Kind, Callable[[Path], Iterator[Row | Skipped]]] = {
+    "jsonl": jsonl_rows,
+    "json": json_rows,
+}
+
+
+def open_source(
+    path: Path,
+    *,
+    images: Path | None = None,
+    split: frozenset[str] = frozenset(),
+    limit: int | None = None,
+    image_column: str = "",
+    caption_column: str = "",
+) -> Iterator[Record]:
+    """Read a source of any known kind, as it streams.
+
+    `images` is the folder that a file's pictures lie in; without it a table's lie beside the
+    table, and COCO's and Karpathy's JSON give their captions alone. `split` keeps these
+    splits only. `limit` ends after so many pictures (captions where they stand alone).
+    What cannot be read comes as Skipped; captions come as one line each, repeats left out.
+
+    Raises SourceError for a source that cannot be read at all, InvalidInput for a limit
+    below 1 or for `images` with a source that names no pictures.
+    """
+    kind = detect(path)
+    _check(path, kind, images, limit)
+    base = path if kind == "folder" else images or path.parent
+    columns = Columns.named(image_column, caption_column)
+    entries = _entries(path, kind, columns)
+    if images is None and kind in {"coco", "karpathy"}:
+        entries = read_coco_captions(path) if kind == "coco" else _texts_only(entries)
+    return _records(path, entries, base.absolute(), split, limit)
+
+
+def open_captions(
+    path: Path,
+    *,
+    split: frozenset[str] = frozenset(),
+    limit: int | None = None,
+    caption_column: str = "",
+) -> Iterator[Record]:
+    """Read the captions alone from a file of any known kind; an unknown kind is text.
+
+    As `open_source`, but pictures are never looked for: all records are captions.
+    """
+    kind = detect(path, any_text=True)
+    _check(path, kind, None, limit)
+    if kind == "coco":
+        entries = read_coco_captions(path)
+    else:
+        entries = _texts_only(_entries(path, kind, Columns.named("", caption_column)))
+    return _records(path, entries, path.parent, split, limit)
+
+
+def _check(path: Path, kind: Kind, images: Path | None, limit: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise InvalidInput(f"the limit is {limit}; it must be at least 1")
+    if images is None:
+        return
+    if kind in {"folder", "text"}:
+        raise InvalidInput(
+            f"a folder of pictures was given for {path}, which names no pictures; leave it out"
+        )
+    if not images.is_dir():
+        raise SourceError(f"there is no folder {images}; it should hold the pictures of {path}")
+
+
+def _entries(path: Path, kind: Kind, columns: Columns) -> Entries:
+    if kind in _READERS:
+        return _READERS[kind](path)
+    rows = csv_rows(path, columns) if kind == "csv" else _JSON_ROWS[kind](path)
+    return read_table(path, rows, columns)
+
+
+def _texts_only(entries: Entries) -> Entries:
+    for entry in entries:
+        yield entry if isinstance(entry, Skipped) else replace(entry, image="")
+
+
+def _records(
+    path: Path, entries: Entries, base: Path, split: frozenset[str], limit: int | None
+) -> Iterator[Record]:
+    given = 0
+    try:
+        for entry in _of_split(path, entries, split):
+            for record in [entry] if isinstance(entry, Skipped) else _records_of(entry, base):
+                yield record
+                given += not isinstance(record, Skipped)
+                if given == limit:
+                    return
+    except (SourceError, OSError, UnicodeError) as error:
+        if not given:
+            raise SourceError(f"{path} cannot be read: {error}") from error
+        yield Skipped(printable(str(path)), f"the rest cannot be read: {error}")
+
+
+def _of_split(path: Path, entries: Entries, split: frozenset[str]) -> Entries:
+    """The entries of these splits; raises SourceError at the end if there were none."""
+    others: set[str] = set()
+    found = False
+    for entry in entries:
+        if isinstance(entry, Skipped):
+            yield entry
+        elif not split or entry.split in split:
+            found = True
+            yield entry
+        elif len(others) < 10:
+            others.add(entry.split)
+    if others and not found:
+        names = ", ".join(sorted(filter(None, others))) or "none"
+        raise SourceError(
+            f"{path} has nothing of split {', '.join(sorted(split))}; splits it has: {names}"
+        )
+
+
+def _records_of(entry: Entry, base: Path) -> Iterator[Record]:
+    captions = tuple(dict.fromkeys(entry.captions))
+    if not entry.image:
+        for caption in captions:
+            yield CaptionRecord(caption, entry.image_id, entry.split)
+        return
+    found = _find(entry, base)
+    if isinstance(found, Skipped):
+        yield found
+    else:
+        uri = printable(str(found))
+        yield ImageRecord(entry.image_id, uri, found, captions, entry.split, entry.tags)
+
+
+def _find(entry: Entry, base: Path) -> Path | Skipped:
+    where = f"{entry.where}: " if entry.where else ""
+    if re.match(r"\w+://", entry.image):
+        reason = "a picture must be a local file; download it and name the file"
+        return Skipped(entry.image, where + reason)
+    for name in filter(None, (entry.image, entry.elsewhere)):
+        try:
+            if (base / name).is_file():
+                return base / name
+        except (OSError, ValueError) as error:
+            return Skipped(printable(str(base / name)), f"{where}{error}")
+    return Skipped(printable(str(base / entry.image)), f"{where}there is no such picture file")

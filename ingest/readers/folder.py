@@ -1,0 +1,88 @@
+"""Reads a folder of pictures, with captions from text files beside them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+
+from ingest.readers.entry import Entry, one_line, printable
+from ingest.readers.lines import encoding_of
+from ingest.records import Skipped
+
+_SIDECAR_LIMIT = 2**20
+_NOT_THE_USERS = frozenset({"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN"})
+"""Folders that file servers and archives put beside pictures, with copies of them."""
+
+
+def read_folder(folder: Path) -> Iterator[Entry | Skipped]:
+    """An entry for each picture file, sub-folders included, in the order of their names.
+
+    Captions are the lines of `photo.jpg.txt`, else of `photo.txt`, beside `photo.jpg`.
+    Linked folders come last and each folder is read once, so links in a circle end. Hidden
+    files and folders, and files that are not pictures, are passed over. Memory: the names of
+    one folder.
+    """
+    seen: set[tuple[int, int]] = set()
+    pending, linked = [folder], list[Path]()
+    while pending or linked:
+        current = pending.pop() if pending else linked.pop(0)
+        try:
+            status = current.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            pictures, sidecars, folders = _list(current, linked)
+        except OSError as error:
+            reason = f"the folder cannot be read: {error.strerror}"
+            yield Skipped(printable(str(current)), reason)
+            continue
+        for name in pictures:
+            yield from _read_picture(folder, current / name, sidecars)
+        pending.extend(current / name for name in reversed(folders))
+
+
+def _list(folder: Path, linked: list[Path]) -> tuple[list[str], dict[str, str], list[str]]:
+    """Names of the pictures, sidecars by lower-case suffix, and folders; notes links to folders."""
+    from engine.images import SUFFIXES
+
+    pictures, sidecars, folders, links = [], {}, [], []
+    with os.scandir(folder) as found:
+        for item in found:
+            suffix = PurePath(item.name).suffix
+            if item.name.startswith(".") or item.name in _NOT_THE_USERS:
+                continue
+            if item.is_dir(follow_symlinks=False):
+                folders.append(item.name)
+            elif item.is_symlink() and Path(item.path).is_dir():
+                links.append(folder / item.name)
+            elif suffix.lower() in SUFFIXES:
+                pictures.append(item.name)
+            elif suffix.lower() == ".txt":
+                sidecars[item.name.removesuffix(suffix) + ".txt"] = item.name
+    linked.extend(sorted(links))
+    return sorted(pictures), sidecars, sorted(folders)
+
+
+def _read_picture(root: Path, picture: Path, sidecars: dict[str, str]) -> Iterator[Entry | Skipped]:
+    relative = picture.relative_to(root)
+    sidecar = sidecars.get(f"{picture.name}.txt") or sidecars.get(f"{picture.stem}.txt")
+    captions: tuple[str, ...] = ()
+    if sidecar:
+        try:
+            captions = _read_sidecar(picture.with_name(sidecar))
+        except (OSError, ValueError) as error:
+            yield Skipped(printable(str(picture.with_name(sidecar))), f"captions not read: {error}")
+    yield Entry(image=str(relative), captions=captions, image_id=printable(relative.as_posix()))
+
+
+def _read_sidecar(path: Path) -> tuple[str, ...]:
+    with path.open("rb") as file:
+        content = file.read(_SIDECAR_LIMIT + 1)
+    if len(content) > _SIDECAR_LIMIT:
+        raise ValueError(f"the file has more than {_SIDECAR_LIMIT:,} bytes")
+    try:
+        text = content.decode(encoding_of(content[:2]))
+    except UnicodeDecodeError as error:
+        raise ValueError("the file is not UTF-8; save it as UTF-8") from error
+    return tuple(line for line in map(one_line, text.splitlines()) if line)
