@@ -46,6 +46,11 @@ def _noun_pattern() -> re.Pattern[str]:
     return re.compile(rf"\b(?:({numbers})\s+)?(?:(?:big|large|small|little)\s+)?({nouns})\b")
 
 
+def things_in_order(text: str) -> list[str]:
+    """The things that a caption names, by their usual names, first named first."""
+    return [_name_of_form()[noun] for _, noun in _noun_pattern().findall(text.lower())]
+
+
 def read_caption(text: str) -> Meaning:
     """The things, their counts and the place ("" if unsaid) that a caption speaks of."""
     text = text.lower()

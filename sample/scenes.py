@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 from typing import NamedTuple
@@ -91,29 +91,40 @@ def natural_scene(rng: Random) -> Scene:
     return _two_kinds(rng, place, *rng.choice(companions()))
 
 
-def _other(values: Iterable[int], but: int, rng: Random) -> int:
-    return rng.choice([value for value in values if value != but])
+def _with_count(group: Group, rng: Random) -> Group:
+    return Group(group.thing, rng.choice([n for n in (1, 2, 3) if n != group.count]))
+
+
+def _other_groups(scene: Scene, rng: Random) -> Scene:
+    """The scene with one group less or one more."""
+    if len(scene.groups) == 2:
+        return Scene((rng.choice(scene.groups),), scene.place)
+    groups = (replace(scene.groups[0], size=""), Group(rng.choice(THINGS), 1))
+    return Scene(groups, scene.place, rng.choice(RELATIONS))
 
 
 def _changed(scene: Scene, rng: Random) -> Scene:
     groups, at = list(scene.groups), rng.randrange(len(scene.groups))
     kind = rng.random()
-    if kind < 0.45:
-        groups[at] = Group(groups[at].thing, _other((1, 2, 3), groups[at].count, rng))
-    elif kind < 0.65:
+    if kind < 0.35:
+        groups[at] = _with_count(groups[at], rng)
+    elif kind < 0.5:
         return replace(scene, place=rng.choice([p for p in PLACES if p != scene.place]))
-    elif kind < 0.9 or len(groups) == 1:
+    elif kind < 0.75:
         groups[at] = replace(groups[at], thing=rng.choice(THINGS))
+    elif kind < 0.9 or len(groups) == 1:
+        return _other_groups(scene, rng)
     else:
         return replace(scene, relation=ABOVE if scene.relation == LEFT_OF else LEFT_OF)
     return replace(scene, groups=tuple(groups))
 
 
 def sibling(scene: Scene, rng: Random) -> Scene:
-    """A scene that differs from this one in one count, thing, place or relation."""
+    """A scene that differs from this one in one count, thing, group, place or relation."""
     while True:
         changed = _changed(scene, rng)
-        if changed != scene and len({group.thing for group in changed.groups}) == len(scene.groups):
+        things = {group.thing for group in changed.groups}
+        if changed != scene and len(things) == len(changed.groups):
             return changed
 
 
