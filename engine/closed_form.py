@@ -6,7 +6,7 @@ s = tr(S_xt) / tr(S_xx):
     ols         W = pinv(S_xx) S_xt
     ridge       W = (S_xx + l I)^-1 S_xt              shrinks W towards 0
     shrink      W = (S_xx + l I)^-1 (S_xt + l s I)    shrinks W towards s I
-    procrustes  W = U V' of S_xt = U D V'             the best orthogonal W (Schoenemann 1966)
+    procrustes  W = U V' of S_xt = U D V'             the best orthogonal W (Schönemann 1966)
     raw, centred  W = I
 
 `strength` counts in units of the mean eigenvalue of S_xx, so it means the same for any
@@ -35,6 +35,10 @@ CUTOFF = 1e-10
 """`ols` leaves out directions whose eigenvalue of S_xx is below this share of the largest:
 a spread below 1e-5 of the largest is not resolved by float32 embeddings."""
 
+_TOWARDS_IDENTITY = 1e-12
+"""Fewer pairs than dimensions leave procrustes free in some directions. This share of S_xt's
+norm, far below what moves the others, makes it the one closest to the identity there."""
+
 
 class Spectrum:
     """S_xx and S_xt in the eigenbasis of S_xx: decomposed once, solved for any strength.
@@ -44,6 +48,7 @@ class Spectrum:
     """
 
     def __init__(self, moments: PairMoments) -> None:
+        self.dim = moments.dim
         self.mean_image, self.mean_text = moments.means()
         s_xx, s_xt = moments.scatter()
         if not moments.varied():
@@ -61,7 +66,8 @@ class Spectrum:
     def map_in_basis(self, method: Method, strength: float | None) -> Matrix:
         """V' W V (d, d) for a learned method; `strength` for ridge and shrink only."""
         if method == "procrustes":
-            left, _, right = np.linalg.svd(self._cross)
+            towards_identity = _TOWARDS_IDENTITY * np.linalg.norm(self._cross) * np.eye(self.dim)
+            left, _, right = np.linalg.svd(self._cross + towards_identity)
             return np.asarray(left @ right)
         if method == "ols":
             kept = self._values > CUTOFF * self._values[-1]
