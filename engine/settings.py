@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from engine.errors import InvalidInput
@@ -73,3 +74,16 @@ class Settings(BaseSettings):
             )
         encoder, generator = PROFILES[self.profile]
         return self.encoder or encoder, self.generator or generator
+
+
+def read_settings(given: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of the environment, those in `given` first; raises InvalidInput."""
+    try:
+        return Settings(**(given or {}))
+    except ValidationError as error:
+        problems = "; ".join(
+            f"MRAG_{'_'.join(map(str, problem['loc'])).upper()} = {problem['input']!r}: "
+            f"{problem['msg']}"
+            for problem in error.errors()
+        )
+        raise InvalidInput(f"settings cannot be used: {problems}") from error

@@ -71,6 +71,10 @@ class Generator(Protocol):
     def id(self) -> str:
         """Model and weights."""
 
+    @property
+    def max_input_tokens(self) -> int:
+        """The longest prompt, as `count_tokens` counts."""
+
     def count_tokens(self, text: str) -> int:
         """The number of the model's tokens in the text, without the end token."""
 

@@ -1,0 +1,178 @@
+"""Describes pictures: nearest captions -> prompt -> candidates -> the one nearest the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+
+import numpy as np
+from PIL.Image import Image
+
+from engine.alignment import Alignment
+from engine.errors import CollectionMissing, InvalidInput
+from engine.generator import consensus
+from engine.prompts import Order, Prompt, build_prompt
+from engine.retriever import Retriever
+from engine.timing import Stopwatch
+from engine.types import (
+    Candidate,
+    CaptionHit,
+    CaptionResult,
+    Decoding,
+    Encoder,
+    Generator,
+    Space,
+    Vectors,
+)
+
+
+@dataclass(frozen=True)
+class DescribeOptions:
+    """How pictures are described.
+
+    `space`: where captions are retrieved; `k` of them, at most `per_image` of one picture.
+    `candidates`: how many descriptions are written to choose from. `prompt_tokens`: the
+    longest prompt in the generator's tokens; None: as long as the generator reads.
+    """
+
+    space: Space = "mapped"
+    k: int = 4
+    per_image: int = 2
+    template: str = "paper"
+    order: Order = "nearest-first"
+    candidates: int = 1
+    decoding: Decoding = field(default_factory=Decoding)
+    prompt_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.candidates < 1:
+            raise InvalidInput(f"candidates is {self.candidates}; at least 1 must be written")
+
+
+class Captioner:
+    """Describes pictures from the captions that a retriever finds.
+
+    Without a generator the description is the consensus of the retrieved captions.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        alignment: Alignment,
+        retriever: Retriever,
+        generator: Generator | None,
+        options: DescribeOptions | None = None,
+    ) -> None:
+        self._encoder = encoder
+        self._alignment = alignment
+        self._retriever = retriever
+        self._generator = generator
+        self.options = options or DescribeOptions()
+
+    def describe(
+        self, images: list[Image], *, exclude: Sequence[Collection[str]] | None = None
+    ) -> list[CaptionResult]:
+        """Describe RGB pictures; `exclude` names, for each, picture ids not to borrow from.
+
+        The times of a batch are shared out evenly over its results.
+        """
+        watch = Stopwatch()
+        with watch.stage("encode"):
+            raw = self._encoder.encode_images(images)
+        return self._describe(raw, exclude, watch)
+
+    def describe_vectors(
+        self, raw: Vectors, *, exclude: Sequence[Collection[str]] | None = None
+    ) -> list[CaptionResult]:
+        """Describe pictures by their raw vectors, (n, dim) unit rows; see `describe`."""
+        return self._describe(raw, exclude, Stopwatch())
+
+    def _describe(
+        self, raw: Vectors, exclude: Sequence[Collection[str]] | None, watch: Stopwatch
+    ) -> list[CaptionResult]:
+        if not len(raw):
+            return []
+        options = self.options
+        with watch.stage("map"):
+            mapped = self._alignment.map_images(raw)
+            queries = mapped if options.space == "mapped" else raw
+        with watch.stage("retrieve"):
+            retrieved = self._retriever.nearest(
+                queries, options.space, options.k, per_image=options.per_image, exclude=exclude
+            )
+        if not all(retrieved):
+            raise CollectionMissing(
+                "there are no captions to describe from; add some: "
+                "mrag ingest CAPTIONS.txt --collection NAME, or: mrag memory coco"
+            )
+        prompts, texts = self._write(retrieved, watch)
+        candidates = self._score(texts, mapped, watch)
+        shared = {stage: spent / len(raw) for stage, spent in watch.timings_ms.items()}
+        return [
+            CaptionResult(
+                caption=self._choose(scored).text,
+                candidates=scored,
+                retrieved=tuple(hits),
+                prompt=prompt,
+                space=options.space,
+                timings_ms=shared,
+            )
+            for scored, hits, prompt in zip(candidates, retrieved, prompts, strict=True)
+        ]
+
+    def _write(
+        self, retrieved: list[list[CaptionHit]], watch: Stopwatch
+    ) -> tuple[list[str], list[list[str]]]:
+        """The prompt and the candidate texts of each picture."""
+        count = self.options.candidates
+        if self._generator is None:
+            with watch.stage("generate"):
+                return [""] * len(retrieved), [_agreed(hits, count) for hits in retrieved]
+        with watch.stage("prompt"):
+            prompts = [self._prompt(hits, self._generator).text for hits in retrieved]
+        with watch.stage("generate"):
+            texts = self._generator.generate(prompts, count, self.options.decoding)
+            # A model may have nothing to say; the captions then speak for themselves.
+            texts = [
+                written or _agreed(hits, 1) for written, hits in zip(texts, retrieved, strict=True)
+            ]
+        return prompts, texts
+
+    def _prompt(self, hits: list[CaptionHit], generator: Generator) -> Prompt:
+        longest = generator.max_input_tokens
+        return build_prompt(
+            [hit.text for hit in hits],
+            template=self.options.template,
+            order=self.options.order,
+            budget=min(self.options.prompt_tokens or longest, longest),
+            count_tokens=generator.count_tokens,
+        )
+
+    def _score(
+        self, texts: list[list[str]], mapped: Vectors, watch: Stopwatch
+    ) -> list[tuple[Candidate, ...]]:
+        """Each picture's candidates with their cosines to it in the mapped space."""
+        with watch.stage("encode candidates"):
+            vectors = self._encoder.encode_texts([text for written in texts for text in written])
+        with watch.stage("score"):
+            vectors = self._alignment.map_texts(vectors)
+            ends = accumulate((len(written) for written in texts), initial=0)
+            return [
+                tuple(
+                    Candidate(text, float(score))
+                    for text, score in zip(written, vectors[start:end] @ image, strict=True)
+                )
+                for written, image, (start, end) in zip(texts, mapped, pairwise(ends), strict=True)
+            ]
+
+    def _choose(self, candidates: tuple[Candidate, ...]) -> Candidate:
+        if self._generator is None:
+            return candidates[0]  # the consensus, best first
+        return max(candidates, key=lambda candidate: candidate.score)
+
+
+def _agreed(hits: list[CaptionHit], count: int) -> list[str]:
+    vectors = np.stack([hit.vector for hit in hits if hit.vector is not None])
+    scores = np.array([hit.score for hit in hits])
+    return [hits[index].text for index in consensus(vectors, scores, count)]

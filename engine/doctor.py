@@ -1,0 +1,117 @@
+"""What this installation has and lacks, and how to get what it lacks."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from engine.app import CONSENSUS, Engine
+from engine.errors import MragError
+from engine.store import store_status
+
+_PACKAGES = (
+    "mrag",
+    "torch",
+    "open_clip_torch",
+    "transformers",
+    "qdrant-edge-py",
+    "qdrant-client",
+    "streamlit",
+    "numpy",
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at; `detail` holds the remedy where it is not ok."""
+
+    subject: str
+    status: Literal["ok", "missing", "note"]
+    detail: str
+
+
+def examine(engine: Engine) -> list[Check]:
+    """Look at versions, devices, models, the store and every collection."""
+    return [
+        Check("python", "ok", f"{platform.python_version()} on {platform.platform()}"),
+        *(_package(name) for name in _PACKAGES),
+        _devices(),
+        _java(),
+        Check("settings", "ok", f"home {engine.settings.home}, profile {engine.settings.profile}"),
+        *_models(engine),
+        _store(engine),
+        *_collections(engine),
+    ]
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(name, "ok", version(name))
+    except PackageNotFoundError:
+        return Check(name, "missing", f"install it with: pip install {name}")
+
+
+def _devices() -> Check:
+    import torch
+
+    found = [f"cpu ({torch.get_num_threads()} threads)"]
+    found += [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return Check("devices", "ok", ", ".join(found))
+
+
+def _java() -> Check:
+    found = shutil.which("java")
+    if found:
+        return Check("java", "ok", found)
+    return Check(
+        "java", "note", "not found; only caption metrics need it (Debian: default-jre)"
+    )
+
+
+def _models(engine: Engine) -> list[Check]:
+    encoder, generator = engine.settings.models()
+    checks = [_loads("encoder", encoder, lambda: engine.models.encoder(encoder).id)]
+    if generator == CONSENSUS:
+        return [*checks, Check("generator", "ok", "consensus, which needs no model")]
+    return [*checks, _loads("generator", generator, lambda: _generator_id(engine, generator))]
+
+
+def _generator_id(engine: Engine, spec: str) -> str:
+    generator = engine.models.generator(spec)
+    return generator.id if generator else spec
+
+
+def _loads(subject: str, spec: str, load: Callable[[], str]) -> Check:
+    try:
+        return Check(subject, "ok", f"{spec} loads as {load()}")
+    except MragError as error:
+        return Check(subject, "missing", str(error))
+
+
+def _store(engine: Engine) -> Check:
+    try:
+        return Check("store", "ok", store_status(engine.settings))
+    except MragError as error:
+        return Check("store", "missing", str(error))
+
+
+def _collections(engine: Engine) -> list[Check]:
+    checks = []
+    for name in engine.names():
+        try:
+            summary = engine.open(name).summary()
+        except MragError as error:
+            checks.append(Check(f"collection {name}", "missing", str(error)))
+            continue
+        told = (
+            f"{summary.images} pictures, {summary.captions} captions, "
+            f"map {summary.method or 'not fitted'}, encoder {summary.card.encoder_id}"
+        )
+        checks.append(Check(f"collection {name}", "note" if summary.trouble else "ok", told))
+    return checks

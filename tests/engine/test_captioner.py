@@ -1,0 +1,122 @@
+"""A description is written from the nearest captions and chosen by likeness to the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.alignment import Alignment
+from engine.captioner import Captioner, DescribeOptions
+from engine.collection import CollectionCard, CollectionFolder
+from engine.errors import CollectionMissing, InvalidInput
+from engine.retriever import Retriever
+from engine.settings import Settings
+from engine.store import CaptionStore, caption_id, open_caption_store
+from engine.types import CaptionPoint, Vector
+
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+EAST: Vector = np.array([1, 0, 0, 0], np.float32)
+NORTH: Vector = np.array([0, 1, 0, 0], np.float32)
+UP: Vector = np.array([0, 0, 1, 0], np.float32)
+TEXTS = {"a red door": EAST, "a blue lake": NORTH, "red": EAST, "blue": NORTH, "odd": UP}
+# Centring by these means keeps directions apart, so mapped and raw orders agree.
+NO_GAP = Alignment.from_means(np.zeros(4), np.zeros(4), n_images=2, n_captions=2)
+
+
+def picture(colour: tuple[int, int, int]) -> Image.Image:
+    return Image.new("RGB", (2, 2), colour)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[CaptionStore]:
+    card = CollectionCard("shop", "fake", "fake", 4, "consensus")
+    folder = CollectionFolder(tmp_path, "shop")
+    with open_caption_store(folder, card, Settings(home=tmp_path), create=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def captioner(store: CaptionStore, fake_encoder: Callable[..., Any]) -> Callable[..., Captioner]:
+    store.upsert(
+        [
+            CaptionPoint(caption_id("", text, "human"), text, TEXTS[text], TEXTS[text])
+            for text in ("a red door", "a blue lake")
+        ]
+    )
+    encoder = fake_encoder(TEXTS, {RED: EAST, BLUE: NORTH})
+
+    def make(generator: Any, **options: Any) -> Captioner:
+        return Captioner(
+            encoder, NO_GAP, Retriever(store, NO_GAP), generator, DescribeOptions(**options)
+        )
+
+    return make
+
+
+def test_the_candidate_nearest_to_each_picture_is_its_caption(
+    captioner: Callable[..., Captioner], fake_generator: Callable[..., Any]
+) -> None:
+    generator = fake_generator("red", "blue")
+    results = captioner(generator, k=2, candidates=2).describe([picture(RED), picture(BLUE)])
+    assert [result.caption for result in results] == ["red", "blue"]
+    assert [c.score for c in results[0].candidates] == pytest.approx([1, 0], abs=1e-6)
+    assert [hit.text for hit in results[1].retrieved] == ["a blue lake", "a red door"]
+    assert results[0].prompt == generator.prompts[0]
+    assert "a red door\na blue lake" in generator.prompts[0]
+    assert "a blue lake\na red door" in generator.prompts[1]
+
+
+def test_every_stage_is_timed(
+    captioner: Callable[..., Captioner], fake_generator: Callable[..., Any]
+) -> None:
+    (result,) = captioner(fake_generator("red")).describe([picture(RED)])
+    assert list(result.timings_ms) == [
+        "encode", "map", "retrieve", "prompt", "generate", "encode candidates", "score",
+    ]  # fmt: skip
+    assert all(spent >= 0 for spent in result.timings_ms.values())
+
+
+def test_the_prompt_budget_is_never_above_what_the_generator_reads(
+    captioner: Callable[..., Captioner], fake_generator: Callable[..., Any]
+) -> None:
+    generator = fake_generator("red")
+    generator.max_input_tokens = 16
+    (result,) = captioner(generator, k=2, prompt_tokens=99).describe([picture(RED)])
+    assert "a red door" in result.prompt
+    assert "a blue lake" not in result.prompt
+
+
+def test_without_a_generator_the_consensus_speaks(captioner: Callable[..., Captioner]) -> None:
+    (result,) = captioner(None, k=2).describe([picture(BLUE)])
+    assert result.caption == "a blue lake"
+    assert not result.prompt
+
+
+def test_a_generator_with_nothing_to_say_leaves_the_word_to_the_captions(
+    captioner: Callable[..., Captioner], fake_generator: Callable[..., Any]
+) -> None:
+    (result,) = captioner(fake_generator(), k=2).describe([picture(RED)])
+    assert result.caption == "a red door"
+
+
+def test_no_pictures_give_no_descriptions(captioner: Callable[..., Captioner]) -> None:
+    assert captioner(None).describe([]) == []
+
+
+def test_an_index_without_captions_says_how_to_add_some(
+    store: CaptionStore, fake_encoder: Callable[..., Any]
+) -> None:
+    encoder = fake_encoder(TEXTS, {RED: EAST})
+    empty = Captioner(encoder, NO_GAP, Retriever(store, NO_GAP), None)
+    with pytest.raises(CollectionMissing, match="mrag memory"):
+        empty.describe([picture(RED)])
+
+
+def test_writing_no_candidate_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="candidates is 0"):
+        DescribeOptions(candidates=0)

@@ -1,0 +1,131 @@
+"""The captions that reach a prompt: nearest first, nothing said twice, nothing excluded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.alignment import Alignment
+from engine.collection import CollectionCard, CollectionFolder
+from engine.errors import InvalidInput
+from engine.retriever import Retriever
+from engine.settings import Settings
+from engine.store import CaptionStore, caption_id, open_caption_store
+from engine.types import CaptionPoint, CaptionSource, Vector, Vectors
+
+DIM = 4
+QUERY: Vectors = np.array([[1, 0, 0, 0]], np.float32)
+
+
+def at_angle(degrees: float) -> Vector:
+    """A unit vector this far from the query."""
+    radians = np.deg2rad(degrees)
+    return np.array([np.cos(radians), np.sin(radians), 0, 0], np.float32)
+
+
+def point(
+    text: str, degrees: float, image_id: str = "", source: CaptionSource = "human"
+) -> CaptionPoint:
+    vector = at_angle(degrees)
+    identity = caption_id(image_id, text, source)
+    return CaptionPoint(identity, text, vector, vector, image_id=image_id, source=source)
+
+
+def retriever(tmp_path: Path, points: list[CaptionPoint]) -> Retriever:
+    card = CollectionCard("shop", "e", "e", DIM, "consensus")
+    settings = Settings(home=tmp_path)
+    store: CaptionStore = open_caption_store(
+        CollectionFolder(tmp_path, "shop"), card, settings, create=True
+    )
+    store.upsert(points)
+    identity = Alignment.from_means(np.zeros(DIM), np.zeros(DIM), n_images=1, n_captions=1)
+    return Retriever(store, identity)
+
+
+def texts(found: Retriever, k: int = 3, per_image: int = 9, **options: object) -> list[str]:
+    exclude = options.get("exclude")
+    assert exclude is None or isinstance(exclude, list)
+    (hits,) = found.nearest(QUERY, "raw", k, per_image=per_image, exclude=exclude)
+    found.store.close()
+    return [hit.text for hit in hits]
+
+
+def test_the_nearest_come_first_with_their_cosines(tmp_path: Path) -> None:
+    found = retriever(tmp_path, [point("far", 60), point("near", 10), point("middle", 30)])
+    (hits,) = found.nearest(QUERY, "raw", 3, per_image=1)
+    found.store.close()
+    assert [hit.text for hit in hits] == ["near", "middle", "far"]
+    assert [hit.score for hit in hits] == pytest.approx(
+        [np.cos(np.deg2rad(d)) for d in (10, 30, 60)], abs=2e-3
+    )
+    assert hits[0].vector is not None
+    assert hits[0].vector == pytest.approx(at_angle(10), abs=2e-3)
+
+
+def test_what_says_the_same_is_collapsed_into_the_nearest(tmp_path: Path) -> None:
+    found = retriever(
+        tmp_path,
+        [
+            point("A dog on the beach.", 1),
+            point("a dog on a beach", 2),
+            point("There is a DOG, on a beach!", 3),
+            point("Two dogs on the beach.", 4),
+            point("A beach on the dog.", 5),
+        ],
+    )
+    assert texts(found) == [
+        "A dog on the beach.",
+        "Two dogs on the beach.",
+        "A beach on the dog.",
+    ]
+
+
+def test_one_picture_gives_no_more_than_its_share(tmp_path: Path) -> None:
+    points = [point(f"caption {i}", i, image_id="7") for i in range(1, 6)]
+    points += [point("of another", 20, image_id="8"), point("of none", 30)]
+    assert texts(retriever(tmp_path, points), k=4, per_image=2) == [
+        "caption 1",
+        "caption 2",
+        "of another",
+        "of none",
+    ]
+
+
+def test_captions_without_a_picture_do_not_share_a_limit(tmp_path: Path) -> None:
+    points = [point(f"caption {i}", i) for i in range(1, 5)]
+    assert len(texts(retriever(tmp_path, points), k=4, per_image=1)) == 4
+
+
+def test_own_captions_are_excluded_for_their_query_only(tmp_path: Path) -> None:
+    found = retriever(tmp_path, [point("own", 1, image_id="7"), point("other", 5, image_id="8")])
+    queries = np.vstack([QUERY, QUERY])
+    first, second = found.nearest(queries, "raw", 2, per_image=1, exclude=[{"7"}, ()])
+    found.store.close()
+    assert [hit.text for hit in first] == ["other"]
+    assert [hit.text for hit in second] == ["own", "other"]
+
+
+def test_the_search_goes_deeper_until_k_are_found(tmp_path: Path) -> None:
+    """More near copies than any first page holds do not hide the caption behind them."""
+    copies = [point(f"{'the ' * i}dog", 1 + i / 100) for i in range(200)]
+    found = texts(retriever(tmp_path, [*copies, point("a cat", 50)]), k=2)
+    assert [text.replace("the ", "") for text in found] == ["dog", "a cat"]
+
+
+def test_generated_captions_are_not_borrowed_from(tmp_path: Path) -> None:
+    points = [point("made up", 1, source="generated"), point("seen", 5)]
+    assert texts(retriever(tmp_path, points), k=2) == ["seen"]
+
+
+def test_fewer_than_k_is_no_error(tmp_path: Path) -> None:
+    assert texts(retriever(tmp_path, [point("only one", 1)]), k=5) == ["only one"]
+
+
+@pytest.mark.parametrize(("k", "per_image"), [(0, 1), (1, 0)])
+def test_limits_below_one_are_refused(tmp_path: Path, k: int, per_image: int) -> None:
+    found = retriever(tmp_path, [])
+    with pytest.raises(InvalidInput, match="at least 1"):
+        found.nearest(QUERY, "raw", k, per_image=per_image)
+    found.store.close()
