@@ -19,12 +19,15 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.errors import AlignmentError
 from engine.moments import PairMoments
 from engine.tensorfile import Matrix
 
 Method = Literal["raw", "centred", "shrink", "ridge", "procrustes", "ols"]
+Rows = NDArray[np.floating]
+
 METHODS: tuple[Method, ...] = get_args(Method)
 """All methods, the simplest first: the order in which `auto` prefers them."""
 
@@ -43,7 +46,7 @@ norm, far below what moves the others, makes it the one closest to the identity 
 class Spectrum:
     """S_xx and S_xt in the eigenbasis of S_xx: decomposed once, solved for any strength.
 
-    In that basis (x V instead of x) every map of this module costs O(d^2) but procrustes.
+    There (rows x V, V the eigenvectors) another strength costs no new decomposition.
     Raises AlignmentError if there are fewer than 2 pairs or all pictures are the same.
     """
 
@@ -63,26 +66,36 @@ class Spectrum:
         self._mean_value = spread / moments.dim
         self._gain = float(np.trace(s_xt)) / spread
 
-    def map_in_basis(self, method: Method, strength: float | None) -> Matrix:
-        """V' W V (d, d) for a learned method; `strength` for ridge and shrink only."""
+    def apply(self, rows: Rows, method: Method, strength: float | None) -> Rows:
+        """Map centred rows x V (n, d) by a learned method, in their own precision.
+
+        `strength` is for ridge and shrink only.
+        """
         if method == "procrustes":
-            towards_identity = _TOWARDS_IDENTITY * np.linalg.norm(self._cross) * np.eye(self.dim)
-            left, _, right = np.linalg.svd(self._cross + towards_identity)
-            return np.asarray(left @ right)
+            return rows @ self._rotation().astype(rows.dtype)
         if method == "ols":
             kept = self._values > CUTOFF * self._values[-1]
-            inverse = np.divide(1.0, self._values, out=np.zeros_like(self._values), where=kept)
-            return np.asarray(inverse[:, None] * self._cross)
+            inverse = np.divide(1.0, self._values, out=np.zeros(self.dim), where=kept)
+            return self._through_cross(rows, inverse)
         penalty = checked_strength(method, strength) * self._mean_value
         inverse = 1.0 / (self._values + penalty)
-        result: Matrix = inverse[:, None] * self._cross
+        result = self._through_cross(rows, inverse)
         if method == "shrink":
-            result[np.diag_indices_from(result)] += penalty * self._gain * inverse
+            result += rows * (penalty * self._gain * inverse).astype(rows.dtype)
         return result
 
     def matrix(self, method: Method, strength: float | None) -> Matrix:
         """W (d, d) for a learned method; `strength` for ridge and shrink only."""
-        return np.asarray(self.basis @ self.map_in_basis(method, strength) @ self.basis.T)
+        return np.asarray(self.apply(self.basis, method, strength) @ self.basis.T)
+
+    def _through_cross(self, rows: Rows, inverse: Matrix) -> Rows:
+        filtered = rows * inverse.astype(rows.dtype)
+        return np.asarray(filtered @ self._cross.astype(rows.dtype))
+
+    def _rotation(self) -> Matrix:
+        towards_identity = _TOWARDS_IDENTITY * np.linalg.norm(self._cross) * np.eye(self.dim)
+        left, _, right = np.linalg.svd(self._cross + towards_identity)
+        return np.asarray(left @ right)
 
 
 def checked_strength(method: Method, strength: float | None) -> float:

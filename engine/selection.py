@@ -163,9 +163,9 @@ def _score_rows(
         if method == "raw":
             rows.append(_reciprocal_ranks((x @ t.T).astype(np.float32)))
             continue
-        mapped = pictures
+        mapped: NDArray[np.floating] = pictures
         if method not in UNLEARNED:
-            mapped = pictures @ spectrum.map_in_basis(method, strength).astype(np.float32)
+            mapped = spectrum.apply(pictures, method, strength)
         rows.append(_reciprocal_ranks(_unit(mapped) @ captions.T))
     return np.stack(rows)
 
