@@ -116,6 +116,8 @@ def _records(
                 if given == limit:
                     return
     except (SourceError, OSError, UnicodeError) as error:
+        if not given and isinstance(error, SourceError):
+            raise
         if not given:
             raise SourceError(f"{path} cannot be read: {error}") from error
         yield Skipped(printable(str(path)), f"the rest cannot be read: {error}")

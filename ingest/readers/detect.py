@@ -85,6 +85,7 @@ def _keys(head: bytes) -> set[str]:
 
 def _is_object(line: bytes) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
         return False
+    return isinstance(value, dict) and bool(value)

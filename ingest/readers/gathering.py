@@ -7,7 +7,6 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, replace
 from types import TracebackType
 
 from engine.errors import SourceError
@@ -17,7 +16,7 @@ _LAYOUT = """
 pragma journal_mode = off;
 pragma synchronous = off;
 pragma cache_size = -16000;
-create table picture (n integer primary key, key text unique, entry text);
+create table picture (n integer primary key, key blob unique, entry text);
 create table caption (n integer primary key, picture integer, text text);
 """
 _ALL = """
@@ -57,19 +56,27 @@ class Gathering:
 
     def add(self, key: str, entry: Entry) -> None:
         """Add an entry; where the key is known already, only its captions."""
-        fields = json.dumps(asdict(replace(entry, captions=())))
-        row = (json.dumps(key), fields)
-        self._db.execute("insert or ignore into picture (key, entry) values (?, ?)", row)
+        picture = self._find(key)
+        if picture is None:
+            row = (_bytes(key), json.dumps({**vars(entry), "captions": ()}))
+            insert = "insert into picture (key, entry) values (?, ?)"
+            picture = self._db.execute(insert, row).lastrowid
         for caption in entry.captions:
-            self.add_caption(key, caption)
+            self._insert(picture, caption)
 
     def add_caption(self, key: str, caption: str) -> bool:
         """Add a caption to the entry of that key; False where there is none."""
-        added = self._db.execute(
-            "insert into caption (picture, text) select n, ? from picture where key = ?",
-            (caption, json.dumps(key)),
-        )
-        return added.rowcount == 1
+        picture = self._find(key)
+        if picture is not None:
+            self._insert(picture, caption)
+        return picture is not None
+
+    def _find(self, key: str) -> int | None:
+        found = self._db.execute("select n from picture where key = ?", (_bytes(key),)).fetchone()
+        return found[0] if found else None
+
+    def _insert(self, picture: int | None, caption: str) -> None:
+        self._db.execute("insert into caption (picture, text) values (?, ?)", (picture, caption))
 
     def entries(self) -> Iterator[Entry]:
         """The entries in the order they were first added, with all their captions."""
@@ -79,3 +86,8 @@ class Gathering:
             captions = tuple(row[2] for row in group if row[2] is not None)
             values = json.loads(fields)
             yield Entry(**{**values, "captions": captions, "tags": tuple(values["tags"])})
+
+
+def _bytes(key: str) -> bytes:
+    """A key as SQLite can hold it: file names need not be Unicode."""
+    return key.encode("utf-8", "surrogatepass")

@@ -96,6 +96,7 @@ def csv_rows(path: Path, columns: Columns) -> Iterator[Row | Skipped]:
         skipinitialspace=f"{delimiter} " in header,
     )
     names = [_plain(name) for name in next(reader, [])]
+    _check_named(path, columns, names)
     for number in itertools.count(2):
         try:
             fields = next(reader)
@@ -117,8 +118,10 @@ def _csv_row(path: Path, where: str, names: list[str], fields: list[str]) -> Row
             f"{where} has {len(fields)} fields, the header has {len(names)}; "
             "quote fields that contain the delimiter",
         )
-    # The first of two columns of the same name counts.
-    return Row(where, dict(reversed(list(zip(names, fields, strict=False)))))
+    values: dict[str, object] = {}
+    for name, field in zip(names, fields, strict=False):
+        values.setdefault(name, field)
+    return Row(where, values)
 
 
 def jsonl_rows(path: Path) -> Iterator[Row | Skipped]:
@@ -163,6 +166,14 @@ def is_table_header(line: str) -> bool:
     columns = Columns()
     names = line.split(delimiter_of(line, columns))
     return columns.known_in(map(_plain, names)) == 2
+
+
+def _check_named(path: Path, columns: Columns, names: list[str]) -> None:
+    for wanted in (columns.image, columns.caption):
+        if len(wanted) == 1 and wanted[0] not in names:
+            raise SourceError(
+                f"{path} has no column {wanted[0]!r}; its columns are: {', '.join(names) or 'none'}"
+            )
 
 
 def _check_known(path: Path, columns: Columns, values: Mapping[str, object]) -> None:
