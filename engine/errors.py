@@ -9,7 +9,8 @@ MragError
 └── Missing                 something needed is not there, and the message says how to get it
     ├── ModelMissing        weights or files of an encoder or a generator
     ├── CollectionMissing   no collection (or index, or map in it) of that name
-    └── StoreUnavailable    a store that is locked, down or refuses the key
+    ├── StoreUnavailable    a store that is locked, down or refuses the key
+    └── DownloadFailed      a file that could not be fetched whole and right
 
 Messages say what, which value, which limit, and the remedy. Only the front ends turn them
 into text and exit codes.
@@ -56,3 +57,7 @@ class CollectionMissing(Missing):
 
 class StoreUnavailable(Missing):
     """A store is locked by another process, down, or refuses the key."""
+
+
+class DownloadFailed(Missing):
+    """A file could not be fetched whole and right."""
