@@ -55,7 +55,9 @@ def choose_device(name: str) -> torch.device:
 
 def _from_folder(folder: Path, device: torch.device, precision: Precision) -> Parts:
     try:
-        with _no_progress_bars():
+        if not (folder / "config.json").is_file():
+            raise FileNotFoundError("it has no config.json.")
+        with _quietly():
             return _load(str(folder), device, precision, local=True)
     except OSError as error:
         raise ModelMissing(
@@ -67,7 +69,7 @@ def _from_folder(folder: Path, device: torch.device, precision: Precision) -> Pa
 
 def _from_hub(name: str, device: torch.device, precision: Precision) -> Parts:
     try:
-        with _no_progress_bars():
+        with _quietly():
             return _load(name, device, precision, local=True)
     except OSError:
         _ask_hub(name)
@@ -97,6 +99,7 @@ def _load(source: str, device: torch.device, precision: Precision, *, local: boo
             **options,
         )
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        _check_vocabulary(source, tokenizer, local=local)
     except SafetensorError as error:
         raise ModelMissing(
             f"the weights of {source} are damaged ({error}); delete them and get them again"
@@ -113,6 +116,16 @@ def _load(source: str, device: torch.device, precision: Precision, *, local: boo
             f"{min(report['missing_keys'])} among them; get weights that belong to its config.json"
         )
     return Parts(source, model.to(device).eval(), tokenizer)
+
+
+def _check_vocabulary(source: str, tokenizer: Any, *, local: bool) -> None:
+    """OSError if the tokenizer's files are not there: transformers then makes an empty one."""
+    from transformers.utils import cached_file
+
+    names = sorted(set(tokenizer.vocab_files_names.values()) | {"tokenizer.json"})
+    options = {"local_files_only": local, "_raise_exceptions_for_missing_entries": False}
+    if not any(cached_file(source, name, **options) for name in names):
+        raise FileNotFoundError(f"it has no tokenizer ({' or '.join(names)}).")
 
 
 def _ask_hub(name: str) -> None:
@@ -148,7 +161,8 @@ def _how_to_get(name: str, reason: str) -> str:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     folder = name.rpartition("/")[2]
-    command = f"hf download {name} --include '*.json' '*.model' '*.safetensors'"
+    wanted = " ".join(f"--include '*.{suffix}'" for suffix in ("json", "model", "safetensors"))
+    command = f"hf download {name} {wanted}"
     return (
         f"the generator {name} is neither a folder nor complete in the cache {HF_HUB_CACHE}, "
         f"{reason}.\n"
@@ -186,16 +200,22 @@ def _gains_from_bf16(device: torch.device, config: Any) -> bool:
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """Keep transformers from drawing a bar for what takes a second or two."""
+def _quietly() -> Iterator[None]:
+    """Keep transformers from drawing bars for seconds of loading, and from its advice.
+
+    The advice concerns files that a user cannot change; what matters of it, missing tensors, is
+    checked in `_load`.
+    """
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
-        if shown:
+        logging.set_verbosity(level)
+        if bars:
             logging.enable_progress_bar()
 
 
