@@ -258,6 +258,10 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """The colours without transparency, and the opacity of each pixel if it is not full."""
     if not image.has_transparency_data:
         return image, None
+    key = image.info.get("transparency")
+    if image.mode == "RGB" and isinstance(key, tuple) and max(key) > 255:
+        # Pillow reads the colours of 16-bit pictures as 8 bits, but leaves the key at 16.
+        image.info["transparency"] = tuple(value >> 8 for value in key)
     rgba = image.convert("RGBA")
     return rgba.convert("RGB"), rgba.getchannel("A")
 
