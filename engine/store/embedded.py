@@ -221,7 +221,7 @@ class EdgeIndex:
 
 def edge_filter(conditions: Conditions) -> edge.Filter | None:
     """The conditions as an Edge filter, None for no conditions."""
-    must = [
+    must: list[Any] = [
         edge.FieldCondition(field, match=edge.MatchAny(sorted(values)))
         for field, values in conditions.any_of.items()
     ]
@@ -229,7 +229,7 @@ def edge_filter(conditions: Conditions) -> edge.Filter | None:
         edge.FieldCondition(field, range=_range(period))
         for field, period in conditions.during.items()
     ]
-    must_not = [
+    must_not: list[Any] = [
         edge.FieldCondition(field, match=edge.MatchAny(sorted(values)))
         for field, values in conditions.none_of.items()
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -168,18 +169,26 @@ class ImageStore:
         return {"mapped": query, "caption": query}
 
     def _checked(self, query: Vector) -> Vector:
-        return query_rows(query[None], self._dim)[0]
+        checked: Vector = query_rows(query[None], self._dim)[0]
+        return checked
 
 
 def image_conditions(filters: Filters) -> Conditions:
     """The filters as conditions on pictures; times without a zone are taken as UTC."""
     any_of = {"split": filters.splits, "source": filters.sources, "tags": filters.tags}
-    timed = filters.taken_from is not None or filters.taken_until is not None
+    period = Period(_in_zone(filters.taken_from), _in_zone(filters.taken_until))
+    timed = period != Period(None, None)
     return Conditions(
         any_of={field: values for field, values in any_of.items() if values},
         none_of={"image_id": filters.not_image_ids} if filters.not_image_ids else {},
-        during={"taken_at": Period(filters.taken_from, filters.taken_until)} if timed else {},
+        during={"taken_at": period} if timed else {},
     )
+
+
+def _in_zone(moment: datetime | None) -> datetime | None:
+    if moment is None or moment.tzinfo is not None:
+        return moment
+    return moment.replace(tzinfo=UTC)
 
 
 def _stored(point: ImagePoint, vectors: dict[str, list[float]]) -> Point:

@@ -1,0 +1,311 @@
+"""The index on a Qdrant server or cluster: qdrant-client, over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from qdrant_client import QdrantClient, models
+
+from engine.errors import CollectionMissing, InvalidInput, MragError
+from engine.settings import Settings
+from engine.store.bm25 import WordEncoder
+from engine.store.identity import check_identity, identity
+from engine.store.interface import (
+    EVERYTHING,
+    FUSED_DEPTH,
+    MMR_CANDIDATES,
+    RRF_K,
+    WORDS,
+    Conditions,
+    Hit,
+    IndexSpec,
+    Point,
+)
+from engine.store.server_calls import ServerCalls
+from engine.types import Vector, Vectors
+
+PATIENCE_S = 3.0
+"""How long a server that cannot be reached is tried again."""
+
+_TIMEOUT_S = 60
+_SCROLL = 1000
+
+
+def connect(settings: Settings) -> QdrantClient:
+    """A client of the server that the settings name; an https URL means TLS.
+
+    Makes no call yet. Raises InvalidInput for a URL that is none.
+    """
+    try:
+        return QdrantClient(
+            url=settings.qdrant_url,
+            grpc_port=settings.qdrant_grpc_port,
+            prefer_grpc=True,
+            api_key=settings.qdrant_api_key.get_secret_value() or None,
+            timeout=_TIMEOUT_S,
+            check_compatibility=False,  # it would ask over REST, in a thread that only warns
+        )
+    except ValueError as error:
+        raise InvalidInput(
+            f"MRAG_QDRANT_URL is {settings.qdrant_url!r}: {error}; "
+            "give it like http://localhost:6333 or https://qdrant.example.org"
+        ) from error
+
+
+class ServerIndex:
+    """A VectorIndex in the server's collection `mrag-<collection>-<name>`.
+
+    Takes over the client: closing the index closes it. Writes are acknowledged when they are
+    durable; the server builds its graphs by itself.
+    """
+
+    def __init__(
+        self,
+        client: QdrantClient,
+        spec: IndexSpec,
+        *,
+        create: bool = False,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """Open an index, or make it if there is none and `create` is True.
+
+        Raises CollectionMissing, IncompatibleIndex or StoreUnavailable.
+        """
+        self._client = client
+        self._spec = spec
+        self._name = f"mrag-{spec.collection}-{spec.name}"
+        self._words = WordEncoder(spec.typical_words)
+        self._call = ServerCalls(_address(client), spec.collection, patience_s)
+        try:
+            self._open(create)
+        except MragError:
+            client.close()
+            raise
+
+    @property
+    def spec(self) -> IndexSpec:
+        """What the index holds."""
+        return self._spec
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Write points; a point of the same id is replaced whole."""
+        stored = [self._point(point) for point in points]
+        if stored:  # a server refuses an empty list
+            self._call(lambda: self._client.upsert(self._name, stored, wait=True))
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove points; unknown ids are ignored."""
+        chosen = models.PointIdsList(points=list(ids))
+        if ids:  # a server refuses an empty list
+            self._call(lambda: self._client.delete(self._name, chosen, wait=True))
+
+    def nearest(
+        self,
+        name: str,
+        queries: Vectors,
+        limit: int,
+        conditions: Conditions = EVERYTHING,
+        *,
+        vector: str = "",
+    ) -> list[list[Hit]]:
+        """For each query the points nearest by cosine, with their vector named `vector`."""
+        wanted = server_filter(conditions)
+        requests = [
+            models.QueryRequest(
+                query=query,
+                using=name,
+                limit=limit,
+                filter=wanted,
+                with_payload=True,
+                with_vector=[vector] if vector else False,
+            )
+            for query in queries.tolist()
+        ]
+        answers = self._call(lambda: self._client.query_batch_points(self._name, requests))
+        return [[_hit(point, vector) for point in answer.points] for answer in answers]
+
+    def diverse(
+        self,
+        name: str,
+        query: Vector,
+        limit: int,
+        offset: int,
+        diversity: float,
+        conditions: Conditions = EVERYTHING,
+    ) -> list[Hit]:
+        """Near points that differ from each other (maximal marginal relevance)."""
+        candidates = max(MMR_CANDIDATES, offset + limit)
+        mmr = models.Mmr(diversity=diversity, candidates_limit=candidates)
+        nearest = models.NearestQuery(nearest=query.tolist(), mmr=mmr)
+        return self._query(nearest, limit, conditions, using=name, offset=offset)
+
+    def words(self, text: str, limit: int, conditions: Conditions = EVERYTHING) -> list[Hit]:
+        """The points whose text shares words with `text`, by BM25."""
+        weights = self._words.query(text)
+        if not weights.indices:
+            return []
+        return self._query(_sparse(weights), limit, conditions, using=WORDS)
+
+    def fused(
+        self,
+        queries: Mapping[str, Vector],
+        text: str,
+        limit: int,
+        conditions: Conditions = EVERYTHING,
+    ) -> list[Hit]:
+        """Dense queries by vector name, and a text if not blank, fused by reciprocal rank."""
+        parts: dict[str, Any] = {name: query.tolist() for name, query in queries.items()}
+        weights = self._words.query(text)
+        if weights.indices:
+            parts[WORDS] = _sparse(weights)
+        if not parts:
+            return []
+        depth = max(FUSED_DEPTH, limit)
+        wanted = server_filter(conditions)
+        lists = [
+            models.Prefetch(query=part, using=name, limit=depth, filter=wanted)
+            for name, part in parts.items()
+        ]
+        fusion = models.RrfQuery(rrf=models.Rrf(k=RRF_K))
+        return self._query(fusion, limit, EVERYTHING, prefetch=lists)
+
+    def get(self, ids: Sequence[str]) -> list[Hit]:
+        """The points of these ids in the order given, with score 0; unknown ids are left out."""
+        records = self._call(lambda: self._client.retrieve(self._name, list(ids)))
+        found = {str(record.id): record.payload or {} for record in records}
+        return [Hit(key, 0.0, found[key]) for key in ids if key in found]
+
+    def ids(self) -> Iterator[str]:
+        """All ids, in ascending order."""
+        following: Any = None
+        while True:
+            records, following = self._call(partial(self._scroll, following))
+            yield from (str(record.id) for record in records)
+            if following is None:
+                return
+
+    def count(self, conditions: Conditions = EVERYTHING) -> int:
+        """How many points satisfy the conditions, exactly."""
+        wanted = server_filter(conditions)
+        return self._call(lambda: self._client.count(self._name, wanted, exact=True)).count
+
+    def optimize(self) -> None:
+        """Nothing to do: the server builds its graphs by itself."""
+
+    def flush(self) -> None:
+        """Nothing to do: the server has acknowledged every write as durable."""
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def _open(self, create: bool) -> None:
+        exists = self._call(lambda: self._client.collection_exists(self._name))
+        if not exists and not create:
+            raise CollectionMissing(
+                f"the Qdrant server at {_address(self._client)} has no collection {self._name}; "
+                f"write it with: mrag push --collection {self._spec.collection}"
+            )
+        if not exists:
+            self._make()
+        info = self._call(lambda: self._client.get_collection(self._name))
+        check_identity(info.config.metadata, self._spec, f"the server's collection {self._name}")
+        if create:
+            self._index_fields(set(info.payload_schema))
+
+    def _make(self) -> None:
+        try:
+            self._call(self._create_collection)
+        except (MragError, ValueError):
+            # Another process may have made it just now; its metadata is checked next.
+            if not self._call(lambda: self._client.collection_exists(self._name)):
+                raise
+
+    def _create_collection(self) -> None:
+        params = models.VectorParams(
+            size=self._spec.dim,
+            distance=models.Distance.COSINE,
+            datatype=models.Datatype.FLOAT16,
+        )
+        self._client.create_collection(
+            self._name,
+            vectors_config=dict.fromkeys(self._spec.vectors, params),
+            sparse_vectors_config={WORDS: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+            metadata=identity(self._spec),
+        )
+
+    def _index_fields(self, present: set[str]) -> None:
+        schemas = dict.fromkeys(self._spec.keywords, models.PayloadSchemaType.KEYWORD)
+        schemas |= dict.fromkeys(self._spec.datetimes, models.PayloadSchemaType.DATETIME)
+        for field in schemas.keys() - present:
+            self._call(partial(self._index_field, field, schemas[field]))
+
+    def _index_field(self, field: str, schema: models.PayloadSchemaType) -> None:
+        self._client.create_payload_index(self._name, field, schema, wait=True)
+
+    def _scroll(self, start: Any) -> tuple[list[models.Record], Any]:
+        return self._client.scroll(self._name, limit=_SCROLL, offset=start, with_payload=False)
+
+    def _query(
+        self,
+        query: Any,
+        limit: int,
+        conditions: Conditions,
+        *,
+        using: str | None = None,
+        offset: int = 0,
+        prefetch: list[models.Prefetch] | None = None,
+    ) -> list[Hit]:
+        wanted = server_filter(conditions)
+        answer = self._call(
+            lambda: self._client.query_points(
+                self._name,
+                query=query,
+                using=using,
+                prefetch=prefetch,
+                query_filter=wanted,
+                limit=limit,
+                offset=offset,
+                with_payload=True,
+            )
+        )
+        return [_hit(point, "") for point in answer.points]
+
+    def _point(self, point: Point) -> models.PointStruct:
+        vectors: dict[str, Any] = dict(point.vectors)
+        weights = self._words.document(point.text)
+        if weights.indices:
+            vectors[WORDS] = _sparse(weights)
+        return models.PointStruct(id=point.id, vector=vectors, payload=dict(point.payload))
+
+
+def server_filter(conditions: Conditions) -> models.Filter | None:
+    """The conditions as a server's filter, None for no conditions."""
+    must = [_any_of(field, values) for field, values in conditions.any_of.items()]
+    must += [
+        models.FieldCondition(
+            key=field, range=models.DatetimeRange(gte=period.start, lte=period.end)
+        )
+        for field, period in conditions.during.items()
+    ]
+    must_not = [_any_of(field, values) for field, values in conditions.none_of.items()]
+    return models.Filter(must=must, must_not=must_not) if must or must_not else None
+
+
+def _any_of(field: str, values: frozenset[str]) -> models.FieldCondition:
+    return models.FieldCondition(key=field, match=models.MatchAny(any=sorted(values)))
+
+
+def _sparse(weights: Any) -> models.SparseVector:
+    return models.SparseVector(indices=weights.indices, values=weights.values)
+
+
+def _hit(point: models.ScoredPoint, vector: str) -> Hit:
+    kept: Any = point.vector[vector] if vector and isinstance(point.vector, dict) else None
+    return Hit(str(point.id), point.score, point.payload or {}, kept)
+
+
+def _address(client: QdrantClient) -> str:
+    return str(client.init_options.get("url") or client.init_options.get("location"))

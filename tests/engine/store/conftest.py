@@ -1,0 +1,288 @@
+"""The backends that the contract suite runs over, and a Qdrant server to talk to.
+
+`QdrantService` speaks Qdrant's real gRPC protocol on 127.0.0.1 and keeps its points in
+qdrant-client's local mode, so the server adapter is tested over the wire without a server.
+"""
+
+# ruff: noqa: N802  (the methods of a gRPC service have the names of its calls)
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+import grpc  # type: ignore[import-untyped]  # grpcio ships no types
+import pytest
+from qdrant_client import QdrantClient
+from qdrant_client import grpc as wire
+from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
+
+from engine.collection import CollectionCard
+from engine.settings import Settings
+from engine.store.captions import CaptionStore, caption_spec
+from engine.store.embedded import EdgeIndex
+from engine.store.images import ImageStore, image_spec
+from engine.store.interface import IndexSpec, VectorIndex
+from engine.store.server import ServerIndex, connect
+
+DIM = 16
+
+
+class Backend(Protocol):
+    """Opens indexes that keep their points between two openings."""
+
+    def open(self, spec: IndexSpec, *, create: bool = True) -> VectorIndex: ...
+
+
+class EmbeddedBackend:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def open(self, spec: IndexSpec, *, create: bool = True) -> VectorIndex:
+        path = self.folder / spec.collection / spec.name
+        return EdgeIndex.open_or_make(path, spec) if create else EdgeIndex(path, spec)
+
+
+class KeptClient(QdrantClient):
+    """A local client whose points outlive the index that was opened with it."""
+
+    def close(self, grpc_grace: float | None = None, **_kwargs: Any) -> None:
+        pass
+
+
+class ClientBackend:
+    def __init__(self, make_client: Callable[[], QdrantClient]) -> None:
+        self.make_client = make_client
+
+    def open(self, spec: IndexSpec, *, create: bool = True) -> VectorIndex:
+        return ServerIndex(self.make_client(), spec, create=create, patience_s=1.0)
+
+
+class CollectionCalls(wire.CollectionsServicer):
+    """The calls about collections that mrag makes of a server."""
+
+    def __init__(self, local: QdrantClient) -> None:
+        self.local = local
+
+    def CollectionExists(self, request: Any, _context: Any) -> Any:
+        exists = self.local.collection_exists(request.collection_name)
+        return wire.CollectionExistsResponse(result=wire.CollectionExists(exists=exists))
+
+    def Create(self, request: Any, context: Any) -> Any:
+        if self.local.collection_exists(request.collection_name):
+            context.abort(grpc.StatusCode.ALREADY_EXISTS, "Wrong input: it already exists!")
+        self.local.create_collection(
+            request.collection_name,
+            vectors_config=GrpcToRest.convert_vectors_config(request.vectors_config),
+            sparse_vectors_config=GrpcToRest.convert_sparse_vector_config(
+                request.sparse_vectors_config
+            ),
+            metadata=GrpcToRest.convert_payload(request.metadata),
+        )
+        return wire.CollectionOperationResponse(result=True)
+
+    def Get(self, request: Any, context: Any) -> Any:
+        _check(self.local, request, context)
+        info = self.local.get_collection(request.collection_name)
+        return wire.GetCollectionInfoResponse(result=RestToGrpc.convert_collection_info(info))
+
+
+class PointCalls(wire.PointsServicer):
+    """The calls about points that mrag makes of a server."""
+
+    def __init__(self, local: QdrantClient) -> None:
+        self.local = local
+
+    def CreateFieldIndex(self, _request: Any, _context: Any) -> Any:
+        return _updated()
+
+    def Upsert(self, request: Any, context: Any) -> Any:
+        _check(self.local, request, context)
+        points = [GrpcToRest.convert_point_struct(point) for point in request.points]
+        self.local.upsert(request.collection_name, points)
+        return _updated()
+
+    def Delete(self, request: Any, context: Any) -> Any:
+        _check(self.local, request, context)
+        chosen = GrpcToRest.convert_points_selector(request.points)
+        self.local.delete(request.collection_name, chosen)
+        return _updated()
+
+    def Get(self, request: Any, context: Any) -> Any:
+        _check(self.local, request, context)
+        ids = [GrpcToRest.convert_point_id(identifier) for identifier in request.ids]
+        records = self.local.retrieve(request.collection_name, ids)
+        return wire.GetResponse(result=[RestToGrpc.convert_record(r) for r in records])
+
+    def Count(self, request: Any, context: Any) -> Any:
+        _check(self.local, request, context)
+        wanted = GrpcToRest.convert_filter(request.filter)
+        counted = self.local.count(request.collection_name, wanted, exact=True)
+        return wire.CountResponse(result=RestToGrpc.convert_count_result(counted))
+
+    def Scroll(self, request: Any, context: Any) -> Any:
+        _check(self.local, request, context)
+        start = GrpcToRest.convert_point_id(request.offset) if request.HasField("offset") else None
+        records, following = self.local.scroll(
+            request.collection_name, limit=request.limit, offset=start
+        )
+        return wire.ScrollResponse(
+            result=[RestToGrpc.convert_record(record) for record in records],
+            next_page_offset=following and RestToGrpc.convert_extended_point_id(following),
+        )
+
+    def Query(self, request: Any, context: Any) -> Any:
+        _check(self.local, request, context)
+        return wire.QueryResponse(result=self._found([request])[0])
+
+    def QueryBatch(self, request: Any, context: Any) -> Any:
+        _check(self.local, request, context)
+        found = self._found(list(request.query_points))
+        return wire.QueryBatchResponse(result=[wire.BatchResult(result=hits) for hits in found])
+
+    def _found(self, requests: list[Any]) -> list[list[Any]]:
+        wanted = [GrpcToRest.convert_query_points(request) for request in requests]
+        answers = self.local.query_batch_points(requests[0].collection_name, wanted)
+        return [[RestToGrpc.convert_scored_point(p) for p in a.points] for a in answers]
+
+
+def _check(local: QdrantClient, request: Any, context: Any) -> None:
+    if not local.collection_exists(request.collection_name):
+        context.abort(grpc.StatusCode.NOT_FOUND, "the collection doesn't exist!")
+
+
+def _updated() -> Any:
+    result = wire.UpdateResult(operation_id=0, status=wire.UpdateStatus.Completed)
+    return wire.PointsOperationResponse(result=result)
+
+
+class QdrantService:
+    """A server on 127.0.0.1 that can be told to fail."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        """The names of the calls so far."""
+        self.keys: list[str] = []
+        """The API keys that came with them."""
+        self.failures: list[grpc.StatusCode] = []
+        """Statuses with which the next calls fail."""
+        local = QdrantClient(":memory:")
+        self._server = grpc.server(ThreadPoolExecutor(4), interceptors=[FailingCalls(self)])
+        register: Any = wire  # generated code without types
+        register.add_CollectionsServicer_to_server(CollectionCalls(local), self._server)
+        register.add_PointsServicer_to_server(PointCalls(local), self._server)
+        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self._server.start()
+
+    def settings(self, **others: Any) -> Settings:
+        return Settings(qdrant_url="http://127.0.0.1", qdrant_grpc_port=self.port, **others)
+
+    def stop(self) -> None:
+        self._server.stop(grace=None).wait(timeout=5)
+
+
+class FailingCalls(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio ships no types
+    """Notes each call, and lets it fail while the service has failures left."""
+
+    def __init__(self, service: QdrantService) -> None:
+        self.service = service
+
+    def intercept_service(self, continuation: Any, details: Any) -> Any:
+        self.service.calls.append(details.method.rsplit("/", 1)[-1])
+        self.service.keys += [m.value for m in details.invocation_metadata if m.key == "api-key"]
+        if not self.service.failures:
+            return continuation(details)
+        status = self.service.failures.pop(0)
+
+        def fail(_request: Any, context: Any) -> None:
+            if status is grpc.StatusCode.RESOURCE_EXHAUSTED:
+                context.set_trailing_metadata([("retry-after", "1")])
+            context.abort(status, "as the test wants it")
+
+        return grpc.unary_unary_rpc_method_handler(fail)
+
+
+@pytest.fixture
+def service() -> Iterator[QdrantService]:
+    running = QdrantService()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def collection() -> str:
+    """The name of a collection that does not exist yet."""
+    return f"test-{uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def shared_collection() -> str:
+    """The name of a collection that tests share, because making one syncs many files."""
+    return f"test-{uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("embedded")
+
+
+@pytest.fixture(params=["embedded", "local", "grpc", "server"])
+def backend(
+    request: pytest.FixtureRequest, shared_folder: Path, collection: str, shared_collection: str
+) -> Iterator[Backend]:
+    """Every backend in turn; a real server only where MRAG_TEST_QDRANT_URL names one."""
+    if request.param == "embedded":
+        yield EmbeddedBackend(shared_folder)
+    elif request.param == "local":
+        client = KeptClient(":memory:")
+        yield ClientBackend(lambda: client)
+    elif request.param == "grpc":
+        service: QdrantService = request.getfixturevalue("service")
+        yield ClientBackend(lambda: connect(service.settings()))
+    else:
+        yield from _real_server([collection, shared_collection])
+
+
+def _real_server(collections: list[str]) -> Iterator[Backend]:
+    url = os.environ.get("MRAG_TEST_QDRANT_URL", "")
+    if not url:
+        pytest.skip("MRAG_TEST_QDRANT_URL names no Qdrant server")
+    settings = Settings(qdrant_url=url)
+    yield ClientBackend(lambda: connect(settings))
+    client = connect(settings)
+    for name in collections:
+        client.delete_collection(f"mrag-{name}-captions")
+        client.delete_collection(f"mrag-{name}-images")
+    client.close()
+
+
+@pytest.fixture
+def card(collection: str) -> CollectionCard:
+    return CollectionCard(
+        name=collection, encoder="x/y", encoder_id="encoder-a", dim=DIM, generator="consensus"
+    )
+
+
+@pytest.fixture
+def captions(
+    backend: Backend, card: CollectionCard, shared_collection: str
+) -> Iterator[CaptionStore]:
+    """An empty store."""
+    spec = caption_spec(replace(card, name=shared_collection))
+    with CaptionStore(backend.open(spec)) as store:
+        store.delete(list(store.ids()))
+        yield store
+
+
+@pytest.fixture
+def images(backend: Backend, card: CollectionCard, shared_collection: str) -> Iterator[ImageStore]:
+    """An empty store."""
+    spec = image_spec(replace(card, name=shared_collection))
+    with ImageStore(backend.open(spec)) as store:
+        store.delete(list(store.ids()))
+        yield store

@@ -1,0 +1,258 @@
+"""The embedded index: locks, threads, killed processes and damaged folders."""
+
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.collection import CollectionCard, CollectionFolder
+from engine.errors import CollectionMissing, IncompatibleIndex, StoreUnavailable
+from engine.settings import Settings
+from engine.store import CaptionStore, caption_id, open_caption_store, open_image_store
+from engine.store.captions import caption_spec
+from engine.store.embedded import EdgeIndex
+from engine.types import CaptionPoint
+
+ROOT = Path(__file__).parents[3]
+DIM = 16
+
+OPEN_AND_WAIT = """
+import sys, time
+from pathlib import Path
+from engine.collection import CollectionCard
+from engine.store.captions import caption_spec
+from engine.store.embedded import EdgeIndex
+card = CollectionCard(**eval(sys.argv[2]))
+index = EdgeIndex.open_or_make(Path(sys.argv[1]), caption_spec(card))
+print("open", flush=True)
+time.sleep(60)
+"""
+
+WRITE_UNTIL_KILLED = """
+import sys
+from pathlib import Path
+import numpy as np
+from engine.collection import CollectionCard
+from engine.store import CaptionStore, caption_id
+from engine.store.captions import caption_spec
+from engine.store.embedded import EdgeIndex
+from engine.types import CaptionPoint
+card = CollectionCard(**eval(sys.argv[2]))
+store = CaptionStore(EdgeIndex.open_or_make(Path(sys.argv[1]), caption_spec(card)))
+row = np.ones(card.dim, np.float32)
+for start in range(0, 100_000, 100):
+    texts = [f"caption {i}" for i in range(start, start + 100)]
+    store.upsert([CaptionPoint(caption_id("", t, "human"), t, row, row) for t in texts])
+    if start % 1000 == 900:
+        store.flush()
+    print(start + 100, flush=True)
+"""
+
+
+def points(n: int) -> list[CaptionPoint]:
+    rows = np.random.default_rng(0).standard_normal((n, DIM)).astype(np.float32)
+    texts = [f"caption {i}" for i in range(n)]
+    return [
+        CaptionPoint(caption_id("", text, "human"), text, row, row)
+        for text, row in zip(texts, rows, strict=True)
+    ]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "index" / "captions"
+
+
+def make(path: Path, card: CollectionCard, n: int = 0) -> None:
+    with CaptionStore(EdgeIndex.open_or_make(path, caption_spec(card))) as store:
+        store.upsert(points(n))
+
+
+@contextmanager
+def running(script: str, path: Path, card: CollectionCard) -> Iterator[subprocess.Popen[str]]:
+    """A Python process with the script; killed at the end."""
+    command = [sys.executable, "-c", script, str(path), repr(vars(card))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_another_process_is_told_who_holds_the_lock(path: Path, card: CollectionCard) -> None:
+    with running(OPEN_AND_WAIT, path, card) as process:
+        assert first_line(process) == "open"
+        with pytest.raises(StoreUnavailable, match="another mrag process") as caught:
+            EdgeIndex(path, caption_spec(card), lock_patience_s=0.1)
+        assert str(path) in str(caught.value)
+        assert "MRAG_QDRANT_URL" in str(caught.value)
+
+
+def test_a_lock_that_goes_away_is_waited_for(path: Path, card: CollectionCard) -> None:
+    with running(OPEN_AND_WAIT, path, card) as process:
+        assert first_line(process) == "open"
+        threading.Timer(0.3, process.kill).start()
+        EdgeIndex(path, caption_spec(card), lock_patience_s=20).close()
+
+
+def test_the_lock_of_a_killed_process_is_gone(path: Path, card: CollectionCard) -> None:
+    with running(OPEN_AND_WAIT, path, card) as process:
+        assert first_line(process) == "open"
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=10)
+        EdgeIndex(path, caption_spec(card), lock_patience_s=0.1).close()
+
+
+def test_acknowledged_points_survive_a_kill(path: Path, card: CollectionCard) -> None:
+    with running(WRITE_UNTIL_KILLED, path, card) as process:
+        acknowledged = 0
+        while acknowledged < 2500:
+            acknowledged = int(first_line(process))
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=10)
+    with CaptionStore(EdgeIndex(path, caption_spec(card))) as store:
+        stored = set(store.ids())
+        expected = {caption_id("", f"caption {i}", "human") for i in range(acknowledged)}
+        assert expected <= stored
+        assert store.count() == len(stored)
+        assert store.search_words("2499", 1)[0].text == "caption 2499"
+
+
+def test_two_stores_of_one_process_share_a_folder(path: Path, card: CollectionCard) -> None:
+    spec = caption_spec(card)
+    first = CaptionStore(EdgeIndex.open_or_make(path, spec))
+    second = CaptionStore(EdgeIndex.open_or_make(path, spec))
+    first.upsert(points(3))
+    assert second.count() == 3
+    first.close()
+    first.close()
+    assert second.count() == 3
+    with pytest.raises(StoreUnavailable, match="closed"):
+        first.count()
+    second.close()
+    with CaptionStore(EdgeIndex(path, spec)) as third:
+        assert third.count() == 3
+
+
+def test_a_store_that_is_dropped_lets_go_of_its_folder(path: Path, card: CollectionCard) -> None:
+    EdgeIndex.open_or_make(path, caption_spec(card))
+    gc.collect()
+    with running(OPEN_AND_WAIT, path, card) as process:
+        assert first_line(process) == "open"
+
+
+def test_threads_search_while_another_writes(path: Path, card: CollectionCard) -> None:
+    store = CaptionStore(EdgeIndex.open_or_make(path, caption_spec(card)))
+    written = points(3000)
+    store.upsert(written[:500])
+    done = threading.Event()
+
+    def search(number: int) -> int:
+        rounds = 0
+        while not done.is_set() or rounds == 0:
+            point = written[number * 100]
+            [hits] = store.search(point.raw[None], "raw", 3)
+            assert hits[0].id == point.id
+            assert len(store.search_words("caption", 3)) == 3
+            rounds += 1
+        return rounds
+
+    with ThreadPoolExecutor(4) as pool:
+        searches = [pool.submit(search, number) for number in range(4)]
+        try:
+            for start in range(500, 3000, 250):
+                store.upsert(written[start : start + 250])
+        finally:
+            done.set()
+        assert all(future.result(timeout=30) >= 1 for future in searches)
+    assert store.count() == 3000
+    store.close()
+
+
+def test_opening_without_create_makes_nothing(tmp_path: Path, card: CollectionCard) -> None:
+    folder = CollectionFolder(tmp_path / "home", card.name)
+    for open_store in (open_caption_store, open_image_store):
+        with pytest.raises(CollectionMissing):
+            open_store(folder, card, Settings())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_both_stores_of_a_collection_lie_in_its_folder(
+    tmp_path: Path, card: CollectionCard
+) -> None:
+    folder = CollectionFolder(tmp_path, card.name)
+    with (
+        open_caption_store(folder, card, Settings(), create=True),
+        open_image_store(folder, card, Settings(), create=True),
+    ):
+        assert sorted(child.name for child in folder.index.iterdir()) == ["captions", "images"]
+
+
+def test_what_a_killed_creation_left_is_made_anew(path: Path, card: CollectionCard) -> None:
+    make(path, card)
+    left = path.with_name("captions.partial")
+    path.rename(left)
+    (left / "index.json").write_text("{", encoding="utf-8")
+    with pytest.raises(CollectionMissing):
+        EdgeIndex(path, caption_spec(card))
+    make(path, card, 3)
+    assert not left.exists()
+    with CaptionStore(EdgeIndex(path, caption_spec(card))) as store:
+        assert store.count() == 3
+
+
+@pytest.mark.parametrize(
+    "damage", ["index.json", "shard", "shard/segments", "shard/edge_config.json", "segment"]
+)
+def test_damage_is_named_with_the_remedy(path: Path, card: CollectionCard, damage: str) -> None:
+    make(path, card, 5)
+    if damage == "segment":
+        [segment] = (path / "shard" / "segments").iterdir()
+        (segment / "segment.json").write_bytes(b"\0")
+    elif (path / damage).is_dir():
+        shutil.rmtree(path / damage)
+    else:
+        (path / damage).write_bytes(b"\0")
+    with pytest.raises(StoreUnavailable, match="delete that folder") as caught:
+        EdgeIndex(path, caption_spec(card))
+    assert str(path) in str(caught.value)
+    assert f"mrag push --collection {card.name}" in str(caught.value)
+
+
+def test_a_folder_of_an_unknown_maker_is_refused(path: Path, card: CollectionCard) -> None:
+    make(path, card)
+    (path / "index.json").write_text(json.dumps(["something"]), encoding="utf-8")
+    with pytest.raises(IncompatibleIndex, match="mrag did not make it"):
+        EdgeIndex(path, caption_spec(card))
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, card: CollectionCard) -> None:
+    (tmp_path / "index").write_text("a file in the way", encoding="utf-8")
+    with pytest.raises(StoreUnavailable, match="cannot be used"):
+        EdgeIndex.open_or_make(tmp_path / "index" / "captions", caption_spec(card))
+
+
+def test_importing_the_stores_is_light() -> None:
+    heavy = "torch", "transformers", "qdrant_client", "qdrant_edge", "grpc"
+    script = f"import sys, engine.store; print(sorted(set({heavy!r}) & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.strip() == "[]"
