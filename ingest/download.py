@@ -6,7 +6,7 @@ import errno
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,9 +14,7 @@ import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from engine.errors import DownloadFailed
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes there are and the bytes there will be."""
+from ingest.progress import OnProgress, Progress, silent
 
 _FRUITFUL = 2**20
 """A connection that brought so many bytes before it was cut does not count as an attempt."""
@@ -34,7 +32,7 @@ def fetch(
     *,
     size: int,
     checksum: str,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress = silent,
     first_wait: float = 1.0,
 ) -> None:
     """Fetch a file of known size and checksum (`algorithm:hex`) to `target`.
@@ -48,7 +46,7 @@ def fetch(
     """
     if matches(target, size, checksum):
         return
-    download = _Download(url, target, size, on_progress or _silent)
+    download = _Download(url, target, size, on_progress)
     # What an earlier run left may have been damaged on disk: then once more from the start.
     for _ in range(2 if download.have() else 1):
         download.run(first_wait)
@@ -71,18 +69,15 @@ def matches(path: Path, size: int, checksum: str) -> bool:
         return hashlib.file_digest(file, algorithm).hexdigest() == digest.lower()
 
 
-def _silent(_have: int, _size: int) -> None:
-    pass
-
-
 class _Download:
     """The part of a file that has arrived, and how to get the rest."""
 
-    def __init__(self, url: str, target: Path, size: int, on_progress: Progress) -> None:
+    def __init__(self, url: str, target: Path, size: int, on_progress: OnProgress) -> None:
         self.part = target.with_name(f"{target.name}.part")
         # What the server calls this version of the file, so that halves of two are not joined.
         self._version = target.with_name(f"{target.name}.version")
         self._url, self._size, self._on_progress = url, size, on_progress
+        self._stage = f"fetch {target.name} (bytes)"
 
     def have(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
@@ -176,7 +171,7 @@ class _Download:
                         f"the server sends more than the {self._size:,} bytes expected"
                     )
                 file.write(chunk)
-                self._on_progress(have, self._size)
+                self._on_progress(Progress(self._stage, have, self._size))
 
     def _check_status(self, response: httpx.Response) -> None:
         status = response.status_code
