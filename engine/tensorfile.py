@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ Matrix = NDArray[np.float64]
 
 
 def write_tensors(
-    path: Path, kind: str, tensors: Mapping[str, Matrix], metadata: Mapping[str, str]
+    path: Path, kind: str, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
 ) -> None:
     """Write the file in one step, so that a reader or a crash never sees half of it."""
     content = save(dict(tensors), metadata={**metadata, "kind": kind})

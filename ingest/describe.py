@@ -1,0 +1,158 @@
+"""Describes pictures that have no captions, so that they can be searched by caption too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import monotonic
+from typing import Protocol
+
+import numpy as np
+
+from engine.collection import CollectionFolder
+from engine.errors import AlignmentError, CollectionMissing
+from engine.types import CaptionResult, Encoder, Vectors
+from ingest.ledger import Ledger
+from ingest.lock import writing
+from ingest.progress import OnProgress, Progress, silent
+from ingest.records import Skipped
+from ingest.shards import (
+    Described,
+    DescribedShard,
+    Entry,
+    Halves,
+    read_shard,
+    shard_path,
+    unit,
+    write_described,
+)
+
+BATCH = 32
+SHARD_SIZE = 256
+"""Pictures described before they are written down: what a kill can cost."""
+
+_EXAMPLES = 10
+
+
+class Describer(Protocol):
+    """Describes pictures by their vectors, as `engine.captioner.Captioner` does."""
+
+    def describe_vectors(self, raw: Vectors) -> list[CaptionResult]:
+        """Describe pictures by their raw vectors, (n, dim) unit rows."""
+
+
+@dataclass(frozen=True)
+class DescribeReport:
+    """How many pictures were described; those for which nothing could be generated."""
+
+    described: int
+    failed: int
+    examples: tuple[Skipped, ...]
+    seconds: float
+
+
+def describe(
+    folder: CollectionFolder,
+    encoder: Encoder,
+    make_captioner: Callable[[], Describer],
+    *,
+    batch_size: int = BATCH,
+    shard_size: int = SHARD_SIZE,
+    on_progress: OnProgress = silent,
+) -> DescribeReport:
+    """Generate a caption for every picture that has none and write them to shards.
+
+    `make_captioner` is called only if there is such a picture. A picture is described once,
+    until its file changes. Killed and run again, it repeats at most one shard. Push afterwards.
+    """
+    with writing(folder), Ledger.open(folder) as ledger:
+        total = ledger.undescribed()
+        run = _Run(folder, ledger, encoder, shard_size)
+        started = monotonic()
+        if total:
+            captioner = make_captioner()
+            for entries, images in _batches(folder, ledger, batch_size):
+                run.describe(captioner, entries, images)
+                on_progress(Progress("describe", run.seen, total))
+            run.commit()
+        return DescribeReport(
+            run.described, run.seen - run.described, tuple(run.examples), monotonic() - started
+        )
+
+
+class _Run:
+    """Describes batch by batch and commits shard by shard."""
+
+    def __init__(
+        self, folder: CollectionFolder, ledger: Ledger, encoder: Encoder, shard_size: int
+    ) -> None:
+        self._folder = folder.generated
+        self._ledger = ledger
+        self._encoder = encoder
+        self._shard_size = shard_size
+        self._described: list[Described] = []
+        self._vectors: list[Halves] = []
+        self.seen = self.described = 0
+        self.examples: list[Skipped] = []
+
+    def describe(self, captioner: Describer, entries: list[Entry], images: Vectors) -> None:
+        """Describe a batch: the pictures of `entries` by their raw vectors."""
+        self.seen += len(entries)
+        said = []
+        for entry, text in zip(entries, self._texts(captioner, entries, images), strict=True):
+            if text:
+                said.append(Described(entry.sha256, entry.image_id, text))
+        if said:
+            vectors = self._encoder.encode_texts([described.text for described in said])
+            self._described += said
+            self._vectors.append(np.asarray(vectors, np.float16))
+            self.described += len(said)
+        if len(self._described) >= self._shard_size:
+            self.commit()
+
+    def commit(self) -> None:
+        """Write down what has been described."""
+        if not self._described:
+            return
+        described, self._described = self._described, []
+        vectors, self._vectors = self._vectors, []
+        number = self._ledger.next_described_shard()
+        path = shard_path(self._folder, number)
+        shard = DescribedShard(tuple(described), np.concatenate(vectors))
+        write_described(path, shard, self._encoder.id)
+        self._ledger.add_described(number, described, path.stat().st_size)
+
+    def _texts(self, captioner: Describer, entries: list[Entry], images: Vectors) -> list[str]:
+        """The description of each picture, "" where there is none (noted)."""
+        try:
+            results = captioner.describe_vectors(images)
+        except (AlignmentError, CollectionMissing) as error:
+            if len(entries) == 1:
+                self._note(entries[0], str(error))
+                return [""]
+            # One of them is to blame; the others shall not suffer for it.
+            pairs = [([entry], images[i : i + 1]) for i, entry in enumerate(entries)]
+            return [text for one, image in pairs for text in self._texts(captioner, one, image)]
+        texts = [" ".join(result.caption.split()) for result in results]
+        for entry, text in zip(entries, texts, strict=True):
+            if not text:
+                self._note(entry, "the generator wrote nothing")
+        return texts
+
+    def _note(self, entry: Entry, reason: str) -> None:
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(Skipped(entry.uri, reason))
+
+
+def _batches(
+    folder: CollectionFolder, ledger: Ledger, size: int
+) -> Iterator[tuple[list[Entry], Vectors]]:
+    """The pictures without captions and their raw vectors, shard by shard."""
+    for number in ledger.shards():
+        rows = ledger.undescribed_in(number)
+        if not rows:
+            continue
+        shard = read_shard(shard_path(folder.embeddings, number))
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            yield [shard.contents.entries[row] for row in part], unit(shard.images[part])

@@ -1,0 +1,34 @@
+"""One writer at a time in a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout
+
+from engine.collection import CollectionFolder
+from engine.errors import StoreUnavailable
+
+
+@contextmanager
+def writing(folder: CollectionFolder) -> Iterator[None]:
+    """Keep other writers out of a collection; nested use in one thread is allowed.
+
+    Raises StoreUnavailable at once if another process or thread is writing. The operating
+    system gives the lock back when its process ends, however it ends.
+    """
+    folder.path.mkdir(parents=True, exist_ok=True)
+    # A singleton is the same lock wherever it is taken, held by thread: so steps can nest.
+    lock = FileLock(folder.path / ".writing.lock", timeout=0, is_singleton=True)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise StoreUnavailable(
+            f"collection {folder.name!r} is being written to by another mrag process; wait until "
+            "it has finished, or end it (what it has done is kept)"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

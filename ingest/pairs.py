@@ -1,0 +1,136 @@
+"""One pass over the embeddings: everything that a map is fitted on, in memory of O(dim^2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.alignment import Fold, PairMoments
+from engine.collection import CollectionFolder
+from engine.tensorfile import Matrix
+from engine.types import Vectors
+from ingest.ledger import TRAINING_SPLITS, Ledger
+from ingest.progress import OnProgress, Progress
+from ingest.shards import Shard, read_shard, shard_path, unit
+
+FOLDS = 5
+SAMPLE = 1000
+"""Held-out pairs kept of each fold: ranks are judged among as many."""
+
+
+class FoldSample:
+    """The pairs of a fold with the smallest hashes: a sample that no order of reading changes."""
+
+    def __init__(self, dim: int, size: int = SAMPLE) -> None:
+        self._size = size
+        self._hashes: NDArray[np.uint64] = np.empty(0, np.uint64)
+        self.images: Vectors = np.empty((0, dim), np.float32)
+        self.captions: Vectors = np.empty((0, dim), np.float32)
+
+    def update(self, hashes: NDArray[np.uint64], images: Vectors, captions: Vectors) -> None:
+        """Offer pairs: row i of `images` with row i of `captions`."""
+        merged = np.concatenate([self._hashes, hashes])
+        kept = np.argsort(merged, kind="stable")[: self._size]
+        self._hashes = merged[kept]
+        self.images = np.concatenate([self.images, images])[kept]
+        self.captions = np.concatenate([self.captions, captions])[kept]
+
+
+@dataclass
+class Mean:
+    """A running mean of unit rows."""
+
+    total: Matrix
+    n: int = 0
+
+    def update(self, rows: Vectors) -> None:
+        """Add rows (n, dim)."""
+        self.total += rows.sum(axis=0, dtype=np.float64)
+        self.n += len(rows)
+
+    @property
+    def value(self) -> Matrix:
+        """The mean, (dim,) float64; zeros before the first row."""
+        return self.total / max(1, self.n)
+
+
+class Gathered:
+    """Moments and a sample of each fold's pairs, and the means of all pictures and captions.
+
+    `pictures` counts the pictures that have captions. Training splits only.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.moments = [PairMoments(dim) for _ in range(FOLDS)]
+        self.samples = [FoldSample(dim) for _ in range(FOLDS)]
+        self.images = Mean(np.zeros(dim))
+        self.captions = Mean(np.zeros(dim))
+        self.pictures = 0
+
+    def total(self) -> PairMoments:
+        """The moments of all pairs."""
+        return sum(self.moments[1:], self.moments[0])
+
+    def folds(self) -> list[Fold]:
+        """The folds for cross-validation."""
+        parts = zip(self.moments, self.samples, strict=True)
+        return [Fold(moments, sample.images, sample.captions) for moments, sample in parts]
+
+    def add(self, shard: Shard, live: list[int]) -> None:
+        """Add the living rows of a shard."""
+        contents = shard.contents
+        images, captions = unit(shard.images), unit(shard.captions)
+        rows = [row for row in live if contents.entries[row].split in TRAINING_SPLITS]
+        self.images.update(images[rows])
+        start = contents.loose_span.start
+        loose = [start + i for i, one in enumerate(contents.loose) if one.split in TRAINING_SPLITS]
+        self.captions.update(captions[loose])
+        paired = [row for row in rows if contents.entries[row].captions]
+        spans = [contents.spans[row] for row in paired]
+        for span in spans:
+            self.captions.update(captions[span])
+        hashes = np.array([_hash(contents.entries[row].image_id) for row in paired], np.uint64)
+        if paired:
+            means = np.stack([captions[span].mean(axis=0) for span in spans])
+            firsts = captions[[span.start for span in spans]]
+            counts = np.array([span.stop - span.start for span in spans])
+            self._add_pairs(hashes, images[paired], means, firsts, counts)
+
+    def _add_pairs(
+        self,
+        hashes: NDArray[np.uint64],
+        images: Vectors,
+        means: Vectors,
+        firsts: Vectors,
+        counts: NDArray[np.int64],
+    ) -> None:
+        self.pictures += len(images)
+        folds = hashes % FOLDS
+        for fold in range(FOLDS):
+            of_fold = np.flatnonzero(folds == fold)
+            self.moments[fold].update(images[of_fold], means[of_fold], counts[of_fold])
+            self.samples[fold].update(hashes[of_fold], images[of_fold], firsts[of_fold])
+
+
+def fold_of(image_id: str) -> int:
+    """The fold of a picture, 0 to FOLDS - 1: the same in every run."""
+    return _hash(image_id) % FOLDS
+
+
+def gather(folder: CollectionFolder, ledger: Ledger, dim: int, on_progress: OnProgress) -> Gathered:
+    """Read every shard once."""
+    gathered = Gathered(dim)
+    shards = ledger.shards()
+    for done, number in enumerate(shards):
+        on_progress(Progress("fit", done, len(shards)))
+        shard = read_shard(shard_path(folder.embeddings, number))
+        gathered.add(shard, ledger.live_rows(number))
+    on_progress(Progress("fit", len(shards), len(shards)))
+    return gathered
+
+
+def _hash(image_id: str) -> int:
+    return int.from_bytes(blake2b(image_id.encode(), digest_size=8).digest())

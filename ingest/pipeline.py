@@ -1,0 +1,226 @@
+"""The whole way of the data: embed, fit, push, describe, and push what was described."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sized
+from dataclasses import dataclass, replace
+from itertools import chain
+from time import monotonic
+
+from engine.alignment import Alignment
+from engine.collection import CollectionCard, CollectionFolder
+from engine.errors import IncompatibleIndex, InvalidInput, SourceError
+from engine.images import Limits
+from engine.settings import Settings
+from engine.types import Encoder
+from ingest.describe import Describer, DescribeReport, describe
+from ingest.embed import EmbedReport, embed
+from ingest.fit import AnyMethod, fit_if_needed, sibling
+from ingest.ledger import Ledger
+from ingest.lock import writing
+from ingest.progress import OnProgress, silent
+from ingest.push import PushReport, push
+from ingest.records import Record
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What an ingest did, step by step.
+
+    `alignment` is None while there is nothing to fit on, `fitted` says whether it is new.
+    `described` is None if nothing could describe; `undescribed` pictures have no caption yet.
+    """
+
+    embed: EmbedReport
+    alignment: Alignment | None
+    fitted: bool
+    push: PushReport | None
+    described: DescribeReport | None
+    undescribed: int
+    pictures: int
+    captions: int
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """A few lines for a person."""
+        return "\n".join(_lines(self))
+
+
+def ingest(
+    records: Iterable[Record],
+    *,
+    name: str,
+    encoder: Encoder,
+    encoder_spec: str,
+    generator_spec: str,
+    settings: Settings,
+    memory: str = "",
+    alignment: str = "",
+    method: AnyMethod = "auto",
+    captioner_factory: Callable[[], Describer] | None = None,
+    on_progress: OnProgress = silent,
+) -> IngestReport:
+    """Bring a source into a collection, which is made if there is none of that name.
+
+    `memory` names the collection whose captions describe these pictures, `alignment` one whose
+    map is taken. `captioner_factory` is called once the captions are pushed, and only if there
+    are pictures without captions; None: they stay without. What has been done before is not
+    done again.
+
+    Raises IncompatibleIndex for a collection of another encoder, SourceError for an empty
+    source where there is no collection yet, StoreUnavailable while another process writes.
+    """
+    started = monotonic()
+    folder = CollectionFolder(settings.home, name)
+    records = _begun(records, folder)
+    with writing(folder):
+        card = _card(folder, encoder, encoder_spec, generator_spec, memory)
+        folder.write_card(card)
+        embedded = embed(
+            records,
+            encoder,
+            folder,
+            limits=Limits(settings.max_image_bytes, settings.max_image_pixels),
+            batch_size=settings.batch_size,
+            workers=settings.workers,
+            on_progress=on_progress,
+        )
+        pictures, captions, _ = _counts(folder)
+        found: Alignment | None = None
+        fitted = False
+        pushed: PushReport | None = None
+        described: DescribeReport | None = None
+        if pictures or captions:
+            found, fitted = fit_if_needed(
+                folder, card, method=method, other=alignment, on_progress=on_progress
+            )
+            pushed = push(folder, card, settings, on_progress=on_progress)
+            if captioner_factory is not None and (captions or card.memory):
+                described = describe(folder, encoder, captioner_factory, on_progress=on_progress)
+            if described is not None and described.described:
+                pushed = _both(pushed, push(folder, card, settings, on_progress=on_progress))
+        return IngestReport(
+            embed=embedded,
+            alignment=found,
+            fitted=fitted,
+            push=pushed,
+            described=described,
+            undescribed=_counts(folder)[2],
+            pictures=pictures,
+            captions=captions,
+            seconds=monotonic() - started,
+        )
+
+
+def _begun(records: Iterable[Record], folder: CollectionFolder) -> Iterable[Record]:
+    """The records, once the source has shown that it can be read: else nothing is made."""
+    if folder.exists() or (isinstance(records, Sized) and len(records)):
+        return records
+    rest: Iterator[Record] = iter(records)
+    first = next(rest, None)
+    if first is None:
+        raise SourceError(
+            "the source holds neither pictures nor captions; give a folder with pictures, or a "
+            "file that names them"
+        )
+    return chain([first], rest)
+
+
+def _card(
+    folder: CollectionFolder,
+    encoder: Encoder,
+    encoder_spec: str,
+    generator_spec: str,
+    memory: str,
+) -> CollectionCard:
+    """The collection's card, new or as it was with what is named now."""
+    if memory:
+        _check_memory(folder, encoder, memory)
+    if not folder.exists():
+        return CollectionCard(
+            name=folder.name,
+            encoder=encoder_spec,
+            encoder_id=encoder.id,
+            dim=encoder.dim,
+            generator=generator_spec,
+            memory=memory,
+        )
+    card = folder.read_card()
+    if (card.encoder_id, card.dim) != (encoder.id, encoder.dim):
+        raise IncompatibleIndex(
+            f"collection {card.name!r} was embedded with {card.encoder_id} ({card.dim} "
+            f"dimensions), not with {encoder.id} ({encoder.dim} dimensions); use the encoder it "
+            f"was made with (--encoder {card.encoder}), or ingest into a collection of another name"
+        )
+    return replace(
+        card, encoder=encoder_spec, generator=generator_spec, memory=memory or card.memory
+    )
+
+
+def _check_memory(folder: CollectionFolder, encoder: Encoder, memory: str) -> None:
+    if memory == folder.name:
+        raise InvalidInput(f"collection {memory!r} cannot be its own memory; leave --memory out")
+    encoder_id = sibling(folder, memory).read_card().encoder_id
+    if encoder_id != encoder.id:
+        raise IncompatibleIndex(
+            f"memory {memory!r} was made with encoder {encoder_id}, the pictures would be embedded "
+            f"with {encoder.id}; use the memory's encoder, or make a memory with this one"
+        )
+
+
+def _counts(folder: CollectionFolder) -> tuple[int, int, int]:
+    """Pictures, human captions, and pictures without any caption."""
+    with Ledger.open(folder) as ledger:
+        return ledger.pictures(), ledger.captions(), ledger.undescribed()
+
+
+def _both(first: PushReport, second: PushReport) -> PushReport:
+    return PushReport(
+        images=first.images + second.images,
+        captions=first.captions + second.captions,
+        deleted=first.deleted + second.deleted,
+        everything=first.everything,
+        optimized=first.optimized or second.optimized,
+        seconds=first.seconds + second.seconds,
+    )
+
+
+def _lines(report: IngestReport) -> Iterator[str]:
+    done = report.embed
+    yield (
+        f"read {done.read:,}: {done.embedded:,} pictures and {done.captions:,} captions embedded, "
+        f"{done.unchanged:,} unchanged, {done.reused:,} moved or described anew "
+        f"({done.seconds:.1f} s, {done.rate:,.1f}/s)"
+    )
+    if done.skipped:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(done.skipped.items()))
+        yield f"skipped {sum(done.skipped.values()):,}: {kinds}"
+        yield from (f"  {example.uri}: {example.reason}" for example in done.examples)
+    if report.alignment is not None:
+        yield f"map {'fitted' if report.fitted else 'kept'}: {report.alignment.reason}"
+    if report.push is not None:
+        pushed = report.push
+        yield (
+            f"wrote {pushed.images:,} pictures and {pushed.captions:,} captions to the index, "
+            f"deleted {pushed.deleted:,} points ({pushed.seconds:.1f} s)"
+        )
+    yield from _description_lines(report)
+    yield (
+        f"{report.pictures:,} pictures and {report.captions:,} captions in the collection "
+        f"({report.seconds:.1f} s)"
+    )
+
+
+def _description_lines(report: IngestReport) -> Iterator[str]:
+    described = report.described
+    if described is not None and described.described:
+        yield f"described {described.described:,} pictures ({described.seconds:.1f} s)"
+    if described is not None and described.failed:
+        yield f"nothing could be written for {described.failed:,} pictures"
+        yield from (f"  {example.uri}: {example.reason}" for example in described.examples)
+    if described is None and report.undescribed:
+        yield (
+            f"{report.undescribed:,} pictures have no captions; give captions to describe them "
+            "from with --memory NAME (make one with: mrag memory)"
+        )

@@ -1,0 +1,112 @@
+"""Makes the points of the stores from shards, a map and generated captions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from engine.alignment import Alignment
+from engine.store.ids import caption_id, picture_id
+from engine.types import CaptionPoint, CaptionSource, ImagePoint, Vector, Vectors
+from ingest.records import CaptionRecord
+from ingest.shards import Entry, Halves, Shard, unit
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A generated caption and its vector as stored."""
+
+    text: str
+    vector: Halves
+
+
+def points_of(
+    shard: Shard, live: Sequence[int], generated: dict[int, Caption], alignment: Alignment
+) -> tuple[list[ImagePoint], list[CaptionPoint]]:
+    """The points of a shard's living rows; `generated` has captions by picture row."""
+    contents = shard.contents
+    raw_texts = unit(shard.captions)
+    texts = alignment.map_texts(raw_texts)
+    raw_images = unit(shard.images[list(live)])
+    images = alignment.map_images(raw_images) if live else raw_images
+    pictures: list[ImagePoint] = []
+    captions: list[CaptionPoint] = []
+    for row, raw, mapped in zip(live, raw_images, images, strict=True):
+        entry, span = contents.entries[row], contents.spans[row]
+        source: CaptionSource = "human"
+        said, raw_said, mapped_said = entry.captions, raw_texts[span], texts[span]
+        if row in generated:
+            source, said = "generated", (generated[row].text,)
+            raw_said = unit(generated[row].vector[None])
+            mapped_said = alignment.map_texts(raw_said)
+        pictures.append(_picture(entry, raw, mapped, said, mapped_said, source))
+        pairs = zip(said, raw_said, mapped_said, strict=True)
+        captions += [_of_picture(entry, *caption, source) for caption in pairs]
+    span = contents.loose_span
+    alone = zip(contents.loose, raw_texts[span], texts[span], strict=True)
+    captions += [_loose(*caption) for caption in alone]
+    return pictures, captions
+
+
+def _picture(
+    entry: Entry,
+    raw: Vector,
+    mapped: Vector,
+    captions: tuple[str, ...],
+    vectors: Vectors,
+    source: CaptionSource,
+) -> ImagePoint:
+    return ImagePoint(
+        id=picture_id(entry.sha256),
+        image_id=entry.image_id,
+        uri=entry.uri,
+        sha256=entry.sha256,
+        width=entry.width,
+        height=entry.height,
+        raw=raw,
+        mapped=mapped,
+        caption=_mean(vectors),
+        captions=captions,
+        source=source,
+        split=entry.split,
+        taken_at=None if entry.taken_at is None else datetime.fromisoformat(entry.taken_at),
+        tags=entry.tags,
+    )
+
+
+def _mean(vectors: Vectors) -> Vector | None:
+    """The unit mean of mapped captions; None without captions, or where they cancel out."""
+    if not len(vectors):
+        return None
+    mean = vectors.mean(axis=0)
+    norm = float(np.linalg.norm(mean))
+    return np.asarray(mean / norm, dtype=np.float32) if norm else None
+
+
+def _of_picture(
+    entry: Entry, text: str, raw: Vector, mapped: Vector, source: CaptionSource
+) -> CaptionPoint:
+    return CaptionPoint(
+        id=caption_id(entry.image_id, text, source),
+        text=text,
+        raw=raw,
+        mapped=mapped,
+        image_id=entry.image_id,
+        uri=entry.uri,
+        split=entry.split,
+        source=source,
+    )
+
+
+def _loose(caption: CaptionRecord, raw: Vector, mapped: Vector) -> CaptionPoint:
+    return CaptionPoint(
+        id=caption_id(caption.image_id, caption.text, "human"),
+        text=caption.text,
+        raw=raw,
+        mapped=mapped,
+        image_id=caption.image_id,
+        split=caption.split,
+    )

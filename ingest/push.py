@@ -1,0 +1,201 @@
+"""Writes embeddings, mapped, into the stores: only what is new, and again all if the map is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from time import monotonic
+
+from engine.alignment import Alignment
+from engine.collection import CollectionCard, CollectionFolder
+from engine.errors import CollectionMissing
+from engine.settings import Settings
+from engine.store import CaptionStore, ImageStore, open_caption_store, open_image_store
+from ingest.ledger import Ledger, Store
+from ingest.lock import writing
+from ingest.points import Caption, points_of
+from ingest.progress import OnProgress, Progress, silent
+from ingest.shards import DescribedShard, read_described, read_shard, shard_path
+
+_DELETE_BATCH = 1000
+
+FLUSH_POINTS = 20_000
+"""Points between two flushes, and so what a killed push may repeat."""
+
+OPTIMIZE_FROM = 20_000
+"""New points that are worth building a graph for; fewer are searched exactly in about 1 ms."""
+
+
+@dataclass(frozen=True)
+class PushReport:
+    """What was written: points, and those deleted; `everything`: all was written again."""
+
+    images: int
+    captions: int
+    deleted: int
+    everything: bool
+    optimized: bool
+    seconds: float
+
+    @property
+    def points(self) -> int:
+        """Points written."""
+        return self.images + self.captions
+
+
+def push(
+    folder: CollectionFolder,
+    card: CollectionCard,
+    settings: Settings,
+    *,
+    on_progress: OnProgress = silent,
+) -> PushReport:
+    """Bring the stores level with the embeddings, generated captions and map.
+
+    Only what is new is written, unless the map has changed or the stores have lost points.
+    Ids follow from content, and a shard counts as pushed once the stores have flushed it, so
+    that a push may be killed at any moment and run again.
+
+    Raises CollectionMissing before the first fit, and what opening the stores raises.
+    """
+    if not folder.alignment.is_file():
+        raise CollectionMissing(
+            f"collection {card.name!r} has no map yet; fit one with: mrag fit {card.name}"
+        )
+    with ExitStack() as stack:
+        stack.enter_context(writing(folder))
+        ledger = stack.enter_context(Ledger.open(folder))
+        images = stack.enter_context(open_image_store(folder, card, settings, create=True))
+        captions = stack.enter_context(open_caption_store(folder, card, settings, create=True))
+        run = _Push(folder, ledger, images, captions, settings.qdrant_url, on_progress)
+        return run.all()
+
+
+class _Push:
+    """One push."""
+
+    def __init__(
+        self,
+        folder: CollectionFolder,
+        ledger: Ledger,
+        images: ImageStore,
+        captions: CaptionStore,
+        place: str,
+        on_progress: OnProgress,
+    ) -> None:
+        self._folder = folder
+        self._ledger = ledger
+        self._images, self._captions = images, captions
+        self._place = place
+        self._on_progress = on_progress
+        self._alignment = Alignment.load(folder.alignment)
+        self._described = _DescribedReader(folder)
+        self._images_written = self._captions_written = 0
+
+    def all(self) -> PushReport:
+        """Delete what has been superseded, write what is new, and optimize if it is worth it."""
+        started = monotonic()
+        everything = self._lost()
+        if everything:
+            self._ledger.note_pushed(self._ledger.shards(), "")
+            self._ledger.note_fact("graph", {"images": 0, "captions": 0})
+        self._note_counts(0, 0)  # until all is written, what the stores hold proves nothing
+        deleted = self._delete("images", self._images) + self._delete("captions", self._captions)
+        self._write(self._ledger.unpushed(self._alignment.fingerprint))
+        self._note_counts(self._images.count(), self._captions.count())
+        optimized = self._optimize("images", self._images)
+        optimized |= self._optimize("captions", self._captions)
+        return PushReport(
+            images=self._images_written,
+            captions=self._captions_written,
+            deleted=deleted,
+            everything=everything,
+            optimized=optimized,
+            seconds=monotonic() - started,
+        )
+
+    def _lost(self) -> bool:
+        """Whether the stores are not those, or not all of those, that were written to."""
+        pushed = self._ledger.fact("pushed")
+        return pushed is not None and (
+            pushed["place"] != self._place
+            or pushed["fingerprint"] != self._alignment.fingerprint
+            or self._images.count() < pushed["images"]
+            or self._captions.count() < pushed["captions"]
+        )
+
+    def _note_counts(self, images: int, captions: int) -> None:
+        counts = {"images": images, "captions": captions}
+        about = {"place": self._place, "fingerprint": self._alignment.fingerprint}
+        self._ledger.note_fact("pushed", about | counts)
+
+    def _delete(self, name: Store, store: ImageStore | CaptionStore) -> int:
+        deleted = 0
+        while ids := self._ledger.doomed(name, _DELETE_BATCH):
+            store.delete(ids)
+            store.flush()
+            self._ledger.note_deleted(name, ids)
+            deleted += len(ids)
+        return deleted
+
+    def _write(self, shards: list[int]) -> None:
+        unflushed: list[int] = []
+        points = 0
+        for done, number in enumerate(shards):
+            self._on_progress(Progress("push", done, len(shards)))
+            points += self._write_shard(number)
+            unflushed.append(number)
+            if points >= FLUSH_POINTS:
+                self._flush(unflushed)
+                unflushed, points = [], 0
+        self._flush(unflushed)
+        if shards:
+            self._on_progress(Progress("push", len(shards), len(shards)))
+
+    def _write_shard(self, number: int) -> int:
+        shard = read_shard(shard_path(self._folder.embeddings, number))
+        live = self._ledger.live_rows(number)
+        generated = {
+            found.row: self._described.caption(found.text, found.shard, found.described_row)
+            for found in self._ledger.generated_in(number)
+        }
+        images, captions = points_of(shard, live, generated, self._alignment)
+        self._images.upsert(images)
+        self._captions.upsert(captions)
+        self._images_written += len(images)
+        self._captions_written += len(captions)
+        return len(images) + len(captions)
+
+    def _flush(self, shards: Sequence[int]) -> None:
+        if not shards:
+            return
+        self._images.flush()
+        self._captions.flush()
+        self._ledger.note_pushed(shards, self._alignment.fingerprint)
+
+    def _optimize(self, name: Store, store: ImageStore | CaptionStore) -> bool:
+        """Build the graph if many points have come since it was built."""
+        graph = self._ledger.fact("graph") or {"images": 0, "captions": 0}
+        count = store.count()
+        if count - graph[name] < OPTIMIZE_FROM:
+            return False
+        self._on_progress(Progress(f"optimize {name}", 0))
+        store.optimize()
+        self._ledger.note_fact("graph", graph | {name: count})
+        self._on_progress(Progress(f"optimize {name}", count, count))
+        return True
+
+
+class _DescribedReader:
+    """Reads generated captions and keeps the shard read last, for rows that lie together."""
+
+    def __init__(self, folder: CollectionFolder) -> None:
+        self._folder = folder.generated
+        self._kept: tuple[int, DescribedShard] | None = None
+
+    def caption(self, text: str, number: int, row: int) -> Caption:
+        """The caption in a row of a shard of generated captions."""
+        if self._kept is None or self._kept[0] != number:
+            self._kept = (number, read_described(shard_path(self._folder, number)))
+        return Caption(text, self._kept[1].captions[row])
