@@ -69,8 +69,7 @@ def load_clip(spec: str, device: torch.device, precision: Precision) -> Parts:
 
 def _find_folder(folder: Path) -> _Source:
     """The model in a folder; its id follows from its files and its last name."""
-    needs = f"it needs {_CONFIG} and open_clip_model.safetensors, as open_clip's push_to_hf_hub \
-writes them"
+    needs = f"it needs {_CONFIG} and open_clip_model.safetensors, as open_clip saves them"
     if not folder.is_dir():
         raise ModelMissing(f"there is no folder {folder} with an open_clip model; check the path")
     folder = folder.resolve()
@@ -108,6 +107,8 @@ def _find_registered(spec: str) -> _Source:
     import open_clip
 
     model, _, tag = spec.rpartition("/")
+    if spec.replace("/", "-") in open_clip.list_models():
+        model, tag = spec, ""
     model, tag = model.replace("/", "-"), tag.lower().replace("-", "_")
     if model not in open_clip.list_models():
         wanted = model or spec
@@ -120,7 +121,8 @@ def _find_registered(spec: str) -> _Source:
     if tag not in tags:
         near = get_close_matches(tag, tags, n=len(tags), cutoff=0.0)
         raise InvalidInput(
-            f"open_clip has no weights {tag!r} of {model}; its tags: {', '.join(near) or 'none'}"
+            f"open_clip has no weights {tag!r} of {model}; give {model}/TAG, TAG one of: "
+            f"{', '.join(near) or '(none)'}"
         )
     registered = open_clip.get_pretrained_cfg(model, tag)
     weights = _in_cache(registered) or _download(f"{model}/{tag}", registered)
