@@ -14,7 +14,7 @@ from engine.errors import DownloadFailed, SourceError
 from ingest.download import fetch, matches
 from ingest.progress import OnProgress, silent
 from ingest.readers import open_captions, open_source
-from ingest.records import ImageRecord, Record
+from ingest.records import Record, Skipped
 from ingest.unpack import unpack
 
 _TRAIN, _VAL = "captions_train2017.json", "captions_val2017.json"
@@ -127,11 +127,11 @@ def coco_records(
             for archive in (source.annotations, source.pictures)
         )
     pairs = open_source(annotations / _VAL, images=pictures)
-    return chain(map(_for_training, pairs), open_captions(annotations / _TRAIN))
+    return map(_for_training, chain(pairs, open_captions(annotations / _TRAIN)))
 
 
 def _for_training(record: Record) -> Record:
-    return replace(record, split="train") if isinstance(record, ImageRecord) else record
+    return record if isinstance(record, Skipped) else replace(record, split="train")
 
 
 def _folder_of(

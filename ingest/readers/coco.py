@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,21 +15,19 @@ from ingest.records import Skipped
 
 def read_coco_captions(path: Path) -> Iterator[Entry | Skipped]:
     """An entry without a picture for each caption of a COCO file, in the file's order."""
-    split = _split_of(path)
     for found in _annotations(path):
         if isinstance(found, Skipped):
             yield found
         else:
             where, image_id, caption = found
-            yield Entry(where=where, captions=(caption,), image_id=image_id, split=split)
+            yield Entry(where=where, captions=(caption,), image_id=image_id)
 
 
 def read_coco(path: Path) -> Iterator[Entry | Skipped]:
     """An entry for each picture of a COCO file, with its captions.
 
-    The split is the one in the file's name (captions_SPLIT2017.json).
+    There is no split: COCO names it in the file name alone, and who reads one file means it.
     """
-    split = _split_of(path)
     with Gathering() as gathering:
         for number, image in enumerate(items(path, "images.item"), start=1):
             where = f"image {number}"
@@ -39,7 +36,7 @@ def read_coco(path: Path) -> Iterator[Entry | Skipped]:
             except (KeyError, TypeError):
                 yield Skipped(str(path), f"{where} has no id or no file_name")
                 continue
-            gathering.add(key, Entry(where=where, image=name, image_id=key, split=split))
+            gathering.add(key, Entry(where=where, image=name, image_id=key))
         for found in _annotations(path):
             if isinstance(found, Skipped):
                 yield found
@@ -92,8 +89,3 @@ def _annotations(path: Path) -> Iterator[tuple[str, str, str] | Skipped]:
             yield Skipped(str(path), f"{where} has no caption or no image_id")
             continue
         yield (where, image_id, text) if text else Skipped(str(path), f"{where} is empty")
-
-
-def _split_of(path: Path) -> str:
-    match = re.search(r"captions_([a-z]+)\d*$", path.stem)
-    return match[1] if match else ""

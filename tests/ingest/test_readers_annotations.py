@@ -54,7 +54,6 @@ def test_coco_pairs_come_by_picture(tmp_path: Path, pictures: Path) -> None:
             uri=str(pictures / f"{n:012}.jpg"),
             path=pictures / f"{n:012}.jpg",
             captions=captions,
-            split="val",
         )
         for n, captions in [(1, ("One line.",)), (2, ("Two.", "Also two.")), (3, ("Three.",))]
     ]
@@ -65,15 +64,15 @@ def test_coco_sections_may_stand_in_any_order(tmp_path: Path, pictures: Path) ->
     (tmp_path / "c.json").write_text("\ufeff" + json.dumps(content, indent=1))
     first = next(open_source(tmp_path / "c.json", images=pictures))
     assert isinstance(first, ImageRecord)
-    assert (first.captions, first.split) == (("One line.",), "")
+    assert first.captions == ("One line.",)
 
 
 def test_coco_without_pictures_gives_the_captions_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "captions_train2017.json", coco(3, CAPTIONS))
     records = list(open_source(path))
     assert records[:2] == [
-        CaptionRecord("Two.", "2", "train"),
-        CaptionRecord("One line.", "1", "train"),
+        CaptionRecord("Two.", "2"),
+        CaptionRecord("One line.", "1"),
     ]
     assert len(list(open_source(path, limit=3))) == 3
     assert list(open_captions(path)) == records
@@ -116,11 +115,10 @@ def test_a_cut_coco_file_is_an_error_before_anything_is_read(
         list(open_source(path, images=pictures))
 
 
-def test_coco_split_filter_is_the_split_of_the_file_name(tmp_path: Path) -> None:
+def test_a_coco_file_has_no_split(tmp_path: Path) -> None:
     path = write(tmp_path / "captions_val2014.json", coco(1, [(1, "x")]))
-    assert len(list(open_source(path, split=frozenset({"val"})))) == 1
-    with pytest.raises(SourceError, match="splits it has: val"):
-        list(open_source(path, split=frozenset({"train"})))
+    with pytest.raises(SourceError, match="nothing of split val; splits it has: none"):
+        list(open_source(path, split=frozenset({"val"})))
 
 
 def karpathy(*images: dict[str, Any]) -> dict[str, Any]:
