@@ -20,7 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +32,13 @@ SHARD_ROWS = 16_384
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table; seconds of wall time, peak resident memory of the process in MB."""
+    """A line of the table: seconds of wall time and of all cores together, peak memory in MB."""
 
     name: str
     pairs: int
     read_and_sum: float
     solve: float
+    cpu: float
     peak_mb: float
 
 
@@ -85,7 +86,9 @@ def fit_streamed(folder: Path, pairs: int, dim: int, result: Path) -> Row:
     alignment = Alignment.fit(moments, "ols")
     solved = perf_counter()
     np.save(result, np.asarray(alignment.matrix))
-    return Row("mRAG, streamed", pairs, summed - started, solved - summed, peak_mb())
+    return Row(
+        "mRAG, streamed", pairs, summed - started, solved - summed, process_time(), peak_mb()
+    )
 
 
 def fit_in_memory(folder: Path, pairs: int, dim: int, result: Path) -> Row:
@@ -104,7 +107,14 @@ def fit_in_memory(folder: Path, pairs: int, dim: int, result: Path) -> Row:
     model = LinearRegression(copy_X=False).fit(images, captions)
     solved = perf_counter()
     np.save(result, model.coef_.T)
-    return Row("scikit-learn LinearRegression", pairs, read - started, solved - read, peak_mb())
+    return Row(
+        "scikit-learn LinearRegression",
+        pairs,
+        read - started,
+        solved - read,
+        process_time(),
+        peak_mb(),
+    )
 
 
 def peak_mb() -> float:
@@ -140,13 +150,13 @@ def run(folder: Path, pairs: int, baseline_pairs: int, dim: int) -> None:
 def print_table(rows: list[Row], pairs: int, dim: int) -> None:
     """Print the rows as a Markdown table."""
     print(f"{pairs:,} pairs, {dim} dimensions, float16 shards, {os.cpu_count()} cores\n")
-    print("| fit | pairs | read and sum, s | solve, s | total, s | pairs/s | peak MB |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| fit | pairs | read and sum, s | solve, s | total, s | CPU, s | pairs/s | peak MB |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for row in rows:
         total = row.read_and_sum + row.solve
         print(
             f"| {row.name} | {row.pairs:,} | {row.read_and_sum:.1f} | {row.solve:.1f} "
-            f"| {total:.1f} | {row.pairs / total:,.0f} | {row.peak_mb:,.0f} |"
+            f"| {total:.1f} | {row.cpu:.1f} | {row.pairs / total:,.0f} | {row.peak_mb:,.0f} |"
         )
 
 

@@ -9,14 +9,13 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from engine.closed_form import METHODS, UNLEARNED, Method, Spectrum
 from engine.errors import AlignmentError
-from engine.moments import PairMoments, as_rows, blocks, inverse, row_norms, unit_rows
+from engine.moments import MEAN_SLACK, PairMoments, as_rows, blocks, inverse, row_norms, unit_rows
 from engine.selection import Choice, Fold, decide
 from engine.tensorfile import Matrix, read_tensors, write_tensors
 from engine.types import Vectors
@@ -58,14 +57,14 @@ class Alignment:
     def fit(
         cls,
         moments: PairMoments,
-        method: Method | Literal["auto"] = "auto",
+        method: str = "auto",
         *,
         strength: float | None = None,
         folds: Sequence[Fold] = (),
         encoder_id: str = "",
         source: str = "",
     ) -> Alignment:
-        """Fit a map on the moments of at least 2 pairs.
+        """Fit a map on the moments of at least 2 pairs, by one of METHODS or `auto`.
 
         `auto` chooses method and strength on `folds`, which must be parts of `moments`; where
         no two of them can be held out (each needs a sample, and 2 different pairs beside it)
@@ -249,6 +248,12 @@ def _checked_mean(mean: ArrayLike, dim: int | None, name: str) -> Matrix:
         )
     if not np.isfinite(vector).all():
         raise AlignmentError(f"the mean of the {name} is not finite; embed them again")
+    length = float(np.linalg.norm(vector))
+    if length > 1 + MEAN_SLACK:
+        raise AlignmentError(
+            f"the mean of the {name} has length {length:.4g}, but a mean of unit rows has at "
+            "most 1; make the rows unit length before taking their mean"
+        )
     return vector
 
 

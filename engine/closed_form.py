@@ -38,7 +38,7 @@ CUTOFF = 1e-10
 """`ols` leaves out directions whose eigenvalue of S_xx is below this share of the largest:
 a spread below 1e-5 of the largest is not resolved by float32 embeddings."""
 
-_TOWARDS_IDENTITY = 1e-12
+_TOWARDS_IDENTITY = 1e-10
 """Fewer pairs than dimensions leave procrustes free in some directions. This share of S_xt's
 norm, far below what moves the others, makes it the one closest to the identity there."""
 

@@ -16,7 +16,7 @@ _REMEDY = "compute it again with: mrag fit"
 _BLOCK_BYTES = 2**25
 _NO_SPREAD = 1e-9
 """A mean squared distance from the mean picture that is rounding of float32 vectors."""
-_MEAN_SLACK = 1e-2
+MEAN_SLACK = 1e-2
 """How far above 1 the norm of a mean of unit vectors may lie: float16 storage rounds."""
 
 
@@ -215,7 +215,7 @@ def _checked_weights(weights: ArrayLike, rows: int) -> Matrix:
 
 
 def _checked_means(norms: Matrix) -> Matrix:
-    bad = np.flatnonzero(norms > 1 + _MEAN_SLACK)
+    bad = np.flatnonzero(norms > 1 + MEAN_SLACK)
     if len(bad):
         raise AlignmentError(
             f"row {bad[0]} of captions has length {norms[bad[0]]:.4g}, but a mean of unit vectors "

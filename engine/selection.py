@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,28 +72,24 @@ class Selection:
 
 
 def decide(
-    moments: PairMoments,
-    method: Method | Literal["auto"],
-    strength: float | None,
-    folds: Sequence[Fold],
+    moments: PairMoments, method: str, strength: float | None, folds: Sequence[Fold]
 ) -> Selection:
     """Settle what was asked for; see `Alignment.fit`. Raises AlignmentError."""
     if method == "auto":
         return _decide_auto(moments, strength, folds)
-    if method not in METHODS:
+    known = next((name for name in METHODS if name == method), None)
+    if known is None:
         raise AlignmentError(f"unknown method {method!r}; choose one of auto, {', '.join(METHODS)}")
-    if method not in REGULARISED:
+    if known not in REGULARISED:
         if strength is not None:
-            raise AlignmentError(
-                f"{method} takes no strength; leave it out, or use shrink or ridge"
-            )
-        return Selection(method, None, (), f"{method} was asked for")
+            raise AlignmentError(f"{known} takes no strength; leave it out, or use shrink or ridge")
+        return Selection(known, None, (), f"{known} was asked for")
     if strength is not None:
-        strength = checked_strength(method, strength)
-        return Selection(method, strength, (), f"{method} was asked for")
-    default = default_strength(method, moments.n, moments.dim)
-    asked = Selection(method, default, (), f"{method} was asked for, at its default strength")
-    return select(moments, folds, (method,)) or asked
+        strength = checked_strength(known, strength)
+        return Selection(known, strength, (), f"{known} was asked for")
+    default = default_strength(known, moments.n, moments.dim)
+    asked = Selection(known, default, (), f"{known} was asked for, at its default strength")
+    return select(moments, folds, (known,)) or asked
 
 
 def _decide_auto(moments: PairMoments, strength: float | None, folds: Sequence[Fold]) -> Selection:

@@ -154,10 +154,11 @@ def test_procrustes_is_orthogonal(seed: int, n: int) -> None:
 
 
 def test_procrustes_leaves_directions_without_evidence_alone() -> None:
-    x, t = np.zeros((20, 6)), np.zeros((20, 6))
-    x[:, :3], t[:, :3] = rotated(8, 20, dim=3)
-    matrix = matrix_of(fit(x, t, "procrustes"))
-    np.testing.assert_allclose(matrix[3:, 3:], np.eye(3), atol=1e-6)
+    frame, _ = np.linalg.qr(np.random.default_rng(8).normal(size=(6, 6)))
+    seen, unseen = frame[:, :3], frame[:, 3:]
+    x, t = rotated(8, 20, dim=3)
+    matrix = matrix_of(fit(x @ seen.T, t @ seen.T, "procrustes"))
+    np.testing.assert_allclose(unseen.T @ matrix, unseen.T, atol=1e-5)
 
 
 @given(seeds, st.sampled_from(METHODS), st.integers(2, 20))
@@ -297,6 +298,12 @@ def test_auto_with_too_few_pairs_to_judge_learns_nothing(count: int) -> None:
     assert "too few" in alignment.reason
 
 
+def test_one_fold_is_too_few_to_judge() -> None:
+    x, t = rotated(20, 50)
+    alignment = Alignment.fit(moments_of(x, t), folds=folds_of(x, t)[:1])
+    assert (alignment.method, alignment.choices) == ("raw", ())
+
+
 def test_auto_skips_empty_folds() -> None:
     x, t = rotated(21, 6)
     alignment = Alignment.fit(moments_of(x, t), folds=folds_of(x, t, 10))
@@ -319,7 +326,7 @@ def test_what_cannot_be_fitted_is_refused() -> None:
     with pytest.raises(AlignmentError, match="pictures of all 10 pairs are the same"):
         fit(np.tile(x[:1], (10, 1)), t, "ols")
     with pytest.raises(AlignmentError, match=r"unknown method 'magic'.*procrustes"):
-        Alignment.fit(moments, "magic")  # type: ignore[arg-type]  # what a settings file may hold
+        Alignment.fit(moments, "magic")
     for strength in (0.0, -1.0, np.nan, np.inf):
         with pytest.raises(AlignmentError, match="strength above 0"):
             Alignment.fit(moments, "ridge", strength=strength)
@@ -384,6 +391,8 @@ def test_means_of_another_dimension_or_not_finite_are_refused() -> None:
     alignment = Alignment.from_means(None, np.ones(8) / 8, n_images=0, n_captions=3)
     with pytest.raises(AlignmentError, match=r"pictures has shape \(5,\), not \(8,\)"):
         alignment.with_image_mean(np.ones(5), 2)
+    with pytest.raises(AlignmentError, match=r"length 2\.828"):
+        alignment.with_image_mean(np.ones(8), 2)
     with pytest.raises(AlignmentError, match="captions is not finite"):
         Alignment.from_means(None, np.full(8, np.nan), n_images=0, n_captions=3)
 
