@@ -196,6 +196,11 @@ def test_nucleus_draws_follow_the_distribution() -> None:
     assert draw.log_probability().numpy() == pytest.approx(np.log(probabilities[chosen]), abs=1e-5)
 
 
+def test_each_prompt_and_candidate_has_numbers_of_its_own() -> None:
+    numbers = [random_numbers(tokens, 2, NUCLEUS) for tokens in ([1, 2], [1, 3])]
+    assert len(np.unique(np.concatenate(numbers))) == 4 * NUCLEUS.max_new_tokens
+
+
 @pytest.mark.parametrize("method", ["greedy", "beam", "nucleus"])
 def test_max_new_tokens_is_kept(generator: Seq2SeqGenerator, method: Any) -> None:
     decoding = Decoding(method, max_new_tokens=3)
@@ -257,7 +262,7 @@ def test_a_models_own_sampling_settings_stay_out(
     random_folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     plain = load_generator(str(random_folder), precision="fp32").generate(["w1 w2"], 1, GREEDY)
-    settings = {"do_sample": True, "temperature": 9.0, "top_k": 3, "num_beams": 3, "max_length": 2}
+    settings = {"do_sample": True, "temperature": 9.0, "num_beams": 3, "repetition_penalty": 9.0}
     path = random_folder / "generation_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | settings))
     capfd.readouterr()
