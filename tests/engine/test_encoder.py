@@ -65,6 +65,7 @@ def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     yield tmp_path / "cache"
     assert constants.HF_HUB_OFFLINE is False
+    shutil.rmtree(tmp_path / "cache", ignore_errors=True)  # pytest keeps the rest
 
 
 def pictures(count: int) -> list[Image.Image]:
