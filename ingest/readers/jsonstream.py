@@ -27,9 +27,16 @@ def items(path: Path, prefix: str) -> Iterator[Any]:
                 yield item
         except (ijson.JSONError, ValueError, ArithmeticError) as error:
             raise SourceError(
-                f"{path} is not whole JSON after {count:,} elements of {prefix}: "
-                f"{str(error).partition(chr(10))[0]}; get the file again"
+                f"{path} is not whole JSON after {count:,} elements of {prefix}: {_said(error)}; "
+                "get the file again"
             ) from error
+
+
+def _said(error: Exception) -> str:
+    """The first line of what the parser said; it says it in bytes, quoting the file."""
+    said = error.args[0] if error.args else ""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    return text.strip().partition("\n")[0]
 
 
 def _pass_mark(file: BinaryIO) -> None:
