@@ -1,0 +1,182 @@
+"""Measure the sample pack through the program's engine, on its test pictures.
+
+    python -m sample.measure            both collections, every map, and the time of a caption
+    python -m sample.measure --looks    the plain pictures in four looks that CLIP never saw
+
+Every share is of test pictures, with a bootstrap 95 % interval. Retrieval is among the test
+captions of one collection (5 a picture): picture -> caption counts as found if the nearest
+caption is one of its own, caption -> picture if the nearest picture is its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from PIL import Image
+
+from engine.app import Models
+from engine.captioner import Captioner, DescribeOptions
+from engine.closed_form import Method
+from engine.retriever import Retriever
+from engine.settings import Settings
+from engine.types import Encoder, Generator
+from sample.reading import read_truth
+from sample.render import LOOKS, Look
+from sample.splits import COLLECTIONS
+from sample.trial import Memory, Outcome, Outcomes, Part, embed, fill_store, fit, try_map
+from sample.write_pack import PACK
+
+RESAMPLES = 2000
+_HEADER = (
+    "| map | captions fully right | minus raw | nearest caption fully right "
+    "| picture -> caption R@1 | back |\n| --- | --- | --- | --- | --- | --- |"
+)
+
+
+def _same(picture: Image.Image) -> Image.Image:
+    return picture
+
+
+def read_rows(collection: str, split: str) -> list[dict[str, Any]]:
+    """The rows of one split of a collection of the pack."""
+    lines = (PACK / collection / "captions.jsonl").read_text(encoding="utf-8").splitlines()
+    return [row for row in map(json.loads, lines) if row["split"] == split]
+
+
+def read_picture(collection: str, row: dict[str, Any]) -> Image.Image:
+    """The picture of a row, decoded."""
+    with Image.open(PACK / collection / row["image"]) as picture:
+        return picture.convert("RGB")
+
+
+def _part(encoder: Encoder, collection: str, split: str, look: Look) -> Part:
+    rows = read_rows(collection, split)
+    return embed(
+        encoder,
+        [look(read_picture(collection, row)) for row in rows],
+        [row["captions"] for row in rows],
+        [read_truth(row["truth"]) for row in rows],
+    )
+
+
+def interval(outcomes: Outcomes) -> tuple[float, float]:
+    """The bootstrap 95 % interval of the mean, resampling pictures."""
+    picks = np.random.default_rng(0).integers(0, len(outcomes), (RESAMPLES, len(outcomes)))
+    low, high = np.percentile(outcomes[picks].mean(axis=1), (2.5, 97.5))
+    return float(low), float(high)
+
+
+def _share(outcomes: Outcomes, sign: str = "") -> str:
+    low, high = interval(outcomes)
+    return f"{outcomes.mean():{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
+
+
+def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """The outcomes as lines of a Markdown table; the first is what the others are held to."""
+    yield _HEADER
+    for one in outcomes:
+        difference = (
+            _share(one.caption - outcomes[0].caption, "+") if one is not outcomes[0] else ""
+        )
+        shares = [_share(s) for s in (one.caption, one.top, one.to_caption, one.to_picture)]
+        yield f"| {one.method} | {shares[0]} | {difference} | {' | '.join(shares[1:])} |"
+    yield ""
+    yield from (f"- {one.method}: {one.reason}" for one in outcomes if one.method == "auto")
+
+
+class Bench:
+    """The pack's models as the program loads them, and its embedded memory."""
+
+    def __init__(self, options: DescribeOptions) -> None:
+        models = Models(Settings(profile="sample", device="cpu"))
+        encoder, generator = Settings(profile="sample").models()
+        self.encoder: Encoder = models.encoder(encoder)
+        loaded = models.generator(generator)
+        if loaded is None:
+            raise TypeError("the sample profile names no generator")
+        self.generator: Generator = loaded
+        self.options = options
+        texts = (PACK / "memory.txt").read_text(encoding="utf-8").splitlines()
+        self.memory = Memory(texts, self.encoder.encode_texts(texts))
+
+    def outcomes(self, collection: str, look: Look = _same) -> list[Outcome]:
+        """Every map, fitted on the train pictures and tried on the test pictures."""
+        train = _part(self.encoder, collection, "train", look)
+        test = _part(self.encoder, collection, "test", look)
+        tried = []
+        with TemporaryDirectory() as home:
+            for method in (*get_args(Method), "auto"):
+                tried.append(
+                    try_map(
+                        Path(home),
+                        method,
+                        fit(train, method),
+                        test,
+                        self.memory,
+                        self.encoder,
+                        self.generator,
+                        self.options,
+                    )
+                )
+        return tried
+
+    def milliseconds(self, pictures: int = 50) -> dict[str, float]:
+        """The median time of one description on one core, by stage and altogether."""
+        torch.set_num_threads(1)
+        alignment = fit(_part(self.encoder, "plain", "train", _same), "shrink")
+        rows = read_rows("plain", "val")[:pictures]
+        spent: dict[str, list[float]] = {}
+        with (
+            TemporaryDirectory() as home,
+            fill_store(Path(home), "speed", self.memory, alignment, self.encoder) as store,
+        ):
+            retriever = Retriever(store, alignment)
+            captioner = Captioner(self.encoder, alignment, retriever, self.generator, self.options)
+            for row in rows:
+                started = perf_counter()
+                (result,) = captioner.describe([read_picture("plain", row)])
+                whole = 1000 * (perf_counter() - started)
+                for stage, took in {**result.timings_ms, "altogether": whole}.items():
+                    spent.setdefault(stage, []).append(took)
+        return {stage: median(times) for stage, times in spent.items()}
+
+
+def report(bench: Bench, looks: bool) -> Iterator[str]:
+    """All that was measured, as lines of Markdown."""
+    if looks:
+        for name, look in LOOKS.items():
+            yield f"\n### plain pictures, {name}\n"
+            yield from table(bench.outcomes("plain", look))
+        return
+    for collection in COLLECTIONS:
+        yield f"\n### {collection}\n"
+        yield from table(bench.outcomes(collection))
+    times = (f"{stage} {took:.1f} ms" for stage, took in bench.milliseconds().items())
+    yield "\nOne picture described on one core, median: " + ", ".join(times) + "."
+
+
+def main() -> None:
+    """Measure from the command line."""
+    parser = argparse.ArgumentParser(description="Measure the sample pack on its test pictures.")
+    parser.add_argument("--looks", action="store_true", help="the four unseen looks instead")
+    parser.add_argument("--k", type=int, default=DescribeOptions.k)
+    parser.add_argument("--candidates", type=int, default=DescribeOptions.candidates)
+    args = parser.parse_args()
+    logging.disable(logging.WARNING)
+    bench = Bench(DescribeOptions(k=args.k, candidates=args.candidates))
+    for line in report(bench, args.looks):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The training scripts: what counts as a negative, what a pool holds, and that they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+
+from sample import build as build_module
+from sample.build import Stage, build
+from sample.contrast import Embedded, Facts, contrastive_loss
+from sample.places import PLACES
+from sample.pool import Pool
+from sample.prompts import PAPER
+from sample.reading import check_caption
+from sample.render import EMOJI_FONT
+from sample.retrieval import nearest, without_repeats
+from sample.retrievals import example, imagined
+from sample.scenes import Group, Scene
+from sample.splits import held_out_meanings
+from sample.t5_folder import build_tokenizer, new_model, save_model
+from sample.things import THING_OF_NAME
+from sample.train_clip import Cycle, train
+
+needs_font = pytest.mark.skipif(not EMOJI_FONT.exists(), reason="needs the font Noto Color Emoji")
+
+DOG = (Group(THING_OF_NAME["dog"], 1),)
+BEACH, SNOW = PLACES[0], PLACES[3]
+
+
+def test_a_text_that_fits_another_scene_is_not_taken_for_wrong() -> None:
+    scenes = [Scene(DOG, BEACH), Scene(DOG, SNOW), Scene(DOG, BEACH)]
+    facts = Facts.of(scenes, ["A dog on the beach.", "A photo of a dog.", "A dog by the sea."])
+    assert facts.fit(facts).tolist() == [
+        [True, True, True],
+        [False, True, False],
+        [True, True, True],
+    ]
+
+
+def test_the_loss_falls_only_by_true_negatives() -> None:
+    rows = torch.eye(3)
+    rows[2] = rows[0]
+    twins = [Scene(DOG, BEACH), Scene(DOG, SNOW), Scene(DOG, BEACH)]
+    texts = ["A dog on the beach.", "A dog in the snow.", "A dog by the sea."]
+    embedded = Embedded(rows, rows, Facts.of(twins, texts))
+    assert contrastive_loss(torch.tensor(100.0), embedded, []) < 1e-4
+    assert contrastive_loss(torch.tensor(100.0), embedded, [embedded.detached()]) < 1e-4
+    others = Facts(np.arange(3), embedded.facts.place, embedded.facts.placeless)
+    strangers = Embedded(rows, rows, others)
+    assert contrastive_loss(torch.tensor(100.0), strangers, []) > 0.4
+
+
+@needs_font
+def test_a_pool_renews_its_oldest_families() -> None:
+    pool = Pool(3, natural_share=0.5, seed=1, first_picture=0)
+    scenes, pictures = list(pool.scenes), pool.pictures.copy()
+    pool.renew(2)
+    assert pool.scenes[:8] != scenes[:8]
+    assert pool.scenes[8:] == scenes[8:]
+    assert (pool.pictures[8:] == pictures[8:]).all()
+    assert (pool.pictures[:8] != pictures[:8]).any(axis=(1, 2, 3)).all()
+    assert not any(scene.meaning in held_out_meanings() for scene in pool.scenes)
+
+
+@needs_font
+@pytest.mark.slow
+def test_training_writes_a_folder_that_open_clip_loads(tmp_path: Path) -> None:
+    cycle = Cycle(2, 1e-3, lambda _: 1.0, 1, 0, 0, 0, 0.5, 1, families=32)
+    train(tmp_path, [cycle])
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tmp_path}")
+    assert model.visual.image_size in (96, (96, 96))
+    assert preprocess is not None
+
+
+def test_an_example_answers_with_the_whole_scene() -> None:
+    rng = Random(3)
+    for _ in range(50):
+        found = imagined(rng)
+        prompt, answer = example(found, rng)
+        assert check_caption(answer, found.scene.meaning).all
+        assert any(text.rstrip(".") in prompt for text in found.captions)
+
+
+def test_a_new_t5_is_saved_as_an_ordinary_folder(tmp_path: Path) -> None:
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    tokenizer = build_tokenizer()
+    save_model(new_model(len(tokenizer)), tokenizer, tmp_path)
+    again = AutoTokenizer.from_pretrained(tmp_path)
+    prompt = PAPER.format(captions="A dog on the beach.")
+    assert again(prompt).input_ids == tokenizer(prompt).input_ids
+    assert AutoModelForSeq2SeqLM.from_pretrained(tmp_path).dtype == torch.float32
+
+
+def test_repeats_are_left_out() -> None:
+    told = ["A dog on the beach.", "There is a dog on the beach", "Two dogs on the beach."]
+    assert without_repeats(told) == [told[0], told[2]]
+
+
+def test_the_nearest_come_best_first() -> None:
+    database = np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32)
+    assert nearest(np.array([[0, 1]], np.float32), database, 2).tolist() == [[2, 1]]
+
+
+def test_a_build_skips_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def writes(path: Path) -> Callable[[], None]:
+        return path.touch
+
+    def two_stages(pack: Path, work: Path) -> list[Stage]:
+        paths = {"one": pack / "one", "two": work / "two"}
+        return [Stage(name, path, writes(path)) for name, path in paths.items()]
+
+    monkeypatch.setattr(build_module, "stages", two_stages)
+    (tmp_path / "one").touch()
+    assert build(tmp_path, tmp_path) == ["two"]
+    assert build(tmp_path, tmp_path) == []
+    assert build(tmp_path, tmp_path, force=True) == ["one", "two"]
