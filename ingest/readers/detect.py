@@ -57,8 +57,8 @@ def _text_kind(head: bytes) -> Kind | None:
     encoding = encoding_of(head)
     if b"\0" in head and encoding == "utf-8-sig":
         return None
-    first = head.decode(encoding, "replace").partition("\n")[0]
-    return "csv" if is_table_header(first) else "text"
+    lines = head.decode(encoding, "replace").splitlines()
+    return "csv" if lines and is_table_header(lines[0]) else "text"
 
 
 def _json_kind(head: bytes) -> Kind | None:

@@ -84,7 +84,7 @@ def read_table(
 def csv_rows(path: Path, columns: Columns) -> Iterator[Row | Skipped]:
     """The rows of a file with a header and one of four delimiters: `,` `;` tab `|`."""
     lines = read_lines(path, newline="")
-    header = next(lines, "")
+    header = next((line for line in lines if line.strip()), "")
     # Wrongly quoted rows are reported: taken leniently, a quote that is never closed would
     # make the rest of the file one caption. The limit is the process's, so it is only raised.
     csv.field_size_limit(max(csv.field_size_limit(), LINE_LIMIT))
@@ -95,7 +95,10 @@ def csv_rows(path: Path, columns: Columns) -> Iterator[Row | Skipped]:
         strict=True,
         skipinitialspace=f"{delimiter} " in header,
     )
-    names = [_plain(name) for name in next(reader, [])]
+    try:
+        names = [_plain(name) for name in next(reader, [])]
+    except csv.Error as error:
+        raise SourceError(f"{path} has no header that can be read: {error}") from error
     _check_named(path, columns, names)
     for number in itertools.count(2):
         try:
@@ -155,7 +158,7 @@ def delimiter_of(header: str, columns: Columns) -> str:
     """The delimiter that makes most known columns of the header line, then most columns."""
 
     def worth(delimiter: str) -> tuple[int, int]:
-        names = [_plain(name) for name in next(csv.reader([header], delimiter=delimiter), [])]
+        names = _header_names(header, delimiter)
         return columns.known_in(names), len(names)
 
     return max(_DELIMITERS, key=worth)
@@ -164,8 +167,12 @@ def delimiter_of(header: str, columns: Columns) -> str:
 def is_table_header(line: str) -> bool:
     """Whether the line names both a picture and a caption column."""
     columns = Columns()
-    names = line.split(delimiter_of(line, columns))
-    return columns.known_in(map(_plain, names)) == 2
+    return columns.known_in(_header_names(line, delimiter_of(line, columns))) == 2
+
+
+def _header_names(line: str, delimiter: str) -> list[str]:
+    """The names in a header line that need not be one."""
+    return [_plain(name.strip().strip('"')) for name in line.split(delimiter)]
 
 
 def _check_named(path: Path, columns: Columns, names: list[str]) -> None:

@@ -89,12 +89,17 @@ def chunked(content: bytes) -> Callable[[Handler], None]:
     return answer
 
 
+class Http(ThreadingHTTPServer):
+    def handle_error(self, *_args: object) -> None:
+        """A client that leaves early is what these tests are about."""
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     ours = Server()
     handler = type("Bound", (Handler,), {"ours": ours})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+    with Http(("127.0.0.1", 0), handler) as http:
         ours.url = f"http://127.0.0.1:{http.server_port}/file.zip"
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

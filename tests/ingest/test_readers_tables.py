@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import SourceError
@@ -240,9 +240,16 @@ def test_a_file_of_another_kind_is_an_error(folder: Path) -> None:
             read(folder, name, content)
 
 
+def test_a_header_that_is_none_is_an_error(folder: Path) -> None:
+    for header in ('"image,caption\na.jpg,x\n', 'image,"cap"tion\n', "\r\x01,\n"):
+        with pytest.raises(SourceError, match=r"header|column"):
+            read(folder, "t.csv", header + "a.jpg,x\n")
+
+
 def test_empty_tables_are_empty(folder: Path) -> None:
     assert read(folder, "t.csv", "") == []
     assert read(folder, "t.csv", "image,caption\n") == []
+    assert brief(read(folder, "t.csv", "\n\nimage,caption\na.jpg,x\n")) == [("a.jpg", ("x",))]
     assert read(folder, "t.jsonl", "\n\n") == []
 
 
@@ -304,6 +311,7 @@ def test_any_captions_survive_jsonl(
 
 
 @SETTINGS
+@example(b"\r\x01", "t.txt")
 @given(st.binary(max_size=400), st.sampled_from(["t.csv", "t.tsv", "t.jsonl", "t.json", "t.txt"]))
 def test_any_bytes_give_records_or_a_source_error(folder: Path, content: bytes, name: str) -> None:
     try:
