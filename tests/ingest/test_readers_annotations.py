@@ -210,7 +210,7 @@ def test_captions_alone_may_be_in_a_text_file_of_any_name(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("kind", ["coco", "csv"])
 def test_memory_is_a_small_part_of_the_source(tmp_path: Path, pictures: Path, kind: str) -> None:
-    captions = [(n % 60 + 1, f"{n} {'word ' * 10_000}") for n in range(300)]
+    captions = [(n % 60 + 1, f"{n} {'word' * 12_500}") for n in range(300)]
     path = write(tmp_path / "c.json", coco(60, captions))
     if kind == "csv":
         path = tmp_path / "t.csv"
