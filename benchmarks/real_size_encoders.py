@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import resource
 import shutil
 import subprocess
@@ -53,6 +54,7 @@ def build(name: str, folder: Path) -> None:
     import open_clip
     from safetensors.torch import save_file
 
+    logging.disable(logging.WARNING)  # open_clip warns that the weights are random
     folder.mkdir(parents=True)
     model = open_clip.create_model(name)
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")

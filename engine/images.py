@@ -89,6 +89,11 @@ def open_picture(source: Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Pictu
         image = _upright(_to_rgb(opened), exif)
     except UnreadableImage:
         raise
+    except Image.DecompressionBombError as error:  # tiles and canvases that decoders check
+        raise UnreadableImage(
+            f"{name}: its header asks for too much memory ({error}), the limit is "
+            f"{limits.max_pixels:,} pixels; if it is a real picture, save it again smaller"
+        ) from error
     except MemoryError as error:
         raise UnreadableImage(
             f"{name}: there is not enough memory to decode it; make it smaller, or lower "

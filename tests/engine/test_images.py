@@ -390,6 +390,16 @@ def test_a_bomb_is_refused_by_its_header() -> None:
     )
 
 
+def test_a_bomb_that_pillow_sees_first_is_refused() -> None:
+    """A WebP whose header says 16,384 x 16,384: its reader looks before it is asked."""
+    data = encoded(colour_test(), "WEBP", lossless=True)
+    size = data.index(b"VP8L") + 9  # twice 14 bits, then the alpha bit
+    bomb = data[:size] + b"\xff\xff\xff\x0f" + data[size + 4 :]
+    message = refused(bomb)
+    assert "268435456 pixels" in message
+    assert "100,000,000" in message
+
+
 def test_limits_beyond_pillows_own_are_kept() -> None:
     """Pillow itself refuses more than 179 million pixels, for the whole process."""
     cut_short = png_start(20_000, 10_000, 1, 0) + png_chunk(b"IDAT", b"")
