@@ -113,8 +113,9 @@ class CaptionStore:
     def optimize(self) -> None:
         """Build the graph that makes large stores fast to search.
 
-        The embedded store blocks until it is done (about a minute for 100,000 captions), and
-        searches new captions exactly until then. A server does this by itself.
+        The embedded store searches new captions exactly until then, and stops all threads of
+        the process while it builds (a minute and more for 100,000 captions); being killed
+        meanwhile costs nothing but the work. A server does this by itself, at any time.
         """
         self._index.optimize()
 

@@ -168,7 +168,10 @@ class EdgeIndex:
         return int(self._call(self._shard.count, edge.CountRequest(True, edge_filter(conditions))))
 
     def optimize(self) -> None:
-        """Build the graph (HNSW) of large indexes; blocks, and searches go on meanwhile."""
+        """Build the graph (HNSW) of an index above some 10 MB of vectors.
+
+        Edge keeps Python's lock until it is done: every thread of this process waits.
+        """
         self._call(self._shard.optimize)
 
     def flush(self) -> None:
