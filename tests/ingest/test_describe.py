@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.collection import CollectionCard, CollectionFolder
+from engine.errors import CollectionMissing
+from engine.settings import Settings
+from engine.store import open_caption_store, open_image_store
+from engine.types import CaptionResult, Filters, ImageHit, Vectors
+from ingest.describe import DescribeReport, describe
+from ingest.embed import embed
+from ingest.fit import fit
+from ingest.push import push
+from ingest.records import ImageRecord, Record
+from ingest.shards import shard_sizes
+
+if TYPE_CHECKING:
+    from tests.ingest.conftest import PixelEncoder, PlainDescriber
+
+Pictures = Callable[..., list[ImageRecord]]
+
+
+class Fixture:
+    """A collection of pictures, some of which have captions."""
+
+    def __init__(
+        self,
+        folder: CollectionFolder,
+        card: CollectionCard,
+        settings: Settings,
+        encoder: PixelEncoder,
+        describer: PlainDescriber,
+    ) -> None:
+        self.folder, self.card, self.settings = folder, card, settings
+        self.encoder, self.describer = encoder, describer
+
+    def embed(self, records: list[Record]) -> None:
+        embed(records, self.encoder, self.folder, batch_size=4, shard_size=8)
+        fit(self.folder, self.card)
+
+    def describe(self, shard_size: int = 4) -> DescribeReport:
+        return describe(
+            self.folder, self.encoder, lambda: self.describer, batch_size=3, shard_size=shard_size
+        )
+
+    def push(self) -> None:
+        push(self.folder, self.card, self.settings)
+
+    def pictures(self) -> dict[str, ImageHit]:
+        with open_image_store(self.folder, self.card, self.settings) as store:
+            return {hit.image_id: hit for hit in store.get(list(store.ids()))}
+
+    def generated(self) -> int:
+        with open_caption_store(self.folder, self.card, self.settings) as store:
+            return store.count(Filters(sources=frozenset({"generated"})))
+
+
+@pytest.fixture
+def world(
+    folder: CollectionFolder,
+    card: CollectionCard,
+    settings: Settings,
+    encoder: PixelEncoder,
+    describer: PlainDescriber,
+) -> Fixture:
+    return Fixture(folder, card, settings, encoder, describer)
+
+
+def test_pictures_without_captions_are_described_once(world: Fixture, pictures: Pictures) -> None:
+    bare, told = pictures(11), pictures(6, first=20, captions=1)
+    world.embed([*bare, *told])
+    assert world.describe().described == 11
+    world.push()
+    found = world.pictures()
+    for record in bare:
+        hit = found[record.image_id]
+        assert hit.captions[0].startswith("a picture of kind")
+        assert hit.payload["source"] == "generated"
+    assert found[told[0].image_id].captions == told[0].captions
+    assert found[told[0].image_id].payload["source"] == "human"
+    assert world.generated() == 11
+    assert world.describe().described == 0
+    assert world.describer.described == 11
+
+
+def test_a_described_picture_is_found_by_its_caption(world: Fixture, pictures: Pictures) -> None:
+    world.embed([*pictures(5)])
+    world.describe()
+    world.push()
+    text = world.pictures()["0002.png"].captions[0]
+    with open_image_store(world.folder, world.card, world.settings) as store:
+        query = world.encoder.encode_texts([text])[0]  # the map is raw: too few pairs
+        assert store.search("caption", 1, mapped=query)[0].score == pytest.approx(1, abs=2e-3)
+        assert text in store.search("words", 1, words=text)[0].captions
+
+
+def test_no_describer_is_made_for_nothing(world: Fixture, pictures: Pictures) -> None:
+    world.embed([*pictures(3, captions=1)])
+
+    def refuse() -> PlainDescriber:
+        raise AssertionError("made")
+
+    assert describe(world.folder, world.encoder, refuse).described == 0
+
+
+def test_described_after_the_push_is_pushed_too(world: Fixture, pictures: Pictures) -> None:
+    world.embed([*pictures(20)])
+    world.push()
+    assert world.generated() == 0
+    world.describe()
+    world.push()
+    assert world.generated() == 20
+    assert all(hit.captions for hit in world.pictures().values())
+
+
+def test_human_captions_win(world: Fixture, pictures: Pictures) -> None:
+    records = pictures(4)
+    world.embed([*records])
+    world.describe()
+    world.push()
+    records[1] = replace(records[1], captions=("what a person says",))
+    world.embed([*records])
+    world.push()
+    assert world.pictures()["0001.png"].captions == ("what a person says",)
+    assert world.pictures()["0001.png"].payload["source"] == "human"
+    assert world.generated() == 3
+
+
+def test_a_changed_picture_is_described_again(world: Fixture, pictures: Pictures) -> None:
+    records = pictures(4)
+    world.embed([*records])
+    world.describe()
+    world.push()
+    pictures(1, first=50)[0].path.replace(records[0].path)
+    world.embed([*records])
+    assert world.describe().described == 1
+    world.push()
+    assert world.generated() == 4
+
+
+def test_a_moved_picture_keeps_its_description(world: Fixture, pictures: Pictures) -> None:
+    records = pictures(4)
+    world.embed([*records])
+    world.describe()
+    world.push()
+    said = world.pictures()["0000.png"].captions
+    new = records[0].path.with_name("new.png")
+    records[0].path.rename(new)
+    records[0] = replace(records[0], image_id="new.png", uri=str(new), path=new)
+    world.embed([*records])
+    assert world.describe().described == 0
+    world.push()
+    assert world.pictures()["new.png"].captions == said
+    assert world.generated() == 4
+
+
+def test_a_cut_repeats_at_most_one_shard(
+    world: Fixture, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.embed([*pictures(16)])
+    calls = 0
+    plain = world.describer.describe_vectors
+
+    def cut(raw: Vectors) -> list[CaptionResult]:
+        nonlocal calls
+        calls += 1
+        if calls == 4:  # 8 are described by then, 6 of them written down
+            raise RuntimeError("cut")
+        return plain(raw)
+
+    monkeypatch.setattr(world.describer, "describe_vectors", cut)
+    with pytest.raises(RuntimeError):
+        world.describe(shard_size=5)
+    assert world.describer.described == 8
+    assert world.describe(shard_size=5).described == 16 - 6
+    assert world.describer.described == 16 + 2
+
+
+def test_silence_and_refusal_are_reported(
+    world: Fixture, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.embed([*pictures(6)])
+    world.describer.silent_about = {0}
+    plain = world.describer.describe_vectors
+    refused = None
+
+    def picky(raw: Vectors) -> list[CaptionResult]:
+        nonlocal refused
+        if refused is None and len(raw) == 1 and world.describer.described >= 3:
+            refused = raw[0].copy()
+        if refused is not None and any((row == refused).all() for row in raw):
+            raise CollectionMissing("nothing is near")
+        if refused is None and world.describer.described >= 3:
+            raise CollectionMissing("one of them")
+        return plain(raw)
+
+    monkeypatch.setattr(world.describer, "describe_vectors", picky)
+    report = world.describe()
+    assert (report.described, report.failed) == (4, 2)
+    reasons = {example.uri.rsplit("/", 1)[-1]: example.reason for example in report.examples}
+    assert reasons == {"0000.png": "the generator wrote nothing", "0003.png": "nothing is near"}
+
+
+def test_descriptions_survive_a_lost_ledger(world: Fixture, pictures: Pictures) -> None:
+    world.embed([*pictures(6)])
+    world.describe()
+    (world.folder.embeddings / "ledger.sqlite").unlink()
+    assert world.describe().described == 0
+    world.push()
+    assert world.generated() == 6
+    assert len(shard_sizes(world.folder.generated)) == 1

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.collection import CollectionFolder
+from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput, SourceError
+from engine.settings import Settings
+from engine.store import open_caption_store, open_image_store
+from ingest.pipeline import IngestReport, ingest
+from ingest.progress import Progress
+from ingest.records import CaptionRecord, ImageRecord, Record, Skipped
+
+if TYPE_CHECKING:
+    from tests.ingest.conftest import PixelEncoder, PlainDescriber
+
+Pictures = Callable[..., list[ImageRecord]]
+
+
+class Ingest:
+    """Ingests with the fakes."""
+
+    def __init__(
+        self, settings: Settings, encoder: PixelEncoder, describer: PlainDescriber
+    ) -> None:
+        self.settings, self.encoder, self.describer = settings, encoder, describer
+        self.told: list[Progress] = []
+        self.made = 0
+
+    def __call__(
+        self,
+        records: list[Record],
+        *,
+        name: str = "album",
+        encoder: PixelEncoder | None = None,
+        memory: str = "",
+        alignment: str = "",
+    ) -> IngestReport:
+        return ingest(
+            iter(records),
+            name=name,
+            encoder=encoder or self.encoder,
+            encoder_spec="spec",
+            generator_spec="consensus",
+            settings=self.settings,
+            memory=memory,
+            alignment=alignment,
+            captioner_factory=self._make,
+            on_progress=self.told.append,
+        )
+
+    def _make(self) -> PlainDescriber:
+        self.made += 1
+        return self.describer
+
+    def counts(self, name: str = "album") -> tuple[int, int]:
+        folder = self.folder(name)
+        card = folder.read_card()
+        with (
+            open_image_store(folder, card, self.settings) as images,
+            open_caption_store(folder, card, self.settings) as captions,
+        ):
+            return images.count(), captions.count()
+
+    def folder(self, name: str = "album") -> CollectionFolder:
+        return CollectionFolder(self.settings.home, name)
+
+
+@pytest.fixture
+def run(settings: Settings, encoder: PixelEncoder, describer: PlainDescriber) -> Ingest:
+    return Ingest(settings, encoder, describer)
+
+
+def test_a_source_becomes_a_collection(run: Ingest, pictures: Pictures) -> None:
+    report = run([*pictures(30, captions=2), *pictures(3, first=40), Skipped("row 1", "is empty")])
+    assert run.counts() == (33, 63)
+    assert (report.pictures, report.captions, report.undescribed) == (33, 60, 0)
+    assert report.fitted
+    assert report.described is not None
+    assert report.described.described == 3
+    assert "read 34: 33 pictures and 60 captions embedded" in report.text
+    assert "row 1: is empty" in report.text
+    assert "described 3 pictures" in report.text
+    card = run.folder().read_card()
+    assert (card.encoder_id, card.dim, card.generator) == ("pixels", 16, "consensus")
+    assert {step.stage for step in run.told} == {"embed", "fit", "push", "describe"}
+
+
+def test_again_with_nothing_new_does_nothing(run: Ingest, pictures: Pictures) -> None:
+    records: list[Record] = [*pictures(30, captions=1), *pictures(3, first=40)]
+    run(records)
+    encoded = run.encoder.pictures, len(run.encoder.texts)
+    report = run(records)
+    assert (run.encoder.pictures, len(run.encoder.texts)) == encoded
+    assert not report.fitted
+    assert report.push is not None
+    assert report.push.points == 0
+    assert run.made == 1
+    assert "33 unchanged" in report.text
+
+
+def test_pictures_alone_say_what_is_missing(run: Ingest, pictures: Pictures) -> None:
+    report = run([*pictures(4)])
+    assert run.made == 0
+    assert report.undescribed == 4
+    assert "4 pictures have no captions" in report.text
+    assert "--memory" in report.text
+
+
+def test_a_memory_describes_pictures(run: Ingest, pictures: Pictures) -> None:
+    run([CaptionRecord(f"text {i}") for i in range(40)], name="memory")
+    report = run([*pictures(30)], memory="memory")
+    assert report.alignment is not None
+    assert report.alignment.method == "centred"
+    assert "centred by the means of 30 pictures and 40 captions" in report.text
+    assert run.counts() == (30, 30)
+    assert run.folder().read_card().memory == "memory"
+    run([*pictures(31)])
+    assert run.folder().read_card().memory == "memory"
+    assert run.counts() == (31, 31)
+
+
+def test_a_memory_that_comes_later_describes_what_is_there(run: Ingest, pictures: Pictures) -> None:
+    run([*pictures(30)])
+    run([CaptionRecord(f"text {i}") for i in range(40)], name="memory")
+    report = run([], memory="memory")
+    assert report.described is not None
+    assert report.described.described == 30
+    assert run.counts() == (30, 30)
+
+
+def test_another_encoder_is_refused(
+    run: Ingest, pictures: Pictures, other_encoder: PixelEncoder
+) -> None:
+    run([*pictures(2, captions=1)])
+    with pytest.raises(IncompatibleIndex, match=r"other pixels.*--encoder spec.*another name"):
+        run([*pictures(3)], encoder=other_encoder)
+    assert run.counts() == (2, 2)
+
+
+def test_a_memory_that_does_not_fit_is_refused(
+    run: Ingest, pictures: Pictures, other_encoder: PixelEncoder
+) -> None:
+    run([CaptionRecord("text")], name="memory", encoder=other_encoder)
+    with pytest.raises(IncompatibleIndex, match="made with encoder other pixels"):
+        run([*pictures(3)], memory="memory")
+    with pytest.raises(CollectionMissing, match="nowhere"):
+        run([*pictures(3)], memory="nowhere")
+    with pytest.raises(InvalidInput, match="its own memory"):
+        run([*pictures(3)], memory="album")
+    assert not run.folder().exists()
+
+
+def test_a_source_that_cannot_be_read_makes_nothing(run: Ingest) -> None:
+    def broken() -> list[Record]:
+        raise SourceError("cannot be read")
+
+    with pytest.raises(SourceError, match="neither pictures nor captions"):
+        run([])
+    with pytest.raises(SourceError, match="cannot be read"):
+        run(broken())
+    assert not run.folder().exists()
+
+
+def test_a_source_of_bad_files_only_is_reported(run: Ingest, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"")
+    report = run([ImageRecord("bad.png", str(bad), bad)])
+    assert report.embed.skipped == {"unreadable": 1}
+    assert report.alignment is None
+    assert "is empty (0 bytes)" in report.text
+
+
+def test_another_collections_map(run: Ingest, pictures: Pictures) -> None:
+    run([*pictures(40, captions=2)], name="fitted")
+    report = run([*pictures(30, first=60, captions=1)], alignment="fitted")
+    assert report.alignment is not None
+    assert report.alignment.source == "collection fitted"
+
+
+def test_captions_that_change_are_searched_as_they_are_now(run: Ingest, pictures: Pictures) -> None:
+    records = pictures(30, captions=1)
+    run([*records])
+    records[5] = replace(records[5], captions=("zebra crossing",))
+    run([*records])
+    folder = run.folder()
+    with open_image_store(folder, folder.read_card(), run.settings) as images:
+        (hit,) = images.search("words", 5, words="zebra")
+    assert hit.image_id == records[5].image_id
+    assert run.counts() == (30, 30)

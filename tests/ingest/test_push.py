@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from engine.alignment import Alignment
+from engine.collection import CollectionCard, CollectionFolder
+from engine.errors import CollectionMissing, StoreUnavailable
+from engine.settings import Settings
+from engine.store import (
+    CaptionStore,
+    ImageStore,
+    caption_id,
+    open_caption_store,
+    open_image_store,
+    picture_id,
+)
+from engine.types import Filters
+from ingest.embed import embed
+from ingest.fit import fit
+from ingest.ledger import Ledger
+from ingest.lock import writing
+from ingest.push import PushReport, push
+from ingest.records import CaptionRecord, ImageRecord, Record
+
+if TYPE_CHECKING:
+    from tests.ingest.conftest import PixelEncoder
+
+Pictures = Callable[..., list[ImageRecord]]
+Fill = Callable[..., PushReport]
+
+
+@pytest.fixture
+def fill(
+    folder: CollectionFolder, card: CollectionCard, settings: Settings, encoder: PixelEncoder
+) -> Fill:
+    """Embed, and push with the map as it is (fitted the first time)."""
+
+    def fill(records: list[Record]) -> PushReport:
+        embed(records, encoder, folder, batch_size=4, shard_size=8)
+        if not folder.alignment.exists():
+            fit(folder, card)
+        return push(folder, card, settings)
+
+    return fill
+
+
+@pytest.fixture
+def images(
+    folder: CollectionFolder, card: CollectionCard, settings: Settings
+) -> Callable[[], ImageStore]:
+    return lambda: open_image_store(folder, card, settings)
+
+
+@pytest.fixture
+def captions(
+    folder: CollectionFolder, card: CollectionCard, settings: Settings
+) -> Callable[[], CaptionStore]:
+    return lambda: open_caption_store(folder, card, settings)
+
+
+Images = Callable[[], ImageStore]
+Captions = Callable[[], CaptionStore]
+
+
+def sha256(folder: CollectionFolder, record: ImageRecord) -> str:
+    with Ledger.open(folder) as ledger:
+        known = ledger.picture(record.image_id)
+    assert known is not None
+    return known.sha256
+
+
+def test_points_say_what_the_records_say(
+    fill: Fill, pictures: Pictures, folder: CollectionFolder, images: Images, captions: Captions
+) -> None:
+    records = pictures(30, captions=2, split="train")
+    records[3] = replace(records[3], tags=("red", "dog"))
+    report = fill([*records, CaptionRecord("alone", "elsewhere", "val")])
+    assert (report.images, report.captions, report.points) == (30, 61, 91)
+    with images() as store:
+        point = picture_id(sha256(folder, records[3]))
+        (hit,) = store.get([point])
+        assert store.count() == 30
+    assert (hit.image_id, hit.uri) == (records[3].image_id, records[3].uri)
+    assert hit.captions == records[3].captions
+    assert hit.payload["tags"] == ["red", "dog"]
+    assert hit.payload["split"] == "train"
+    assert (hit.payload["width"], hit.payload["height"]) == (8, 8)
+    with captions() as words:
+        assert words.count() == 61
+        (found,) = words.search_words("alone", 1)
+    assert (found.text, found.image_id, found.source) == ("alone", "elsewhere", "human")
+
+
+def test_vectors_are_found_by_what_they_were_made_from(
+    fill: Fill,
+    pictures: Pictures,
+    folder: CollectionFolder,
+    images: Images,
+    captions: Captions,
+    encoder: PixelEncoder,
+) -> None:
+    from PIL import Image
+
+    records = pictures(30, captions=2)
+    fill([*records])
+    alignment = Alignment.load(folder.alignment)
+    texts = encoder.encode_texts(list(records[7].captions))
+    mapped = alignment.map_texts(texts)
+    with Image.open(records[7].path) as picture:
+        raw = encoder.encode_images([picture])
+    mean = mapped.mean(axis=0)
+    with images() as store:
+        by_raw = store.search("raw", 1, raw=raw[0])[0]
+        by_mapped = store.search("mapped", 1, mapped=alignment.map_images(raw)[0])[0]
+        by_caption = store.search("caption", 1, mapped=mean / np.linalg.norm(mean))[0]
+    for hit in (by_raw, by_mapped, by_caption):
+        assert hit.image_id == records[7].image_id
+        assert hit.score == pytest.approx(1, abs=2e-3)
+    with captions() as words:
+        for space, queries in (("raw", texts), ("mapped", mapped)):
+            hits = words.search(queries, space, 1)  # type: ignore[arg-type]  # a Literal
+            assert [hit[0].text for hit in hits] == list(records[7].captions)
+
+
+def test_only_what_is_new_is_written(fill: Fill, pictures: Pictures) -> None:
+    fill([*pictures(30, captions=1)])
+    again = fill([*pictures(30, captions=1)])
+    assert (again.points, again.deleted, again.everything) == (0, 0, False)
+    more = fill([*pictures(33, captions=1)])
+    assert (more.images, more.captions, more.everything) == (3, 3, False)
+
+
+def test_a_new_map_writes_everything_again(
+    fill: Fill,
+    pictures: Pictures,
+    folder: CollectionFolder,
+    card: CollectionCard,
+    images: Images,
+    captions: Captions,
+) -> None:
+    fill([*pictures(30, captions=1)])
+    fit(folder, card, method="procrustes")
+    report = fill([*pictures(30, captions=1)])
+    assert (report.images, report.captions, report.everything) == (30, 30, True)
+    with images() as store, captions() as words:
+        assert (store.count(), words.count()) == (30, 30)
+
+
+def test_superseded_points_go(
+    fill: Fill, pictures: Pictures, folder: CollectionFolder, images: Images, captions: Captions
+) -> None:
+    records = pictures(30, captions=2)
+    fill([*records])
+    old = sha256(folder, records[1])
+    pictures(1, first=77)[0].path.replace(records[1].path)
+    records[2] = replace(records[2], captions=("told anew",))
+    report = fill([*records])
+    assert report.deleted == 1 + 2
+    gone = [caption_id(records[2].image_id, f"caption {i} of picture 2", "human") for i in (0, 1)]
+    with images() as store, captions() as words:
+        assert not store.get([picture_id(old)])
+        assert store.get([picture_id(sha256(folder, records[1]))])
+        assert set(words.ids()).isdisjoint(gone)
+        assert (store.count(), words.count()) == (30, 59)
+    assert fill([*records]).deleted == 0
+
+
+def test_a_moved_picture_is_still_one_point(
+    fill: Fill, pictures: Pictures, images: Images, captions: Captions
+) -> None:
+    records = pictures(30, captions=1)
+    fill([*records])
+    new = records[0].path.with_name("new.png")
+    records[0].path.rename(new)
+    records[0] = replace(records[0], image_id="new.png", uri=str(new), path=new)
+    fill([*records])
+    with images() as store, captions() as words:
+        assert (store.count(), words.count()) == (30, 30)
+        hits = words.search_words("picture 0", 30)
+    assert "new.png" in {hit.image_id for hit in hits}
+    assert records[0].path.name in {hit.image_id for hit in hits}
+
+
+@pytest.mark.parametrize("lost", ["folder", "points"])
+def test_lost_points_are_written_again(
+    fill: Fill,
+    pictures: Pictures,
+    folder: CollectionFolder,
+    images: Images,
+    captions: Captions,
+    lost: str,
+) -> None:
+    records = pictures(30, captions=1)
+    fill([*records])
+    if lost == "folder":
+        shutil.rmtree(folder.index)
+    else:
+        with captions() as words:
+            words.delete([next(words.ids())])
+    assert fill([*records]).everything
+    with images() as store, captions() as words:
+        assert (store.count(), words.count()) == (30, 30)
+
+
+def test_a_push_that_was_cut_goes_on_where_it_was(
+    fill: Fill, pictures: Pictures, monkeypatch: pytest.MonkeyPatch, images: Images
+) -> None:
+    monkeypatch.setattr("ingest.push.FLUSH_POINTS", 10)
+    upsert = CaptionStore.upsert
+    calls = 0
+
+    def cut(store: CaptionStore, points: list[object]) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise StoreUnavailable("cut")
+        upsert(store, points)  # type: ignore[arg-type]  # passed through
+
+    monkeypatch.setattr(CaptionStore, "upsert", cut)
+    records = pictures(30, captions=1)
+    with pytest.raises(StoreUnavailable, match="cut"):
+        fill([*records])
+    report = fill([*records])
+    assert (report.images, report.everything) == (14, False)
+    with images() as store:
+        assert store.count() == 30
+
+
+def test_a_map_is_needed_first(
+    folder: CollectionFolder, card: CollectionCard, settings: Settings
+) -> None:
+    with pytest.raises(CollectionMissing, match="mrag fit noise"):
+        push(folder, card, settings)
+
+
+def test_large_stores_are_optimized_once(
+    fill: Fill, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.push.OPTIMIZE_FROM", 40)
+    assert not fill([*pictures(30, captions=1)]).optimized
+    assert fill([*pictures(40, captions=1)]).optimized
+    assert not fill([*pictures(45, captions=1)]).optimized
+
+
+def test_another_writer_is_kept_out(
+    folder: CollectionFolder, card: CollectionCard, settings: Settings, encoder: PixelEncoder
+) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with writing(folder), writing(folder), ThreadPoolExecutor(1) as pool:
+        for step in (
+            lambda: embed([], encoder, folder),
+            lambda: fit(folder, card),
+        ):
+            with pytest.raises(StoreUnavailable, match="another mrag process"):
+                pool.submit(step).result()
+    embed([], encoder, folder)
+    del settings
+
+
+def test_filters_find_splits(fill: Fill, pictures: Pictures, images: Images) -> None:
+    fill([*pictures(20, split="train"), *pictures(10, first=20, split="val")])
+    with images() as store:
+        assert store.count(Filters(splits=frozenset({"val"}))) == 10
