@@ -238,13 +238,19 @@ def test_filters_that_captions_cannot_satisfy_are_refused(captions: CaptionStore
 
 def test_words_rank_rare_words_above_common_ones(captions: CaptionStore) -> None:
     rows = unit_rows(6)
-    texts = ["a dog runs", "a dog sleeps", "a dog barks", "a dog and a zebra", "a zebra", "a tree"]
+    texts = [
+        "a dog runs",
+        "a dog sleeps",
+        "a dog barks",
+        "dog and zebra",
+        "a zebra stands",
+        "trees",
+    ]
     captions.upsert([caption(text, row) for text, row in zip(texts, rows, strict=True)])
     hits = captions.search_words("dog zebra", 10)
-    assert hits[0].text == "a dog and a zebra"
-    assert hits[1].text == "a zebra"
+    assert [hit.text for hit in hits[:2]] == ["dog and zebra", "a zebra stands"]
     assert {hit.text for hit in hits[2:]} == {"a dog runs", "a dog sleeps", "a dog barks"}
-    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert hits[0].score > hits[1].score > hits[2].score > 0
 
 
 def test_words_match_stems_cases_accents_and_numbers(captions: CaptionStore) -> None:
