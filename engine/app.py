@@ -145,9 +145,11 @@ class Collection:
 
     @property
     def retriever(self) -> Retriever:
-        """Finds captions for pictures: those of the memory, where there is one."""
-        source = self._engine.open(self.card.memory) if self.card.memory else self
-        return Retriever(source.captions, self.alignment)
+        """Finds captions for pictures: the collection's own, and its memory's."""
+        stores = [self.captions]
+        if self.card.memory:
+            stores.append(self._engine.open(self.card.memory).captions)
+        return Retriever(stores, self.alignment)
 
     def captioner(self, options: DescribeOptions | None = None) -> Captioner:
         """Describes pictures with this collection's captions, map and models."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from itertools import chain
 
 from engine.alignment import Alignment
 from engine.errors import InvalidInput
@@ -18,10 +19,13 @@ _HUMAN = Filters(sources=frozenset(("human",)))
 
 
 class Retriever:
-    """The captions of a store, found by picture in either space."""
+    """The captions of one or more stores, found by picture in either space.
 
-    def __init__(self, store: CaptionStore, alignment: Alignment) -> None:
-        self.store = store
+    The stores' mapped vectors must be of one map: `alignment`, or one with the same captions.
+    """
+
+    def __init__(self, stores: Sequence[CaptionStore], alignment: Alignment) -> None:
+        self._stores = stores
         self._alignment = alignment
 
     def query_vectors(self, images: Vectors, space: Space) -> Vectors:
@@ -52,9 +56,7 @@ class Retriever:
         unsatisfied = list(range(len(queries)))
         limit = 4 * k
         while unsatisfied:
-            hits = self.store.search(
-                queries[unsatisfied], space, limit, filters=_HUMAN, with_vectors=True
-            )
+            hits = self._search(queries[unsatisfied], space, limit)
             for query, ranked in zip(unsatisfied, hits, strict=True):
                 found[query] = _telling(ranked, k, per_image, excluded[query])
             # A ranking shorter than its limit is all that there is.
@@ -65,6 +67,17 @@ class Retriever:
             ]
             limit *= 4
         return found
+
+    def _search(self, queries: Vectors, space: Space, limit: int) -> list[list[CaptionHit]]:
+        """The nearest captions of all stores for each query, nearest first."""
+        found = [
+            store.search(queries, space, limit, filters=_HUMAN, with_vectors=True)
+            for store in self._stores
+        ]
+        return [
+            sorted(chain(*rankings), key=lambda hit: hit.score, reverse=True)[:limit]
+            for rankings in zip(*found, strict=True)
+        ]
 
 
 def _telling(

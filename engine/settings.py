@@ -13,10 +13,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from engine.errors import InvalidInput
 
-_SAMPLE_PACK = Path(__file__).parent.parent / "sample" / "pack"
+SAMPLE_PACK = Path(__file__).parent.parent / "sample" / "pack"
 
 PROFILES: dict[str, tuple[str, str]] = {
-    "sample": (f"local-dir:{_SAMPLE_PACK / 'clip'}", str(_SAMPLE_PACK / "t5")),
+    "sample": (f"local-dir:{SAMPLE_PACK / 'clip'}", str(SAMPLE_PACK / "t5")),
     "fast": ("ViT-B-32/datacomp_xl_s13b_b90k", "google/flan-t5-base"),
     "paper": ("RN50x64/openai", "google/flan-t5-large"),
 }

@@ -52,7 +52,7 @@ def captioner(store: CaptionStore, fake_encoder: Callable[..., Any]) -> Callable
 
     def make(generator: Any, **options: Any) -> Captioner:
         return Captioner(
-            encoder, NO_GAP, Retriever(store, NO_GAP), generator, DescribeOptions(**options)
+            encoder, NO_GAP, Retriever([store], NO_GAP), generator, DescribeOptions(**options)
         )
 
     return make
@@ -112,7 +112,7 @@ def test_an_index_without_captions_says_how_to_add_some(
     store: CaptionStore, fake_encoder: Callable[..., Any]
 ) -> None:
     encoder = fake_encoder(TEXTS, {RED: EAST})
-    empty = Captioner(encoder, NO_GAP, Retriever(store, NO_GAP), None)
+    empty = Captioner(encoder, NO_GAP, Retriever([store], NO_GAP), None)
     with pytest.raises(CollectionMissing, match="mrag memory"):
         empty.describe([picture(RED)])
 

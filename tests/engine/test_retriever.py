@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import InvalidInput
 from engine.retriever import Retriever
 from engine.settings import Settings
-from engine.store import CaptionStore, caption_id, open_caption_store
+from engine.store import caption_id, open_caption_store
 from engine.types import CaptionPoint, CaptionSource, Vector, Vectors
 
 DIM = 4
@@ -33,29 +35,37 @@ def point(
     return CaptionPoint(identity, text, vector, vector, image_id=image_id, source=source)
 
 
-def retriever(tmp_path: Path, points: list[CaptionPoint]) -> Retriever:
-    card = CollectionCard("shop", "e", "e", DIM, "consensus")
-    settings = Settings(home=tmp_path)
-    store: CaptionStore = open_caption_store(
-        CollectionFolder(tmp_path, "shop"), card, settings, create=True
-    )
-    store.upsert(points)
-    identity = Alignment.from_means(np.zeros(DIM), np.zeros(DIM), n_images=1, n_captions=1)
-    return Retriever(store, identity)
+Build = Callable[..., Retriever]
 
 
-def texts(found: Retriever, k: int = 3, per_image: int = 9, **options: object) -> list[str]:
-    exclude = options.get("exclude")
-    assert exclude is None or isinstance(exclude, list)
-    (hits,) = found.nearest(QUERY, "raw", k, per_image=per_image, exclude=exclude)
-    found.store.close()
+@pytest.fixture
+def build(tmp_path: Path) -> Iterator[Build]:
+    """Makes a retriever over one store for each list of points."""
+    with ExitStack() as stack:
+
+        def make(*of_stores: list[CaptionPoint]) -> Retriever:
+            stores = []
+            for number, points in enumerate(of_stores):
+                card = CollectionCard(f"shop{number}", "e", "e", DIM, "consensus")
+                folder = CollectionFolder(tmp_path, card.name)
+                store = open_caption_store(folder, card, Settings(home=tmp_path), create=True)
+                stack.enter_context(store).upsert(points)
+                stores.append(store)
+            none = np.zeros(DIM)
+            no_gap = Alignment.from_means(none, none, n_images=1, n_captions=1)
+            return Retriever(stores, no_gap)
+
+        yield make
+
+
+def texts(found: Retriever, k: int = 3, per_image: int = 9) -> list[str]:
+    (hits,) = found.nearest(QUERY, "raw", k, per_image=per_image)
     return [hit.text for hit in hits]
 
 
-def test_the_nearest_come_first_with_their_cosines(tmp_path: Path) -> None:
-    found = retriever(tmp_path, [point("far", 60), point("near", 10), point("middle", 30)])
+def test_the_nearest_come_first_with_their_cosines(build: Build) -> None:
+    found = build([point("far", 60), point("near", 10), point("middle", 30)])
     (hits,) = found.nearest(QUERY, "raw", 3, per_image=1)
-    found.store.close()
     assert [hit.text for hit in hits] == ["near", "middle", "far"]
     assert [hit.score for hit in hits] == pytest.approx(
         [np.cos(np.deg2rad(d)) for d in (10, 30, 60)], abs=2e-3
@@ -64,9 +74,8 @@ def test_the_nearest_come_first_with_their_cosines(tmp_path: Path) -> None:
     assert hits[0].vector == pytest.approx(at_angle(10), abs=2e-3)
 
 
-def test_what_says_the_same_is_collapsed_into_the_nearest(tmp_path: Path) -> None:
-    found = retriever(
-        tmp_path,
+def test_what_says_the_same_is_collapsed_into_the_nearest(build: Build) -> None:
+    found = build(
         [
             point("A dog on the beach.", 1),
             point("a dog on a beach", 2),
@@ -82,10 +91,10 @@ def test_what_says_the_same_is_collapsed_into_the_nearest(tmp_path: Path) -> Non
     ]
 
 
-def test_one_picture_gives_no_more_than_its_share(tmp_path: Path) -> None:
+def test_one_picture_gives_no_more_than_its_share(build: Build) -> None:
     points = [point(f"caption {i}", i, image_id="7") for i in range(1, 6)]
     points += [point("of another", 20, image_id="8"), point("of none", 30)]
-    assert texts(retriever(tmp_path, points), k=4, per_image=2) == [
+    assert texts(build(points), k=4, per_image=2) == [
         "caption 1",
         "caption 2",
         "of another",
@@ -93,39 +102,44 @@ def test_one_picture_gives_no_more_than_its_share(tmp_path: Path) -> None:
     ]
 
 
-def test_captions_without_a_picture_do_not_share_a_limit(tmp_path: Path) -> None:
+def test_captions_without_a_picture_do_not_share_a_limit(build: Build) -> None:
     points = [point(f"caption {i}", i) for i in range(1, 5)]
-    assert len(texts(retriever(tmp_path, points), k=4, per_image=1)) == 4
+    assert len(texts(build(points), k=4, per_image=1)) == 4
 
 
-def test_own_captions_are_excluded_for_their_query_only(tmp_path: Path) -> None:
-    found = retriever(tmp_path, [point("own", 1, image_id="7"), point("other", 5, image_id="8")])
+def test_own_captions_are_excluded_for_their_query_only(build: Build) -> None:
+    found = build([point("own", 1, image_id="7"), point("other", 5, image_id="8")])
     queries = np.vstack([QUERY, QUERY])
     first, second = found.nearest(queries, "raw", 2, per_image=1, exclude=[{"7"}, ()])
-    found.store.close()
     assert [hit.text for hit in first] == ["other"]
     assert [hit.text for hit in second] == ["own", "other"]
 
 
-def test_the_search_goes_deeper_until_k_are_found(tmp_path: Path) -> None:
+def test_the_search_goes_deeper_until_k_are_found(build: Build) -> None:
     """More near copies than any first page holds do not hide the caption behind them."""
     copies = [point(f"{'the ' * i}dog", 1 + i / 100) for i in range(200)]
-    found = texts(retriever(tmp_path, [*copies, point("a cat", 50)]), k=2)
+    found = texts(build([*copies, point("a cat", 50)]), k=2)
     assert [text.replace("the ", "") for text in found] == ["dog", "a cat"]
 
 
-def test_generated_captions_are_not_borrowed_from(tmp_path: Path) -> None:
+def test_several_stores_are_one_ranking(build: Build) -> None:
+    """A collection's own captions and its memory's compete on equal terms."""
+    found = build([point("own far", 40), point("own near", 5)], [point("borrowed", 20)])
+    assert texts(found) == ["own near", "borrowed", "own far"]
+    assert texts(found, k=1) == ["own near"]
+
+
+def test_generated_captions_are_not_borrowed_from(build: Build) -> None:
     points = [point("made up", 1, source="generated"), point("seen", 5)]
-    assert texts(retriever(tmp_path, points), k=2) == ["seen"]
+    assert texts(build(points), k=2) == ["seen"]
 
 
-def test_fewer_than_k_is_no_error(tmp_path: Path) -> None:
-    assert texts(retriever(tmp_path, [point("only one", 1)]), k=5) == ["only one"]
+def test_fewer_than_k_is_no_error(build: Build) -> None:
+    assert texts(build([point("only one", 1)]), k=5) == ["only one"]
 
 
 @pytest.mark.parametrize(("k", "per_image"), [(0, 1), (1, 0)])
-def test_limits_below_one_are_refused(tmp_path: Path, k: int, per_image: int) -> None:
-    found = retriever(tmp_path, [])
+def test_limits_below_one_are_refused(build: Build, k: int, per_image: int) -> None:
+    found = build([])
     with pytest.raises(InvalidInput, match="at least 1"):
         found.nearest(QUERY, "raw", k, per_image=per_image)
-    found.store.close()
