@@ -69,9 +69,7 @@ def _java() -> Check:
     found = shutil.which("java")
     if found:
         return Check("java", "ok", found)
-    return Check(
-        "java", "note", "not found; only caption metrics need it (Debian: default-jre)"
-    )
+    return Check("java", "note", "not found; only caption metrics need it (Debian: default-jre)")
 
 
 def _models(engine: Engine) -> list[Check]:

@@ -70,8 +70,10 @@ class Retriever:
 
     def _search(self, queries: Vectors, space: Space, limit: int) -> list[list[CaptionHit]]:
         """The nearest captions of all stores for each query, nearest first."""
+        # A raw map leaves pictures as they are; a memory's captions may have been moved.
+        place = "raw" if self._alignment.method == "raw" else space
         found = [
-            store.search(queries, space, limit, filters=_HUMAN, with_vectors=True)
+            store.search(queries, place, limit, filters=_HUMAN, with_vectors=True)
             for store in self._stores
         ]
         return [

@@ -40,10 +40,10 @@ def fit(
 ) -> Alignment:
     """Fit the map and save it with its moments; its `reason` says how it came about.
 
-    With captions to enough pictures of the training splits, on these pairs. With fewer, `auto`
-    takes the map of the memory if that has pairs, else centres by the mean of the pictures
-    and the mean of the captions (the memory's, or the collection's own), else takes `raw`.
-    `other` names a collection whose map is taken as it is.
+    A collection with a memory takes the memory's map, if that has pairs. Else, with captions
+    to enough pictures of the training splits, it is fitted on these pairs. With fewer, `auto`
+    centres by the mean of the pictures and the mean of the captions (the memory's, or the
+    collection's own), or takes `raw`. `other` names a collection whose map is taken as it is.
 
     Raises AlignmentError where the method asked for cannot be fitted, CollectionMissing and
     IncompatibleIndex where another collection's map cannot be taken.
@@ -98,6 +98,8 @@ def _made(
     method: AnyMethod,
     strength: float | None,
 ) -> Alignment:
+    if card.memory:
+        return _for_memory(gathered, _load(folder, card, card.memory), card, method)
     if gathered.pictures >= ENOUGH or method not in {"auto", "centred", "raw"}:
         return Alignment.fit(
             gathered.total(),
@@ -107,17 +109,6 @@ def _made(
             encoder_id=card.encoder_id,
             source=f"collection {card.name}",
         )
-    if method == "auto" and card.memory:
-        memory = _load(folder, card, card.memory)
-        if memory.n or memory.method == "raw":
-            return memory
-    return _unpaired(gathered, folder, card, method)
-
-
-def _unpaired(
-    gathered: Gathered, folder: CollectionFolder, card: CollectionCard, method: AnyMethod
-) -> Alignment:
-    """Centred by means that need no pairs, as far as they can be had; else raw."""
     texts = Alignment.from_means(
         None,
         gathered.captions.value,
@@ -126,8 +117,26 @@ def _unpaired(
         encoder_id=card.encoder_id,
         source=f"collection {card.name}",
     )
-    if card.memory:
-        texts = _load(folder, card, card.memory)
+    return _unpaired(gathered, texts, method)
+
+
+def _for_memory(
+    gathered: Gathered, memory: Alignment, card: CollectionCard, method: AnyMethod
+) -> Alignment:
+    """The memory's map: its captions lie where that map puts them, so no other would fit."""
+    if method == "auto" and (memory.n or memory.method == "raw"):
+        return memory
+    if method == "raw" or memory.mean_image is None:
+        return _unpaired(gathered, memory, method)
+    raise AlignmentError(
+        f"collection {card.name!r} describes from memory {card.memory!r}, whose captions lie where "
+        f"that collection's map puts them; a {method} map of its own would not fit them: leave "
+        "the method to auto, or ingest those captions into this collection"
+    )
+
+
+def _unpaired(gathered: Gathered, texts: Alignment, method: AnyMethod) -> Alignment:
+    """Centred by means that need no pairs, as far as they can be had; else raw."""
     images = gathered.images
     asked = method == "centred"
     if method == "raw" or (not asked and texts.n_captions < ENOUGH):
@@ -191,7 +200,7 @@ def _request(
     other: str,
 ) -> dict[str, Any]:
     """What the map depends on beside the collection's own vectors."""
-    lender = other or ("" if ledger.census().pairs >= ENOUGH else card.memory)
+    lender = other or card.memory
     borrowed = _load(folder, card, lender).fingerprint if lender else ""
     return {"method": method, "strength": strength, "other": other, "borrowed": borrowed}
 

@@ -73,19 +73,18 @@ def ingest(
     """
     started = monotonic()
     folder = CollectionFolder(settings.home, name)
-    records = _begun(records, folder)
     with writing(folder):
-        card = _card(folder, encoder, encoder_spec, generator_spec, memory)
-        folder.write_card(card)
-        embedded = embed(
+        embedded = embed_only(
             records,
-            encoder,
-            folder,
-            limits=Limits(settings.max_image_bytes, settings.max_image_pixels),
-            batch_size=settings.batch_size,
-            workers=settings.workers,
+            name=name,
+            encoder=encoder,
+            encoder_spec=encoder_spec,
+            generator_spec=generator_spec,
+            settings=settings,
+            memory=memory,
             on_progress=on_progress,
         )
+        card = folder.read_card()
         pictures, captions, _ = _counts(folder)
         found: Alignment | None = None
         fitted = False
@@ -110,6 +109,33 @@ def ingest(
             pictures=pictures,
             captions=captions,
             seconds=monotonic() - started,
+        )
+
+
+def embed_only(
+    records: Iterable[Record],
+    *,
+    name: str,
+    encoder: Encoder,
+    encoder_spec: str,
+    generator_spec: str,
+    settings: Settings,
+    memory: str = "",
+    on_progress: OnProgress = silent,
+) -> EmbedReport:
+    """The first step of `ingest` alone: make the collection if need be, and embed."""
+    folder = CollectionFolder(settings.home, name)
+    records = _begun(records, folder)
+    with writing(folder):
+        folder.write_card(_card(folder, encoder, encoder_spec, generator_spec, memory))
+        return embed(
+            records,
+            encoder,
+            folder,
+            limits=Limits(settings.max_image_bytes, settings.max_image_pixels),
+            batch_size=settings.batch_size,
+            workers=settings.workers,
+            on_progress=on_progress,
         )
 
 
@@ -186,8 +212,8 @@ def _both(first: PushReport, second: PushReport) -> PushReport:
     )
 
 
-def _lines(report: IngestReport) -> Iterator[str]:
-    done = report.embed
+def embed_lines(done: EmbedReport) -> Iterator[str]:
+    """What an embedding did, in lines for a person."""
     yield (
         f"read {done.read:,}: {done.embedded:,} pictures and {done.captions:,} captions embedded, "
         f"{done.unchanged:,} unchanged, {done.reused:,} moved or described anew "
@@ -197,6 +223,10 @@ def _lines(report: IngestReport) -> Iterator[str]:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(done.skipped.items()))
         yield f"skipped {sum(done.skipped.values()):,}: {kinds}"
         yield from (f"  {example.uri}: {example.reason}" for example in done.examples)
+
+
+def _lines(report: IngestReport) -> Iterator[str]:
+    yield from embed_lines(report.embed)
     if report.alignment is not None:
         yield f"map {'fitted' if report.fitted else 'kept'}: {report.alignment.reason}"
     if report.push is not None:

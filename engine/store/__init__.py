@@ -16,6 +16,7 @@ __all__ = [
     "open_caption_store",
     "open_image_store",
     "picture_id",
+    "store_status",
 ]
 
 
@@ -36,6 +37,15 @@ def open_image_store(
 ) -> ImageStore:
     """Open a collection's pictures; see `open_caption_store`."""
     return ImageStore(_open_index(folder, image_spec(card), settings, create))
+
+
+def store_status(settings: Settings) -> str:
+    """Which store is used; asks a server whether it answers, which raises StoreUnavailable."""
+    if not settings.qdrant_url:
+        return f"embedded, under {settings.home}"
+    from engine.store.server import count_collections
+
+    return f"Qdrant server at {settings.qdrant_url}, {count_collections(settings)} collections"
 
 
 def _open_index(

@@ -63,7 +63,7 @@ def check_folder(folder: Path, spec: IndexSpec) -> None:
     if not folder.is_dir():
         raise CollectionMissing(
             f"collection {spec.collection!r} has no index of {spec.name} in {folder}; write it "
-            f"with: mrag push --collection {spec.collection}"
+            f"with: mrag push {spec.collection}"
         )
     if not (folder / _SHARD / "segments").is_dir():
         raise StoreUnavailable(_damaged(folder, spec.collection, "its shard is missing"))
@@ -136,7 +136,7 @@ def _is_lock(error: BaseException) -> bool:
 def _damaged(folder: Path, collection: str, reason: str) -> str:
     return (
         f"the index in {folder} cannot be read: {reason}; if it is damaged, delete that folder "
-        f"and write it again from the embeddings with: mrag push --collection {collection}"
+        f"and write it again from the embeddings with: mrag push {collection}"
     )
 
 

@@ -34,7 +34,7 @@ def check_identity(stored: Mapping[str, Any] | None, spec: IndexSpec, where: str
         raise IncompatibleIndex(
             f"{where} has layout {stored.get('layout')} with vectors {stored.get('vectors')}, "
             f"this program reads layout {LAYOUT} with {expected['vectors']}; remove it and "
-            f"write it again with: mrag push --collection {spec.collection}"
+            f"write it again with: mrag push {spec.collection}"
         )
     if any(stored.get(key) != expected[key] for key in ("encoder_id", "dim")):
         raise IncompatibleIndex(

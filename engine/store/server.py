@@ -54,6 +54,16 @@ def connect(settings: Settings) -> QdrantClient:
         ) from error
 
 
+def count_collections(settings: Settings) -> int:
+    """The number of Qdrant collections on the server; raises StoreUnavailable."""
+    client = connect(settings)
+    try:
+        call = ServerCalls(_address(client), "", PATIENCE_S)
+        return len(call(client.get_collections).collections)
+    finally:
+        client.close()
+
+
 class ServerIndex:
     """A VectorIndex in the server's collection `mrag-<collection>-<name>`.
 
@@ -206,7 +216,7 @@ class ServerIndex:
         if not exists and not create:
             raise CollectionMissing(
                 f"the Qdrant server at {_address(self._client)} has no collection {self._name}; "
-                f"write it with: mrag push --collection {self._spec.collection}"
+                f"write it with: mrag push {self._spec.collection}"
             )
         if not exists:
             self._make()

@@ -74,7 +74,7 @@ class ServerCalls:
     def _missing(self) -> CollectionMissing:
         return CollectionMissing(
             f"the Qdrant server at {self._server} has no index of collection "
-            f"{self._collection!r}; write it with: mrag push --collection {self._collection}"
+            f"{self._collection!r}; write it with: mrag push {self._collection}"
         )
 
 

@@ -209,7 +209,9 @@ def test_a_memory_with_pairs_lends_its_map(
     assert alignment.fingerprint == lent.fingerprint
     assert alignment.source == "collection memory"
     run(pictures(40, first=60, captions=1))
-    assert fit(folder, card).source == "collection noise"
+    assert fit(folder, card).fingerprint == lent.fingerprint
+    with pytest.raises(AlignmentError, match="would not fit"):
+        fit(folder, card, method="ols")
 
 
 def test_another_collections_map_is_taken_and_kept(

@@ -68,7 +68,7 @@ def test_a_refusal_harms_nothing(backend: Backend, card: CollectionCard) -> None
 
 
 def test_a_missing_index_is_named_with_the_remedy(backend: Backend, card: CollectionCard) -> None:
-    with pytest.raises(CollectionMissing, match=f"mrag push --collection {card.name}"):
+    with pytest.raises(CollectionMissing, match=f"mrag push {card.name}"):
         backend.open(caption_spec(card), create=False)
     with pytest.raises(CollectionMissing):
         backend.open(caption_spec(card), create=False)

@@ -233,7 +233,7 @@ def test_damage_is_named_with_the_remedy(path: Path, card: CollectionCard, damag
     with pytest.raises(StoreUnavailable, match="delete that folder") as caught:
         EdgeIndex(path, caption_spec(card))
     assert str(path) in str(caught.value)
-    assert f"mrag push --collection {card.name}" in str(caught.value)
+    assert f"mrag push {card.name}" in str(caught.value)
 
 
 def test_a_folder_of_an_unknown_maker_is_refused(path: Path, card: CollectionCard) -> None:

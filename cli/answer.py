@@ -1,0 +1,287 @@
+"""Commands that answer: caption, search, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from cli.options import (
+    CollectionOption,
+    DeviceOption,
+    EncoderOption,
+    GeneratorOption,
+    JsonOption,
+    opened_engine,
+    settings_for,
+)
+from cli.output import console, emit, milliseconds, plain, say, side_by_side
+from engine.app import Engine
+from engine.captioner import DescribeOptions
+from engine.errors import UnreadableImage
+from engine.gallery import Query
+from engine.images import Picture
+from engine.prompts import Order
+from engine.types import (
+    SPACES,
+    CaptionHit,
+    CaptionResult,
+    Comparison,
+    Decoding,
+    Filters,
+    SearchResult,
+    SearchSpace,
+    Space,
+)
+
+SOME_FAILED = 1
+_TOGETHER = 16
+"""Pictures described in one batch: enough to fill a batch, few enough to answer soon."""
+
+_DEFAULT = DescribeOptions()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(caption)
+    app.command()(search)
+    app.command()(compare)
+
+
+def caption(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", show_default=False)],
+    collection: CollectionOption = "",
+    space: Annotated[
+        Space, typer.Option(help="Where captions are retrieved: raw CLIP, or mapped.")
+    ] = _DEFAULT.space,
+    k: Annotated[int, typer.Option("-k", min=1, help="Captions retrieved.")] = _DEFAULT.k,
+    per_image: Annotated[
+        int, typer.Option(min=1, help="At most so many captions of one picture.")
+    ] = _DEFAULT.per_image,
+    prompt: Annotated[
+        str, typer.Option(help="paper, smallcap, summarise, or a text with {captions} in it.")
+    ] = _DEFAULT.template,
+    order: Annotated[Order, typer.Option(help="Order of the captions.")] = _DEFAULT.order,
+    candidates: Annotated[
+        int, typer.Option("-n", min=1, help="Descriptions written, to choose from.")
+    ] = _DEFAULT.candidates,
+    decoding: Annotated[
+        Literal["greedy", "beam", "nucleus"], typer.Option(help="How text is drawn.")
+    ] = _DEFAULT.decoding.method,
+    encoder: EncoderOption = "",
+    generator: GeneratorOption = "",
+    device: DeviceOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Describe pictures."""
+    options = DescribeOptions(
+        space=space,
+        k=k,
+        per_image=per_image,
+        template=prompt,
+        order=order,
+        candidates=candidates,
+        decoding=Decoding(decoding),
+    )
+    settings = settings_for(encoder=encoder, generator=generator, device=device)
+    with opened_engine(settings) as engine:
+        captioner = engine.open(collection).captioner(options)
+        unreadable = _Unreadable()
+        pictures = unreadable.skip(engine, images)
+        while batch := list(islice(pictures, _TOGETHER)):
+            results = captioner.describe([picture.image for _, picture in batch])
+            for (path, _), result in zip(batch, results, strict=True):
+                if as_json:
+                    emit(caption_json(path, result))
+                else:
+                    show_caption(path, result)
+    unreadable.exit_if_any()
+
+
+def search(
+    text: Annotated[str, typer.Argument(help="What to look for.", show_default=False)] = "",
+    collection: CollectionOption = "",
+    image: Annotated[
+        Path | None, typer.Option(help="Look for pictures like this one, too.", show_default=False)
+    ] = None,
+    plus: Annotated[
+        list[str] | None, typer.Option(help="Nearer to these words.", show_default=False)
+    ] = None,
+    minus: Annotated[
+        list[str] | None, typer.Option(help="Away from these words.", show_default=False)
+    ] = None,
+    space: Annotated[
+        SearchSpace | None,
+        typer.Option(
+            help="Where to search. By default raw beside mapped; with --json, mapped.",
+            show_default=False,
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Pictures shown.")] = 10,
+    offset: Annotated[int, typer.Option(min=0, help="Best pictures to leave out.")] = 0,
+    diversity: Annotated[
+        float, typer.Option(min=0, max=1, help="0: most alike; towards 1: unlike each other.")
+    ] = 0.0,
+    split: Annotated[
+        list[str] | None, typer.Option(help="Only these splits.", show_default=False)
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Only these tags.", show_default=False)
+    ] = None,
+    encoder: EncoderOption = "",
+    device: DeviceOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Find pictures by words, by a picture, or by both."""
+    filters = Filters(splits=frozenset(split or ()), tags=frozenset(tag or ()))
+    spaces: Sequence[SearchSpace] = (space,) if space else ("mapped",) if as_json else SPACES
+    with opened_engine(settings_for(encoder=encoder, device=device)) as engine:
+        picture = engine.open_picture(image).image if image else None
+        query = Query(text, picture, tuple(plus or ()), tuple(minus or ()))
+        results = engine.open(collection).gallery.search_spaces(
+            query, spaces, k, filters=filters, offset=offset, diversity=diversity
+        )
+    if as_json:
+        for result in results:
+            emit(search_json(result))
+    else:
+        show_search(results)
+
+
+def compare(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", show_default=False)],
+    collection: CollectionOption = "",
+    k: Annotated[int, typer.Option("-k", min=1, help="Captions retrieved in each space.")] = 5,
+    encoder: EncoderOption = "",
+    device: DeviceOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show the captions nearest to a picture: raw CLIP beside mapped."""
+    with opened_engine(settings_for(encoder=encoder, device=device)) as engine:
+        opened = engine.open(collection)
+        unreadable = _Unreadable()
+        for path, picture in unreadable.skip(engine, images):
+            comparison = opened.compare(picture, k)
+            if as_json:
+                emit(compare_json(path, comparison))
+            else:
+                show_comparison(path, comparison)
+    unreadable.exit_if_any()
+
+
+class _Unreadable:
+    """Counts the pictures that cannot be read and names each; the others go on."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def skip(self, engine: Engine, paths: Iterable[Path]) -> Iterator[tuple[Path, Picture]]:
+        for path in paths:
+            try:
+                picture = engine.open_picture(path)
+            except UnreadableImage as error:
+                self._count += 1
+                say(f"mrag: {error}")
+            else:
+                yield path, picture
+
+    def exit_if_any(self) -> None:
+        if self._count:
+            raise typer.Exit(SOME_FAILED)
+
+
+def caption_json(image: Path, result: CaptionResult) -> dict[str, Any]:
+    """The stable JSON form of a description."""
+    return {
+        "image": str(image),
+        "caption": result.caption,
+        "candidates": [
+            {"text": candidate.text, "score": candidate.score} for candidate in result.candidates
+        ],
+        "retrieved": [_caption_hit_json(hit) for hit in result.retrieved],
+        "space": result.space,
+        "timings_ms": dict(result.timings_ms),
+    }
+
+
+def search_json(result: SearchResult) -> dict[str, Any]:
+    """The stable JSON form of a search."""
+    return {
+        "query": result.query,
+        "space": result.space,
+        "hits": [
+            {"uri": hit.uri, "score": hit.score, "caption": next(iter(hit.captions), "")}
+            for hit in result.hits
+        ],
+        "timings_ms": dict(result.timings_ms),
+    }
+
+
+def compare_json(image: Path, comparison: Comparison) -> dict[str, Any]:
+    """The stable JSON form of a comparison."""
+    return {
+        "image": str(image),
+        "raw": [_caption_hit_json(hit) for hit in comparison.raw],
+        "mapped": [_caption_hit_json(hit) for hit in comparison.mapped],
+        "overlap": comparison.overlap,
+        "timings_ms": dict(comparison.timings_ms),
+    }
+
+
+def _caption_hit_json(hit: CaptionHit) -> dict[str, Any]:
+    return {"text": hit.text, "score": hit.score, "image_id": hit.image_id}
+
+
+def show_caption(image: Path, result: CaptionResult) -> None:
+    """Show a description: the caption first, then what it was made of."""
+    out = console()
+    out.print(plain(str(image), "dim"))
+    out.print(plain(result.caption, "bold"))
+    if len(result.candidates) > 1:
+        out.print("  candidates, by likeness to the picture:", style="dim")
+        for candidate in sorted(result.candidates, key=lambda c: c.score, reverse=True):
+            out.print(f"  {candidate.score:.3f}", plain(candidate.text))
+    out.print(f"  retrieved in the {result.space} space:", style="dim")
+    for hit in result.retrieved:
+        out.print(f"  {hit.score:.3f}", plain(hit.text))
+    out.print(milliseconds(result.timings_ms))
+    out.print()
+
+
+def show_search(results: Sequence[SearchResult]) -> None:
+    """Show what was found, one column for each space."""
+    columns: dict[str, list[tuple[float, str]]] = {
+        result.space: [(hit.score, _image_line(hit.uri, hit.captions)) for hit in result.hits]
+        for result in results
+    }
+    out = console()
+    out.print(side_by_side(columns, shared=_in_all(columns.values())))
+    for result in results:
+        if not result.hits:
+            say(f"nothing was found in the {result.space} space")
+    out.print(milliseconds(results[0].timings_ms))
+
+
+def show_comparison(image: Path, comparison: Comparison) -> None:
+    """Show a comparison, raw on the left, mapped on the right."""
+    columns = {
+        "raw": [(hit.score, hit.text) for hit in comparison.raw],
+        "mapped": [(hit.score, hit.text) for hit in comparison.mapped],
+    }
+    out = console()
+    out.print(plain(str(image), "dim"))
+    out.print(side_by_side(columns, shared=_in_all(columns.values())))
+    out.print(f"  overlap {comparison.overlap:.0%}", style="dim")
+    out.print()
+
+
+def _image_line(uri: str, captions: Sequence[str]) -> str:
+    return f"{uri}  {captions[0]}" if captions else uri
+
+
+def _in_all(columns: Iterable[Sequence[tuple[float, str]]]) -> set[str]:
+    texts = [{text for _, text in ranked} for ranked in columns]
+    return set.intersection(*texts) if len(texts) > 1 else set()

@@ -1,0 +1,104 @@
+"""Commands that show: demo, app."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import typer
+from rich.text import Text
+
+from cli.answer import show_caption, show_comparison, show_search
+from cli.fill import fill
+from cli.options import opened_engine, settings_for
+from cli.output import console, say
+from engine.app import Engine
+from engine.errors import Missing
+from engine.gallery import Query
+from engine.settings import SAMPLE_PACK
+from engine.types import SPACES
+from ingest.readers import open_captions, open_source
+from ingest.records import ImageRecord
+
+_COLLECTIONS = ("plain", "postcards")
+_QUERIES = ("two cats in the snow", "a castle at night")
+_HELD_OUT = "test"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(demo)
+    app.command("app")(start_app)
+
+
+def demo() -> None:
+    """Index the sample collections, describe pictures they do not hold, and search them."""
+    with opened_engine(settings_for(profile="sample")) as engine:
+        for name in _COLLECTIONS:
+            _fill_sample(engine, name)
+        out = console()
+        for name, count in zip(_COLLECTIONS, (2, 1), strict=True):
+            opened = engine.open(name)
+            captioner = opened.captioner()
+            for path, written in islice(_held_out(name), count):
+                picture = engine.open_picture(path)
+                (result,) = captioner.describe([picture.image])
+                show_caption(path, result)
+                out.print(Text(f"  people wrote: {written[0]}", style="dim"))
+                show_comparison(path, opened.compare(picture))
+        for words in _QUERIES:
+            out.print(Text(f"search: {words}", style="bold"))
+            results = engine.open(_COLLECTIONS[0]).gallery.search_spaces(Query(words), SPACES, k=5)
+            show_search(results)
+        _say_what_next(engine)
+
+
+def start_app() -> None:
+    """Open the web app in a browser."""
+    page = Path(__file__).parent.parent / "streamlit_app.py"
+    if not page.is_file():
+        raise Missing(
+            f"the web app is not part of this version ({page} is absent); "
+            "use `mrag caption`, `mrag search` and `mrag compare` instead"
+        )
+    raise typer.Exit(
+        subprocess.run(
+            [sys.executable, "-m", "streamlit", "run", str(page)], check=False
+        ).returncode
+    )
+
+
+def _fill_sample(engine: Engine, name: str) -> None:
+    """Bring a sample collection level with the pack: its pictures but the held-out ones."""
+    sources = (
+        open_source(SAMPLE_PACK / name / "captions.jsonl", split=frozenset(("train", "val"))),
+        open_captions(SAMPLE_PACK / "memory.txt"),
+    )
+    for records in sources:
+        report = fill(engine, records, name)
+        if report.embed.embedded or report.embed.captions:
+            say(f"{name}: {report.text}")
+
+
+def _held_out(name: str) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """The held-out pictures of a sample collection, and what people wrote about them."""
+    table = SAMPLE_PACK / name / "captions.jsonl"
+    for record in open_source(table, split=frozenset((_HELD_OUT,))):
+        if isinstance(record, ImageRecord):
+            yield record.path, record.captions
+
+
+def _say_what_next(engine: Engine) -> None:
+    say(
+        f"""
+The collections are in {engine.settings.home / "collections"}. Next:
+  mrag search "three dogs on the beach" --collection postcards
+  mrag compare {SAMPLE_PACK / "postcards" / "images"}/*.webp --collection postcards
+  mrag memory coco                          # captions for your own pictures (1.1 GB)
+  mrag ingest ~/Pictures --memory coco      # describe and index them
+  mrag doctor                               # what is here, what is missing
+(`mrag` is .venv/bin/mrag until you activate .venv)"""
+    )

@@ -1,0 +1,389 @@
+"""Commands that fill: ingest, embed, fit, push, memory."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.table import Table
+
+from cli.options import (
+    DeviceOption,
+    EncoderOption,
+    GeneratorOption,
+    JsonOption,
+    ProfileOption,
+    opened_engine,
+    settings_for,
+)
+from cli.output import console, emit, say
+from cli.progress import progress_bars
+from engine.alignment import Alignment, Choice
+from engine.app import Engine
+from engine.errors import InvalidInput
+from ingest import pipeline
+from ingest.embed import EmbedReport
+from ingest.fit import fit as fit_map
+from ingest.memory import COCO, coco_records
+from ingest.pipeline import IngestReport
+from ingest.push import push as push_points
+from ingest.readers import open_captions, open_source
+from ingest.records import Record
+
+SOME_FAILED = 1
+
+MethodName = Literal["auto", "raw", "centred", "ols", "ridge", "shrink", "procrustes"]
+
+SourceArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="A folder of pictures; COCO or Karpathy JSON; CSV, TSV or JSONL; or a text file of "
+        "captions.",
+        show_default=False,
+    ),
+]
+NameOption = Annotated[
+    str,
+    typer.Option(
+        "--collection",
+        "-c",
+        help="The collection to fill; by default named after the source.",
+        show_default=False,
+    ),
+]
+ImagesOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder that a file's pictures lie in.", show_default=False),
+]
+SplitOption = Annotated[
+    list[str] | None,
+    typer.Option("--split", help="Only these splits (repeatable).", show_default=False),
+]
+LimitOption = Annotated[
+    int | None, typer.Option(min=1, help="Only so many pictures.", show_default=False)
+]
+ImageColumnOption = Annotated[
+    str, typer.Option(help="Column of picture paths in a table.", show_default=False)
+]
+CaptionColumnOption = Annotated[
+    str, typer.Option(help="Column of captions in a table.", show_default=False)
+]
+MemoryOption = Annotated[
+    str,
+    typer.Option(help="Collection whose captions describe these pictures.", show_default=False),
+]
+CollectionArgument = Annotated[
+    str,
+    typer.Argument(
+        help="The collection; by default MRAG_COLLECTION, or the only one.", show_default=False
+    ),
+]
+MethodOption = Annotated[
+    MethodName, typer.Option(help="How the map is fitted; auto chooses on held-out pairs.")
+]
+StrengthOption = Annotated[
+    float | None,
+    typer.Option(help="Of ridge and shrink; by default chosen.", show_default=False),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    for command in (ingest, embed, fit, push, memory):
+        app.command()(command)
+
+
+def ingest(
+    source: SourceArgument,
+    collection: NameOption = "",
+    images: ImagesOption = None,
+    split: SplitOption = None,
+    limit: LimitOption = None,
+    image_column: ImageColumnOption = "",
+    caption_column: CaptionColumnOption = "",
+    memory: MemoryOption = "",
+    alignment: Annotated[
+        str, typer.Option(help="Collection whose map is used.", show_default=False)
+    ] = "",
+    method: MethodOption = "auto",
+    profile: ProfileOption = "",
+    encoder: EncoderOption = "",
+    generator: GeneratorOption = "",
+    device: DeviceOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Fill a collection: embed, fit the map, push, and describe what has no caption."""
+    name = collection or name_after(source)
+    records = open_source(
+        source,
+        images=images,
+        split=frozenset(split or ()),
+        limit=limit,
+        image_column=image_column,
+        caption_column=caption_column,
+    )
+    settings = settings_for(profile=profile, encoder=encoder, generator=generator, device=device)
+    with opened_engine(settings) as engine:
+        report = fill(engine, records, name, memory=memory, alignment=alignment, method=method)
+        _show_report(engine, name, report, as_json)
+
+
+def embed(
+    source: SourceArgument,
+    collection: NameOption = "",
+    images: ImagesOption = None,
+    split: SplitOption = None,
+    limit: LimitOption = None,
+    image_column: ImageColumnOption = "",
+    caption_column: CaptionColumnOption = "",
+    memory: MemoryOption = "",
+    profile: ProfileOption = "",
+    encoder: EncoderOption = "",
+    generator: GeneratorOption = "",
+    device: DeviceOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Embed a source and no more; `mrag fit` and `mrag push` make the rest of an ingest."""
+    name = collection or name_after(source)
+    records = open_source(
+        source,
+        images=images,
+        split=frozenset(split or ()),
+        limit=limit,
+        image_column=image_column,
+        caption_column=caption_column,
+    )
+    settings = settings_for(profile=profile, encoder=encoder, generator=generator, device=device)
+    with opened_engine(settings) as engine, progress_bars() as on_progress:
+        encoder_spec, generator_spec = specs(engine, name, memory)
+        report = pipeline.embed_only(
+            records,
+            name=name,
+            encoder=engine.models.encoder(encoder_spec),
+            encoder_spec=encoder_spec,
+            generator_spec=generator_spec,
+            settings=settings,
+            memory=memory,
+            on_progress=on_progress,
+        )
+    if as_json:
+        emit({"collection": name, **_embed_json(report)})
+    else:
+        say("\n".join(pipeline.embed_lines(report)))
+    _exit_if_skipped(report, engine, name)
+
+
+def fit(
+    collection: CollectionArgument = "",
+    method: MethodOption = "auto",
+    strength: StrengthOption = None,
+    alignment: Annotated[
+        str, typer.Option(help="Take the map of this collection instead.", show_default=False)
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Fit a collection's map again; `mrag push` then brings the index level with it."""
+    with opened_engine(settings_for()) as engine, progress_bars() as on_progress:
+        opened = engine.open(collection)
+        found = fit_map(
+            opened.folder,
+            opened.card,
+            method=method,
+            strength=strength,
+            other=alignment,
+            on_progress=on_progress,
+        )
+        name = opened.card.name
+    if as_json:
+        emit({"collection": name, **_alignment_json(found)})
+        return
+    _show_choices(found)
+    say(f"{found.method}: {found.reason}\nnow: mrag push {name}")
+
+
+def push(collection: CollectionArgument = "", as_json: JsonOption = False) -> None:
+    """Bring a collection's index level with its embeddings and its map."""
+    settings = settings_for()
+    with opened_engine(settings) as engine, progress_bars() as on_progress:
+        opened = engine.open(collection)
+        report = push_points(opened.folder, opened.card, settings, on_progress=on_progress)
+        name = opened.card.name
+    if as_json:
+        emit({"collection": name, **asdict(report)})
+    else:
+        say(
+            f"wrote {report.images:,} pictures and {report.captions:,} captions, "
+            f"deleted {report.deleted:,} points ({report.seconds:.1f} s)"
+        )
+
+
+def memory(
+    kind: Annotated[
+        Literal["coco", ""],
+        typer.Argument(help="coco: the captions of COCO 2017.", show_default=False),
+    ] = "",
+    collection: NameOption = "",
+    captions: Annotated[
+        Path | None, typer.Option(help="A file of captions instead.", show_default=False)
+    ] = None,
+    copy: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Folder with a copy of COCO: no network is used.", show_default=False
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before fetching.")] = False,
+    method: MethodOption = "auto",
+    profile: ProfileOption = "",
+    encoder: EncoderOption = "",
+    generator: GeneratorOption = "",
+    device: DeviceOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a memory: captions that describe the pictures of other collections."""
+    if bool(kind) == (captions is not None):
+        raise InvalidInput("name one memory: `mrag memory coco`, or --captions FILE")
+    settings = settings_for(profile=profile, encoder=encoder, generator=generator, device=device)
+    name = collection or (kind or name_after(captions or Path()))
+    with opened_engine(settings) as engine:
+        # The models come first: a gigabyte is not fetched for an encoder that is missing.
+        engine.models.encoder(specs(engine, name, "")[0])
+        records = open_captions(captions) if captions else _coco(engine, copy, yes)
+        report = fill(engine, records, name, method=method)
+        _show_report(engine, name, report, as_json)
+        say(f"describe pictures from it with: mrag ingest FOLDER --memory {name}")
+
+
+def _coco(engine: Engine, copy: Path | None, yes: bool) -> Iterable[Record]:
+    if copy is None:
+        say(COCO.announcement())
+        if not yes and sys.stdin.isatty():
+            typer.confirm("Fetch it?", abort=True, err=True)
+    with progress_bars() as on_progress:
+        return coco_records(engine.settings.home, from_folder=copy, on_progress=on_progress)
+
+
+def specs(engine: Engine, name: str, memory: str) -> tuple[str, str]:
+    """Encoder and generator to fill a collection with.
+
+    What the collection (or else its memory) was made with, unless other models are named.
+    """
+    settings = engine.settings
+    encoder, generator = settings.models()
+    if "profile" not in settings.model_fields_set:
+        for known in (name, memory):
+            if known and engine.folder(known).exists():
+                card = engine.folder(known).read_card()
+                return settings.encoder or card.encoder, settings.generator or card.generator
+    return encoder, generator
+
+
+def fill(
+    engine: Engine,
+    records: Iterable[Record],
+    name: str,
+    *,
+    memory: str = "",
+    alignment: str = "",
+    method: MethodName = "auto",
+) -> IngestReport:
+    """Bring records into a collection, with progress on stderr."""
+    encoder_spec, generator_spec = specs(engine, name, memory)
+    with progress_bars() as on_progress:
+        return pipeline.ingest(
+            records,
+            name=name,
+            encoder=engine.models.encoder(encoder_spec),
+            encoder_spec=encoder_spec,
+            generator_spec=generator_spec,
+            settings=engine.settings,
+            memory=memory,
+            alignment=alignment,
+            method=method,
+            captioner_factory=lambda: engine.open(name).captioner(),
+            on_progress=on_progress,
+        )
+
+
+def name_after(source: Path) -> str:
+    """A collection name made of the source's own."""
+    name = re.sub(r"[^a-z0-9]+", "-", source.resolve().stem.lower()).strip("-")[:63]
+    if not name:
+        raise InvalidInput(f"{source} gives no collection name; name one with --collection NAME")
+    return name
+
+
+def _show_report(engine: Engine, name: str, report: IngestReport, as_json: bool) -> None:
+    if as_json:
+        emit(report_json(name, report))
+    say(f"{name}: {report.text}")
+    _exit_if_skipped(report.embed, engine, name)
+
+
+def report_json(name: str, report: IngestReport) -> dict[str, Any]:
+    """The stable JSON form of an ingest."""
+    return {
+        "collection": name,
+        **_embed_json(report.embed),
+        "alignment": report.alignment and _alignment_json(report.alignment),
+        "points_written": report.push.points if report.push else 0,
+        "described": report.described.described if report.described else 0,
+        "images": report.pictures,
+        "captions": report.captions,
+        "seconds": report.seconds,
+    }
+
+
+def _embed_json(report: EmbedReport) -> dict[str, Any]:
+    return {
+        "read": report.read,
+        "embedded": report.embedded,
+        "reused": report.reused,
+        "unchanged": report.unchanged,
+        "skipped": dict(report.skipped),
+    }
+
+
+def _alignment_json(alignment: Alignment) -> dict[str, Any]:
+    return {
+        "method": alignment.method,
+        "strength": alignment.strength,
+        "n": alignment.n,
+        "reason": alignment.reason,
+        "choices": [asdict(choice) for choice in alignment.choices],
+    }
+
+
+def _show_choices(alignment: Alignment) -> None:
+    """The table that `auto` chose from, the best strength of each method."""
+    best: dict[str, Choice] = {}
+    for choice in alignment.choices:
+        if choice.method not in best or choice.score > best[choice.method].score:
+            best[choice.method] = choice
+    if not best:
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("method", "strength", "held-out MRR", "below the best", "standard error"):
+        table.add_column(title, justify="left" if title == "method" else "right")
+    for choice in best.values():
+        table.add_row(
+            choice.method,
+            "" if choice.strength is None else f"{choice.strength:g}",
+            f"{choice.score:.3f}",
+            f"{choice.difference:.3f}",
+            f"{choice.standard_error:.3f}",
+            style="bold" if choice.method == alignment.method else None,
+        )
+    console().print(table)
+
+
+def _exit_if_skipped(report: EmbedReport, engine: Engine, name: str) -> None:
+    failed = sum(count for kind, count in report.skipped.items() if kind != "duplicate")
+    if failed:
+        say(f"{failed:,} inputs failed; each is named in {engine.folder(name).skipped}")
+        raise typer.Exit(SOME_FAILED)

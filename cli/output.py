@@ -1,0 +1,66 @@
+"""How answers are shown: text for people, one JSON object a line for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def console() -> Console:
+    """The console for answers, on stdout."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def say(message: str) -> None:
+    """Tell a person something that is no answer, on stderr."""
+    sys.stderr.write(printable(message) + "\n")
+
+
+def emit(answer: Mapping[str, Any]) -> None:
+    """Write one answer as a line of JSON on stdout."""
+    sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def printable(text: str) -> str:
+    """The text with what could steer a terminal replaced; line breaks stay."""
+    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Untrusted text (captions, file names) for rich: shown as it is, never interpreted."""
+    return Text(printable(text).replace("\n", " "), style=style)
+
+
+def milliseconds(timings: Mapping[str, float]) -> Text:
+    """The time of each stage on one dim line."""
+    stages = ", ".join(f"{stage} {spent:.1f}" for stage, spent in timings.items())
+    return Text(f"  {sum(timings.values()):.0f} ms: {stages}", style="dim")
+
+
+def side_by_side(
+    columns: Mapping[str, Sequence[tuple[float, str]]], shared: Iterable[str] = ()
+) -> Table:
+    """Ranked (score, text) lists in columns; texts in `shared` are dim: both sides have them."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=False)
+    table.add_column("", justify="right", style="dim")
+    for title in columns:
+        table.add_column(title, overflow="fold", ratio=1)
+    both = set(shared)
+    for rank in range(max((len(ranked) for ranked in columns.values()), default=0)):
+        cells = []
+        for ranked in columns.values():
+            if rank >= len(ranked):
+                cells.append(Text(""))
+                continue
+            score, text = ranked[rank]
+            cells.append(Text(f"{score:.3f} ").append_text(plain(text)))
+            cells[-1].stylize("dim" if text in both else "bold")
+        table.add_row(str(rank + 1), *cells)
+    return table

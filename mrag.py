@@ -1,0 +1,10 @@
+"""The console command `mrag`, also `python -m mrag`."""
+
+from __future__ import annotations
+
+import sys
+
+from cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())
