@@ -27,6 +27,11 @@ sys.path.insert(0, str(ROOT))
 
 MODELS = ("ViT-B-32", "RN50x64")
 BATCHES = (1, 16)
+SLOW_MS = 5000
+COLUMNS = (
+    *("model", "precision", "device", "load s", "peak GB"),
+    *(f"ms/{what}, batch {batch}" for what in ("picture", "text") for batch in BATCHES),
+)
 
 
 def main() -> None:
@@ -40,13 +45,13 @@ def main() -> None:
     if given.measure:
         print(json.dumps(measure(given.dir, given.precision[0])))
         return
-    rows = []
+    show_header()
     for name in given.models:
         folder = given.dir / name
         build(name, folder)
-        rows += [measure_apart(folder, precision) for precision in given.precision]
+        for precision in given.precision:
+            show(measure_apart(folder, precision))
         shutil.rmtree(folder)
-    show(rows)
 
 
 def build(name: str, folder: Path) -> None:
@@ -101,9 +106,9 @@ def measure(folder: Path, precision: Any) -> dict[str, Any]:
 
 
 def milliseconds(call: Callable[[], object], repeats: int = 3) -> float:
-    """The least of some repeats, after one to warm up."""
-    call()
-    return min(timed(call) for _ in range(repeats))
+    """The least of some repeats after the first; of a call of seconds, the first itself."""
+    first = timed(call)
+    return first if first > SLOW_MS else min(timed(call) for _ in range(repeats))
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -113,15 +118,17 @@ def timed(call: Callable[[], object]) -> float:
     return (perf_counter() - started) * 1000
 
 
-def show(rows: list[dict[str, Any]]) -> None:
-    """Print the figures as a Markdown table."""
-    print("Encoders of real size, random weights")
-    header = list(rows[0])
-    print("| " + " | ".join(header) + " |")
-    print("|" + " --- |" * len(header))
-    for row in rows:
-        cells = [f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row.values()]
-        print("| " + " | ".join(cells) + " |")
+def show_header() -> None:
+    """Print the title and the head of a Markdown table."""
+    print("Encoders of real size, random weights\n")
+    print("| " + " | ".join(COLUMNS) + " |\n|" + " --- |" * len(COLUMNS))
+
+
+def show(figures: dict[str, Any]) -> None:
+    """Print one row of the table as soon as it is measured."""
+    cells = [figures[column] for column in COLUMNS]
+    texts = [f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in cells]
+    print("| " + " | ".join(texts) + " |", flush=True)
 
 
 if __name__ == "__main__":
