@@ -22,6 +22,7 @@ _MODELS = frozenset(("encode", "generate", "encode candidates"))
 
 
 def main() -> None:
+    """Read the command line, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("collection")
     parser.add_argument("images", nargs="+", type=Path)

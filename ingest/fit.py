@@ -56,7 +56,7 @@ def fit(
             alignment = _made(gathered, folder, card, method, strength)
             gathered.total().save(folder.moments)
         alignment.save(folder.alignment)
-        request = _request(folder, card, ledger, method, strength, other)
+        request = _request(folder, card, method, strength, other)
         ledger.note_fact("fit", _state(ledger, request, alignment))
         return alignment
 
@@ -80,7 +80,7 @@ def fit_if_needed(
         if state and method == "auto" and not other:
             asked = state["request"]
             method, strength, other = asked["method"], asked["strength"], asked["other"]
-        request = _request(folder, card, ledger, method, strength, other)
+        request = _request(folder, card, method, strength, other)
         if state and state["request"] == request and folder.alignment.is_file():
             alignment = Alignment.load(folder.alignment)
             if alignment.fingerprint == state["fingerprint"] and not _drifted(ledger, state):
@@ -194,7 +194,6 @@ def sibling(folder: CollectionFolder, name: str) -> CollectionFolder:
 def _request(
     folder: CollectionFolder,
     card: CollectionCard,
-    ledger: Ledger,
     method: AnyMethod,
     strength: float | None,
     other: str,
