@@ -272,7 +272,10 @@ def specs(engine: Engine, name: str, memory: str) -> tuple[str, str]:
     """Encoder and generator to fill a collection with.
 
     What the collection (or else its memory) was made with, unless other models are named.
+    Raises CollectionMissing where there is no such memory.
     """
+    if memory:
+        engine.folder(memory).read_card()
     settings = engine.settings
     encoder, generator = settings.models()
     if "profile" not in settings.model_fields_set:

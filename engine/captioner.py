@@ -12,7 +12,7 @@ from PIL.Image import Image
 from engine.alignment import Alignment
 from engine.errors import CollectionMissing, InvalidInput
 from engine.generator import consensus
-from engine.prompts import Order, Prompt, build_prompt
+from engine.prompts import Order, Prompt, build_prompt, split_template
 from engine.retriever import Retriever
 from engine.timing import Stopwatch
 from engine.types import (
@@ -33,7 +33,8 @@ class DescribeOptions:
 
     `space`: where captions are retrieved; `k` of them, at most `per_image` of one picture.
     `candidates`: how many descriptions are written to choose from. `prompt_tokens`: the
-    longest prompt in the generator's tokens; None: as long as the generator reads.
+    longest prompt in the generator's tokens; None: as long as the generator reads. Raises
+    InvalidInput for a template that has no place for captions.
     """
 
     space: Space = "mapped"
@@ -48,6 +49,7 @@ class DescribeOptions:
     def __post_init__(self) -> None:
         if self.candidates < 1:
             raise InvalidInput(f"candidates is {self.candidates}; at least 1 must be written")
+        split_template(self.template)
 
 
 class Captioner:

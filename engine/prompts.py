@@ -55,7 +55,7 @@ def build_prompt(
     left out. Captions are dropped whole: first those too long to fit even alone, then the
     farthest. Raises InvalidInput for a bad template or order, no captions, or none that fits.
     """
-    before, after = _split(template)
+    before, after = split_template(template)
     if order not in get_args(Order):
         raise InvalidInput(f"unknown order {order!r}; choose one of {', '.join(get_args(Order))}")
     lines = [line for line in (" ".join(caption.split()) for caption in captions) if line]
@@ -77,8 +77,8 @@ def build_prompt(
     return Prompt(render(lines), tuple(lines))
 
 
-def _split(template: str) -> tuple[str, str]:
-    """The template's text before and after its captions."""
+def split_template(template: str) -> tuple[str, str]:
+    """The text before and after the captions of a template; see `build_prompt`."""
     text = TEMPLATES.get(template, template)
     if text.count(SLOT) != 1:
         raise InvalidInput(

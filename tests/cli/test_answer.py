@@ -1,0 +1,136 @@
+"""caption, search and compare: their answers, their JSON, and what bad input does to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import PACK, Run, call
+
+
+def test_a_caption_has_the_promised_keys(mrag: Run, held_out: list[Path]) -> None:
+    done = mrag("caption", held_out[0], "-n", "2", "-k", "3", "--json")
+    assert done.code == 0, done.err
+    (answer,) = done.answers
+    assert set(answer) == {"image", "caption", "candidates", "retrieved", "space", "timings_ms"}
+    assert answer["image"] == str(held_out[0])
+    assert answer["space"] == "mapped"
+    assert answer["caption"] == max(answer["candidates"], key=lambda c: c["score"])["text"]
+    assert len(answer["retrieved"]) == 3
+    assert set(answer["retrieved"][0]) == {"text", "score", "image_id"}
+    assert answer["timings_ms"]["generate"] > 0
+
+
+def test_bad_pictures_are_named_and_the_others_described(
+    mrag: Run, held_out: list[Path], tmp_path: Path
+) -> None:
+    text = tmp_path / "text.jpg"
+    text.write_text("no picture")
+    empty = tmp_path / "empty.png"
+    empty.touch()
+    done = mrag("caption", held_out[0], text, empty, tmp_path / "gone.jpg", held_out[1], "--json")
+    assert done.code == 1
+    assert [answer["image"] for answer in done.answers] == [str(held_out[0]), str(held_out[1])]
+    for bad in ("text.jpg", "empty.png", "gone.jpg"):
+        assert bad in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_caption_for_people_shows_what_it_was_made_of(mrag: Run, held_out: list[Path]) -> None:
+    done = mrag("caption", held_out[0])
+    assert done.code == 0
+    assert held_out[0].name in done.out
+    assert "retrieved in the mapped space" in done.out
+
+
+@pytest.mark.parametrize("space", ["raw", "mapped", "caption", "words", "fused"])
+def test_search_answers_in_every_space(mrag: Run, space: str) -> None:
+    done = mrag("search", "a dog", "--space", space, "-k", "3", "--json")
+    assert done.code == 0, done.err
+    (answer,) = done.answers
+    assert answer["query"] == "a dog"
+    assert answer["space"] == space
+    assert all({"uri", "score", "caption"} == set(hit) for hit in answer["hits"])
+    scores = [hit["score"] for hit in answer["hits"]]
+    assert scores == sorted(scores, reverse=True)
+    assert all(Path(hit["uri"]).is_file() for hit in answer["hits"])
+
+
+def test_a_picture_in_the_collection_finds_itself(mrag: Run) -> None:
+    own = PACK / "plain" / "images" / "000.webp"
+    done = mrag("search", "--image", own, "--space", "raw", "-k", "1", "--json")
+    (hit,) = done.answers[0]["hits"]
+    assert Path(hit["uri"]).name == "000.webp"
+    assert hit["score"] == pytest.approx(1, abs=2e-3)
+
+
+def test_search_for_people_shows_raw_beside_mapped(mrag: Run) -> None:
+    done = mrag("search", "a dog", "-k", "2")
+    assert done.code == 0
+    assert "raw" in done.out
+    assert "mapped" in done.out
+
+
+def test_compare_has_the_promised_keys(mrag: Run, held_out: list[Path]) -> None:
+    done = mrag("compare", held_out[0], "-k", "4", "--json")
+    (answer,) = done.answers
+    assert set(answer) == {"image", "raw", "mapped", "overlap", "timings_ms"}
+    shared = {hit["text"] for hit in answer["raw"]} & {hit["text"] for hit in answer["mapped"]}
+    assert answer["overlap"] == pytest.approx(len(shared) / 4)
+
+
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [
+        (["search", " "], "empty"),
+        (["search", "dog", "-k", "0"], "-k"),
+        (["search", "dog", "--space", "nowhere"], "--space"),
+        (["caption"], "IMAGE"),
+        (["caption", "x.jpg", "--prompt", "no slot"], "{captions}"),
+        (["search", "dog", "-c", "../escape"], "not allowed"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_says_what(mrag: Run, args: list[str], word: str) -> None:
+    done = mrag(*args)
+    assert done.code == 2
+    assert word in done.err
+    assert not done.out
+
+
+def test_a_missing_collection_ends_with_3_and_the_remedy(mrag: Run, tmp_path: Path) -> None:
+    for args in (("search", "dog"), ("search", "dog", "-c", "none")):
+        done = mrag(*args, at=tmp_path)
+        assert done.code == 3
+        assert "mrag ingest" in done.err
+
+
+def test_a_missing_model_ends_with_3_and_the_remedy(mrag: Run, held_out: list[Path]) -> None:
+    done = mrag("caption", held_out[0], "--generator", "nobody/has-this")
+    assert done.code == 3
+    assert "nobody/has-this" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_another_encoder_is_refused(mrag: Run, tmp_path: Path) -> None:
+    done = mrag("search", "dog", "--encoder", f"local-dir:{tmp_path}")
+    assert done.code in {2, 3}
+    assert str(tmp_path) in done.err
+
+
+def test_as_a_process_stdout_is_json_only_and_debug_shows_the_traceback(home: Path) -> None:
+    done = call(home, "--debug", "search", "dog", "-c", "none", "--json")
+    assert done.code == 3
+    assert not done.out
+    assert "Traceback" in done.err
+
+
+def test_no_file_name_can_steer_the_terminal(
+    mrag: Run, held_out: list[Path], tmp_path: Path
+) -> None:
+    odd = tmp_path / "\x1b[31m[bold]red.webp"
+    odd.write_bytes(held_out[0].read_bytes())
+    done = mrag("caption", odd)
+    assert done.code == 0
+    assert "\x1b" not in done.out
+    assert "[bold]red.webp" in done.out
