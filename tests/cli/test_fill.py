@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from tests.cli.conftest import PACK, Run
 
 IMAGES = PACK / "plain" / "images"
