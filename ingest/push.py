@@ -23,8 +23,12 @@ _DELETE_BATCH = 1000
 FLUSH_POINTS = 20_000
 """Points between two flushes, and so what a killed push may repeat."""
 
-OPTIMIZE_FROM = 20_000
-"""New points that are worth building a graph for; fewer are searched exactly in about 1 ms."""
+OPTIMIZE_FROM = 100_000
+"""New points that are worth building a graph for.
+
+50,000 captions of 512 dimensions are searched exactly in 4 ms on 2 cores, which is little beside
+the models; to build the graphs of as many captions and pictures takes minutes.
+"""
 
 
 @dataclass(frozen=True)
