@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from engine.device import Precision, cpu_has_bf16_units
 from engine.errors import InvalidInput, ModelMissing
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 HUB_TIMEOUT_S = 5.0
 BF16_MIN_DIM = 512
@@ -235,8 +235,6 @@ def choose_precision(precision: Precision, device: torch.device, dim: int) -> st
     On CUDA auto takes float16, not bfloat16: equally fast, and closer to float32 by its three
     more bits. An encoder whose activations overflow says so at the first picture.
     """
-    import torch
-
     known = ("auto", "fp32", "bf16", "fp16")
     if precision not in known:
         raise InvalidInput(f"unknown precision {precision!r}; choose one of {', '.join(known)}")
@@ -244,9 +242,8 @@ def choose_precision(precision: Precision, device: torch.device, dim: int) -> st
         return precision
     if device.type == "cuda":
         return "fp16"
-    cpu = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    has_units = cpu.get("avx512_bf16", False) or cpu.get("amx_bf16", False)
-    return "bf16" if has_units and dim >= BF16_MIN_DIM else "fp32"
+    gains = device.type == "cpu" and dim >= BF16_MIN_DIM and cpu_has_bf16_units()
+    return "bf16" if gains else "fp32"
 
 
 def _hub_if_needed(source: _Source) -> AbstractContextManager[None]:

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from PIL.Image import Image
 
-from engine.clip_loader import Parts, Precision, load_clip
+from engine.clip_loader import Parts, load_clip
+from engine.device import Precision, choose_device
 from engine.errors import InvalidInput
-from engine.seq2seq import choose_device
 from engine.types import Vectors
 
 if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
+
+TEXTS_PER_PICTURE = 8
+"""Texts are so much cheaper than pictures that batches of them may be so much larger."""
 
 LONGEST_SIDES = 16
 """Greatest ratio of the sides of a picture whose shorter side is scaled to the model's size;
@@ -93,11 +96,13 @@ class OpenClipEncoder:
 
         Raises InvalidInput where a vector is not finite in this precision.
         """
-        return self._stack([self._embed_texts(batch) for batch in self._batches(texts)])
+        batches = self._batches(texts, TEXTS_PER_PICTURE)
+        return self._stack([self._embed_texts(batch) for batch in batches])
 
-    def _batches(self, items: Sequence[T]) -> Iterator[list[T]]:
-        for start in range(0, len(items), self._batch_size):
-            yield list(items[start : start + self._batch_size])
+    def _batches(self, items: Sequence[T], times: int = 1) -> Iterator[list[T]]:
+        size = self._batch_size * times
+        for start in range(0, len(items), size):
+            yield list(items[start : start + size])
 
     def _prepared(self, images: list[Image]) -> Iterator[torch.Tensor]:
         """Batches ready for the model; the next one is prepared while this one is embedded."""

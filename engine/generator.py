@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.device import Precision, choose_device
 from engine.errors import InvalidInput
 from engine.nucleus import NucleusDraw, random_numbers
-from engine.seq2seq import Precision, choose_device, load_seq2seq
+from engine.seq2seq import load_seq2seq
 from engine.types import Decoding, Vectors
 
 if TYPE_CHECKING:  # torch takes seconds to import, and `consensus` does not need it

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from engine.device import Precision, cpu_has_bf16_units
 from engine.errors import InvalidInput, ModelMissing
 
 if TYPE_CHECKING:
     import torch
-
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 HUB_TIMEOUT_S = 5.0
 BF16_MIN_WIDTH = 512
@@ -35,22 +34,6 @@ def load_seq2seq(spec: str, device: torch.device, precision: Precision) -> Parts
     if folder.is_dir():
         return _from_folder(folder.resolve(), device, precision)
     return _from_hub(spec, device, precision)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of that name, or the best there is for `auto`; InvalidInput if not there."""
-    import torch
-
-    usable = ["cpu"]
-    if torch.cuda.is_available():
-        usable = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), "cpu"]
-    elif torch.backends.mps.is_available():
-        usable = ["mps", "cpu"]
-    if name == "auto":
-        return torch.device(usable[0])
-    if name not in usable:
-        raise InvalidInput(f"device {name!r} is not here; choose auto, {', '.join(usable)}")
-    return torch.device(name)
 
 
 def _from_folder(folder: Path, device: torch.device, precision: Precision) -> Parts:
@@ -194,9 +177,8 @@ def _gains_from_bf16(device: torch.device, config: Any) -> bool:
 
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    cpu = torch.cpu.get_capabilities()
-    units = cpu.get("avx512_bf16", False) or cpu.get("amx_bf16", False)
-    return device.type == "cpu" and bool(units) and config.hidden_size >= BF16_MIN_WIDTH
+    wide: bool = config.hidden_size >= BF16_MIN_WIDTH
+    return device.type == "cpu" and wide and cpu_has_bf16_units()
 
 
 @contextmanager

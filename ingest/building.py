@@ -10,6 +10,7 @@ import numpy as np
 from PIL.Image import Image
 
 from engine.collection import CollectionFolder
+from engine.encoder import TEXTS_PER_PICTURE
 from engine.errors import InvalidInput
 from engine.types import Encoder, Vectors
 from ingest.ledger import Ledger
@@ -18,9 +19,6 @@ from ingest.shards import Contents, Entry, Halves, Shard, shard_path, write_shar
 
 BATCH_BYTES = 2**29
 """Decoded pictures of a batch take no more than this, one excepted."""
-
-TEXTS_PER_PICTURE = 8
-"""A text costs about this much less to encode than a picture; batches and shards allow for it."""
 
 SHARD_SECONDS = 60.0
 """A shard is closed after this time even if it is small: what a kill can cost."""
