@@ -97,7 +97,7 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
 class Bench:
     """The pack's models as the program loads them, and its embedded memory."""
 
-    def __init__(self, options: DescribeOptions) -> None:
+    def __init__(self, options: DescribeOptions, split: str = "test") -> None:
         models = Models(Settings(profile="sample", device="cpu"))
         encoder, generator = Settings(profile="sample").models()
         self.encoder: Encoder = models.encoder(encoder)
@@ -106,13 +106,14 @@ class Bench:
             raise TypeError("the sample profile names no generator")
         self.generator: Generator = loaded
         self.options = options
+        self.split = split
         texts = (PACK / "memory.txt").read_text(encoding="utf-8").splitlines()
         self.memory = Memory(texts, self.encoder.encode_texts(texts))
 
     def outcomes(self, collection: str, look: Look = _same) -> list[Outcome]:
-        """Every map, fitted on the train pictures and tried on the test pictures."""
+        """Every map, fitted on the train pictures and tried on the pictures of the split."""
         train = _part(self.encoder, collection, "train", look)
-        test = _part(self.encoder, collection, "test", look)
+        test = _part(self.encoder, collection, self.split, look)
         tried = []
         with TemporaryDirectory() as home:
             for method in (*get_args(Method), "auto"):
@@ -140,7 +141,7 @@ class Bench:
             TemporaryDirectory() as home,
             fill_store(Path(home), "speed", self.memory, alignment, self.encoder) as store,
         ):
-            retriever = Retriever(store, alignment)
+            retriever = Retriever([store], alignment)
             captioner = Captioner(self.encoder, alignment, retriever, self.generator, self.options)
             for row in rows:
                 started = perf_counter()
@@ -169,11 +170,12 @@ def main() -> None:
     """Measure from the command line."""
     parser = argparse.ArgumentParser(description="Measure the sample pack on its test pictures.")
     parser.add_argument("--looks", action="store_true", help="the four unseen looks instead")
+    parser.add_argument("--split", default="test", choices=("val", "test"))
     parser.add_argument("--k", type=int, default=DescribeOptions.k)
     parser.add_argument("--candidates", type=int, default=DescribeOptions.candidates)
     args = parser.parse_args()
     logging.disable(logging.WARNING)
-    bench = Bench(DescribeOptions(k=args.k, candidates=args.candidates))
+    bench = Bench(DescribeOptions(k=args.k, candidates=args.candidates), args.split)
     for line in report(bench, args.looks):
         print(line, flush=True)
 

@@ -23,8 +23,8 @@ from sample.splits import held_out_meanings, memory_captions
 
 _DEPTH = 16
 _LISTED = 8
-_NOISES = (0.0, 0.0, 0.0, 0.02, 0.04)
-_COUNTS = (1, 2, 3, 4, 4, 4, 5, 5, 6, 6, 7, 8)
+_NOISES = (0.0, 0.0, 0.0, 0.0, 0.01, 0.02)
+_COUNTS = (1, 2, 2, 3, 3, 4, 4, 4, 4, 5, 6)
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,6 @@ def example(found: Retrieved, rng: Random) -> tuple[str, str]:
     """A (prompt, answer) pair from what was retrieved."""
     texts = list(found.captions[: rng.choice(_COUNTS)])
     answer = plain_caption(_told_like(found.scene, texts[0]))
-    if rng.random() < 0.06:
+    if rng.random() < 0.03:
         texts.reverse()
     return random_prompt(rng).format(captions=listing(texts, rng)), answer

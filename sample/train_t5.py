@@ -1,7 +1,7 @@
 """Train a tiny T5 to do what FLAN-T5 is prompted to do: make one caption of retrieved ones.
 
 Two stages: `base` learns from imagined retrievals, from scratch; `final` goes on with what
-the trained CLIP really retrieves for pictures of scenes that it may not have seen.
+the trained CLIP really retrieves for fresh pictures of scenes that are not held out.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -20,17 +21,28 @@ from transformers import AutoTokenizer, T5ForConditionalGeneration, T5Tokenizer
 from sample.retrievals import Retrieved, example, imagined, real
 from sample.t5_folder import build_tokenizer, new_model, save_model
 
-BASE_STEPS, FINAL_STEPS = 2000, 2000
+BASE_STEPS = 1600
 BATCH = 48
 BASE_RATE, FINAL_RATE = 2e-3, 1.5e-3
-PICTURES = 6000
-_PICTURES_SEED = 2_000_000
 _EASY_SHARE = 0.15
-_IMAGINED_SHARE = 0.1
+_IMAGINED_SHARE = 0.04
 _TOGETHER = 8  # batches whose examples are sorted by length together
 
 Pair = tuple[str, str]
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round of the final stage: so many steps on what is retrieved for so many pictures."""
+
+    steps: int
+    pictures: int
+    seed: int
+    first_picture: int
+
+
+ROUNDS = (Round(1200, 4000, 2, 2_000_000), Round(1800, 6000, 3, 4_000_000))
 
 
 def base_examples(steps: int, rng: Random) -> Callable[[int], Pair]:
@@ -105,22 +117,17 @@ def train_base(folder: Path, steps: int = BASE_STEPS, seed: int = 1) -> None:
     save_model(model, tokenizer, folder)
 
 
-def train_final(
-    base: Path,
-    clip: Path,
-    folder: Path,
-    steps: int = FINAL_STEPS,
-    pictures: int = PICTURES,
-    seed: int = 2,
-) -> None:
+def train_final(base: Path, clip: Path, folder: Path, rounds: Sequence[Round] = ROUNDS) -> None:
     """Go on from the base model with what the CLIP retrieves."""
-    torch.manual_seed(seed)
     torch.set_num_threads(1)
-    rng = Random(seed)
-    pool = real(clip, pictures, _PICTURES_SEED)
     tokenizer = AutoTokenizer.from_pretrained(base)
     model = T5ForConditionalGeneration.from_pretrained(base)
-    _fit(model, tokenizer, _batches(final_examples(pool, rng), steps, rng), steps, FINAL_RATE)
+    for one in rounds:
+        torch.manual_seed(one.seed)
+        rng = Random(one.seed)
+        pool = real(clip, one.pictures, one.first_picture)
+        batches = _batches(final_examples(pool, rng), one.steps, rng)
+        _fit(model, tokenizer, batches, one.steps, FINAL_RATE)
     save_model(model, tokenizer, folder)
 
 
@@ -131,13 +138,12 @@ def main() -> None:
     parser.add_argument("--base", type=Path, required=True, help="folder of the base model")
     parser.add_argument("--clip", type=Path, help="folder of the trained CLIP (final)")
     parser.add_argument("--out", type=Path, help="folder of the final model (final)")
-    parser.add_argument("--steps", type=int)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if args.stage == "base":
-        train_base(args.base, args.steps or BASE_STEPS)
+        train_base(args.base)
     else:
-        train_final(args.base, args.clip, args.out, args.steps or FINAL_STEPS)
+        train_final(args.base, args.clip, args.out)
 
 
 if __name__ == "__main__":

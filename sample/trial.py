@@ -134,7 +134,7 @@ def try_map(
 ) -> Outcome:
     """Describe every test picture by one map, and count what is right."""
     with fill_store(home, name, memory, alignment, encoder) as store:
-        retriever = Retriever(store, alignment)
+        retriever = Retriever([store], alignment)
         captioner = Captioner(encoder, alignment, retriever, generator, options)
         results = captioner.describe_vectors(test.images)
     to_caption, to_picture = _recall(alignment, test)
