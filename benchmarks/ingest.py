@@ -20,11 +20,10 @@ from time import perf_counter
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from PIL import Image  # noqa: E402
-from real_size_encoders import build  # noqa: E402
 
+from benchmarks.real_size_encoders import build  # noqa: E402
 from engine.collection import CollectionFolder  # noqa: E402
 from engine.encoder import OpenClipEncoder, load_encoder  # noqa: E402
 from engine.images import SUFFIXES, open_picture  # noqa: E402
