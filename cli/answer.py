@@ -18,7 +18,7 @@ from cli.options import (
     opened_engine,
     settings_for,
 )
-from cli.output import console, emit, milliseconds, plain, say, side_by_side
+from cli.output import console, emit, milliseconds, plain, say, short_path, side_by_side
 from engine.app import Engine
 from engine.captioner import DescribeOptions
 from engine.errors import UnreadableImage
@@ -238,7 +238,7 @@ def _caption_hit_json(hit: CaptionHit) -> dict[str, Any]:
 def show_caption(image: Path, result: CaptionResult) -> None:
     """Show a description: the caption first, then what it was made of."""
     out = console()
-    out.print(plain(str(image), "dim"))
+    out.print(plain(short_path(str(image)), "dim"))
     out.print(plain(result.caption, "bold"))
     if len(result.candidates) > 1:
         out.print("  candidates, by likeness to the picture:", style="dim")
@@ -272,14 +272,15 @@ def show_comparison(image: Path, comparison: Comparison) -> None:
         "mapped": [(hit.score, hit.text) for hit in comparison.mapped],
     }
     out = console()
-    out.print(plain(str(image), "dim"))
+    out.print(plain(short_path(str(image)), "dim"))
     out.print(side_by_side(columns, shared=_in_all(columns.values())))
     out.print(f"  overlap {comparison.overlap:.0%}", style="dim")
     out.print()
 
 
 def _image_line(uri: str, captions: Sequence[str]) -> str:
-    return f"{uri}  {captions[0]}" if captions else uri
+    path = short_path(uri)
+    return f"{path}: {captions[0]}" if captions else path
 
 
 def _in_all(columns: Iterable[Sequence[tuple[float, str]]]) -> set[str]:

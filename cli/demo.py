@@ -24,7 +24,7 @@ from ingest.readers import open_captions, open_source
 from ingest.records import ImageRecord
 
 _COLLECTIONS = ("plain", "postcards")
-_QUERIES = ("two cats in the snow", "a castle at night")
+_QUERIES = ("two cats on the beach", "a guitar at night")
 _HELD_OUT = "test"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -36,6 +37,14 @@ def printable(text: str) -> str:
 def plain(text: str, style: str = "") -> Text:
     """Untrusted text (captions, file names) for rich: shown as it is, never interpreted."""
     return Text(printable(text).replace("\n", " "), style=style)
+
+
+def short_path(path: str) -> str:
+    """A path as a person would give it here: from this folder on, if it lies in it."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path
 
 
 def milliseconds(timings: Mapping[str, float]) -> Text:
