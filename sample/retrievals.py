@@ -15,7 +15,7 @@ import numpy as np
 
 from sample.captions import caption, plain_caption
 from sample.prompts import listing, random_prompt
-from sample.reading import things_in_order
+from sample.reading import read_caption, things_in_order
 from sample.render import render
 from sample.retrieval import Array, Clip, nearest, unit, without_repeats
 from sample.scenes import LEFT_OF, Scene, avoiding, natural_scene, random_scene, sibling
@@ -36,8 +36,11 @@ class Retrieved:
 
 
 def _near_miss(scene: Scene, rng: Random) -> Scene:
-    other = sibling(scene, rng)
-    return sibling(other, rng) if rng.random() < 0.3 else other
+    while True:
+        other = sibling(scene, rng)
+        other = sibling(other, rng) if rng.random() < 0.3 else other
+        if other.meaning not in held_out_meanings():
+            return other
 
 
 def imagined(rng: Random, all_true: bool = False) -> Retrieved:
@@ -57,7 +60,7 @@ def real(clip_folder: Path, count: int, seed: int) -> list[Retrieved]:
     draw = avoiding(natural_scene, held_out_meanings())
     scenes = [draw(rng) for _ in range(count)]
     images = clip.images(render(scene, seed + i) for i, scene in enumerate(scenes))
-    memory = memory_captions(seed=seed)
+    memory = _memory(seed)
     texts = clip.texts(memory)
     spread = noise.choice(_NOISES, (count, 1))
     shaken = images + spread * noise.standard_normal(images.shape)
@@ -66,6 +69,15 @@ def real(clip_folder: Path, count: int, seed: int) -> list[Retrieved]:
     for queries, database in ((noisy, texts), (_centred(noisy), _centred(texts))):
         found += _search(scenes, queries, database, memory)
     return found
+
+
+def _memory(seed: int) -> list[str]:
+    """A memory that says nothing of held-out meanings.
+
+    Else they would be in the prompts and never be the answer: the T5 would learn to doubt them.
+    """
+    held_out = held_out_meanings()
+    return [text for text in memory_captions(seed=seed) if read_caption(text) not in held_out]
 
 
 def _centred(rows: Array) -> Array:

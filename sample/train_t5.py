@@ -42,7 +42,11 @@ class Round:
     first_picture: int
 
 
-ROUNDS = (Round(1200, 4000, 2, 2_000_000), Round(1800, 6000, 3, 4_000_000))
+ROUNDS = (
+    Round(1200, 4000, 2, 2_000_000),
+    Round(1800, 6000, 3, 4_000_000),
+    Round(1600, 6000, 4, 6_000_000),
+)
 
 
 def base_examples(steps: int, rng: Random) -> Callable[[int], Pair]:
