@@ -1,6 +1,6 @@
 """Throughput of the embed stage of an ingest beside encoding alone.
 
-    python benchmarks/ingest.py --photos FOLDER [--pictures 256] [--rounds 5] [--model ViT-B-32]
+    python -m benchmarks.ingest --photos FOLDER [--pictures 256] [--rounds 5] [--model ViT-B-32]
 
 Makes distinct picture files from the photos of FOLDER, builds a model of real size with random
 weights, and then takes turns: encode pictures that are already decoded in memory, and embed
@@ -12,24 +12,20 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from PIL import Image
 
-from PIL import Image  # noqa: E402
-
-from benchmarks.real_size_encoders import build  # noqa: E402
-from engine.collection import CollectionFolder  # noqa: E402
-from engine.encoder import OpenClipEncoder, load_encoder  # noqa: E402
-from engine.images import SUFFIXES, open_picture  # noqa: E402
-from engine.settings import Settings  # noqa: E402
-from ingest.embed import embed  # noqa: E402
-from ingest.readers import open_source  # noqa: E402
+from benchmarks.real_size_encoders import build
+from engine.collection import CollectionFolder
+from engine.encoder import OpenClipEncoder, load_encoder
+from engine.images import SUFFIXES, open_picture
+from engine.settings import Settings
+from ingest.embed import embed
+from ingest.readers import open_source
 
 
 def main() -> None:

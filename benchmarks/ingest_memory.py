@@ -1,6 +1,6 @@
 """Peak memory of each stage of an ingest, as the source grows.
 
-    python benchmarks/ingest_memory.py [--sizes 10000 50000] [--dim 512]
+    python -m benchmarks.ingest_memory [--sizes 10000 50000] [--dim 512]
 
 For each size and stage a process of its own: `embed` takes so many captions from a stream (with
 an encoder that costs nothing), `ledger` is made anew from shards of so many pictures with a
@@ -22,18 +22,15 @@ from pathlib import Path
 import numpy as np
 from PIL.Image import Image
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from engine.collection import CollectionCard, CollectionFolder  # noqa: E402
-from engine.settings import Settings  # noqa: E402
-from engine.types import Vectors  # noqa: E402
-from ingest.embed import embed  # noqa: E402
-from ingest.fit import fit  # noqa: E402
-from ingest.ledger import Ledger  # noqa: E402
-from ingest.push import push  # noqa: E402
-from ingest.records import CaptionRecord  # noqa: E402
-from ingest.shards import Contents, Entry, Shard, shard_path, write_shard  # noqa: E402
+from engine.collection import CollectionCard, CollectionFolder
+from engine.settings import Settings
+from engine.types import Vectors
+from ingest.embed import embed
+from ingest.fit import fit
+from ingest.ledger import Ledger
+from ingest.push import push
+from ingest.records import CaptionRecord
+from ingest.shards import Contents, Entry, Shard, shard_path, write_shard
 
 STAGES = ("embed", "ledger", "fit", "push")
 SHARD = 1024
@@ -85,7 +82,7 @@ def main() -> None:
 
 def measured(stage: str, home: str, size: int, dim: int) -> float:
     """Peak MiB of a stage in a process of its own."""
-    command = [sys.executable, __file__, "--stage", stage, "--home", home]
+    command = [sys.executable, "-m", "benchmarks.ingest_memory", "--stage", stage, "--home", home]
     command += ["--sizes", str(size), "--dim", str(dim)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(done.stdout.splitlines()[-1])

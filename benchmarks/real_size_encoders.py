@@ -1,6 +1,6 @@
 """Load time, memory and latency of encoders of real size, with random weights.
 
-    python benchmarks/real_size_encoders.py --dir FOLDER [--precision auto] [MODEL ...]
+    python -m benchmarks.real_size_encoders --dir FOLDER [--precision auto] [MODEL ...]
 
 Builds each open_clip model from its config, saves it as open_clip saves models (a folder
 for `local-dir:`), and loads it in a fresh process through `load_encoder`. The weights are
@@ -21,9 +21,6 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
 
 MODELS = ("ViT-B-32", "RN50x64")
 BATCHES = (1, 16)
@@ -69,7 +66,14 @@ def build(name: str, folder: Path) -> None:
 
 def measure_apart(folder: Path, precision: str) -> dict[str, Any]:
     """Measure in a process of its own, so that time and memory are those of a fresh start."""
-    command = [sys.executable, __file__, "--measure", "--dir", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.real_size_encoders",
+        "--measure",
+        "--dir",
+        str(folder),
+    ]
     done = subprocess.run(
         [*command, "--precision", precision], check=True, capture_output=True, text=True
     )

@@ -1,6 +1,6 @@
 """Load time, memory and latency of FLAN-T5's architectures, with RANDOM WEIGHTS.
 
-    python benchmarks/real_size_generators.py [--only base|large] [--precision auto|fp32|bf16]
+    python -m benchmarks.real_size_generators [--only base|large] [--precision auto|fp32|bf16]
 
 Each model is built from the published config of google/flan-t5-*, saved by transformers in the
 format of the real one (safetensors, float32) and loaded by `load_generator` in a fresh process.
@@ -20,8 +20,6 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 SIZES: dict[str, dict[str, int]] = {
     "base": {"d_model": 768, "d_ff": 2048, "num_layers": 12, "num_heads": 12},
@@ -125,7 +123,15 @@ def row(size: str, precision: str) -> str:
     """One line of the table."""
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / f"flan-t5-{size}"
-        command = [sys.executable, __file__, "--measure", str(folder), "--precision", precision]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.real_size_generators",
+            "--measure",
+            str(folder),
+            "--precision",
+            precision,
+        ]
         build_in_own_process(size, folder)
         disk = sum(file.stat().st_size for file in folder.iterdir()) / 2**30
         found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
