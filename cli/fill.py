@@ -348,6 +348,7 @@ def _embed_json(report: EmbedReport) -> dict[str, Any]:
         "embedded": report.embedded,
         "reused": report.reused,
         "unchanged": report.unchanged,
+        "removed": report.removed,
         "skipped": dict(report.skipped),
     }
 

@@ -13,9 +13,9 @@ from engine.collection import CollectionFolder
 from engine.encoder import TEXTS_PER_PICTURE
 from engine.errors import InvalidInput
 from engine.types import Encoder, Vectors
-from ingest.ledger import Ledger
+from ingest.ledger import Known, Ledger
 from ingest.records import CaptionRecord
-from ingest.shards import Contents, Entry, Halves, Shard, shard_path, write_shard
+from ingest.shards import Contents, Entry, Halves, Shard, Withdrawn, shard_path, write_shard
 
 BATCH_BYTES = 2**29
 """Decoded pictures of a batch take no more than this, one excepted."""
@@ -41,7 +41,11 @@ class _Draft:
     items: list[Item] = field(default_factory=list)
     loose: list[CaptionRecord] = field(default_factory=list)
     loose_vectors: list[Halves] = field(default_factory=list)
+    withdrawn: list[Withdrawn] = field(default_factory=list)
     started: float = field(default_factory=monotonic)
+
+    def is_empty(self) -> bool:
+        return not (self.items or self.loose or self.withdrawn)
 
     def vectors(self) -> int:
         return len(self.loose) + sum(1 + len(item.entry.captions) for item in self.items)
@@ -94,6 +98,10 @@ class ShardBuilder:
         self._pending_loose.add((caption.image_id, caption.text))
         self._work()
 
+    def withdraw(self, picture: Known) -> None:
+        """Note that a picture is there no longer, unless the same shard brings it anew."""
+        self._draft.withdrawn.append(Withdrawn(picture.image_id, picture.sha256))
+
     def finish(self) -> None:
         """Encode and commit what is left."""
         self._encode()
@@ -113,7 +121,7 @@ class ShardBuilder:
 
     def _is_full(self) -> bool:
         draft = self._draft
-        if not draft.items and not draft.loose:
+        if draft.is_empty():
             return False
         return (
             len(draft.items) >= self._shard_size
@@ -160,9 +168,11 @@ class ShardBuilder:
 
     def _commit(self) -> None:
         draft, self._draft = self._draft, _Draft()
-        if not draft.items and not draft.loose:
+        if draft.is_empty():
             return
-        contents = Contents(tuple(item.entry for item in draft.items), tuple(draft.loose))
+        contents = Contents(
+            tuple(item.entry for item in draft.items), tuple(draft.loose), tuple(draft.withdrawn)
+        )
         empty = np.empty((0, self._encoder.dim), np.float16)
         images = [item.vector[None] for item in draft.items if item.vector is not None]
         captions = [item.captions for item in draft.items if item.captions is not None]

@@ -18,7 +18,7 @@ from ingest.decoding import Opened, opened_in_order
 from ingest.ledger import Known, Ledger, about_key, captions_key
 from ingest.lock import writing
 from ingest.progress import OnProgress, Progress, silent
-from ingest.records import CaptionRecord, ImageRecord, Record, Skipped
+from ingest.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFolder
 from ingest.shards import Entry, Halves, ShardReader
 from ingest.skips import Kind, SkipLog
 
@@ -31,7 +31,8 @@ class EmbedReport:
 
     `read` records: pictures and captions that stand alone. Of the pictures, `embedded` were
     encoded, `reused` kept their vector though their file moved or what is said of them changed,
-    `unchanged` were left alone (captions that stand alone too). `captions` were encoded.
+    `unchanged` were left alone (captions that stand alone too). `removed` are known pictures
+    that were withdrawn, because their file is gone or holds a copy now. `captions` were encoded.
     `skipped` counts by kind (see `ingest.skips`), with a few `examples`.
     """
 
@@ -39,6 +40,7 @@ class EmbedReport:
     embedded: int
     reused: int
     unchanged: int
+    removed: int
     captions: int
     skipped: Mapping[str, int]
     examples: tuple[Skipped, ...]
@@ -64,7 +66,9 @@ def embed(
     """Encode what is new or changed and write it to shards of about `shard_size` pictures.
 
     Files whose size and time have not changed are not read again, content that is known is
-    not encoded again. Killed at any moment and run again, it repeats at most one shard. What
+    not encoded again. After a WholeFolder the pictures whose files are gone from that folder
+    are withdrawn, except from folders that are there but empty: a disk may not be mounted.
+    Killed at any moment and run again, it repeats at most one shard. What
     cannot be read is skipped and written to `folder.skipped`; a failing encoder raises, and
     what was committed before stays. Raises StoreUnavailable while another process writes.
     """
@@ -115,7 +119,8 @@ class _Run:
         )
         self.total: int | None = None
         self.on_progress: OnProgress = silent
-        self._read = self._settled = self._reused = self._unchanged = 0
+        self._whole: list[Path] = []
+        self._read = self._settled = self._reused = self._unchanged = self._removed = 0
         self._told = 0.0
 
     def all(self, records: Iterable[Record], workers: int, batch_size: int) -> EmbedReport:
@@ -130,12 +135,16 @@ class _Run:
         for job, picture in opened:
             self._take(job, picture)
         self._builder.finish()
+        for folder in self._whole:
+            self._remove_gone(folder)
+        self._builder.finish()
         self._tell(last=True)
         return EmbedReport(
             read=self._read,
             embedded=self._builder.pictures_encoded,
             reused=self._reused,
             unchanged=self._unchanged,
+            removed=self._removed,
             captions=self._builder.captions_encoded,
             skipped=dict(self._skips.counts),
             examples=tuple(self._skips.examples),
@@ -145,6 +154,9 @@ class _Run:
     def _jobs(self, records: Iterable[Record]) -> Iterator[_Job]:
         """The pictures whose files must be read; all else is settled on the way."""
         for record in records:
+            if isinstance(record, WholeFolder):
+                self._whole.append(record.folder)
+                continue
             self._read += 1
             if isinstance(record, Skipped):
                 self._skip("source", record.uri, record.reason)
@@ -257,7 +269,19 @@ class _Run:
     def _skip_duplicate(self, job: _Job, other: str, sha256: str = "") -> None:
         if sha256:
             self._ledger.note_duplicate(job.path, job.size, job.mtime_ns, sha256)
+        old = self._ledger.picture(job.record.image_id)
+        if old is not None and not _is_there(old):
+            self._withdraw(old)  # the file holds the copy now
         self._skip("duplicate", job.record.uri, f"has the same bytes as {other}")
+
+    def _remove_gone(self, folder: Path) -> None:
+        for known in self._ledger.unseen_under(folder):
+            if _is_gone(Path(os.fsdecode(known.path)), folder):
+                self._withdraw(known)
+
+    def _withdraw(self, known: Known) -> None:
+        self._builder.withdraw(known)
+        self._removed += 1
 
     def _not_finite(self, entry: Entry) -> None:
         reason = "the encoder gave numbers that are not finite; try another --precision"
@@ -308,3 +332,28 @@ def _is_there(known: Known) -> bool:
     except OSError:
         return False
     return (status.st_size, status.st_mtime_ns) == (known.size, known.mtime_ns)
+
+
+def _is_gone(path: Path, root: Path) -> bool:
+    """Whether a file below the root was deleted, and is not merely out of reach.
+
+    A folder that cannot be read, or is empty, may be a disk that is not mounted.
+    """
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        folder = path.parent
+        while folder != root and not os.path.lexists(folder):
+            folder = folder.parent
+        return _holds_anything(folder)
+    except OSError:
+        pass
+    return False
+
+
+def _holds_anything(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as found:
+            return any(found)
+    except OSError:
+        return False

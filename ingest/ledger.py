@@ -25,6 +25,7 @@ from ingest.shards import (
     Contents,
     Described,
     Entry,
+    Withdrawn,
     read_contents,
     read_described,
     remove_leftovers,
@@ -171,6 +172,8 @@ class Ledger:
             for row, entry in enumerate(contents.entries):
                 self._place(entry, number, row)
             self._place_loose(contents.loose)
+            for withdrawn in contents.withdrawn:
+                self._withdraw(withdrawn)
             training = sum(caption.split in TRAINING_SPLITS for caption in contents.loose)
             self._db.execute(
                 "insert into shard (number, bytes, loose, loose_training) values (?, ?, ?, ?)",
@@ -218,6 +221,16 @@ class Ledger:
         """Whether this is asked of an id for the first time since the ledger was opened."""
         asked = self._db.execute("insert or ignore into temp.seen values (?)", (image_id,))
         return asked.rowcount == 1
+
+    def unseen_under(self, folder: Path) -> Iterator[Known]:
+        """The pictures of files under a folder of which `first_seen` has not been asked."""
+        prefix = os.fsencode(folder / "x")[:-1]
+        found = self._db.execute(
+            f"{_KNOWN} from picture where path > ? and path < ? "
+            "and image_id not in (select image_id from temp.seen)",
+            (prefix, prefix[:-1] + bytes([prefix[-1] + 1])),
+        )
+        return (Known(*values) for values in found)
 
     def live_rows(self, shard: int) -> list[int]:
         """The pictures of a shard that have not been superseded, ascending."""
@@ -359,7 +372,7 @@ class Ledger:
     def _place(self, entry: Entry, shard: int, row: int) -> None:
         """Make an entry the living one of its id and of its content."""
         for old in self._superseded_by(entry):
-            self._retire(old, entry)
+            self._retire(old, entry.sha256)
         values = (
             entry.image_id,
             entry.sha256,
@@ -386,14 +399,21 @@ class Ledger:
         )
         return [Known(*values) for values in found]
 
-    def _retire(self, old: Known, new: Entry) -> None:
+    def _withdraw(self, picture: Withdrawn) -> None:
+        """Retire a picture, unless its id has come to stand for another content."""
+        known = self.picture(picture.image_id)
+        if known is not None and known.sha256 == picture.sha256:
+            self._retire(known, "")
+
+    def _retire(self, old: Known, new_sha256: str) -> None:
+        """Let go of a picture; what its content keeps is kept if the new one has the same."""
         texts = self._contents(old.shard).entries[old.row].captions
         ids = _caption_ids(old.image_id, texts)
         self._doom("captions", [point for point in ids if not self._is_loose(point)])
         described = self._description(old.sha256)
         if described is not None:
             self._doom("captions", _caption_ids(old.image_id, [described], "generated"))
-        if old.sha256 != new.sha256:
+        if old.sha256 != new_sha256:
             self._doom("images", [picture_id(old.sha256)])
             self._db.execute("delete from described where sha256 = ?", (old.sha256,))
         self._db.execute("delete from picture where image_id = ?", (old.image_id,))

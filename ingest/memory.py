@@ -14,7 +14,7 @@ from engine.errors import DownloadFailed, SourceError
 from ingest.download import fetch, matches
 from ingest.progress import OnProgress, silent
 from ingest.readers import open_captions, open_source
-from ingest.records import Record, Skipped
+from ingest.records import CaptionRecord, ImageRecord, Record
 from ingest.unpack import unpack
 
 _TRAIN, _VAL = "captions_train2017.json", "captions_val2017.json"
@@ -131,7 +131,9 @@ def coco_records(
 
 
 def _for_training(record: Record) -> Record:
-    return record if isinstance(record, Skipped) else replace(record, split="train")
+    if isinstance(record, ImageRecord | CaptionRecord):
+        return replace(record, split="train")
+    return record
 
 
 def _folder_of(

@@ -20,7 +20,7 @@ from ingest.ledger import Ledger
 from ingest.lock import writing
 from ingest.progress import OnProgress, silent
 from ingest.push import PushReport, push
-from ingest.records import Record
+from ingest.records import Record, WholeFolder
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def ingest(
         fitted = False
         pushed: PushReport | None = None
         described: DescribeReport | None = None
-        if pictures or captions:
+        if pictures or captions or folder.alignment.is_file():
             found, fitted = fit_if_needed(
                 folder, card, method=method, other=alignment, on_progress=on_progress
             )
@@ -145,7 +145,7 @@ def _begun(records: Iterable[Record], folder: CollectionFolder) -> Iterable[Reco
         return records
     rest: Iterator[Record] = iter(records)
     first = next(rest, None)
-    if first is None:
+    if first is None or isinstance(first, WholeFolder):
         raise SourceError(
             "the source holds neither pictures nor captions; give a folder with pictures, or a "
             "file that names them"
@@ -219,6 +219,8 @@ def embed_lines(done: EmbedReport) -> Iterator[str]:
         f"{done.unchanged:,} unchanged, {done.reused:,} moved or described anew "
         f"({done.seconds:.1f} s, {done.rate:,.1f}/s)"
     )
+    if done.removed:
+        yield f"removed {done.removed:,}: their files are gone, or are copies of others now"
     if done.skipped:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(done.skipped.items()))
         yield f"skipped {sum(done.skipped.values()):,}: {kinds}"
@@ -252,5 +254,5 @@ def _description_lines(report: IngestReport) -> Iterator[str]:
     if described is None and report.undescribed:
         yield (
             f"{report.undescribed:,} pictures have no captions; give captions to describe them "
-            "from with --memory NAME (make one with: mrag memory)"
+            "from with --memory NAME (make one with: mrag memory coco)"
         )

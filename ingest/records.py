@@ -38,4 +38,11 @@ class Skipped:
     reason: str
 
 
-Record = ImageRecord | CaptionRecord | Skipped
+@dataclass(frozen=True)
+class WholeFolder:
+    """Comes last: all pictures in this folder and below it have been given."""
+
+    folder: Path
+
+
+Record = ImageRecord | CaptionRecord | Skipped | WholeFolder

@@ -2,7 +2,8 @@
 
 A shard holds pictures in order, then captions that stand alone ("loose"). Tensors: `images`
 (n, d) and `captions` (m, d), float16; `caption_owner` (m,) int32, the row of the picture, -1
-for loose captions. The captions of a picture lie together, in its order.
+for loose captions. The captions of a picture lie together, in its order. Pictures of earlier
+shards that are there no longer are named ("withdrawn").
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,12 +52,20 @@ class Entry:
     tags: tuple[str, ...]
 
 
+class Withdrawn(NamedTuple):
+    """A picture that is there no longer: its id, and the sha256 that it had."""
+
+    image_id: str
+    sha256: str
+
+
 @dataclass(frozen=True)
 class Contents:
-    """What a shard's vectors are of."""
+    """What a shard's vectors are of, and which pictures it withdraws."""
 
     entries: tuple[Entry, ...]
     loose: tuple[CaptionRecord, ...]
+    withdrawn: tuple[Withdrawn, ...] = ()
 
     @cached_property
     def spans(self) -> list[slice]:
@@ -138,6 +147,7 @@ def write_shard(path: Path, shard: Shard, encoder_id: str) -> None:
     records = {
         "entries": [asdict(entry) for entry in contents.entries],
         "loose": [asdict(caption) for caption in contents.loose],
+        "withdrawn": contents.withdrawn,
     }
     tensors: dict[str, NDArray[Any]] = {
         "images": shard.images,
@@ -237,6 +247,7 @@ def _contents(records: Mapping[str, Any]) -> Contents:
     return Contents(
         tuple(_entry(values) for values in records["entries"]),
         tuple(CaptionRecord(**values) for values in records["loose"]),
+        tuple(Withdrawn(*values) for values in records.get("withdrawn", ())),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from engine.errors import InvalidInput, SourceError
@@ -14,7 +15,7 @@ from ingest.readers.entry import Entry, printable
 from ingest.readers.folder import read_folder
 from ingest.readers.plaintext import read_text
 from ingest.readers.tables import Columns, Row, csv_rows, json_rows, jsonl_rows, read_table
-from ingest.records import CaptionRecord, ImageRecord, Record, Skipped
+from ingest.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFolder
 
 Entries = Iterator[Entry | Skipped]
 
@@ -45,6 +46,7 @@ def open_source(
     table, and COCO's and Karpathy's JSON give their captions alone. `split` keeps these
     splits only. `limit` ends after so many pictures (captions where they stand alone).
     What cannot be read comes as Skipped; captions come as one line each, repeats left out.
+    A folder that was read to its end without a limit ends with WholeFolder.
 
     Raises SourceError for a source that cannot be read at all, InvalidInput for a limit
     below 1 or for `images` with a source that names no pictures.
@@ -56,7 +58,9 @@ def open_source(
     entries = _entries(path, kind, columns)
     if images is None and kind in {"coco", "karpathy"}:
         entries = read_coco_captions(path) if kind == "coco" else _texts_only(entries)
-    return _records(path, entries, base.absolute(), split, limit)
+    records = _records(path, entries, base.absolute(), split, limit)
+    whole = kind == "folder" and limit is None
+    return chain(records, [WholeFolder(base.absolute())]) if whole else records
 
 
 def open_captions(

@@ -18,7 +18,8 @@ from engine.types import Vector, Vectors
 from ingest.embed import EmbedReport, embed
 from ingest.ledger import Ledger
 from ingest.progress import Progress
-from ingest.records import CaptionRecord, ImageRecord, Record, Skipped
+from ingest.readers import open_source
+from ingest.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFolder
 from ingest.shards import Entry, read_shard, shard_path, shard_sizes, unit
 
 if TYPE_CHECKING:
@@ -205,6 +206,133 @@ def test_a_copy_is_skipped_and_names_the_other(
     records[0].path.unlink()
     assert run(records[1:]).reused == 1
     assert assert_true(folder, encoder).keys() == {"copy.png", "0001.png"}
+
+
+def test_a_picture_overwritten_by_a_copy_of_another_goes(
+    run: Run, pictures: Pictures, folder: CollectionFolder, encoder: PixelEncoder
+) -> None:
+    records = pictures(3, captions=1)
+    with records[1].path.open("ab") as file:
+        file.write(b"tail")  # so that the sizes differ
+    run(records)
+    shutil.copy(records[0].path, records[1].path)
+    for removed in (1, 0):
+        report = run(records)
+        assert (report.removed, report.skipped) == (removed, {"duplicate": 1})
+        assert assert_true(folder, encoder).keys() == {"0000.png", "0002.png"}
+
+
+def test_a_picture_that_moved_before_it_was_overwritten_stays(
+    run: Run, pictures: Pictures, folder: CollectionFolder, encoder: PixelEncoder
+) -> None:
+    records = pictures(2, captions=1)
+    run(records)
+    moved = records[1].path.with_name("moved.png")
+    records[1].path.rename(moved)
+    shutil.copy(records[0].path, records[1].path)
+    records.append(replace(records[1], image_id="moved.png", uri=str(moved), path=moved))
+    encoder.pictures = 0
+    assert run(records).skipped == {"duplicate": 1}
+    assert encoder.pictures == 0
+    assert assert_true(folder, encoder).keys() == {"0000.png", "moved.png"}
+
+
+@pytest.fixture
+def album(painted: Paint, tmp_path: Path) -> Path:
+    """A folder with six pictures, two of them in a folder of their own."""
+    album = tmp_path / "album"
+    for seed, name in enumerate(("a.png", "b.png", "c.png", "d.png", "sub/e.png", "sub/f.png")):
+        painted(album / name, seed)
+    return album
+
+
+def test_pictures_deleted_from_a_folder_go(
+    run: Run, album: Path, folder: CollectionFolder, encoder: PixelEncoder
+) -> None:
+    run(open_source(album))
+    (album / "b.png").unlink()
+    (album / "sub" / "e.png").unlink()
+    encoder.pictures = 0
+    for removed in (2, 0):
+        report = run(open_source(album))
+        assert (report.read, report.removed, report.unchanged) == (4, removed, 4)
+        assert not report.skipped
+    assert encoder.pictures == 0
+    assert assert_true(folder, encoder).keys() == {"a.png", "c.png", "d.png", "sub/f.png"}
+    shutil.rmtree(album / "sub")
+    assert run(open_source(album)).removed == 1
+    (folder.embeddings / "ledger.sqlite").unlink()
+    assert assert_true(folder, encoder).keys() == {"a.png", "c.png", "d.png"}
+
+
+def test_a_deleted_picture_that_comes_back_is_taken_again(
+    run: Run, album: Path, folder: CollectionFolder, encoder: PixelEncoder, painted: Paint
+) -> None:
+    run(open_source(album))
+    (album / "b.png").unlink()
+    run(open_source(album))
+    painted(album / "b.png", 1)
+    assert run(open_source(album)).embedded == 1
+    assert len(assert_true(folder, encoder)) == 6
+
+
+def test_a_copy_takes_over_from_a_deleted_picture(
+    run: Run, album: Path, folder: CollectionFolder, encoder: PixelEncoder
+) -> None:
+    shutil.copy(album / "a.png", album / "copy.png")
+    assert run(open_source(album)).skipped == {"duplicate": 1}
+    (album / "a.png").unlink()
+    encoder.pictures = 0
+    report = run(open_source(album))
+    assert (report.reused, report.removed, encoder.pictures) == (1, 0, 0)
+    assert "copy.png" in assert_true(folder, encoder)
+
+
+def empty(folder: Path) -> None:
+    """Leave the folder as a disk leaves it that is taken away."""
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def link_to_nowhere(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.symlink_to(folder.with_name("gone"))
+
+
+@pytest.mark.parametrize("take_away", [empty, link_to_nowhere])
+@pytest.mark.parametrize("name", [".", "sub"])
+def test_pictures_out_of_reach_stay(
+    run: Run,
+    album: Path,
+    folder: CollectionFolder,
+    take_away: Callable[[Path], None],
+    name: str,
+) -> None:
+    run(open_source(album))
+    take_away(album / name)
+    assert run([WholeFolder(album)]).removed == 0
+    with Ledger.open(folder) as ledger:
+        assert ledger.pictures() == 6
+
+
+def test_a_folder_that_is_gone_altogether_takes_nothing_along(
+    run: Run, album: Path, folder: CollectionFolder
+) -> None:
+    run(open_source(album))
+    shutil.rmtree(album)
+    assert run([WholeFolder(album)]).removed == 0
+    with Ledger.open(folder) as ledger:
+        assert ledger.pictures() == 6
+
+
+def test_only_a_whole_folder_says_what_is_gone(run: Run, album: Path, painted: Paint) -> None:
+    run(open_source(album))
+    (album / "b.png").unlink()
+    painted(album.with_name("album2") / "z.png", 9)
+    assert run(open_source(album, limit=2)).removed == 0
+    assert run(open_source(album.with_name("album2"))).removed == 0
+    assert run(open_source(album / "sub")).removed == 0
+    assert run(open_source(album.parent)).removed == 1
 
 
 def test_a_changed_picture_is_encoded_again(

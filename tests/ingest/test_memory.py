@@ -90,7 +90,7 @@ def summary(records: Iterator[Record]) -> list[tuple[str, str, str, bool]]:
     """(image id, caption, split, is there a picture) of each record."""
     found = []
     for record in records:
-        assert not isinstance(record, Skipped), record
+        assert isinstance(record, ImageRecord | CaptionRecord), record
         if isinstance(record, ImageRecord):
             assert record.path.is_file()
             assert record.path.is_absolute()

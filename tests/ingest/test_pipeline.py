@@ -13,6 +13,7 @@ from engine.settings import Settings
 from engine.store import open_caption_store, open_image_store
 from ingest.pipeline import IngestReport, ingest
 from ingest.progress import Progress
+from ingest.readers import open_source
 from ingest.records import CaptionRecord, ImageRecord, Record, Skipped
 
 if TYPE_CHECKING:
@@ -101,6 +102,29 @@ def test_again_with_nothing_new_does_nothing(run: Ingest, pictures: Pictures) ->
     assert report.push.points == 0
     assert run.made == 1
     assert "33 unchanged" in report.text
+
+
+def test_a_folder_that_lost_pictures_loses_them_in_the_index(
+    run: Ingest, tmp_path: Path, painted: Callable[[Path, int], None]
+) -> None:
+    album = tmp_path / "album"
+    for seed in range(3):
+        painted(album / f"{seed}.png", seed)
+    run([*open_source(album)])
+    (album / "1.png").unlink()
+    assert "removed 1" in run([*open_source(album)]).text
+    assert run.counts() == (2, 0)
+    (album / "notes.txt").write_text("the pictures have moved")
+    (album / "0.png").unlink()
+    (album / "2.png").unlink()
+    assert run([*open_source(album)]).embed.removed == 2
+    assert run.counts() == (0, 0)
+
+
+def test_an_empty_folder_makes_no_collection(run: Ingest, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="neither pictures nor captions"):
+        run([*open_source(tmp_path)])
+    assert not run.folder().exists()
 
 
 def test_pictures_alone_say_what_is_missing(run: Ingest, pictures: Pictures) -> None:

@@ -26,7 +26,7 @@ from ingest.fit import fit
 from ingest.ledger import Ledger
 from ingest.lock import writing
 from ingest.push import PushReport, push
-from ingest.records import CaptionRecord, ImageRecord, Record
+from ingest.records import CaptionRecord, ImageRecord, Record, WholeFolder
 
 if TYPE_CHECKING:
     from tests.ingest.conftest import PixelEncoder
@@ -169,6 +169,22 @@ def test_superseded_points_go(
         assert set(words.ids()).isdisjoint(gone)
         assert (store.count(), words.count()) == (30, 59)
     assert fill([*records]).deleted == 0
+
+
+def test_points_of_deleted_pictures_go(
+    fill: Fill,
+    pictures: Pictures,
+    images: Images,
+    captions: Captions,
+) -> None:
+    records = pictures(30, captions=2)
+    whole = WholeFolder(records[0].path.parent)
+    fill([*records, whole])
+    records[3].path.unlink()
+    assert fill([*records[:3], *records[4:], whole]).deleted == 3
+    with images() as store, captions() as words:
+        assert (store.count(), words.count()) == (29, 58)
+        assert records[3].uri not in {hit.uri for hit in store.get(list(store.ids()))}
 
 
 def test_a_moved_picture_is_still_one_point(

@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import InvalidInput, SourceError
 from ingest.readers import open_source
-from ingest.records import ImageRecord, Skipped
+from ingest.records import ImageRecord, Skipped, WholeFolder
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -16,7 +16,8 @@ def touch(folder: Path, *names: str) -> None:
 
 
 def read(folder: Path) -> list[ImageRecord]:
-    records = list(open_source(folder))
+    *records, last = open_source(folder)
+    assert last == WholeFolder(folder.absolute())
     assert all(isinstance(record, ImageRecord) for record in records), records
     return [record for record in records if isinstance(record, ImageRecord)]
 
@@ -69,7 +70,7 @@ def test_captions_that_cannot_be_read_do_not_cost_the_picture(
 ) -> None:
     touch(tmp_path, "photo.jpg")
     (tmp_path / "photo.txt").write_bytes(content)
-    skipped, photo = open_source(tmp_path)
+    skipped, photo, _ = open_source(tmp_path)
     assert isinstance(skipped, Skipped)
     assert skipped.uri == str(tmp_path / "photo.txt")
     assert reason in skipped.reason
@@ -125,7 +126,7 @@ def test_what_is_named_like_a_picture_and_is_none_is_reported(tmp_path: Path) ->
         "broken.jpg",
         "pipe.jpg",
     ]
-    assert len(records) == 2
+    assert len(records) == 2 + 1
 
 
 def test_a_folder_that_goes_away_meanwhile_is_reported_and_the_rest_is_read(
@@ -136,7 +137,7 @@ def test_a_folder_that_goes_away_meanwhile_is_reported_and_the_rest_is_read(
     next(records)
     (tmp_path / "gone" / "b.jpg").unlink()
     (tmp_path / "gone").rmdir()
-    skipped, last = records
+    skipped, last, _ = records
     assert isinstance(skipped, Skipped)
     assert skipped.uri == str(tmp_path / "gone")
     assert "cannot be read" in skipped.reason
@@ -148,7 +149,7 @@ def test_a_folder_that_goes_away_meanwhile_is_reported_and_the_rest_is_read(
 def test_a_folder_without_permission_is_reported(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "locked/b.jpg")
     (tmp_path / "locked").chmod(0)
-    first, skipped = open_source(tmp_path)
+    first, skipped, _ = open_source(tmp_path)
     (tmp_path / "locked").chmod(0o700)
     assert isinstance(first, ImageRecord)
     assert isinstance(skipped, Skipped)
@@ -156,7 +157,8 @@ def test_a_folder_without_permission_is_reported(tmp_path: Path) -> None:
 
 def test_limit(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{i}.jpg" for i in range(5)))
-    assert len(list(open_source(tmp_path, limit=3))) == 3
+    limited = list(open_source(tmp_path, limit=3))
+    assert [type(record) for record in limited] == [ImageRecord] * 3
     with pytest.raises(InvalidInput, match="limit is 0"):
         open_source(tmp_path, limit=0)
 
