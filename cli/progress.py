@@ -20,6 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from cli.output import say
 from ingest.progress import Progress as Step
 
 
@@ -31,7 +32,7 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress_bars() -> Iterator[Callable[[Step], None]]:
-    """Draw a bar for each stage that reports; silent where stderr is no terminal."""
+    """Draw a bar for each stage that reports; where stderr is no terminal, name it once."""
     console = Console(stderr=True)
     bars = Progress(
         SpinnerColumn(),
@@ -48,6 +49,8 @@ def progress_bars() -> Iterator[Callable[[Step], None]]:
 
     def show(step: Step) -> None:
         if step.stage not in tasks:
+            if not console.is_terminal:
+                say(f"{step.stage} ...")
             tasks[step.stage] = bars.add_task(step.stage, total=step.total)
         bars.update(tasks[step.stage], completed=step.done, total=step.total)
 

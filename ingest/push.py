@@ -91,7 +91,7 @@ class _Push:
         self._folder = folder
         self._ledger = ledger
         self._images, self._captions = images, captions
-        self._place = place
+        self._place = place  # the server's address; empty: the embedded store
         self._on_progress = on_progress
         self._alignment = Alignment.load(folder.alignment)
         self._described = _DescribedReader(folder)
@@ -179,15 +179,17 @@ class _Push:
         self._ledger.note_pushed(shards, self._alignment.fingerprint)
 
     def _optimize(self, name: Store, store: ImageStore | CaptionStore) -> bool:
-        """Build the graph if many points have come since it was built."""
+        """Build the graph if many points have come since it was built; a server does so itself."""
         graph = self._ledger.fact("graph") or {"images": 0, "captions": 0}
         count = store.count()
-        if count - graph[name] < OPTIMIZE_FROM:
+        if self._place or count - graph[name] < OPTIMIZE_FROM:
             return False
-        self._on_progress(Progress(f"optimize {name}", 0))
+        # Said beforehand: meanwhile no thread of this process runs, so no clock and no bar moves.
+        stage = f"optimize {name} (takes minutes)"
+        self._on_progress(Progress(stage, 0))
         store.optimize()
         self._ledger.note_fact("graph", graph | {name: count})
-        self._on_progress(Progress(f"optimize {name}", count, count))
+        self._on_progress(Progress(stage, count, count))
         return True
 
 

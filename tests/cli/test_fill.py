@@ -28,6 +28,7 @@ def test_a_second_ingest_does_nothing_again(mrag: Run) -> None:
     (report,) = done.answers
     assert done.code == 0
     assert (report["embedded"], report["unchanged"], report["points_written"]) == (0, 80, 0)
+    assert done.err.startswith("embed ...\n")  # without a terminal, stages are named in lines
 
 
 def test_pictures_without_captions_are_described_from_a_memory(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,10 @@ from ingest.embed import embed
 from ingest.fit import fit
 from ingest.ledger import Ledger
 from ingest.lock import writing
+from ingest.progress import OnProgress, Progress, silent
 from ingest.push import PushReport, push
 from ingest.records import CaptionRecord, ImageRecord, Record, WholeFolder
+from tests.engine.store.conftest import QdrantService
 
 if TYPE_CHECKING:
     from tests.ingest.conftest import PixelEncoder
@@ -41,11 +43,13 @@ def fill(
 ) -> Fill:
     """Embed, and push with the map as it is (fitted the first time)."""
 
-    def fill(records: list[Record]) -> PushReport:
+    def fill(
+        records: list[Record], on_progress: OnProgress = silent, place: Settings = settings
+    ) -> PushReport:
         embed(records, encoder, folder, batch_size=4, shard_size=8)
         if not folder.alignment.exists():
             fit(folder, card)
-        return push(folder, card, settings)
+        return push(folder, card, place, on_progress=on_progress)
 
     return fill
 
@@ -259,8 +263,14 @@ def test_large_stores_are_optimized_once(
     fill: Fill, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingest.push.OPTIMIZE_FROM", 40)
-    assert not fill([*pictures(30, captions=1)]).optimized
-    assert fill([*pictures(40, captions=1)]).optimized
+    told: list[Progress] = []
+    assert not fill([*pictures(30, captions=1)], told.append).optimized
+    assert {step.stage for step in told} == {"push"}
+    with monkeypatch.context() as patched:
+        patched.setattr(ImageStore, "optimize", lambda _: told.append(Progress("begun", 0)))
+        assert fill([*pictures(40, captions=1)], told.append).optimized
+    begun = told.index(Progress("begun", 0))
+    assert told[begun - 1] == Progress("optimize images (takes minutes)", 0)
     assert not fill([*pictures(45, captions=1)]).optimized
 
 
@@ -284,3 +294,71 @@ def test_filters_find_splits(fill: Fill, pictures: Pictures, images: Images) -> 
     fill([*pictures(20, split="train"), *pictures(10, first=20, split="val")])
     with images() as store:
         assert store.count(Filters(splits=frozenset({"val"}))) == 10
+
+
+@pytest.fixture
+def service() -> Iterator[QdrantService]:
+    running = QdrantService()
+    yield running
+    running.stop()
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant:UserWarning")
+def test_a_server_holds_what_the_embedded_store_would(
+    fill: Fill,
+    pictures: Pictures,
+    folder: CollectionFolder,
+    card: CollectionCard,
+    settings: Settings,
+    service: QdrantService,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ingest.push.OPTIMIZE_FROM", 40)  # a server sees to that itself
+    server = service.settings()
+    records = pictures(40, captions=2)
+    whole = WholeFolder(records[0].path.parent)
+    first = fill([*records, CaptionRecord("alone")], place=server)
+    assert (first.images, first.captions, first.optimized) == (40, 81, False)
+    assert not folder.index.exists()
+    assert fill([*records], place=server).points == 0
+    records[0].path.unlink()
+    records[1] = replace(records[1], captions=("told anew",))
+    changed = fill([*records[1:], whole], place=server)
+    assert (changed.deleted, changed.images, changed.captions) == (3 + 2, 1, 1)
+    assert push(folder, card, settings).everything
+    with (
+        open_image_store(folder, card, server) as served,
+        open_image_store(folder, card, settings) as own,
+        open_caption_store(folder, card, server) as served_captions,
+        open_caption_store(folder, card, settings) as own_captions,
+    ):
+        ids = list(own.ids())
+        assert len(ids) == 39
+        assert served.get(ids) == own.get(list(served.ids()))
+        assert [hit.captions for hit in served.get(ids)] == [hit.captions for hit in own.get(ids)]
+        assert list(served_captions.ids()) == list(own_captions.ids())
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant:UserWarning")
+def test_a_server_that_lost_its_points_gets_them_again(
+    fill: Fill, pictures: Pictures, service: QdrantService
+) -> None:
+    records = pictures(30, captions=1)
+    fill([*records], place=service.settings())
+    emptied = QdrantService()
+    try:
+        report = fill([*records], place=emptied.settings())
+    finally:
+        emptied.stop()
+    assert (report.points, report.everything) == (60, True)
+
+
+def test_a_server_that_is_down_is_named_and_nothing_counts_as_pushed(
+    fill: Fill, pictures: Pictures, service: QdrantService, images: Images
+) -> None:
+    service.stop()
+    with pytest.raises(StoreUnavailable, match="MRAG_QDRANT_URL"):
+        fill([*pictures(30)], place=service.settings())
+    assert fill([*pictures(30)]).images == 30
+    with images() as store:
+        assert store.count() == 30
