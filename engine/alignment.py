@@ -23,7 +23,7 @@ from engine.types import Vectors
 __all__ = ["Alignment", "Choice", "Fold", "Method", "PairMoments"]
 
 _KIND = "mrag-alignment/1"
-_REMEDY = "fit it again with: mrag fit"
+_REMEDY = "fit it again with: mrag fit NAME"
 
 
 @dataclass(frozen=True, eq=False)

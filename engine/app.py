@@ -182,7 +182,9 @@ class Collection:
         try:
             return replace(summary, images=self.images.count(), captions=self.captions.count())
         except CollectionMissing:
-            return replace(summary, trouble="not pushed yet")
+            return replace(
+                summary, trouble=f"not indexed yet; do it with: mrag push {self.card.name}"
+            )
 
     def close(self) -> None:
         """Release the indexes, so that another process can write to them."""

@@ -107,9 +107,7 @@ def _collections(engine: Engine) -> list[Check]:
         except MragError as error:
             checks.append(Check(f"collection {name}", "missing", str(error)))
             continue
-        told = (
-            f"{summary.images} pictures, {summary.captions} captions, "
-            f"map {summary.method or 'not fitted'}, encoder {summary.card.encoder_id}"
-        )
+        held = summary.trouble or f"{summary.images} pictures, {summary.captions} captions"
+        told = f"{held}; map {summary.method or 'not fitted'}, encoder {summary.card.encoder_id}"
         checks.append(Check(f"collection {name}", "note" if summary.trouble else "ok", told))
     return checks

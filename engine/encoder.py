@@ -139,7 +139,7 @@ class OpenClipEncoder:
         if not torch.isfinite(rows).all():
             raise InvalidInput(
                 f"{self.id} gives vectors that are not finite in precision {self.precision}; "
-                "choose precision bf16 or fp32"
+                "set MRAG_PRECISION to bf16 or fp32"
             )
         vectors: Vectors = rows.numpy()
         return vectors

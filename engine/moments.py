@@ -12,7 +12,7 @@ from engine.errors import AlignmentError
 from engine.tensorfile import Matrix, read_tensors, write_tensors
 
 _KIND = "mrag-pair-moments/1"
-_REMEDY = "compute it again with: mrag fit"
+_REMEDY = "compute it again with: mrag fit NAME"
 _BLOCK_BYTES = 2**25
 _NO_SPREAD = 1e-9
 """A mean squared distance from the mean picture that is rounding of float32 vectors."""

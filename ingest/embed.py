@@ -284,7 +284,7 @@ class _Run:
         self._removed += 1
 
     def _not_finite(self, entry: Entry) -> None:
-        reason = "the encoder gave numbers that are not finite; try another --precision"
+        reason = "the encoder gave numbers that are not finite; try MRAG_PRECISION=fp32"
         self._skip("not finite", entry.uri, reason)
 
     def _skip(self, kind: Kind, uri: str, reason: str) -> None:
