@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import TypeVar
 
 import numpy as np
 from PIL.Image import Image
@@ -16,6 +17,8 @@ from engine.types import Encoder, Vectors
 from ingest.ledger import Known, Ledger
 from ingest.records import CaptionRecord
 from ingest.shards import Contents, Entry, Halves, Shard, Withdrawn, shard_path, write_shard
+
+T = TypeVar("T")
 
 BATCH_BYTES = 2**29
 """Decoded pictures of a batch take no more than this, one excepted."""
@@ -62,8 +65,9 @@ class ShardBuilder:
         *,
         batch_size: int,
         shard_size: int,
-        on_bad: Callable[[Entry], None],
+        on_bad: Callable[[str], None],
     ) -> None:
+        """`on_bad` is told the uri or the text of what the encoder has no usable vector for."""
         self._encoder = encoder
         self._folder = folder.embeddings
         self._ledger = ledger
@@ -138,14 +142,14 @@ class ShardBuilder:
                 self._draft.items.append(item)
             else:
                 self._pending.pop(item.entry.sha256, None)
-                self._on_bad(item.entry)
+                self._on_bad(item.entry.uri)
         self._waiting = []
 
     def _encode_pictures(self, items: Sequence[Item]) -> None:
         images = [item.image for item in items if item.image is not None]
         if not images:
             return
-        vectors = _checked(self._encoder.encode_images(images), len(images), self._encoder)
+        vectors = self._vectors(self._encoder.encode_images, images)
         for item, vector in zip(items, vectors, strict=True):
             item.vector, item.image = vector, None
         self.pictures_encoded += len(images)
@@ -153,18 +157,37 @@ class ShardBuilder:
     def _encode_captions(self, items: Sequence[Item]) -> None:
         texts = [text for item in items for text in item.entry.captions]
         texts += [caption.text for caption in self._waiting_loose]
-        if texts:
-            vectors = _checked(self._encoder.encode_texts(texts), len(texts), self._encoder)
-        else:
-            vectors = np.empty((0, self._encoder.dim), np.float16)
+        vectors = self._vectors(self._encoder.encode_texts, texts)
         start = 0
         for item in items:
             end = start + len(item.entry.captions)
             item.captions, start = vectors[start:end], end
-        self._draft.loose += self._waiting_loose
-        self._draft.loose_vectors.append(vectors[start:])
-        self._waiting_loose = []
+        self._take_loose(vectors[start:])
         self.captions_encoded += len(texts)
+
+    def _take_loose(self, vectors: Halves) -> None:
+        """Move the waiting captions that stand alone to the draft, with these vectors."""
+        usable = np.asarray(np.isfinite(vectors).all(axis=1))
+        for caption, good in zip(self._waiting_loose, usable, strict=True):
+            if good:
+                self._draft.loose.append(caption)
+            else:
+                self._pending_loose.discard((caption.image_id, caption.text))
+                self._on_bad(caption.text)
+        self._draft.loose_vectors.append(vectors[usable])
+        self._waiting_loose = []
+
+    def _vectors(self, encode: Callable[[list[T]], Vectors], inputs: list[T]) -> Halves:
+        """Vectors (n, dim) of the inputs; an encoder that refuses a batch may refuse one of it."""
+        if not inputs:
+            return np.empty((0, self._encoder.dim), np.float16)
+        try:
+            vectors = encode(inputs)
+        except InvalidInput:
+            if len(inputs) == 1:
+                return np.full((1, self._encoder.dim), np.nan, np.float16)
+            return np.concatenate([self._vectors(encode, [one]) for one in inputs])
+        return _checked(vectors, len(inputs), self._encoder)
 
     def _commit(self) -> None:
         draft, self._draft = self._draft, _Draft()

@@ -283,9 +283,9 @@ class _Run:
         self._builder.withdraw(known)
         self._removed += 1
 
-    def _not_finite(self, entry: Entry) -> None:
+    def _not_finite(self, uri: str) -> None:
         reason = "the encoder gave numbers that are not finite; try MRAG_PRECISION=fp32"
-        self._skip("not finite", entry.uri, reason)
+        self._skip("not finite", uri, reason)
 
     def _skip(self, kind: Kind, uri: str, reason: str) -> None:
         self._skips.add(kind, Skipped(uri, reason))

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from engine.collection import CollectionFolder
+from engine.errors import InvalidInput
 from engine.images import Limits
 from engine.types import Vector, Vectors
 from ingest.embed import EmbedReport, embed
@@ -495,6 +496,33 @@ def test_numbers_that_are_not_finite_are_skipped(
     assert report.skipped == {"not finite": 1}
     monkeypatch.undo()
     assert assert_true(folder, encoder).keys() == {"0000.png", "0002.png"}
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_a_caption_without_a_usable_vector_is_skipped(
+    run: Run,
+    folder: CollectionFolder,
+    encoder: PixelEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+    raises: bool,
+) -> None:
+    encode = encoder.encode_texts
+
+    def broken(texts: list[str]) -> Vectors:
+        if raises and "bad" in texts:
+            raise InvalidInput("a vector is not finite")
+        vectors = encode(texts)
+        vectors[[text == "bad" for text in texts]] = np.inf
+        return vectors
+
+    monkeypatch.setattr(encoder, "encode_texts", broken)
+    texts = [f"caption {i}" for i in range(5)]
+    report = run([CaptionRecord(text) for text in [*texts[:3], "bad", *texts[3:]]])
+    assert report.skipped == {"not finite": 1}
+    assert [line["uri"] for line in skipped(folder)] == ["bad"]
+    shard = read_shard(shard_path(folder.embeddings, 0))
+    assert [caption.text for caption in shard.contents.loose] == texts
+    np.testing.assert_allclose(unit(shard.captions), encode(texts), atol=2e-3)
 
 
 def test_progress_ends_at_all_records(
