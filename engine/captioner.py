@@ -42,7 +42,7 @@ class DescribeOptions:
     per_image: int = 2
     template: str = "paper"
     order: Order = "nearest-first"
-    candidates: int = 1
+    candidates: int = 4
     decoding: Decoding = field(default_factory=Decoding)
     prompt_tokens: int | None = None
 
