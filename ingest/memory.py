@@ -14,7 +14,7 @@ from engine.errors import DownloadFailed, SourceError
 from ingest.download import fetch, matches
 from ingest.progress import OnProgress, silent
 from ingest.readers import open_captions, open_source
-from ingest.records import CaptionRecord, ImageRecord, Record
+from ingest.records import CaptionRecord, Counted, ImageRecord, Record
 from ingest.unpack import unpack
 
 _TRAIN, _VAL = "captions_train2017.json", "captions_val2017.json"
@@ -44,13 +44,17 @@ class Archive:
 
 @dataclass(frozen=True)
 class MemorySource:
-    """A public set of captions with pictures to some of them."""
+    """A public set of captions with pictures to some of them.
+
+    `records` counts the pictures and the captions that have none.
+    """
 
     name: str
     what: str
     base_url: str
     annotations: Archive
     pictures: Archive
+    records: int
     licence: str
 
     def announcement(self) -> str:
@@ -95,6 +99,7 @@ COCO = MemorySource(
         folder="val2017",
         unpacked=900_000_000,
     ),
+    records=5_000 + 616_767 - 25_014,
     licence="captions: Creative Commons Attribution 4.0, by the COCO Consortium "
     "(https://cocodataset.org/#termsofuse). Pictures: not the Consortium's; whoever uses them "
     "does so under the Flickr Terms of Use and answers for it.",
@@ -127,7 +132,8 @@ def coco_records(
             for archive in (source.annotations, source.pictures)
         )
     pairs = open_source(annotations / _VAL, images=pictures)
-    return map(_for_training, chain(pairs, open_captions(annotations / _TRAIN)))
+    records = map(_for_training, chain(pairs, open_captions(annotations / _TRAIN)))
+    return Counted(records, lambda: source.records)
 
 
 def _for_training(record: Record) -> Record:

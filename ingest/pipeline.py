@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
+from operator import length_hint
 from time import monotonic
 
 from engine.alignment import Alignment
@@ -20,7 +21,7 @@ from ingest.ledger import Ledger
 from ingest.lock import writing
 from ingest.progress import OnProgress, silent
 from ingest.push import PushReport, push
-from ingest.records import Record, WholeFolder
+from ingest.records import Counted, Record, WholeFolder
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def embed_only(
 
 def _begun(records: Iterable[Record], folder: CollectionFolder) -> Iterable[Record]:
     """The records, once the source has shown that it can be read: else nothing is made."""
-    if folder.exists() or (isinstance(records, Sized) and len(records)):
+    if folder.exists():
         return records
     rest: Iterator[Record] = iter(records)
     first = next(rest, None)
@@ -150,7 +151,8 @@ def _begun(records: Iterable[Record], folder: CollectionFolder) -> Iterable[Reco
             "the source holds neither pictures nor captions; give a folder with pictures, or a "
             "file that names them"
         )
-    return chain([first], rest)
+    more = length_hint(rest)
+    return Counted(chain([first], rest), lambda: 1 + more if more else 0)
 
 
 def _card(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,3 +47,26 @@ class WholeFolder:
 
 
 Record = ImageRecord | CaptionRecord | Skipped | WholeFolder
+
+
+class Counted(Iterator[Record]):
+    """Records as they stream, whose number is known: `operator.length_hint` tells what is left.
+
+    `count` gives the number of all of them and is called once, when that is first asked.
+    """
+
+    def __init__(self, records: Iterator[Record], count: Callable[[], int]) -> None:
+        self._records = records
+        self._count = count
+        self._all: int | None = None
+        self._given = 0
+
+    def __next__(self) -> Record:
+        record = next(self._records)
+        self._given += 1
+        return record
+
+    def __length_hint__(self) -> int:
+        if self._all is None:
+            self._all = self._count()
+        return max(0, self._all - self._given)

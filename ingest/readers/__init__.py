@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
@@ -12,10 +13,17 @@ from engine.errors import InvalidInput, SourceError
 from ingest.readers.coco import read_coco, read_coco_captions, read_karpathy
 from ingest.readers.detect import Kind, detect
 from ingest.readers.entry import Entry, printable
-from ingest.readers.folder import read_folder
+from ingest.readers.folder import count_pictures, read_folder
 from ingest.readers.plaintext import read_text
 from ingest.readers.tables import Columns, Row, csv_rows, json_rows, jsonl_rows, read_table
-from ingest.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFolder
+from ingest.records import (
+    CaptionRecord,
+    Counted,
+    ImageRecord,
+    Record,
+    Skipped,
+    WholeFolder,
+)
 
 Entries = Iterator[Entry | Skipped]
 
@@ -46,7 +54,8 @@ def open_source(
     table, and COCO's and Karpathy's JSON give their captions alone. `split` keeps these
     splits only. `limit` ends after so many pictures (captions where they stand alone).
     What cannot be read comes as Skipped; captions come as one line each, repeats left out.
-    A folder that was read to its end without a limit ends with WholeFolder.
+    A folder that was read to its end without a limit ends with WholeFolder. How many pictures
+    a folder holds is known beforehand (`operator.length_hint`).
 
     Raises SourceError for a source that cannot be read at all, InvalidInput for a limit
     below 1 or for `images` with a source that names no pictures.
@@ -59,8 +68,10 @@ def open_source(
     if images is None and kind in {"coco", "karpathy"}:
         entries = read_coco_captions(path) if kind == "coco" else _texts_only(entries)
     records = _records(path, entries, base.absolute(), split, limit)
-    whole = kind == "folder" and limit is None
-    return chain(records, [WholeFolder(base.absolute())]) if whole else records
+    if kind != "folder":
+        return records
+    whole = [WholeFolder(base.absolute())] if limit is None else []
+    return Counted(chain(records, whole), lambda: min(count_pictures(path), limit or sys.maxsize))
 
 
 def open_captions(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
 from ingest.readers.entry import Entry, one_line, printable
 from ingest.readers.lines import encoding_of
@@ -16,13 +17,38 @@ _NOT_THE_USERS = frozenset({"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN"})
 
 
 def read_folder(folder: Path) -> Iterator[Entry | Skipped]:
-    """An entry for each picture file, sub-folders included, in the order of their names.
+    """An entry for each picture file, sub-folders included, folder by folder in order of names.
 
     Captions are the lines of `photo.jpg.txt`, else of `photo.txt`, beside `photo.jpg`.
     Linked folders come last and each folder is read once, so links in a circle end. Hidden
     files and folders, and files that are not pictures, are passed over. Memory: the names of
     one folder.
     """
+    for found in _walk(folder):
+        if isinstance(found, Skipped):
+            yield found
+            continue
+        for name in found.pictures:
+            yield from _read_picture(folder, found.path / name, found.sidecars)
+
+
+def count_pictures(folder: Path) -> int:
+    """How many pictures `read_folder` would give."""
+    found = _walk(folder)
+    return sum(len(one.pictures) for one in found if not isinstance(one, Skipped))
+
+
+class _Folder(NamedTuple):
+    """Names in one folder: pictures and folders in order, sidecars by lower-case suffix."""
+
+    path: Path
+    pictures: list[str]
+    sidecars: dict[str, str]
+    folders: list[str]
+
+
+def _walk(folder: Path) -> Iterator[_Folder | Skipped]:
+    """The folder and those below it."""
     seen: set[tuple[int, int]] = set()
     pending, linked = [folder], list[Path]()
     while pending or linked:
@@ -32,18 +58,17 @@ def read_folder(folder: Path) -> Iterator[Entry | Skipped]:
             if (status.st_dev, status.st_ino) in seen:
                 continue
             seen.add((status.st_dev, status.st_ino))
-            pictures, sidecars, folders = _list(current, linked)
+            listed = _list(current, linked)
         except OSError as error:
             reason = f"the folder cannot be read: {error.strerror}"
             yield Skipped(printable(str(current)), reason)
             continue
-        for name in pictures:
-            yield from _read_picture(folder, current / name, sidecars)
-        pending.extend(current / name for name in reversed(folders))
+        yield listed
+        pending.extend(current / name for name in reversed(listed.folders))
 
 
-def _list(folder: Path, linked: list[Path]) -> tuple[list[str], dict[str, str], list[str]]:
-    """Names of the pictures, sidecars by lower-case suffix, and folders; notes links to folders."""
+def _list(folder: Path, linked: list[Path]) -> _Folder:
+    """What is in a folder; notes links to folders."""
     from engine.images import SUFFIXES
 
     pictures, sidecars, folders, links = [], {}, [], []
@@ -61,7 +86,7 @@ def _list(folder: Path, linked: list[Path]) -> tuple[list[str], dict[str, str], 
             elif suffix.lower() == ".txt":
                 sidecars[item.name.removesuffix(suffix) + ".txt"] = item.name
     linked.extend(sorted(links))
-    return sorted(pictures), sidecars, sorted(folders)
+    return _Folder(folder, sorted(pictures), sidecars, sorted(folders))
 
 
 def _read_picture(root: Path, picture: Path, sidecars: dict[str, str]) -> Iterator[Entry | Skipped]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ class Ingest:
 
     def __call__(
         self,
-        records: list[Record],
+        records: Iterable[Record],
         *,
         name: str = "album",
         encoder: PixelEncoder | None = None,
@@ -42,7 +42,7 @@ class Ingest:
         alignment: str = "",
     ) -> IngestReport:
         return ingest(
-            iter(records),
+            records,
             name=name,
             encoder=encoder or self.encoder,
             encoder_spec="spec",
@@ -119,6 +119,20 @@ def test_a_folder_that_lost_pictures_loses_them_in_the_index(
     (album / "2.png").unlink()
     assert run([*open_source(album)]).embed.removed == 2
     assert run.counts() == (0, 0)
+
+
+def test_the_number_of_pictures_to_come_is_told(
+    run: Ingest, tmp_path: Path, painted: Callable[[Path, int], None]
+) -> None:
+    for seed in range(3):
+        painted(tmp_path / "album" / f"{seed}.png", seed)
+    for _ in range(2):
+        run.told.clear()
+        run(open_source(tmp_path / "album"))
+        assert Progress("embed", 3, 3) in run.told
+    run.told.clear()
+    run((each for each in [CaptionRecord("a"), CaptionRecord("b")]), name="words")
+    assert {step.total for step in run.told if step.stage == "embed"} == {None}
 
 
 def test_an_empty_folder_makes_no_collection(run: Ingest, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import os
 import sys
+from operator import length_hint
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,16 @@ def test_pictures_come_in_order_with_stable_ids(tmp_path: Path) -> None:
     touch(tmp_path, "b.jpg", "a.PNG", "sub/deep/z.webp", "sub/c.heic", "note.txt", "film.mp4")
     assert ids(tmp_path) == ["a.PNG", "b.jpg", "sub/c.heic", "sub/deep/z.webp"]
     assert ids(tmp_path) == ids(tmp_path)
+
+
+def test_how_many_are_to_come_is_known(tmp_path: Path) -> None:
+    touch(tmp_path, "b.jpg", "a.PNG", "sub/deep/z.webp", "sub/c.heic", "note.txt", "a.txt")
+    (tmp_path / "sub" / "up").symlink_to(tmp_path)
+    records = open_source(tmp_path)
+    assert length_hint(records) == 4
+    next(records)
+    assert length_hint(records) == 3
+    assert len(list(records)) == 3 + 1
 
 
 def test_a_picture_is_shown_by_its_absolute_path(
@@ -159,6 +170,7 @@ def test_limit(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{i}.jpg" for i in range(5)))
     limited = list(open_source(tmp_path, limit=3))
     assert [type(record) for record in limited] == [ImageRecord] * 3
+    assert length_hint(open_source(tmp_path, limit=3)) == 3
     with pytest.raises(InvalidInput, match="limit is 0"):
         open_source(tmp_path, limit=0)
 
