@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
 
 
 def caption(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", show_default=False)],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", show_default=False)],
     collection: CollectionOption = "",
     space: Annotated[
         Space, typer.Option(help="Where captions are retrieved: raw CLIP, or mapped.")
@@ -152,7 +152,7 @@ def search(
 
 
 def compare(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", show_default=False)],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", show_default=False)],
     collection: CollectionOption = "",
     k: Annotated[int, typer.Option("-k", min=1, help="Captions retrieved in each space.")] = 5,
     encoder: EncoderOption = "",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli import answer, demo, fill, inspect
 from cli.output import say
-from engine.errors import Missing, MragError
+from engine.errors import Missing, MragError, UnreadableImage
 
 DONE, SOME_FAILED, USAGE, MISSING, BUG, INTERRUPTED = 0, 1, 2, 3, 70, 130
 
@@ -26,8 +28,15 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"mrag {version('mrag')}")
+        typer.echo(f"mrag {_version()}")
         raise typer.Exit
+
+
+def _version() -> str:
+    try:
+        return version("mrag")
+    except PackageNotFoundError:
+        return "not installed: run from its source"
 
 
 @app.callback()
@@ -55,27 +64,56 @@ for register in (answer.register, fill.register, inspect.register, demo.register
 
 def main() -> int:
     """Run the command line; errors go to stderr as text, never as a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        # File names may hold bytes that are no text; they must not stop an answer.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    _make_streams_safe()
+    arguments, debug = _without_debug(sys.argv[1:])
     try:
-        app()
+        app(arguments, prog_name="mrag")
+    except UnreadableImage as error:
+        return _explain(f"mrag: {error}", SOME_FAILED, debug)
     except MragError as error:
-        _explain(f"mrag: {error}")
-        return MISSING if isinstance(error, Missing) else USAGE
+        return _explain(f"mrag: {error}", MISSING if isinstance(error, Missing) else USAGE, debug)
+    except OSError as error:
+        return _explain(f"mrag: {_of_system(error)}", MISSING, debug)
     except KeyboardInterrupt:
-        say("mrag: stopped; what was finished is kept, and the same command goes on from there")
-        return INTERRUPTED
-    except Exception as error:  # the last resort: a bug of ours still gets no traceback
-        _explain(
-            f"mrag: this is a bug: {type(error).__name__}: {error}; "
-            "please report it with what `mrag --debug ...` shows"
+        stopped = (
+            "mrag: stopped; what was finished is kept, and the same command goes on from there"
         )
-        return BUG
+        return _explain(stopped, INTERRUPTED, debug)
+    except Exception as error:  # the last resort: a bug of ours still gets no traceback
+        return _explain(
+            f"mrag: this is a bug: {type(error).__name__}: {error}; "
+            "please report it with what the same command shows with --debug",
+            BUG,
+            debug,
+        )
     return DONE
 
 
-def _explain(message: str) -> None:
+def _make_streams_safe() -> None:
+    """Let no closed stream, and no file name that is no text, stop an answer."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open to the end)
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open to the end)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
+    """The arguments, and whether --debug was among them, before or after the command."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = [argument for argument in arguments[:end] if argument != "--debug"]
+    return [*options, *arguments[end:]], len(options) < end
+
+
+def _of_system(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return (
+        f"{where}{error.strerror or error}; check that the place is there, that it can be read "
+        "and written, and that the disk has space"
+    )
+
+
+def _explain(message: str, code: int, debug: bool) -> int:
     say(message)
-    if "--debug" in sys.argv:
+    if debug:
         traceback.print_exc()
+    return code

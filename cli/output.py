@@ -25,7 +25,9 @@ def say(message: str) -> None:
 
 def emit(answer: Mapping[str, Any]) -> None:
     """Write one answer as a line of JSON on stdout."""
-    sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    # What the encoding of stdout cannot hold would not be escaped as JSON has it.
+    unicode = sys.stdout.encoding.lower().replace("_", "-") in {"utf-8", "utf8"}
+    sys.stdout.write(json.dumps(answer, ensure_ascii=not unicode) + "\n")
     sys.stdout.flush()
 
 

@@ -1,0 +1,94 @@
+"""The command line as a whole: its streams, its errors, and options that hold everywhere."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+
+import pytest
+
+import cli.main
+from cli.output import emit
+from tests.cli.conftest import Run
+
+
+def test_debug_is_heard_before_and_after_the_command(mrag: Run) -> None:
+    """The traceback is shown wherever --debug stands, and only then."""
+    for arguments in (["--debug", "push", "nope"], ["push", "nope", "--debug"]):
+        done = mrag(*arguments)
+        assert done.code == 3
+        assert "Traceback" in done.err
+    assert "Traceback" not in mrag("push", "nope").err
+
+
+def test_debug_may_be_looked_for(mrag: Run) -> None:
+    """After -- it is words."""
+    (answer,) = mrag("search", "--json", "-k", "1", "--", "--debug").answers
+    assert answer["query"] == "--debug"
+
+
+def test_the_version_can_be_asked_of_a_checkout(mrag: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is wrong with a program that runs from its source."""
+
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(cli.main, "version", absent)
+    done = mrag("--version")
+    assert done.code == 0
+    assert done.out.startswith("mrag ")
+
+
+def test_the_usage_names_the_command_as_it_is_typed(mrag: Run) -> None:
+    """However it was started, it is called mrag."""
+    assert "Usage: mrag caption [OPTIONS] {IMAGE}..." in mrag("caption", "--help").out
+
+
+@pytest.mark.parametrize("home", ["file/home", "file"])
+def test_a_home_that_cannot_be_made_is_no_bug(mrag: Run, tmp_path: Path, home: str) -> None:
+    """The message names the place, and there is no talk of a bug."""
+    (tmp_path / "file").touch()
+    source = tmp_path / "captions.txt"
+    source.write_text("a dog\n")
+    done = mrag("ingest", source, "--profile", "sample", at=tmp_path / home)
+    assert done.code == 3
+    assert str(tmp_path / "file") in done.err
+    assert "bug" not in done.err
+
+
+def test_a_picture_to_search_with_that_cannot_be_read_is_a_failed_input(
+    mrag: Run, tmp_path: Path
+) -> None:
+    """As in caption and compare."""
+    done = mrag("search", "--image", tmp_path / "none.jpg")
+    assert done.code == 1
+    assert "none.jpg" in done.err
+
+
+def test_closed_streams_stop_nothing(tmp_path: Path) -> None:
+    """A cron job may have neither stdout nor stderr."""
+    closed = f'exec "{sys.executable}" -m mrag collections >&- 2>&-'
+    root = Path(cli.main.__file__).parents[1]
+    done = subprocess.run(
+        ["/bin/sh", "-c", closed],
+        cwd=root,
+        env={"MRAG_HOME": str(tmp_path), "PATH": os.defpath},
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_json_is_json_in_every_encoding(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    """What the encoding cannot hold is escaped as JSON has it, not as Python has it."""
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding=encoding, errors="backslashreplace")
+    monkeypatch.setattr(sys, "stdout", stream)
+    emit({"text": "é😀\udcff"})
+    assert json.loads(written.getvalue().decode(encoding)) == {"text": "é😀\udcff"}
