@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from engine.collection import CollectionCard
 from engine.errors import InvalidInput
+from engine.store.base import UPSERT_BATCH, IndexStore
 from engine.store.checks import check_page, check_text, checked_ids, point_rows, query_rows
-from engine.store.interface import NO_FILTERS, Conditions, Hit, IndexSpec, Point, VectorIndex
+from engine.store.interface import NO_FILTERS, Conditions, Hit, IndexSpec, Point
 from engine.store.paging import best_first, stable_page
 from engine.types import CaptionHit, CaptionPoint, Filters, Space, Vectors
-
-UPSERT_BATCH = 256
-"""Points handed to the index at once: larger batches are slower and take more memory."""
 
 SEARCH_BATCH = 256
 """Queries handed to the index at once."""
@@ -35,23 +32,8 @@ def caption_spec(card: CollectionCard) -> IndexSpec:
     )
 
 
-class CaptionStore:
-    """A collection's captions. Threads may share one; use it as a context manager or close it."""
-
-    def __init__(self, index: VectorIndex) -> None:
-        self._index = index
-        self._dim = index.spec.dim
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+class CaptionStore(IndexStore):
+    """A collection's captions."""
 
     def upsert(self, points: Sequence[CaptionPoint]) -> None:
         """Write captions; one of the same id is replaced whole.
@@ -66,10 +48,6 @@ class CaptionStore:
             part = slice(start, start + UPSERT_BATCH)
             rows = zip(points[part], raw[part].tolist(), mapped[part].tolist(), strict=True)
             self._index.upsert([_stored(*row) for row in rows])
-
-    def delete(self, ids: Sequence[str]) -> None:
-        """Remove captions; unknown ids are ignored."""
-        self._index.delete(checked_ids(ids))
 
     def search(
         self,
@@ -102,30 +80,9 @@ class CaptionStore:
         hits = stable_page(lambda limit: self._index.words(text, limit, conditions), k, 0)
         return [_found(hit) for hit in hits]
 
-    def ids(self) -> Iterator[str]:
-        """All ids, in ascending order."""
-        return self._index.ids()
-
     def count(self, filters: Filters = NO_FILTERS) -> int:
         """How many captions satisfy the filters."""
         return self._index.count(caption_conditions(filters))
-
-    def optimize(self) -> None:
-        """Build the graph that makes large stores fast to search.
-
-        The embedded store searches new captions exactly until then, and stops all threads of
-        the process while it builds (a minute and more for 100,000 captions); being killed
-        meanwhile costs nothing but the work. A server does this by itself, at any time.
-        """
-        self._index.optimize()
-
-    def flush(self) -> None:
-        """Write what is still in memory to disk."""
-        self._index.flush()
-
-    def close(self) -> None:
-        """Release the store."""
-        self._index.close()
 
 
 def caption_conditions(filters: Filters) -> Conditions:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from engine.collection import CollectionCard
 from engine.errors import InvalidInput
-from engine.store.captions import UPSERT_BATCH
+from engine.store.base import UPSERT_BATCH, IndexStore
 from engine.store.checks import check_page, check_text, checked_ids, point_rows, query_rows
 from engine.store.interface import (
     NO_FILTERS,
@@ -18,7 +17,6 @@ from engine.store.interface import (
     IndexSpec,
     Period,
     Point,
-    VectorIndex,
 )
 from engine.store.paging import stable_page
 from engine.types import Filters, ImageHit, ImagePoint, SearchSpace, Vector
@@ -40,23 +38,8 @@ def image_spec(card: CollectionCard) -> IndexSpec:
     )
 
 
-class ImageStore:
-    """A collection's pictures. Threads may share one; use it as a context manager or close it."""
-
-    def __init__(self, index: VectorIndex) -> None:
-        self._index = index
-        self._dim = index.spec.dim
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+class ImageStore(IndexStore):
+    """A collection's pictures."""
 
     def upsert(self, points: Sequence[ImagePoint]) -> None:
         """Write pictures; one of the same id is replaced whole, its caption vector included.
@@ -75,10 +58,6 @@ class ImageStore:
         stored = [_stored(*pair) for pair in zip(points, vectors, strict=True)]
         for start in range(0, len(stored), UPSERT_BATCH):
             self._index.upsert(stored[start : start + UPSERT_BATCH])
-
-    def delete(self, ids: Sequence[str]) -> None:
-        """Remove pictures; unknown ids are ignored."""
-        self._index.delete(checked_ids(ids))
 
     def search(
         self,
@@ -125,25 +104,9 @@ class ImageStore:
         """The pictures of these ids in the order given, with score 0; unknown ids are left out."""
         return [_found(hit) for hit in self._index.get(checked_ids(ids))]
 
-    def ids(self) -> Iterator[str]:
-        """All ids, in ascending order."""
-        return self._index.ids()
-
     def count(self, filters: Filters = NO_FILTERS) -> int:
         """How many pictures satisfy the filters."""
         return self._index.count(image_conditions(filters))
-
-    def optimize(self) -> None:
-        """Build the graph that makes large stores fast to search; see CaptionStore.optimize."""
-        self._index.optimize()
-
-    def flush(self) -> None:
-        """Write what is still in memory to disk."""
-        self._index.flush()
-
-    def close(self) -> None:
-        """Release the store."""
-        self._index.close()
 
     def _dense(
         self, space: SearchSpace, raw: Vector | None, mapped: Vector | None, diversity: float
