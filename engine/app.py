@@ -90,6 +90,7 @@ class Collection:
         self._images: ImageStore | None = None
         self._captions: CaptionStore | None = None
         self._alignment: Alignment | None = None
+        self._alignment_stamp: tuple[int, int] | None = None
 
     @property
     def encoder(self) -> Encoder:
@@ -113,13 +114,18 @@ class Collection:
     def alignment(self) -> Alignment:
         """The map between the two spaces; raises CollectionMissing before the first fit."""
         with self._lock:
-            if self._alignment is None:
-                if not self.folder.alignment.is_file():
-                    raise CollectionMissing(
-                        f"collection {self.card.name!r} has no map yet; "
-                        f"finish it with: mrag fit {self.card.name} && mrag push {self.card.name}"
-                    )
+            try:
+                status = self.folder.alignment.stat()
+            except FileNotFoundError as error:
+                raise CollectionMissing(
+                    f"collection {self.card.name!r} has no map yet; "
+                    f"finish it with: mrag fit {self.card.name} && mrag push {self.card.name}"
+                ) from error
+            # An ingest may have fitted another since; the index holds what that one maps.
+            stamp = (status.st_ino, status.st_mtime_ns)
+            if self._alignment is None or stamp != self._alignment_stamp:
                 self._alignment = Alignment.load(self.folder.alignment)
+                self._alignment_stamp = stamp
             return self._alignment
 
     @property
@@ -186,6 +192,10 @@ class Collection:
                 summary, trouble=f"not indexed yet; do it with: mrag push {self.card.name}"
             )
 
+    def refresh(self) -> None:
+        """Read the card again: an ingest may have named another memory or generator."""
+        self.card = self.folder.read_card()
+
     def close(self) -> None:
         """Release the indexes, so that another process can write to them."""
         with self._lock:
@@ -221,7 +231,9 @@ class Engine:
         """
         with self._lock:
             name = name or self.settings.collection or self._only_name()
-            if name not in self._open:
+            if name in self._open:
+                self._open[name].refresh()
+            else:
                 self._open[name] = Collection(self, self.folder(name))
             return self._open[name]
 

@@ -1,0 +1,113 @@
+"""What an engine opens, and that it sees what an ingest has changed since."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.alignment import Alignment
+from engine.app import Engine, build_engine
+from engine.collection import CollectionCard
+from engine.doctor import examine
+from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
+from engine.settings import SAMPLE_PACK, Settings
+from engine.store import open_caption_store, open_image_store
+
+DIM = 4
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    encoder = f"local-dir:{SAMPLE_PACK / 'clip'}"
+    settings = Settings(home=tmp_path, qdrant_url="", encoder=encoder, generator="consensus")
+    return build_engine(settings)
+
+
+def make(engine: Engine, name: str) -> None:
+    card = CollectionCard(name, "spec", "fake", DIM, "consensus")
+    engine.folder(name).write_card(card)
+
+
+def fit(engine: Engine, name: str, *mean: float) -> None:
+    alignment = Alignment.from_means(mean, np.zeros(DIM), n_images=1, n_captions=1)
+    alignment.save(engine.folder(name).alignment)
+
+
+def test_the_only_collection_needs_no_name(engine: Engine) -> None:
+    with pytest.raises(CollectionMissing, match="mrag ingest SOURCE"):
+        engine.open()
+    make(engine, "one")
+    assert engine.open() is engine.open("one")
+    make(engine, "two")
+    with pytest.raises(InvalidInput, match=r"2 collections \(one, two\)"):
+        engine.open()
+    engine.settings.collection = "two"
+    assert engine.open().card.name == "two"
+
+
+def test_a_map_that_was_fitted_since_is_used(engine: Engine) -> None:
+    make(engine, "one")
+    with pytest.raises(CollectionMissing, match="mrag fit one"):
+        _ = engine.open("one").alignment
+    vector = np.eye(DIM, dtype=np.float32)[:1]
+    for mean in ((0.5, 0, 0, 0), (0, 0.5, 0, 0)):
+        fit(engine, "one", *mean)
+        expected = (vector - mean) / np.linalg.norm(vector - mean)
+        found = engine.open("one").alignment.map_images(vector)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_map_that_has_not_changed_is_read_once(engine: Engine) -> None:
+    make(engine, "one")
+    fit(engine, "one", 0.5, 0, 0, 0)
+    assert engine.open("one").alignment is engine.open("one").alignment
+
+
+def test_a_memory_that_was_named_since_is_used(engine: Engine) -> None:
+    make(engine, "one")
+    opened = engine.open("one")
+    opened.folder.write_card(replace(opened.card, memory="coco"))
+    assert engine.open("one").card.memory == "coco"
+
+
+def test_a_collection_of_another_encoder_is_refused(engine: Engine) -> None:
+    make(engine, "one")
+    with pytest.raises(IncompatibleIndex, match=r"embedded with fake, but .* --encoder"):
+        _ = engine.open("one").encoder
+
+
+def test_closing_lets_others_write_and_opening_again_works(engine: Engine) -> None:
+    make(engine, "one")
+    opened = engine.open("one")
+    for store in (open_image_store, open_caption_store):
+        store(opened.folder, opened.card, engine.settings, create=True).close()
+    fit(engine, "one", 0, 0, 0, 0)
+    for _ in range(2):
+        summary = engine.open("one").summary()
+        assert (summary.images, summary.captions, summary.trouble) == (0, 0, "")
+        engine.close()
+        engine.close()
+
+
+def test_the_doctor_names_the_remedy_for_what_is_not_whole(engine: Engine) -> None:
+    make(engine, "one")
+    checks = {check.subject: check for check in examine(engine)}
+    assert checks["collection one"].status == "note"
+    assert "mrag push one" in checks["collection one"].detail
+    assert "None" not in checks["collection one"].detail
+    assert checks["encoder"].status == "ok"
+    assert checks["generator"].detail == "consensus, which needs no model"
+    assert checks["store"].status == "ok"
+
+
+def test_the_doctor_says_what_is_missing(engine: Engine) -> None:
+    engine.settings.generator = str(engine.settings.home / "nowhere")
+    engine.settings.qdrant_url = "http://127.0.0.1"
+    engine.settings.qdrant_grpc_port = 1
+    checks = {check.subject: check for check in examine(engine)}
+    assert checks["generator"].status == "missing"
+    assert checks["store"].status == "missing"
+    assert "MRAG_QDRANT_URL" in checks["store"].detail
