@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow check app bench clean
+.PHONY: demo test test-slow check app clean
 
 demo: $(VENV)/.ready
 	$(BIN)/mrag demo
