@@ -14,7 +14,7 @@ from engine.encoder import load_encoder
 from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
 from engine.gallery import Gallery
 from engine.generator import load_generator
-from engine.images import Limits, Picture, open_picture
+from engine.images import Picture, open_picture
 from engine.retriever import Retriever
 from engine.settings import Settings
 from engine.store import CaptionStore, ImageStore, open_caption_store, open_image_store
@@ -211,8 +211,7 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.models = Models(settings)
-        self.limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
-        self.open_picture = partial(open_picture, limits=self.limits)
+        self.open_picture = partial(open_picture, limits=settings.limits)
         self._open: dict[str, Collection] = {}
         self._lock = RLock()
 

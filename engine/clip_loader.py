@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.device import Precision, cpu_has_bf16_units
-from engine.errors import InvalidInput, ModelMissing
+from engine.errors import InvalidInput, ModelMissing, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -164,7 +164,7 @@ def _how_to_get(model_id: str, repository: str, error: Exception) -> str:
     folder = f"models--{repository.replace('/', '--')}"
     return (
         f"the weights of {model_id} are not in the cache {HF_HUB_CACHE} and cannot be fetched "
-        f"({_first_line(error)}).\n"
+        f"({first_line(error)}).\n"
         f"Where {ENDPOINT} can be reached they are fetched at first use, or with:\n"
         f"  hf download {repository} --include 'open_clip*'\n"
         f"Or run that on another machine and copy its folder {folder}\n"
@@ -196,7 +196,7 @@ def _load(source: _Source, device: torch.device, precision: Precision) -> Parts:
             repository = source.name.removeprefix(_REPOSITORY)
             raise ModelMissing(_how_to_get(source.id, repository, error)) from error
         raise ModelMissing(
-            f"{source.id} cannot be loaded ({type(error).__name__}: {_first_line(error)}); its "
+            f"{source.id} cannot be loaded ({type(error).__name__}: {first_line(error)}); its "
             f"files are damaged or incomplete, get them again: "
             f"{source.weights or source.name.removeprefix(_FOLDER)}"
         ) from error
@@ -306,7 +306,3 @@ def _quiet_open_clip() -> Iterator[None]:
     finally:
         root.removeFilter(is_foreign)
         root.removeHandler(handler)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -61,3 +61,8 @@ class StoreUnavailable(Missing):
 
 class DownloadFailed(Missing):
     """A file could not be fetched whole and right."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what a library's error says: the rest is advice to programmers."""
+    return str(error).strip().partition("\n")[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.device import Precision, cpu_has_bf16_units
-from engine.errors import InvalidInput, ModelMissing
+from engine.errors import InvalidInput, ModelMissing, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +44,7 @@ def _from_folder(folder: Path, device: torch.device, precision: Precision) -> Pa
             return _load(str(folder), device, precision, local=True)
     except OSError as error:
         raise ModelMissing(
-            f"the folder {folder} holds no complete generator: {_first_line(error)} It needs "
+            f"the folder {folder} holds no complete generator: {first_line(error)} It needs "
             "config.json, model.safetensors and the tokenizer's files, as save_pretrained "
             "writes them (weights in other formats are not read)"
         ) from error
@@ -59,7 +59,7 @@ def _from_hub(name: str, device: torch.device, precision: Precision) -> Parts:
     try:
         return _load(name, device, precision, local=False)
     except OSError as error:
-        reason = f"and could not be fetched ({_first_line(error)})"
+        reason = f"and could not be fetched ({first_line(error)})"
         raise ModelMissing(_how_to_get(name, reason)) from error
 
 
@@ -90,7 +90,7 @@ def _load(source: str, device: torch.device, precision: Precision, *, local: boo
     except ValueError as error:
         raise InvalidInput(
             f"{source} is not an encoder-decoder model that transformers can load: "
-            f"{_first_line(error)}"
+            f"{first_line(error)}"
         ) from error
     # transformers only logs this, and fills the gaps with random numbers.
     if report["missing_keys"]:
@@ -131,7 +131,7 @@ def _ask_hub(name: str) -> None:
             "may read; check the name, or log in with: hf auth login"
         ) from error
     except Exception as error:  # however asking fails, the remedy is the same
-        reason = f"and the hub cannot be reached ({_first_line(error)})"
+        reason = f"and the hub cannot be reached ({first_line(error)})"
         raise ModelMissing(_how_to_get(name, reason)) from error
     if not any(file.rfilename.endswith(".safetensors") for file in files):
         raise ModelMissing(
@@ -199,7 +199,3 @@ def _quietly() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from engine.errors import InvalidInput
+from engine.images import DEFAULT_LIMITS, Limits
 
 SAMPLE_PACK = Path(__file__).parent.parent / "sample" / "pack"
 
@@ -54,14 +55,19 @@ class Settings(BaseSettings):
         description="Threads that decode pictures.",
     )
     max_image_bytes: int = Field(
-        default=64 * 2**20, ge=1, description="Largest picture file, in bytes."
+        default=DEFAULT_LIMITS.max_bytes, ge=1, description="Largest picture file, in bytes."
     )
     max_image_pixels: int = Field(
-        default=100_000_000, ge=1, description="Largest picture, in pixels."
+        default=DEFAULT_LIMITS.max_pixels, ge=1, description="Largest picture, in pixels."
     )
     qdrant_url: str = Field(default="", description="Qdrant server; empty: embedded store.")
     qdrant_api_key: SecretStr = Field(default=SecretStr(""), description="Key of that server.")
     qdrant_grpc_port: int = Field(default=6334, ge=1, le=65535, description="Its gRPC port.")
+
+    @property
+    def limits(self) -> Limits:
+        """The largest picture that is opened."""
+        return Limits(self.max_image_bytes, self.max_image_pixels)
 
     def models(self) -> tuple[str, str]:
         """The encoder and generator to use: the explicit ones, else the profile's.

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from engine.collection import CollectionFolder
-from engine.errors import AlignmentError, CollectionMissing
+from engine.errors import AlignmentError, CollectionMissing, InvalidInput
 from engine.types import CaptionResult, Encoder, Vectors
 from ingest.ledger import Ledger
 from ingest.lock import writing
@@ -126,7 +126,7 @@ class _Run:
         """The description of each picture, "" where there is none (noted)."""
         try:
             results = captioner.describe_vectors(images)
-        except (AlignmentError, CollectionMissing) as error:
+        except (AlignmentError, CollectionMissing, InvalidInput) as error:
             if len(entries) == 1:
                 self._note(entries[0], str(error))
                 return [""]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.collection import CollectionCard, CollectionFolder
-from engine.errors import CollectionMissing
+from engine.errors import CollectionMissing, InvalidInput
 from engine.settings import Settings
 from engine.store import open_caption_store, open_image_store
 from engine.types import CaptionResult, Filters, ImageHit, Vectors
@@ -193,7 +193,7 @@ def test_silence_and_refusal_are_reported(
         if refused is None and len(raw) == 1 and world.describer.described >= 3:
             refused = raw[0].copy()
         if refused is not None and any((row == refused).all() for row in raw):
-            raise CollectionMissing("nothing is near")
+            raise InvalidInput("no caption fits the prompt")
         if refused is None and world.describer.described >= 3:
             raise CollectionMissing("one of them")
         return plain(raw)
@@ -202,7 +202,10 @@ def test_silence_and_refusal_are_reported(
     report = world.describe()
     assert (report.described, report.failed) == (4, 2)
     reasons = {example.uri.rsplit("/", 1)[-1]: example.reason for example in report.examples}
-    assert reasons == {"0000.png": "the generator wrote nothing", "0003.png": "nothing is near"}
+    assert reasons == {
+        "0000.png": "the generator wrote nothing",
+        "0003.png": "no caption fits the prompt",
+    }
 
 
 def test_descriptions_survive_a_lost_ledger(world: Fixture, pictures: Pictures) -> None:
