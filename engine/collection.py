@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
 
@@ -30,6 +32,9 @@ class CollectionCard:
     generator: str
     memory: str = ""
     layout: int = LAYOUT
+
+
+_CARD = TypeAdapter(CollectionCard)
 
 
 class CollectionFolder:
@@ -62,14 +67,20 @@ class CollectionFolder:
                 f"there is no collection {self.name!r} in {self.path.parent}; "
                 f"make it with: mrag ingest SOURCE --collection {self.name}"
             )
-        values = json.loads(self._card.read_text(encoding="utf-8"))
-        if values.get("layout") != LAYOUT:
+        try:
+            values = json.loads(self._card.read_text(encoding="utf-8"))
+            layout = values.get("layout") if isinstance(values, dict) else None
+            if layout is None or layout == LAYOUT:
+                return _CARD.validate_python(values)
+        except (OSError, ValueError) as error:
             raise IncompatibleIndex(
-                f"collection {self.name!r} has layout {values.get('layout')}, this program "
-                f"reads layout {LAYOUT}; delete {self.path} and ingest again"
-            )
-        known = {field.name for field in fields(CollectionCard)}
-        return CollectionCard(**{key: value for key, value in values.items() if key in known})
+                f"{self._card} cannot be read ({_brief(error)}); delete that file and ingest the "
+                "same source with the same encoder again: what has been embedded is kept"
+            ) from error
+        raise IncompatibleIndex(
+            f"collection {self.name!r} has layout {layout!r}, this program reads layout {LAYOUT}; "
+            f"delete {self.path} and ingest again"
+        )
 
     def write_card(self, card: CollectionCard) -> None:
         """Write the card, whole or not at all."""
@@ -77,6 +88,15 @@ class CollectionFolder:
         partial = self._card.with_suffix(".partial")
         partial.write_text(json.dumps(asdict(card), indent=2) + "\n", encoding="utf-8")
         partial.replace(self._card)
+
+
+def _brief(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'card'}: {problem['msg']}"
+        for problem in error.errors()
+    )
 
 
 def collection_names(home: Path) -> list[str]:

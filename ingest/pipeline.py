@@ -11,7 +11,6 @@ from time import monotonic
 from engine.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import IncompatibleIndex, InvalidInput, SourceError
-from engine.images import Limits
 from engine.settings import Settings
 from engine.types import Encoder
 from ingest.describe import Describer, DescribeReport, describe
@@ -22,6 +21,7 @@ from ingest.lock import writing
 from ingest.progress import OnProgress, silent
 from ingest.push import PushReport, push
 from ingest.records import Counted, Record, WholeFolder
+from ingest.shards import encoder_of
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def embed_only(
             records,
             encoder,
             folder,
-            limits=Limits(settings.max_image_bytes, settings.max_image_pixels),
+            limits=settings.limits,
             batch_size=settings.batch_size,
             workers=settings.workers,
             on_progress=on_progress,
@@ -166,6 +166,7 @@ def _card(
     if memory:
         _check_memory(folder, encoder, memory)
     if not folder.exists():
+        _check_leftovers(folder, encoder)
         return CollectionCard(
             name=folder.name,
             encoder=encoder_spec,
@@ -184,6 +185,16 @@ def _card(
     return replace(
         card, encoder=encoder_spec, generator=generator_spec, memory=memory or card.memory
     )
+
+
+def _check_leftovers(folder: CollectionFolder, encoder: Encoder) -> None:
+    """Embeddings may be there though the card is lost; vectors of two encoders never mix."""
+    encoder_id = encoder_of(folder.embeddings)
+    if encoder_id and encoder_id != encoder.id:
+        raise IncompatibleIndex(
+            f"{folder.path} has no card, but embeddings that were made with {encoder_id}, not with "
+            f"{encoder.id}; ingest with that encoder, or delete the folder"
+        )
 
 
 def _check_memory(folder: CollectionFolder, encoder: Encoder, memory: str) -> None:

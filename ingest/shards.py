@@ -192,6 +192,17 @@ def read_described(path: Path) -> DescribedShard:
         return DescribedShard(described, captions)
 
 
+def encoder_of(folder: Path) -> str:
+    """The id of the encoder that a folder's shards were made with, "" where there is no shard.
+
+    Raises StoreUnavailable for a damaged file.
+    """
+    for number in shard_sizes(folder):
+        with _Opened(shard_path(folder, number), _KIND) as opened:
+            return opened.encoder_id
+    return ""
+
+
 class ShardReader:
     """Reads the shards of a folder and keeps the one read last, for rows that lie together."""
 
@@ -218,7 +229,9 @@ class _Opened:
     def __enter__(self) -> _Opened:
         try:
             self._file: Any = safe_open(self._path, framework="numpy")  # its methods are untyped
-            self.records: Any = json.loads(self._metadata()["records"])
+            metadata = self._metadata()
+            self.encoder_id = metadata["encoder_id"]
+            self.records: Any = json.loads(metadata["records"])
         except _DAMAGE as error:
             raise self._damaged(error) from error
         return self

@@ -230,3 +230,17 @@ def test_captions_that_change_are_searched_as_they_are_now(run: Ingest, pictures
         (hit,) = images.search("words", 5, words="zebra")
     assert hit.image_id == records[5].image_id
     assert run.counts() == (30, 30)
+
+
+def test_a_lost_card_lets_no_other_encoder_in(
+    run: Ingest, pictures: Pictures, other_encoder: PixelEncoder, settings: Settings
+) -> None:
+    """What was embedded is kept for its own encoder, which finds everything unchanged."""
+    records = pictures(3)
+    run(records)
+    folder = CollectionFolder(settings.home, "album")
+    (folder.path / "collection.json").unlink()
+    with pytest.raises(IncompatibleIndex, match="pixels, not with other pixels"):
+        run(records, encoder=other_encoder)
+    assert not folder.exists()
+    assert run(records).embed.unchanged == 3
