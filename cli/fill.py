@@ -7,10 +7,9 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
 
 from cli.options import (
     DeviceOption,
@@ -21,21 +20,18 @@ from cli.options import (
     opened_engine,
     settings_for,
 )
-from cli.output import console, emit, say
+from cli.output import emit, say
 from cli.progress import progress_bars
-from engine.alignment import Alignment, Choice
+from cli.reports import alignment_json, embed_json, exit_if_skipped, show_choices, show_ingest
 from engine.app import Engine
 from engine.errors import InvalidInput
 from ingest import pipeline
-from ingest.embed import EmbedReport
 from ingest.fit import fit as fit_map
 from ingest.memory import COCO, coco_records
 from ingest.pipeline import IngestReport
 from ingest.push import push as push_points
 from ingest.readers import open_captions, open_source
 from ingest.records import Record
-
-SOME_FAILED = 1
 
 MethodName = Literal["auto", "raw", "centred", "ols", "ridge", "shrink", "procrustes"]
 
@@ -130,7 +126,7 @@ def ingest(
     settings = settings_for(profile=profile, encoder=encoder, generator=generator, device=device)
     with opened_engine(settings) as engine:
         report = fill(engine, records, name, memory=memory, alignment=alignment, method=method)
-        _show_report(engine, name, report, as_json)
+        show_ingest(engine.folder(name), report, as_json)
 
 
 def embed(
@@ -172,10 +168,10 @@ def embed(
             on_progress=on_progress,
         )
     if as_json:
-        emit({"collection": name, **_embed_json(report)})
+        emit({"collection": name, **embed_json(report)})
     else:
         say("\n".join(pipeline.embed_lines(report)))
-    _exit_if_skipped(report, engine, name)
+    exit_if_skipped(report, engine.folder(name))
 
 
 def fit(
@@ -200,9 +196,9 @@ def fit(
         )
         name = opened.card.name
     if as_json:
-        emit({"collection": name, **_alignment_json(found)})
+        emit({"collection": name, **alignment_json(found)})
         return
-    _show_choices(found)
+    show_choices(found)
     say(f"{found.method}: {found.reason}\nnow: mrag push {name}")
 
 
@@ -237,6 +233,12 @@ def memory(
             "--from", help="Folder with a copy of COCO: no network is used.", show_default=False
         ),
     ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Only so many captions: of COCO besides the pairs.", show_default=False
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before fetching.")] = False,
     method: MethodOption = "auto",
     profile: ProfileOption = "",
@@ -253,19 +255,23 @@ def memory(
     with opened_engine(settings) as engine:
         # The models come first: a gigabyte is not fetched for an encoder that is missing.
         engine.models.encoder(specs(engine, name, "")[0])
-        records = open_captions(captions) if captions else _coco(engine, copy, yes)
+        records = (
+            open_captions(captions, limit=limit) if captions else _coco(engine, copy, limit, yes)
+        )
         report = fill(engine, records, name, method=method)
-        _show_report(engine, name, report, as_json)
+        show_ingest(engine.folder(name), report, as_json)
         say(f"describe pictures from it with: mrag ingest FOLDER --memory {name}")
 
 
-def _coco(engine: Engine, copy: Path | None, yes: bool) -> Iterable[Record]:
+def _coco(engine: Engine, copy: Path | None, limit: int | None, yes: bool) -> Iterable[Record]:
     if copy is None:
         say(COCO.announcement())
         if not yes and sys.stdin.isatty():
             typer.confirm("Fetch it?", abort=True, err=True)
     with progress_bars() as on_progress:
-        return coco_records(engine.settings.home, from_folder=copy, on_progress=on_progress)
+        return coco_records(
+            engine.settings.home, from_folder=copy, limit=limit, on_progress=on_progress
+        )
 
 
 def specs(engine: Engine, name: str, memory: str) -> tuple[str, str]:
@@ -319,75 +325,3 @@ def name_after(source: Path) -> str:
     if not name:
         raise InvalidInput(f"{source} gives no collection name; name one with --collection NAME")
     return name
-
-
-def _show_report(engine: Engine, name: str, report: IngestReport, as_json: bool) -> None:
-    if as_json:
-        emit(report_json(name, report))
-    say(f"{name}: {report.text}")
-    _exit_if_skipped(report.embed, engine, name)
-
-
-def report_json(name: str, report: IngestReport) -> dict[str, Any]:
-    """The stable JSON form of an ingest."""
-    return {
-        "collection": name,
-        **_embed_json(report.embed),
-        "alignment": report.alignment and _alignment_json(report.alignment),
-        "points_written": report.push.points if report.push else 0,
-        "described": report.described.described if report.described else 0,
-        "images": report.pictures,
-        "captions": report.captions,
-        "seconds": report.seconds,
-    }
-
-
-def _embed_json(report: EmbedReport) -> dict[str, Any]:
-    return {
-        "read": report.read,
-        "embedded": report.embedded,
-        "reused": report.reused,
-        "unchanged": report.unchanged,
-        "removed": report.removed,
-        "skipped": dict(report.skipped),
-    }
-
-
-def _alignment_json(alignment: Alignment) -> dict[str, Any]:
-    return {
-        "method": alignment.method,
-        "strength": alignment.strength,
-        "n": alignment.n,
-        "reason": alignment.reason,
-        "choices": [asdict(choice) for choice in alignment.choices],
-    }
-
-
-def _show_choices(alignment: Alignment) -> None:
-    """The table that `auto` chose from, the best strength of each method."""
-    best: dict[str, Choice] = {}
-    for choice in alignment.choices:
-        if choice.method not in best or choice.score > best[choice.method].score:
-            best[choice.method] = choice
-    if not best:
-        return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("method", "strength", "held-out MRR", "below the best", "standard error"):
-        table.add_column(title, justify="left" if title == "method" else "right")
-    for choice in best.values():
-        table.add_row(
-            choice.method,
-            "" if choice.strength is None else f"{choice.strength:g}",
-            f"{choice.score:.3f}",
-            f"{choice.difference:.3f}",
-            f"{choice.standard_error:.3f}",
-            style="bold" if choice.method == alignment.method else None,
-        )
-    console().print(table)
-
-
-def _exit_if_skipped(report: EmbedReport, engine: Engine, name: str) -> None:
-    failed = sum(count for kind, count in report.skipped.items() if kind != "duplicate")
-    if failed:
-        say(f"{failed:,} inputs failed; each is named in {engine.folder(name).skipped}")
-        raise typer.Exit(SOME_FAILED)

@@ -46,7 +46,7 @@ class Archive:
 class MemorySource:
     """A public set of captions with pictures to some of them.
 
-    `records` counts the pictures and the captions that have none.
+    `pairs` counts the pictures, `texts` the captions that have none.
     """
 
     name: str
@@ -54,7 +54,8 @@ class MemorySource:
     base_url: str
     annotations: Archive
     pictures: Archive
-    records: int
+    pairs: int
+    texts: int
     licence: str
 
     def announcement(self) -> str:
@@ -99,7 +100,8 @@ COCO = MemorySource(
         folder="val2017",
         unpacked=900_000_000,
     ),
-    records=5_000 + 616_767 - 25_014,
+    pairs=5_000,
+    texts=616_767 - 25_014,
     licence="captions: Creative Commons Attribution 4.0, by the COCO Consortium "
     "(https://cocodataset.org/#termsofuse). Pictures: not the Consortium's; whoever uses them "
     "does so under the Flickr Terms of Use and answers for it.",
@@ -111,6 +113,7 @@ def coco_records(
     *,
     source: MemorySource = COCO,
     from_folder: Path | None = None,
+    limit: int | None = None,
     on_progress: OnProgress = silent,
 ) -> Iterator[Record]:
     """Get COCO's captions, and stream them: first val2017's pictures with theirs, then train2017's.
@@ -119,7 +122,7 @@ def coco_records(
     `from_folder` is a copy made elsewhere, with no network: the two archives, or the folders
     annotations and val2017 that they unpack to. All of it is of split "train", whatever COCO
     calls it: in this memory the pictures of val2017 are the pairs that the map is fitted on,
-    so nothing fitted here may be judged on them.
+    so nothing fitted here may be judged on them. `limit` takes so many of train2017's captions.
 
     Raises DownloadFailed or SourceError before the first record.
     """
@@ -132,8 +135,9 @@ def coco_records(
             for archive in (source.annotations, source.pictures)
         )
     pairs = open_source(annotations / _VAL, images=pictures)
-    records = map(_for_training, chain(pairs, open_captions(annotations / _TRAIN)))
-    return Counted(records, lambda: source.records)
+    texts = open_captions(annotations / _TRAIN, limit=limit)
+    count = source.pairs + min(source.texts, limit or source.texts)
+    return Counted(map(_for_training, chain(pairs, texts)), lambda: count)
 
 
 def _for_training(record: Record) -> Record:

@@ -145,6 +145,12 @@ def test_unpacking_goes_on_where_it_was_killed(tmp_path: Path, source: MemorySou
         Image.open(record.path).load()
 
 
+def test_a_limit_keeps_all_pairs_and_the_first_captions(
+    tmp_path: Path, source: MemorySource
+) -> None:
+    assert summary(coco_records(tmp_path, source=source, limit=2)) == EXPECTED[:5]
+
+
 @pytest.mark.parametrize("kind", ["archives", "folders", "mixed"])
 def test_a_local_copy_works_the_same_without_a_network(
     tmp_path: Path, source: MemorySource, served: Path, unpacked: Path, kind: str

@@ -1,0 +1,93 @@
+"""What filling did, for people and for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from cli.output import console, emit, say
+from engine.alignment import Alignment, Choice
+from engine.collection import CollectionFolder
+from ingest.embed import EmbedReport
+from ingest.pipeline import IngestReport
+
+SOME_FAILED = 1
+
+
+def show_ingest(folder: CollectionFolder, report: IngestReport, as_json: bool) -> None:
+    """Show an ingest; ends the command with 1 if some inputs failed."""
+    if as_json:
+        emit(ingest_json(folder.name, report))
+    say(f"{folder.name}: {report.text}")
+    exit_if_skipped(report.embed, folder)
+
+
+def ingest_json(name: str, report: IngestReport) -> dict[str, Any]:
+    """The stable JSON form of an ingest."""
+    return {
+        "collection": name,
+        **embed_json(report.embed),
+        "alignment": report.alignment and alignment_json(report.alignment),
+        "points_written": report.push.points if report.push else 0,
+        "described": report.described.described if report.described else 0,
+        "images": report.pictures,
+        "captions": report.captions,
+        "seconds": report.seconds,
+    }
+
+
+def embed_json(report: EmbedReport) -> dict[str, Any]:
+    """The stable JSON form of an embedding."""
+    return {
+        "read": report.read,
+        "embedded": report.embedded,
+        "reused": report.reused,
+        "unchanged": report.unchanged,
+        "removed": report.removed,
+        "skipped": dict(report.skipped),
+    }
+
+
+def alignment_json(alignment: Alignment) -> dict[str, Any]:
+    """The stable JSON form of a map, with the table that `auto` chose from."""
+    return {
+        "method": alignment.method,
+        "strength": alignment.strength,
+        "n": alignment.n,
+        "reason": alignment.reason,
+        "choices": [asdict(choice) for choice in alignment.choices],
+    }
+
+
+def show_choices(alignment: Alignment) -> None:
+    """Show the table that `auto` chose from, the best strength of each method."""
+    best: dict[str, Choice] = {}
+    for choice in alignment.choices:
+        if choice.method not in best or choice.score > best[choice.method].score:
+            best[choice.method] = choice
+    if not best:
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("method", "strength", "held-out MRR", "below the best", "standard error"):
+        table.add_column(title, justify="left" if title == "method" else "right")
+    for choice in best.values():
+        table.add_row(
+            choice.method,
+            "" if choice.strength is None else f"{choice.strength:g}",
+            f"{choice.score:.3f}",
+            f"{choice.difference:.3f}",
+            f"{choice.standard_error:.3f}",
+            style="bold" if choice.method == alignment.method else None,
+        )
+    console().print(table)
+
+
+def exit_if_skipped(report: EmbedReport, folder: CollectionFolder) -> None:
+    """End the command with 1 if inputs failed; a duplicate is no failure."""
+    failed = sum(count for kind, count in report.skipped.items() if kind != "duplicate")
+    if failed:
+        say(f"{failed:,} inputs failed; each is named in {folder.skipped}")
+        raise typer.Exit(SOME_FAILED)
