@@ -223,6 +223,23 @@ def test_a_picture_overwritten_by_a_copy_of_another_goes(
         assert assert_true(folder, encoder).keys() == {"0000.png", "0002.png"}
 
 
+def test_a_run_that_fails_after_it_saw_a_copy_loses_nothing(
+    run: Run, pictures: Pictures, folder: CollectionFolder, encoder: PixelEncoder
+) -> None:
+    records = pictures(2)
+    with records[1].path.open("ab") as file:
+        file.write(b"tail")  # so that the sizes differ
+    run(records)
+    shutil.copy(records[0].path, records[1].path)
+    records += pictures(1, first=7)
+    encoder.fails_at = encoder.pictures
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run(records)
+    encoder.fails_at = -1
+    assert (run(records).removed, run(records).removed) == (1, 0)
+    assert assert_true(folder, encoder).keys() == {"0000.png", "0007.png"}
+
+
 def test_a_picture_that_moved_before_it_was_overwritten_stays(
     run: Run, pictures: Pictures, folder: CollectionFolder, encoder: PixelEncoder
 ) -> None:
