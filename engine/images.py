@@ -97,7 +97,7 @@ def open_picture(source: Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Pictu
     except MemoryError as error:
         raise UnreadableImage(
             f"{name}: there is not enough memory to decode it; make it smaller, or lower "
-            "max_image_pixels so that such pictures are skipped at once"
+            "MRAG_MAX_IMAGE_PIXELS so that such pictures are skipped at once"
         ) from error
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise UnreadableImage(
