@@ -16,7 +16,7 @@ from engine.errors import InvalidInput
 from engine.gallery import Gallery, Query
 from engine.settings import Settings
 from engine.store import open_image_store, picture_id
-from engine.types import ImagePoint, Vector
+from engine.types import ImagePoint, SearchSpace, Vector
 
 DOG: Vector = np.array([1, 0, 0, 0], np.float32)
 SNOW: Vector = np.array([0, 1, 0, 0], np.float32)
@@ -54,8 +54,8 @@ def uris(gallery: Gallery, query: Query, **options: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("space", ["raw", "mapped", "caption"])
-def test_words_find_the_picture(gallery: Gallery, space: str) -> None:
-    found = gallery.search(Query("dog"), space, 3)  # type: ignore[arg-type]
+def test_words_find_the_picture(gallery: Gallery, space: SearchSpace) -> None:
+    found = gallery.search(Query("dog"), space, 3)
     assert [hit.uri for hit in found.hits] == ["dog.jpg", "both.jpg", "snow.jpg"]
     assert [hit.score for hit in found.hits] == pytest.approx([1, 0.7071, 0], abs=2e-3)
     assert found.hits[0].captions == ("a dog",)

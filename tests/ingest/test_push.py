@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from engine.store import (
     open_image_store,
     picture_id,
 )
-from engine.types import Filters
+from engine.types import CaptionPoint, Filters, Space, Vectors
 from ingest.embed import embed
 from ingest.fit import fit
 from ingest.ledger import Ledger
@@ -119,6 +119,7 @@ def test_vectors_are_found_by_what_they_were_made_from(
     with Image.open(records[7].path) as picture:
         raw = encoder.encode_images([picture])
     mean = mapped.mean(axis=0)
+    searches: dict[Space, Vectors] = {"raw": texts, "mapped": mapped}
     with images() as store:
         by_raw = store.search("raw", 1, raw=raw[0])[0]
         by_mapped = store.search("mapped", 1, mapped=alignment.map_images(raw)[0])[0]
@@ -127,8 +128,8 @@ def test_vectors_are_found_by_what_they_were_made_from(
         assert hit.image_id == records[7].image_id
         assert hit.score == pytest.approx(1, abs=2e-3)
     with captions() as words:
-        for space, queries in (("raw", texts), ("mapped", mapped)):
-            hits = words.search(queries, space, 1)  # type: ignore[arg-type]  # a Literal
+        for space, queries in searches.items():
+            hits = words.search(queries, space, 1)
             assert [hit[0].text for hit in hits] == list(records[7].captions)
 
 
@@ -235,12 +236,12 @@ def test_a_push_that_was_cut_goes_on_where_it_was(
     upsert = CaptionStore.upsert
     calls = 0
 
-    def cut(store: CaptionStore, points: list[object]) -> None:
+    def cut(store: CaptionStore, points: Sequence[CaptionPoint]) -> None:
         nonlocal calls
         calls += 1
         if calls == 3:
             raise StoreUnavailable("cut")
-        upsert(store, points)  # type: ignore[arg-type]  # passed through
+        upsert(store, points)
 
     monkeypatch.setattr(CaptionStore, "upsert", cut)
     records = pictures(30, captions=1)
