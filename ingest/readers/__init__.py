@@ -62,15 +62,15 @@ def open_source(
     """
     kind = detect(path)
     _check(path, kind, images, limit)
-    base = path if kind == "folder" else images or path.parent
+    base = _settled(path if kind == "folder" else images or path.parent)
     columns = Columns.named(image_column, caption_column)
     entries = _entries(path, kind, columns)
     if images is None and kind in {"coco", "karpathy"}:
         entries = read_coco_captions(path) if kind == "coco" else _texts_only(entries)
-    records = _records(path, entries, base.absolute(), split, limit)
+    records = _records(path, entries, base, split, limit)
     if kind != "folder":
         return records
-    whole = [WholeFolder(base.absolute())] if limit is None else []
+    whole = [WholeFolder(base)] if limit is None else []
     return Counted(chain(records, whole), lambda: min(count_pictures(path), limit or sys.maxsize))
 
 
@@ -92,6 +92,11 @@ def open_captions(
     else:
         entries = _texts_only(_entries(path, kind, Columns.named("", caption_column)))
     return _records(path, entries, path.parent, split, limit)
+
+
+def _settled(folder: Path) -> Path:
+    """The folder's absolute path, one for all spellings with `..`: pictures are known by it."""
+    return folder.resolve() if ".." in folder.parts else folder.absolute()
 
 
 def _check(path: Path, kind: Kind, images: Path | None, limit: int | None) -> None:

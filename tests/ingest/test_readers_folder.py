@@ -18,7 +18,7 @@ def touch(folder: Path, *names: str) -> None:
 
 def read(folder: Path) -> list[ImageRecord]:
     *records, last = open_source(folder)
-    assert last == WholeFolder(folder.absolute())
+    assert last == WholeFolder(folder.resolve())
     assert all(isinstance(record, ImageRecord) for record in records), records
     return [record for record in records if isinstance(record, ImageRecord)]
 
@@ -52,6 +52,16 @@ def test_a_picture_is_shown_by_its_absolute_path(
     assert record.image_id == "a.jpg"
     assert record.uri == str(tmp_path / "album" / "a.jpg")
     assert record.path == tmp_path / "album" / "a.jpg"
+
+
+def test_a_folder_has_one_name_however_it_is_spelt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "album/a.jpg", "other/b.jpg")
+    monkeypatch.chdir(tmp_path / "other")
+    expected = read(tmp_path / "album")
+    for spelling in ("../album", "../other/../album", f"{tmp_path}/other/../album"):
+        assert read(Path(spelling)) == expected
 
 
 @pytest.mark.parametrize("sidecar", ["photo.txt", "photo.jpg.txt", "photo.TXT"])
