@@ -66,7 +66,7 @@ def caption(
     ] = _DEFAULT.template,
     order: Annotated[Order, typer.Option(help="Order of the captions.")] = _DEFAULT.order,
     candidates: Annotated[
-        int, typer.Option("-n", min=1, help="Descriptions written, to choose from.")
+        int, typer.Option("-n", min=1, max=100, help="Descriptions written, to choose from.")
     ] = _DEFAULT.candidates,
     decoding: Annotated[
         Literal["greedy", "beam", "nucleus"], typer.Option(help="How text is drawn.")

@@ -41,6 +41,9 @@ def collections(as_json: JsonOption = False) -> None:
             emit(summary_json(summary))
     elif summaries:
         _show(summaries)
+        for summary in summaries:
+            if summary.trouble:
+                say(f"{summary.card.name}: {summary.trouble}")
     if len(summaries) < len(names):
         raise typer.Exit(1)
 

@@ -173,6 +173,11 @@ class Collection:
             with watch.stage(f"retrieve {space}"):
                 queries = self.retriever.query_vectors(raw, space)
                 (found[space],) = self.retriever.nearest(queries, space, k, per_image=per_image)
+        if not any(found.values()):
+            raise CollectionMissing(
+                f"collection {self.card.name!r} has no captions to compare with; add some: mrag "
+                f"ingest CAPTIONS.txt --collection {self.card.name}, or: mrag memory coco"
+            )
         shared = {hit.id for hit in found["raw"]} & {hit.id for hit in found["mapped"]}
         return Comparison(
             raw=tuple(found["raw"]),

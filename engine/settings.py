@@ -27,7 +27,7 @@ PROFILES: dict[str, tuple[str, str]] = {
 class Settings(BaseSettings):
     """All settings; each can be given as the environment variable `MRAG_<NAME>`."""
 
-    model_config = SettingsConfigDict(env_prefix="MRAG_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="MRAG_", env_ignore_empty=True, extra="ignore")
 
     home: Path = Field(
         default_factory=lambda: user_data_path("mrag"),

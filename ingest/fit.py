@@ -82,13 +82,25 @@ def fit_if_needed(
             method, strength, other = asked["method"], asked["strength"], asked["other"]
         request = _request(folder, card, method, strength, other)
         if state and state["request"] == request and folder.alignment.is_file():
-            alignment = Alignment.load(folder.alignment)
-            if alignment.fingerprint == state["fingerprint"] and not _drifted(ledger, state):
+            alignment = _loaded(folder)
+            if (
+                alignment is not None
+                and alignment.fingerprint == state["fingerprint"]
+                and not _drifted(ledger, state)
+            ):
                 return alignment, False
         made = fit(
             folder, card, method=method, strength=strength, other=other, on_progress=on_progress
         )
         return made, True
+
+
+def _loaded(folder: CollectionFolder) -> Alignment | None:
+    """The collection's map; None where the file is damaged, as it can be made again."""
+    try:
+        return Alignment.load(folder.alignment)
+    except AlignmentError:
+        return None
 
 
 def _made(

@@ -14,7 +14,7 @@ import pytest
 
 import cli.main
 from cli.output import emit
-from tests.cli.conftest import Run
+from tests.cli.conftest import PACK, Run
 
 
 def test_debug_is_heard_before_and_after_the_command(mrag: Run) -> None:
@@ -92,3 +92,25 @@ def test_json_is_json_in_every_encoding(monkeypatch: pytest.MonkeyPatch, encodin
     monkeypatch.setattr(sys, "stdout", stream)
     emit({"text": "é😀\udcff"})
     assert json.loads(written.getvalue().decode(encoding)) == {"text": "é😀\udcff"}
+
+
+def test_a_comparison_without_captions_says_what_is_missing(mrag: Run, tmp_path: Path) -> None:
+    """Two empty columns would be no answer; an index not written yet is said to be so."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    picture = folder / "a.webp"
+    picture.write_bytes((PACK / "plain" / "images" / "350.webp").read_bytes())
+    home = tmp_path / "home"
+    assert mrag("embed", folder, "-c", "one", "--profile", "sample", at=home).code == 0
+    assert "one: not indexed yet; do it with: mrag" in mrag("collections", at=home).err
+    assert mrag("ingest", folder, "-c", "one", at=home).code == 0
+    done = mrag("compare", picture, "-c", "one", at=home)
+    assert (done.code, done.out) == (3, "")
+    assert "no captions" in done.err
+
+
+def test_an_empty_variable_is_none(mrag: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a compose file sets it; the number of descriptions has an upper limit, too."""
+    monkeypatch.setenv("MRAG_BATCH_SIZE", "")
+    assert mrag("collections").code == 0
+    assert mrag("caption", "x.jpg", "-n", "5000").code == 2

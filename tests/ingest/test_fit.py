@@ -313,3 +313,13 @@ def test_a_lost_or_foreign_map_is_fitted_again(
     folder.alignment.unlink()
     again, fitted = fit_if_needed(folder, card)
     assert (again.fingerprint, fitted) == (first.fingerprint, True)
+
+
+def test_a_damaged_map_is_fitted_again(
+    run: Run, folder: CollectionFolder, card: CollectionCard, pictures: Pictures
+) -> None:
+    run(pictures(30, captions=1))
+    first = fit(folder, card)
+    folder.alignment.write_bytes(folder.alignment.read_bytes()[:100])
+    again, fitted = fit_if_needed(folder, card)
+    assert (again.fingerprint, fitted) == (first.fingerprint, True)
