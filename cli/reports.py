@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 import typer
@@ -89,5 +91,10 @@ def exit_if_skipped(report: EmbedReport, folder: CollectionFolder) -> None:
     """End the command with 1 if inputs failed; a duplicate is no failure."""
     failed = sum(count for kind, count in report.skipped.items() if kind != "duplicate")
     if failed:
+        # The report has named the first few.
+        with folder.skipped.open(encoding="utf-8") as lines:
+            for line in map(json.loads, islice(lines, len(report.examples), None)):
+                if line["kind"] != "duplicate":
+                    say(f"  {line['uri']}: {line['reason']}")
         say(f"{failed:,} inputs failed; each is named in {folder.skipped}")
         raise typer.Exit(SOME_FAILED)

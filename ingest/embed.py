@@ -206,7 +206,7 @@ class _Run:
     def _take(self, job: _Job, opened: Opened) -> None:
         """Settle a picture that has been opened."""
         if not isinstance(opened, Picture):
-            self._skip("unreadable", job.record.uri, str(opened))
+            self._skip("unreadable", job.record.uri, str(opened).removeprefix(f"{job.path}: "))
             return
         pending = self._builder.pending(opened.sha256)
         known = self._ledger.picture_of(opened.sha256)

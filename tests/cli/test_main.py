@@ -114,3 +114,14 @@ def test_an_empty_variable_is_none(mrag: Run, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("MRAG_BATCH_SIZE", "")
     assert mrag("collections").code == 0
     assert mrag("caption", "x.jpg", "-n", "5000").code == 2
+
+
+def test_every_failed_input_of_an_ingest_is_named_once(mrag: Run, tmp_path: Path) -> None:
+    """However many there are, on stderr, each with its path said once."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(15):
+        (folder / f"bad{number:02}.jpg").write_text(f"no picture {number}")
+    done = mrag("ingest", folder, "-c", "bad", "--profile", "sample", at=tmp_path / "home")
+    assert done.code == 1
+    assert [done.err.count(f"bad{number:02}.jpg: ") for number in range(15)] == [1] * 15
