@@ -74,7 +74,9 @@ def main() -> int:
         return _explain(f"mrag: {error}", MISSING if isinstance(error, Missing) else USAGE, debug)
     except OSError as error:
         return _explain(f"mrag: {_of_system(error)}", MISSING, debug)
-    except KeyboardInterrupt:
+    except SystemExit as stop:
+        if stop.code != INTERRUPTED:  # which Typer makes of Ctrl-C, and says nothing
+            raise
         stopped = (
             "mrag: stopped; what was finished is kept, and the same command goes on from there"
         )

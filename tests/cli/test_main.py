@@ -125,3 +125,15 @@ def test_every_failed_input_of_an_ingest_is_named_once(mrag: Run, tmp_path: Path
     done = mrag("ingest", folder, "-c", "bad", "--profile", "sample", at=tmp_path / "home")
     assert done.code == 1
     assert [done.err.count(f"bad{number:02}.jpg: ") for number in range(15)] == [1] * 15
+
+
+def test_ctrl_c_says_what_is_kept(mrag: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And how to go on."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.inspect.opened_engine", interrupted)
+    done = mrag("collections")
+    assert done.code == 130
+    assert "what was finished is kept" in done.err
