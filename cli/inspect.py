@@ -19,6 +19,7 @@ from cli.options import (
 from cli.output import console, emit, plain, say
 from engine.app import CollectionSummary, Engine
 from engine.errors import MragError
+from engine.store import store_status
 
 MISSING = 3
 
@@ -33,6 +34,7 @@ def collections(as_json: JsonOption = False) -> None:
     """List the collections."""
     with opened_engine(settings_for()) as engine:
         names = engine.names()
+        store_status(engine.settings)  # a server that is down is told once, not per collection
         summaries = [summary for name in names if (summary := _summary(engine, name))]
         if not names:
             say(f"no collection in {engine.settings.home / 'collections'} yet; try: mrag demo")

@@ -120,3 +120,11 @@ def test_a_memory_of_another_name_is_missing(mrag: Run, tmp_path: Path, pictures
     assert done.code == 3
     assert "none" in done.err
     assert not (at / "collections" / "my-pictures").exists()
+
+
+def test_a_server_that_is_down_is_told_once(mrag: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MRAG_QDRANT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("MRAG_QDRANT_GRPC_PORT", "1")
+    done = mrag("collections")
+    assert done.code == 3
+    assert done.err.count("does not answer") == 1
