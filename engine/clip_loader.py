@@ -86,7 +86,7 @@ def _find_folder(folder: Path) -> _Source:
         raise ModelMissing(f"the folder {folder} holds no weights; {needs}")
     tokenizer = _files(folder, _TOKENIZER) if text_config.get("hf_tokenizer_name") else []
     digest = _digest([folder / _CONFIG, *weights, *tokenizer])
-    return _Source(f"{_FOLDER.rstrip(':')}/{folder.name}@{digest[:12]}", f"{_FOLDER}{folder}")
+    return _Source(f"{_FOLDER.rstrip(':')}@{digest[:12]}", f"{_FOLDER}{folder}")
 
 
 def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:

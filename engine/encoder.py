@@ -60,7 +60,7 @@ class OpenClipEncoder:
 
     @property
     def id(self) -> str:
-        """Model and weights: `MODEL/TAG`, `hf-hub:...` or `local-dir/<folder>@<12 hex>`."""
+        """Model and weights: `MODEL/TAG`, `hf-hub:...` or `local-dir@<12 hex>`."""
         return self._parts.id
 
     @property

@@ -48,9 +48,9 @@ class Seq2SeqGenerator:
 
     @cached_property
     def id(self) -> str:
-        """The hub name, or `local-dir/<folder>@<12 hex of sha256 over config and weights>`."""
+        """The hub name, or `local-dir@<12 hex of sha256 over config and weights>`."""
         folder = Path(self._source)
-        return f"local-dir/{folder.name}@{_digest(folder)}" if folder.is_dir() else self._source
+        return f"local-dir@{_digest(folder)}" if folder.is_dir() else self._source
 
     def count_tokens(self, text: str) -> int:
         """The number of the model's tokens in the text, without the end token."""
