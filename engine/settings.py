@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from engine.errors import InvalidInput
@@ -68,6 +68,12 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """The largest picture that is opened."""
         return Limits(self.max_image_bytes, self.max_image_pixels)
+
+    @field_validator("home")
+    @classmethod
+    def _place(cls, home: Path) -> Path:
+        """The same folder from wherever it is named."""
+        return home.expanduser().absolute()
 
     def models(self) -> tuple[str, str]:
         """The encoder and generator to use: the explicit ones, else the profile's.
