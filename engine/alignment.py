@@ -170,6 +170,12 @@ class Alignment:
             result[block] = unit_rows(mapped, name)
         return result
 
+    def maps_texts_like(self, other: Alignment) -> bool:
+        """Whether both maps put captions in the same place, so that they can be compared."""
+        if self.method == "raw" or other.method == "raw":
+            return self.method == other.method
+        return np.array_equal(self.mean_text, other.mean_text)
+
     @property
     def fingerprint(self) -> str:
         """32 hex digits: equal exactly if the encoder and all that decides mapped vectors are."""

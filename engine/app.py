@@ -151,11 +151,26 @@ class Collection:
 
     @property
     def retriever(self) -> Retriever:
-        """Finds captions for pictures: the collection's own, and its memory's."""
+        """Finds captions for pictures: the collection's own, and its memory's.
+
+        Raises IncompatibleIndex where the memory has been fitted anew since its map was taken.
+        """
         stores = [self.captions]
         if self.card.memory:
-            stores.append(self._engine.open(self.card.memory).captions)
+            memory = self._engine.open(self.card.memory)
+            # A raw map compares raw vectors, which no fit moves.
+            if self.alignment.method != "raw":
+                self._check_level_with(memory)
+            stores.append(memory.captions)
         return Retriever(stores, self.alignment)
+
+    def _check_level_with(self, memory: Collection) -> None:
+        if not self.alignment.maps_texts_like(memory.alignment):
+            name, lender = self.card.name, memory.card.name
+            raise IncompatibleIndex(
+                f"memory {lender!r} has been fitted anew since collection {name!r} took its map; "
+                f"bring both level with: mrag push {lender} && mrag fit {name} && mrag push {name}"
+            )
 
     def captioner(self, options: DescribeOptions | None = None) -> Captioner:
         """Describes pictures with this collection's captions, map and models."""

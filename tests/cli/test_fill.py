@@ -100,6 +100,26 @@ def test_a_memory_of_any_captions_describes(mrag: Run, tmp_path: Path, pictures:
     assert done.answers[0]["described"] == 4
 
 
+def test_a_memory_that_was_fitted_anew_is_noticed_and_the_remedy_works(
+    mrag: Run, tmp_path: Path, pictures: Path
+) -> None:
+    at = tmp_path / "home"
+    table = PACK / "plain" / "captions.jsonl"
+    lent = ("ingest", table, "-c", "lent", "--limit", "40", "--profile", "sample")
+    assert mrag(*lent, "--method", "shrink", at=at).code == 0
+    assert mrag("ingest", pictures, "--memory", "lent", at=at).code == 0
+    asked = ("caption", IMAGES / "005.webp", "-c", "my-pictures")
+    assert mrag(*asked, at=at).code == 0
+    assert mrag("fit", "lent", "--method", "raw", at=at).code == 0
+    done = mrag(*asked, at=at)
+    assert done.code == 2
+    remedy = "mrag push lent && mrag fit my-pictures && mrag push my-pictures"
+    assert remedy in done.err
+    for command in remedy.split(" && "):
+        assert mrag(*command.split()[1:], at=at).code == 0
+    assert mrag(*asked, at=at).code == 0
+
+
 @pytest.mark.parametrize("args", [["memory"], ["memory", "coco", "--captions", "x.txt"]])
 def test_a_memory_is_one_thing(mrag: Run, args: list[str]) -> None:
     done = mrag(*args)
