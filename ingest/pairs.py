@@ -115,11 +115,6 @@ class Gathered:
             self.samples[fold].update(hashes[of_fold], images[of_fold], firsts[of_fold])
 
 
-def fold_of(image_id: str) -> int:
-    """The fold of a picture, 0 to FOLDS - 1: the same in every run."""
-    return _hash(image_id) % FOLDS
-
-
 def gather(folder: CollectionFolder, ledger: Ledger, dim: int, on_progress: OnProgress) -> Gathered:
     """Read every shard once."""
     gathered = Gathered(dim)

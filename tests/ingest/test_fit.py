@@ -14,7 +14,7 @@ from engine.settings import Settings
 from ingest.embed import embed
 from ingest.fit import ENOUGH, fit, fit_if_needed
 from ingest.ledger import Ledger
-from ingest.pairs import FOLDS, FoldSample, fold_of, gather
+from ingest.pairs import FOLDS, FoldSample, gather
 from ingest.progress import silent
 from ingest.records import CaptionRecord, ImageRecord, Record
 
@@ -107,11 +107,20 @@ def test_superseded_pairs_do_not_count(
     assert fit(folder, card).n == 59
 
 
-def test_folds_are_stable_and_even() -> None:
-    folds = [fold_of(f"{i:012d}.jpg") for i in range(1000)]
-    assert folds == [fold_of(f"{i:012d}.jpg") for i in range(1000)]
-    assert all(150 < folds.count(fold) < 250 for fold in range(FOLDS))
-    assert [fold_of(name) for name in ("a", "b", "c", "139")] == [3, 3, 0, 0]
+def test_folds_are_even_and_keep_their_pictures_as_more_come(
+    run: Run, folder: CollectionFolder, card: CollectionCard, pictures: Pictures
+) -> None:
+    run(pictures(150, captions=1))
+
+    def sizes() -> list[float]:
+        with Ledger.open(folder) as ledger:
+            return [fold.moments.n for fold in gather(folder, ledger, card.dim, silent).folds()]
+
+    first = sizes()
+    assert len(first) == FOLDS
+    assert all(15 <= size <= 45 for size in first)
+    run(pictures(150, first=150, captions=1))
+    assert all(grown >= size for grown, size in zip(sizes(), first, strict=True))
 
 
 def test_folds_sum_to_all_pairs_and_samples_are_bounded(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-import grpc  # type: ignore[import-untyped]  # grpcio ships no types
+import grpc
 import pytest
 from qdrant_client import QdrantClient
 from qdrant_client import grpc as wire

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import grpc  # type: ignore[import-untyped]  # grpcio ships no types
+import grpc
 import numpy as np
 import pytest
 from pydantic import SecretStr
