@@ -1,0 +1,1 @@
+"""Measures: caption metrics, ranking metrics, ablations, reports."""

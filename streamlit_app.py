@@ -1,0 +1,1 @@
+"""The web front end: page config and navigation."""
