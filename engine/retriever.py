@@ -6,10 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
+from typing import Protocol
 
 from engine.alignment import Alignment
 from engine.errors import InvalidInput
-from engine.store import CaptionStore
 from engine.types import CaptionHit, Filters, Space, Vectors
 
 _NOT_WORDS = re.compile(r"[\W_]+")
@@ -18,13 +18,27 @@ _EMPTY_WORDS = frozenset(("a", "an", "the", "is", "are", "there"))
 _HUMAN = Filters(sources=frozenset(("human",)))
 
 
+class CaptionSearch(Protocol):
+    """Finds captions by vector, as `engine.store.CaptionStore` does."""
+
+    def search(
+        self,
+        queries: Vectors,
+        space: Space,
+        k: int,
+        filters: Filters = ...,
+        with_vectors: bool = ...,
+    ) -> list[list[CaptionHit]]:
+        """For each query, (q, dim), the k captions nearest by cosine in one space, best first."""
+
+
 class Retriever:
     """The captions of one or more stores, found by picture in either space.
 
     The stores' mapped vectors must be of one map: `alignment`, or one with the same captions.
     """
 
-    def __init__(self, stores: Sequence[CaptionStore], alignment: Alignment) -> None:
+    def __init__(self, stores: Sequence[CaptionSearch], alignment: Alignment) -> None:
         self._stores = stores
         self._alignment = alignment
 

@@ -1,0 +1,112 @@
+"""Captions in memory, searched exactly under any map: what experiments use in place of an index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from engine.errors import InvalidInput
+from engine.store import caption_id
+from engine.store.interface import NO_FILTERS
+from engine.types import CaptionHit, Filters, Space, Vectors
+
+_BLOCK = 2**24
+"""Cosines held at once: 64 MiB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Captions:
+    """Captions that people wrote: `raw` (m, dim) unit rows; "" where there is no picture."""
+
+    texts: tuple[str, ...]
+    raw: Vectors = field(repr=False)
+    image_ids: tuple[str, ...]
+    splits: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.texts), len(self.raw), len(self.image_ids)}
+        if len(lengths) > 1 or len(self.splits) not in {0, len(self.texts)}:
+            raise InvalidInput(
+                f"{len(self.texts)} captions, {len(self.raw)} vectors, {len(self.image_ids)} "
+                f"picture ids and {len(self.splits)} splits do not pair up"
+            )
+
+
+class TextMap(Protocol):
+    """Carries captions into the mapped space, as `engine.alignment.Alignment` does."""
+
+    def map_texts(self, texts: ArrayLike) -> Vectors:
+        """Map caption vectors (n, dim) to float32 unit rows."""
+
+
+class MatrixCaptions:
+    """Searches captions exactly, as `engine.retriever.CaptionSearch`; all count as human."""
+
+    def __init__(self, captions: Captions, alignment: TextMap) -> None:
+        self._captions = captions
+        self._rows: dict[Space, Vectors] = {
+            "raw": captions.raw,
+            "mapped": alignment.map_texts(captions.raw),
+        }
+
+    def search(
+        self,
+        queries: Vectors,
+        space: Space,
+        k: int,
+        filters: Filters = NO_FILTERS,
+        with_vectors: bool = False,
+    ) -> list[list[CaptionHit]]:
+        """For each query, (q, dim), the k captions nearest by cosine in one space, best first.
+
+        Equals keep the order in which the captions were given.
+        """
+        kept = self._kept(filters)
+        if not len(kept) or not len(queries):
+            return [[] for _ in queries]
+        rows = self._rows[space]
+        candidates = rows if len(kept) == len(rows) else rows[kept]
+        return [
+            [self._hit(int(kept[place]), float(score), with_vectors) for place, score in ranked]
+            for ranked in _nearest(queries, candidates, min(k, len(kept)))
+        ]
+
+    def _kept(self, filters: Filters) -> NDArray[np.int64]:
+        """The rows that satisfy the filters."""
+        captions = self._captions
+        if filters.sources and "human" not in filters.sources:
+            return np.empty(0, np.int64)
+        passes = np.ones(len(captions.texts), bool)
+        if filters.splits:
+            splits = captions.splits or ("",) * len(passes)
+            passes &= [split in filters.splits for split in splits]
+        if filters.not_image_ids:
+            passes &= [image_id not in filters.not_image_ids for image_id in captions.image_ids]
+        return np.flatnonzero(passes)
+
+    def _hit(self, row: int, score: float, with_vector: bool) -> CaptionHit:
+        text, image_id = self._captions.texts[row], self._captions.image_ids[row]
+        return CaptionHit(
+            id=caption_id(image_id, text, "human"),
+            text=text,
+            score=score,
+            image_id=image_id,
+            vector=self._captions.raw[row] if with_vector else None,
+        )
+
+
+def _nearest(queries: Vectors, rows: Vectors, k: int) -> Iterator[Sequence[tuple[int, float]]]:
+    """For each query the k best rows and their cosines."""
+    step = max(1, _BLOCK // len(rows))
+    for start in range(0, len(queries), step):
+        for cosines in queries[start : start + step] @ rows.T:
+            best = np.arange(len(rows))
+            if k < len(rows):
+                bound = np.partition(cosines, -k)[-k]
+                best = np.flatnonzero(cosines >= bound)
+            ranked = best[np.argsort(-cosines[best], kind="stable")][:k]
+            yield list(zip(ranked.tolist(), cosines[ranked].tolist(), strict=True))
