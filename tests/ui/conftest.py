@@ -1,0 +1,69 @@
+"""A home with the two sample collections, and the app run over it without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from engine.app import Engine, build_engine
+from engine.settings import SAMPLE_PACK, Settings
+from ingest import pipeline
+from ingest.readers import open_source
+from ingest.records import Record
+
+ROOT = Path(__file__).parents[2]
+COUNTS = {"plain": 80, "postcards": 40}
+
+OpenPage = Callable[..., AppTest]
+
+
+def fill(engine: Engine, name: str, records: Iterable[Record]) -> None:
+    """Bring records into a collection of the engine's home, with the sample models."""
+    encoder_spec, generator_spec = engine.settings.models()
+    pipeline.ingest(
+        records,
+        name=name,
+        encoder=engine.models.encoder(encoder_spec),
+        encoder_spec=encoder_spec,
+        generator_spec=generator_spec,
+        settings=engine.settings,
+        captioner_factory=lambda: engine.open(name).captioner(),
+    )
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with 80 pictures in `plain` and 40 in `postcards`; change nothing in it."""
+    made = tmp_path_factory.mktemp("ui-home")
+    engine = build_engine(Settings(home=made, profile="sample", device="cpu"))
+    for name, count in COUNTS.items():
+        table = SAMPLE_PACK / name / "captions.jsonl"
+        fill(engine, name, open_source(table, split=frozenset(("train",)), limit=count))
+    engine.close()
+    return made
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch, home: Path) -> OpenPage:
+    """Opens a page of the app, `ui/search.py` for one, over a home, and has run it once.
+
+    One engine serves all tests over the shared home; another home gets one of its own.
+    """
+
+    def opened(page: str = "", *, at: Path = home, **query: str) -> AppTest:
+        if at != home:
+            st.cache_resource.clear()
+        monkeypatch.setenv("MRAG_HOME", str(at))
+        monkeypatch.setenv("MRAG_PROFILE", "sample")
+        test = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+        for name, value in query.items():
+            test.query_params[name] = value
+        if page:
+            test.switch_page(page)
+        return test.run()
+
+    return opened

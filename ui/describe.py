@@ -1,0 +1,5 @@
+"""The page Describe."""
+
+from ui.shell import chosen
+
+chosen()

@@ -1,0 +1,67 @@
+"""The frame of every page: navigation, the chosen collection, how errors are shown."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+from engine.app import Collection
+from engine.errors import MragError
+from ui.pictures import escaped
+from ui.resources import engine, warmth
+
+_LOG = logging.getLogger(__name__)
+_PAGES = Path(__file__).parent
+_KEY = "collection"
+
+
+def navigation() -> StreamlitPage:
+    """The page that the address names."""
+    return st.navigation(
+        [
+            st.Page(_PAGES / "describe.py", title="Describe", default=True),
+            st.Page(_PAGES / "search.py", title="Search"),
+            st.Page(_PAGES / "compare.py", title="Compare"),
+            st.Page(_PAGES / "collections.py", title="Collections"),
+            st.Page(_PAGES / "system.py", title="System"),
+        ],
+        position="top",
+    )
+
+
+def picker() -> None:
+    """Let the visitor choose a collection, which the address then names."""
+    names = engine().names()
+    if not names:
+        return
+    preferred = engine().settings.collection
+    index = names.index(preferred) if preferred in names else 0
+    st.sidebar.selectbox("Collection", names, index, key=_KEY, bind="query-params")
+
+
+def chosen() -> Collection:
+    """The chosen collection, whose models begin to load; stops the page where there is none."""
+    name = st.session_state.get(_KEY)
+    if not name:
+        st.info("There is no collection yet. Make one on the page Collections.")
+        st.stop()
+    collection = engine().open(name)
+    warmth().start(collection)
+    return collection
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """Show errors of the block as one line with the remedy, never as a trace."""
+    try:
+        yield
+    except MragError as error:
+        st.error(escaped(str(error)))
+    except Exception:
+        _LOG.exception("a page failed")
+        st.error("Something went wrong here. What exactly is in the server's log.")
