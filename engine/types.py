@@ -26,6 +26,9 @@ their captions (BM25), or `mapped`, `caption` and `words` fused by reciprocal ra
 
 SPACES: tuple[Space, ...] = ("raw", "mapped")
 
+TRAINING_SPLITS = frozenset({"train", "restval", ""})
+"""Splits that a map may be fitted on; "" is a source without splits."""
+
 CaptionSource = Literal["human", "generated"]
 
 
@@ -125,10 +128,11 @@ class ImagePoint:
 class Filters:
     """What found points must satisfy; an empty filter is satisfied by all.
 
-    Sets mean "any of these". `not_image_ids` excludes captions or pictures of these ids.
+    Sets mean "any of these"; `not_splits` and `not_image_ids` exclude captions or pictures.
     """
 
     splits: frozenset[str] = frozenset()
+    not_splits: frozenset[str] = frozenset()
     sources: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
     not_image_ids: frozenset[str] = frozenset()
@@ -151,7 +155,10 @@ class CaptionHit:
 
 @dataclass(frozen=True)
 class ImageHit:
-    """A picture that was found; `score` is a cosine, a BM25 weight or a fused rank score."""
+    """A picture that was found; `score` is a cosine, a BM25 weight or a fused rank score.
+
+    `vector` is its raw vector if asked for.
+    """
 
     id: str
     image_id: str
@@ -159,6 +166,7 @@ class ImageHit:
     score: float
     captions: tuple[str, ...] = ()
     payload: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    vector: Vector | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from engine.collection import CollectionFolder
 from engine.store.ids import caption_id, picture_id
-from engine.types import CaptionSource
+from engine.types import TRAINING_SPLITS, CaptionSource
 from ingest.records import CaptionRecord
 from ingest.shards import (
     Contents,
@@ -32,9 +32,6 @@ from ingest.shards import (
     shard_path,
     shard_sizes,
 )
-
-TRAINING_SPLITS = frozenset({"train", "restval", ""})
-"""Splits that a map may be fitted on; "" is a source without splits."""
 
 _LAYOUT = 1
 _SCHEMA = """

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from engine.alignment import Fold, PairMoments
 from engine.collection import CollectionFolder
 from engine.tensorfile import Matrix
-from engine.types import Vectors
-from ingest.ledger import TRAINING_SPLITS, Ledger
+from engine.types import TRAINING_SPLITS, Vectors
+from ingest.ledger import Ledger
 from ingest.progress import OnProgress, Progress
 from ingest.shards import Shard, read_shard, shard_path, unit
 

@@ -80,6 +80,14 @@ class CaptionStore(IndexStore):
         hits = stable_page(lambda limit: self._index.words(text, limit, conditions), k, 0)
         return [_found(hit) for hit in hits]
 
+    def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[CaptionHit]:
+        """The captions of these ids in the order given, with score 0; unknown ids are left out.
+
+        `with_vectors` adds each caption's raw vector (float16 precision).
+        """
+        kept = "raw" if with_vectors else ""
+        return [_found(hit) for hit in self._index.get(checked_ids(ids), vector=kept)]
+
     def count(self, filters: Filters = NO_FILTERS) -> int:
         """How many captions satisfy the filters."""
         return self._index.count(caption_conditions(filters))
@@ -93,9 +101,10 @@ def caption_conditions(filters: Filters) -> Conditions:
             "filter pictures by these instead"
         )
     any_of = {"split": filters.splits, "source": filters.sources}
+    none_of = {"image_id": filters.not_image_ids, "split": filters.not_splits}
     return Conditions(
         any_of={field: values for field, values in any_of.items() if values},
-        none_of={"image_id": filters.not_image_ids} if filters.not_image_ids else {},
+        none_of={field: values for field, values in none_of.items() if values},
     )
 
 

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 import qdrant_edge as edge
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from engine.errors import CollectionMissing, StoreUnavailable
+from engine.errors import CollectionMissing, StoreLocked, StoreUnavailable
 from engine.store.identity import check_identity, identity
 from engine.store.interface import WORDS, IndexSpec
 
@@ -110,7 +110,7 @@ def edge_errors(folder: Path, collection: str) -> Iterator[None]:
         if type(error) is not Exception:
             raise
         if _is_lock(error):
-            raise StoreUnavailable(
+            raise StoreLocked(
                 f"the index in {folder} is open in another mrag process (the app, or an ingest "
                 "that is running); wait for it or end it, or use a Qdrant server, which serves "
                 "many at once, by setting MRAG_QDRANT_URL"

@@ -7,6 +7,7 @@ share it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -147,21 +148,26 @@ class EdgeIndex:
         lists = [edge.Prefetch(limit=depth, query=part, filter=wanted) for part in parts]
         return self._query(edge.Fusion.Rrf(RRF_K), limit, EVERYTHING, prefetches=lists)
 
-    def get(self, ids: Sequence[str]) -> list[Hit]:
-        """The points of these ids in the order given, with score 0; unknown ids are left out."""
-        records = self._call(self._shard.retrieve, list(ids), True, False)
-        found = {str(record.id): record for record in records}
-        return [Hit(key, 0.0, found[key].payload or {}) for key in ids if key in found]
+    def get(self, ids: Sequence[str], *, vector: str = "") -> list[Hit]:
+        """The points of these ids in the order given, with their vector named `vector`.
 
-    def ids(self) -> Iterator[str]:
-        """All ids, in ascending order."""
-        request = edge.ScrollRequest(limit=_SCROLL, with_payload=False)
+        Their score is 0; unknown ids are left out.
+        """
+        wanted = [vector] if vector else False
+        records = self._call(self._shard.retrieve, list(ids), True, wanted)
+        found = {str(record.id): record for record in records}
+        return [_kept(found[key], vector) for key in ids if key in found]
+
+    def ids(self, conditions: Conditions = EVERYTHING) -> Iterator[str]:
+        """The ids of the points that satisfy the conditions, in ascending order."""
+        wanted = edge_filter(conditions)
+        following = None
         while True:
+            request = edge.ScrollRequest(following, _SCROLL, wanted, with_payload=False)
             records, following = self._call(self._shard.scroll, request)
             yield from (str(record.id) for record in records)
             if following is None:
                 return
-            request = edge.ScrollRequest(limit=_SCROLL, offset=following, with_payload=False)
 
     def count(self, conditions: Conditions = EVERYTHING) -> int:
         """How many points satisfy the conditions, exactly."""
@@ -213,13 +219,20 @@ class EdgeIndex:
 
     @property
     def _shard(self) -> edge.EdgeShard:
+        self._check_open()
+        return self._shared.shard
+
+    def _check_open(self) -> None:
         if self._closed:
             raise StoreUnavailable(f"the index in {self._folder} has been closed; open it again")
-        return self._shared.shard
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         with edge_errors(self._folder, self._spec.collection):
-            return function(*arguments)
+            try:
+                return function(*arguments)
+            except Exception:
+                self._check_open()  # another thread may have closed it meanwhile: no damage
+                raise
 
 
 def edge_filter(conditions: Conditions) -> edge.Filter | None:
@@ -248,5 +261,10 @@ def _iso(moment: datetime | None) -> str | None:
 
 
 def _hit(point: Any, vector: str) -> Hit:
-    kept = point.vector[vector] if vector and point.vector else None
-    return Hit(str(point.id), float(point.score), point.payload or {}, kept)
+    return replace(_kept(point, vector), score=float(point.score))
+
+
+def _kept(point: Any, vector: str) -> Hit:
+    """A stored point as a hit of score 0."""
+    kept = point.vector.get(vector) if vector and point.vector else None
+    return Hit(str(point.id), 0.0, point.payload or {}, kept)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
+
+import numpy as np
 
 from engine.collection import CollectionCard
 from engine.errors import InvalidInput
@@ -100,9 +102,20 @@ class ImageStore(IndexStore):
             )
         return [_found(hit) for hit in hits]
 
-    def get(self, ids: Sequence[str]) -> list[ImageHit]:
-        """The pictures of these ids in the order given, with score 0; unknown ids are left out."""
-        return [_found(hit) for hit in self._index.get(checked_ids(ids))]
+    def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[ImageHit]:
+        """The pictures of these ids in the order given, with score 0; unknown ids are left out.
+
+        `with_vectors` adds each picture's raw vector (float16 precision).
+        """
+        kept = "raw" if with_vectors else ""
+        return [_found(hit) for hit in self._index.get(checked_ids(ids), vector=kept)]
+
+    def ids(self, filters: Filters = NO_FILTERS) -> Iterator[str]:
+        """The ids of the pictures that satisfy the filters, in ascending order.
+
+        They follow from the pictures' bytes by hashing, so the first n are a random sample.
+        """
+        return self._index.ids(image_conditions(filters))
 
     def count(self, filters: Filters = NO_FILTERS) -> int:
         """How many pictures satisfy the filters."""
@@ -139,11 +152,12 @@ class ImageStore(IndexStore):
 def image_conditions(filters: Filters) -> Conditions:
     """The filters as conditions on pictures; times without a zone are taken as UTC."""
     any_of = {"split": filters.splits, "source": filters.sources, "tags": filters.tags}
+    none_of = {"image_id": filters.not_image_ids, "split": filters.not_splits}
     period = Period(_in_zone(filters.taken_from), _in_zone(filters.taken_until))
     timed = period != Period(None, None)
     return Conditions(
         any_of={field: values for field, values in any_of.items() if values},
-        none_of={"image_id": filters.not_image_ids} if filters.not_image_ids else {},
+        none_of={field: values for field, values in none_of.items() if values},
         during={"taken_at": period} if timed else {},
     )
 
@@ -179,4 +193,5 @@ def _found(hit: Hit) -> ImageHit:
         score=hit.score,
         captions=tuple(payload["captions"]),
         payload={field: payload[field] for field in _SHOWN},
+        vector=None if hit.vector is None else np.asarray(hit.vector, dtype=np.float32),
     )

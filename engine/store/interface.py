@@ -139,11 +139,14 @@ class VectorIndex(Protocol):
     ) -> list[Hit]:
         """Dense queries by vector name, and a text if not blank, fused by reciprocal rank."""
 
-    def get(self, ids: Sequence[str]) -> list[Hit]:
-        """The points of these ids in the order given, with score 0; unknown ids are left out."""
+    def get(self, ids: Sequence[str], *, vector: str = "") -> list[Hit]:
+        """The points of these ids in the order given, with their vector named `vector`.
 
-    def ids(self) -> Iterator[str]:
-        """All ids, in ascending order."""
+        Their score is 0; unknown ids are left out.
+        """
+
+    def ids(self, conditions: Conditions = EVERYTHING) -> Iterator[str]:
+        """The ids of the points that satisfy the conditions, in ascending order."""
 
     def count(self, conditions: Conditions = EVERYTHING) -> int:
         """How many points satisfy the conditions, exactly."""

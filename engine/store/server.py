@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -181,17 +182,24 @@ class ServerIndex:
         fusion = models.RrfQuery(rrf=models.Rrf(k=RRF_K))
         return self._query(fusion, limit, EVERYTHING, prefetch=lists)
 
-    def get(self, ids: Sequence[str]) -> list[Hit]:
-        """The points of these ids in the order given, with score 0; unknown ids are left out."""
-        records = self._call(lambda: self._client.retrieve(self._name, list(ids)))
-        found = {str(record.id): record.payload or {} for record in records}
-        return [Hit(key, 0.0, found[key]) for key in ids if key in found]
+    def get(self, ids: Sequence[str], *, vector: str = "") -> list[Hit]:
+        """The points of these ids in the order given, with their vector named `vector`.
 
-    def ids(self) -> Iterator[str]:
-        """All ids, in ascending order."""
+        Their score is 0; unknown ids are left out.
+        """
+        wanted = [vector] if vector else False
+        records = self._call(
+            lambda: self._client.retrieve(self._name, list(ids), with_vectors=wanted)
+        )
+        found = {str(record.id): record for record in records}
+        return [_kept(found[key], vector) for key in ids if key in found]
+
+    def ids(self, conditions: Conditions = EVERYTHING) -> Iterator[str]:
+        """The ids of the points that satisfy the conditions, in ascending order."""
+        wanted = server_filter(conditions)
         following: Any = None
         while True:
-            records, following = self._call(partial(self._scroll, following))
+            records, following = self._call(partial(self._scroll, wanted, following))
             yield from (str(record.id) for record in records)
             if following is None:
                 return
@@ -255,8 +263,10 @@ class ServerIndex:
     def _index_field(self, field: str, schema: models.PayloadSchemaType) -> None:
         self._client.create_payload_index(self._name, field, schema, wait=True)
 
-    def _scroll(self, start: Any) -> tuple[list[models.Record], Any]:
-        return self._client.scroll(self._name, limit=_SCROLL, offset=start, with_payload=False)
+    def _scroll(self, wanted: models.Filter | None, start: Any) -> tuple[list[models.Record], Any]:
+        return self._client.scroll(
+            self._name, wanted, limit=_SCROLL, offset=start, with_payload=False
+        )
 
     def _query(
         self,
@@ -313,8 +323,13 @@ def _sparse(weights: Any) -> models.SparseVector:
 
 
 def _hit(point: models.ScoredPoint, vector: str) -> Hit:
-    kept: Any = point.vector[vector] if vector and isinstance(point.vector, dict) else None
-    return Hit(str(point.id), point.score, point.payload or {}, kept)
+    return replace(_kept(point, vector), score=point.score)
+
+
+def _kept(point: models.ScoredPoint | models.Record, vector: str) -> Hit:
+    """A stored point as a hit of score 0."""
+    kept: Any = point.vector.get(vector) if isinstance(point.vector, dict) else None
+    return Hit(str(point.id), 0.0, point.payload or {}, kept)
 
 
 def _address(client: QdrantClient) -> str:

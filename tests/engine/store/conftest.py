@@ -116,7 +116,8 @@ class PointCalls(wire.PointsServicer):
     def Get(self, request: Any, context: Any) -> Any:
         _check(self.local, request, context)
         ids = [GrpcToRest.convert_point_id(identifier) for identifier in request.ids]
-        records = self.local.retrieve(request.collection_name, ids)
+        vectors = GrpcToRest.convert_with_vectors_selector(request.with_vectors)
+        records = self.local.retrieve(request.collection_name, ids, with_vectors=vectors)
         return wire.GetResponse(result=[RestToGrpc.convert_record(r) for r in records])
 
     def Count(self, request: Any, context: Any) -> Any:
@@ -128,8 +129,9 @@ class PointCalls(wire.PointsServicer):
     def Scroll(self, request: Any, context: Any) -> Any:
         _check(self.local, request, context)
         start = GrpcToRest.convert_point_id(request.offset) if request.HasField("offset") else None
+        wanted = GrpcToRest.convert_filter(request.filter)
         records, following = self.local.scroll(
-            request.collection_name, limit=request.limit, offset=start
+            request.collection_name, wanted, limit=request.limit, offset=start
         )
         return wire.ScrollResponse(
             result=[RestToGrpc.convert_record(record) for record in records],

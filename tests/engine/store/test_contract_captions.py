@@ -92,6 +92,20 @@ def test_with_vectors_returns_the_raw_vector_of_a_mapped_search(captions: Captio
     np.testing.assert_allclose(hit.vector, points[2].raw, atol=1e-3)
 
 
+def test_get_returns_captions_and_where_asked_for_their_raw_vectors(
+    captions: CaptionStore,
+) -> None:
+    points = numbered(4)
+    captions.upsert(points)
+    wanted = [points[3].id, caption_id("", "nobody wrote this", "human"), points[1].id]
+    with_vectors = captions.get(wanted, with_vectors=True)
+    assert [hit.text for hit in with_vectors] == [points[3].text, points[1].text]
+    for hit, point in zip(with_vectors, (points[3], points[1]), strict=True):
+        assert hit.vector is not None
+        np.testing.assert_allclose(hit.vector, point.raw, atol=1e-3)
+    assert [hit.vector for hit in captions.get(wanted)] == [None, None]
+
+
 def test_writing_twice_is_writing_once(captions: CaptionStore) -> None:
     points = numbered(10)
     captions.upsert(points)

@@ -280,6 +280,26 @@ def test_get_keeps_the_order_and_leaves_out_unknown_ids(images: ImageStore) -> N
     assert images.get([]) == []
 
 
+def test_get_returns_the_raw_vector_only_where_asked_for(images: ImageStore) -> None:
+    rows = unit_rows(2, 5)
+    images.upsert([picture(1, rows[0], rows[1])])
+    key = picture(1, rows[0]).id
+    [hit] = images.get([key], with_vectors=True)
+    assert hit.vector is not None
+    assert hit.vector.dtype == np.float32
+    np.testing.assert_allclose(hit.vector, rows[0], atol=1e-3)
+    assert images.get([key])[0].vector is None
+
+
+def test_ids_are_listed_in_order_and_by_split(images: ImageStore) -> None:
+    splits = ["train", "val", "", "test", "val"]
+    points = [replace(point, split=split) for point, split in zip(album(5), splits, strict=True)]
+    images.upsert(points)
+    assert list(images.ids()) == sorted(point.id for point in points)
+    held_out = list(images.ids(Filters(not_splits=frozenset(("train", "")))))
+    assert held_out == sorted(points[i].id for i in (1, 3, 4))
+
+
 def test_writing_twice_is_writing_once_and_deleting_removes(images: ImageStore) -> None:
     points = album(6)
     images.upsert(points)
