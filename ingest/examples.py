@@ -1,0 +1,140 @@
+"""Reads from the shards what is measured on: nothing is encoded again, and no index is opened."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.collection import CollectionFolder
+from engine.errors import InvalidInput
+from engine.store import caption_id
+from engine.types import Vectors
+from evaluation.examples import Examples
+from evaluation.matrix_captions import Captions
+from ingest.ledger import Ledger
+from ingest.lock import writing
+from ingest.shards import Entry, Shard, ShardReader, read_contents, read_shard, shard_path, unit
+
+
+class _Place(NamedTuple):
+    image_id: str
+    shard: int
+    row: int
+
+
+def read_examples(
+    folder: CollectionFolder,
+    splits: Collection[str] | None = None,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Examples:
+    """The captioned pictures of these splits (None: of all), with their vectors as stored.
+
+    With a `limit` below their number, a sample that depends on the seed and the picture ids
+    alone. Raises InvalidInput, with the splits that there are, where no picture is left.
+    """
+    with writing(folder), Ledger.open(folder) as ledger:
+        found = list(_live(folder, ledger))
+        chosen = [at for at, entry in found if splits is None or entry.split in splits]
+        captioned = {at for at, entry in found if entry.captions}
+        places = [at for at in chosen if at in captioned]
+        if not places:
+            raise InvalidInput(_nothing(folder.name, splits, [entry for _, entry in found]))
+        left_out = len(chosen) - len(places)
+        if limit is not None and limit < len(places):
+            places = sorted(places, key=lambda at: _draw(seed, at.image_id))[:limit]
+        return _read(folder, sorted(places), left_out)
+
+
+def read_captions(folder: CollectionFolder) -> Captions:
+    """All captions of a collection that people wrote, of pictures of any split and loose ones."""
+    texts: list[str] = []
+    image_ids: list[str] = []
+    splits: list[str] = []
+    parts: list[Vectors] = []
+    known: set[str] = set()
+    with writing(folder), Ledger.open(folder) as ledger:
+        dim = folder.read_card().dim
+        for number in ledger.shards():
+            shard = read_shard(shard_path(folder.embeddings, number))
+            kept: list[int] = []
+            for row, text, image_id, split in _captions(shard, ledger.live_rows(number)):
+                point = caption_id(image_id, text, "human")
+                if point not in known:
+                    known.add(point)
+                    texts.append(text)
+                    image_ids.append(image_id)
+                    splits.append(split)
+                    kept.append(row)
+            parts.append(unit(shard.captions[kept]))
+    vectors = np.concatenate([np.empty((0, dim), np.float32), *parts])
+    return Captions(tuple(texts), vectors, tuple(image_ids), tuple(splits))
+
+
+def _captions(shard: Shard, live: Sequence[int]) -> Iterator[tuple[int, str, str, str]]:
+    """The rows of the captions that are still there, each with text, picture id and split."""
+    contents = shard.contents
+    for picture in live:
+        entry, start = contents.entries[picture], contents.spans[picture].start
+        for row, text in enumerate(entry.captions, start):
+            yield row, text, entry.image_id, entry.split
+    for row, loose in enumerate(contents.loose, contents.loose_span.start):
+        yield row, loose.text, loose.image_id, loose.split
+
+
+def _live(folder: CollectionFolder, ledger: Ledger) -> Iterator[tuple[_Place, Entry]]:
+    for number in ledger.shards():
+        contents = read_contents(shard_path(folder.embeddings, number))
+        for row in ledger.live_rows(number):
+            entry = contents.entries[row]
+            yield _Place(entry.image_id, number, row), entry
+
+
+def _read(folder: CollectionFolder, places: Sequence[_Place], left_out: int) -> Examples:
+    """The examples in the order of `places`, reading each shard once."""
+    entries: list[Entry | None] = [None] * len(places)
+    images: list[Vectors] = [np.empty(0, np.float32)] * len(places)
+    captions: list[Vectors] = list(images)
+    reader = ShardReader(folder.embeddings)
+    for at in sorted(range(len(places)), key=lambda at: places[at][1:]):
+        _, number, row = places[at]
+        shard = reader.read(number)
+        entries[at] = shard.contents.entries[row]
+        images[at] = unit(shard.images[row : row + 1])
+        captions[at] = unit(shard.captions[shard.contents.spans[row]])
+    read = [entry for entry in entries if entry is not None]
+    return Examples(
+        tuple(entry.image_id for entry in read),
+        tuple(entry.uri for entry in read),
+        tuple(entry.split for entry in read),
+        tuple(entry.captions for entry in read),
+        np.concatenate(images),
+        np.concatenate(captions),
+        np.repeat(np.arange(len(read), dtype=np.int64), [len(entry.captions) for entry in read]),
+        left_out,
+    )
+
+
+def _draw(seed: int, image_id: str) -> bytes:
+    key = f"{seed}:{image_id}".encode("utf-8", "surrogatepass")
+    return blake2b(key, digest_size=8).digest()
+
+
+def _nothing(name: str, splits: Collection[str] | None, entries: Sequence[Entry]) -> str:
+    captioned = Counter(entry.split for entry in entries if entry.captions)
+    there = ", ".join(f"{split!r} ({count:,})" for split, count in sorted(captioned.items()))
+    if not there:
+        return (
+            f"collection {name!r} has no picture with captions, so there is nothing to measure "
+            f"against; ingest a source that has both: mrag ingest CAPTIONS.json --collection {name}"
+        )
+    asked = ", ".join(repr(split) for split in sorted(splits or ()))
+    return (
+        f"collection {name!r} has no captioned picture in split {asked}; its captioned pictures "
+        f"are in: {there}; name one with --split ('' is a source without splits)"
+    )
