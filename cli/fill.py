@@ -314,7 +314,7 @@ def fill(
             memory=memory,
             alignment=alignment,
             method=method,
-            captioner_factory=lambda: engine.open(name).captioner(),
+            captioner_factory=lambda: engine.open(name).filling_captioner(),
             on_progress=on_progress,
         )
 

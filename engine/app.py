@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,11 +11,10 @@ from threading import RLock
 from engine.alignment import Alignment
 from engine.captioner import Captioner, DescribeOptions
 from engine.collection import CollectionCard, CollectionFolder, collection_names
-from engine.encoder import load_encoder
 from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
 from engine.gallery import Gallery
-from engine.generator import load_generator
 from engine.images import Picture, open_picture
+from engine.models import Models
 from engine.retriever import Retriever
 from engine.settings import Settings
 from engine.store import CaptionStore, ImageStore, open_caption_store, open_image_store
@@ -27,9 +27,6 @@ from engine.types import (
     Generator,
     Space,
 )
-
-CONSENSUS = "consensus"
-"""The generator that is none: the description is the consensus of the retrieved captions."""
 
 
 @dataclass(frozen=True)
@@ -44,41 +41,6 @@ class CollectionSummary:
     trouble: str = ""
 
 
-class Models:
-    """Encoders and generators, each loaded once for all collections and threads."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._encoders: dict[str, Encoder] = {}
-        self._generators: dict[str, Generator] = {}
-        self._lock = RLock()
-
-    def encoder(self, spec: str) -> Encoder:
-        """The encoder of a spec (see Settings); raises ModelMissing."""
-        settings = self._settings
-        with self._lock:
-            if spec not in self._encoders:
-                self._encoders[spec] = load_encoder(
-                    spec,
-                    device=settings.device,
-                    precision=settings.precision,
-                    batch_size=settings.batch_size,
-                )
-            return self._encoders[spec]
-
-    def generator(self, spec: str) -> Generator | None:
-        """The generator of a spec, None for `consensus`; raises ModelMissing."""
-        if spec == CONSENSUS:
-            return None
-        settings = self._settings
-        with self._lock:
-            if spec not in self._generators:
-                self._generators[spec] = load_generator(
-                    spec, device=settings.device, precision=settings.precision
-                )
-            return self._generators[spec]
-
-
 class Collection:
     """An open collection; its parts are opened when they are first needed."""
 
@@ -91,12 +53,26 @@ class Collection:
         self._captions: CaptionStore | None = None
         self._alignment: Alignment | None = None
         self._alignment_stamp: tuple[int, int] | None = None
+        self._closed = False
 
     @property
     def encoder(self) -> Encoder:
         """The encoder that the vectors were made with; raises IncompatibleIndex for another."""
+        return self._right(self._engine.models.batched_encoder)
+
+    @property
+    def generator(self) -> Generator | None:
+        """The generator that describes; None: consensus of the retrieved captions."""
+        return self._engine.models.batched_generator(self._generator_spec)
+
+    @property
+    def _generator_spec(self) -> str:
+        return self._engine.settings.generator or self.card.generator
+
+    def _right(self, load: Callable[[str], Encoder]) -> Encoder:
+        """The encoder, if it is the one that the vectors were made with."""
         spec = self._engine.settings.encoder or self.card.encoder
-        encoder = self._engine.models.encoder(spec)
+        encoder = load(spec)
         if encoder.id != self.card.encoder_id:
             raise IncompatibleIndex(
                 f"collection {self.card.name!r} was embedded with {self.card.encoder_id}, but "
@@ -104,11 +80,6 @@ class Collection:
                 "new collection"
             )
         return encoder
-
-    @property
-    def generator(self) -> Generator | None:
-        """The generator that describes; None: consensus of the retrieved captions."""
-        return self._engine.models.generator(self._engine.settings.generator or self.card.generator)
 
     @property
     def alignment(self) -> Alignment:
@@ -132,6 +103,7 @@ class Collection:
     def images(self) -> ImageStore:
         """The index of pictures."""
         with self._lock:
+            self._check_open()
             if self._images is None:
                 self._images = open_image_store(self.folder, self.card, self._engine.settings)
             return self._images
@@ -140,6 +112,7 @@ class Collection:
     def captions(self) -> CaptionStore:
         """The index of this collection's own captions."""
         with self._lock:
+            self._check_open()
             if self._captions is None:
                 self._captions = open_caption_store(self.folder, self.card, self._engine.settings)
             return self._captions
@@ -155,17 +128,20 @@ class Collection:
 
         Raises IncompatibleIndex where the memory has been fitted anew since its map was taken.
         """
-        stores = [self.captions]
-        if self.card.memory:
-            memory = self._engine.open(self.card.memory)
-            # A raw map compares raw vectors, which no fit moves.
-            if self.alignment.method != "raw":
-                self._check_level_with(memory)
-            stores.append(memory.captions)
-        return Retriever(stores, self.alignment)
+        return self._retriever(self.alignment)
 
-    def _check_level_with(self, memory: Collection) -> None:
-        if not self.alignment.maps_texts_like(memory.alignment):
+    def _retriever(self, alignment: Alignment) -> Retriever:
+        stores, lender = [self.captions], self.card.memory
+        if lender:
+            memory = self._engine.open(lender)
+            # A raw map compares raw vectors, which no fit moves.
+            if alignment.method != "raw":
+                self._check_level(alignment, memory)
+            stores.append(memory.captions)
+        return Retriever(stores, alignment)
+
+    def _check_level(self, alignment: Alignment, memory: Collection) -> None:
+        if not alignment.maps_texts_like(memory.alignment):
             name, lender = self.card.name, memory.card.name
             raise IncompatibleIndex(
                 f"memory {lender!r} has been fitted anew since collection {name!r} took its map; "
@@ -174,7 +150,21 @@ class Collection:
 
     def captioner(self, options: DescribeOptions | None = None) -> Captioner:
         """Describes pictures with this collection's captions, map and models."""
-        return Captioner(self.encoder, self.alignment, self.retriever, self.generator, options)
+        return self._captioner(self.encoder, self.generator, options)
+
+    def filling_captioner(self) -> Captioner:
+        """Describes pictures in bulk: past the queues of those who wait for an answer."""
+        models = self._engine.models
+        return self._captioner(self._right(models.encoder), models.generator(self._generator_spec))
+
+    def _captioner(
+        self,
+        encoder: Encoder,
+        generator: Generator | None,
+        options: DescribeOptions | None = None,
+    ) -> Captioner:
+        alignment = self.alignment  # one for all parts, though it may be fitted anew meanwhile
+        return Captioner(encoder, alignment, self._retriever(alignment), generator, options)
 
     def compare(
         self, picture: Picture, k: int = 5, *, per_image: int = DescribeOptions.per_image
@@ -217,12 +207,19 @@ class Collection:
         self.card = self.folder.read_card()
 
     def close(self) -> None:
-        """Release the indexes, so that another process can write to them."""
+        """Release the indexes, so that another process can write to them; open it anew then."""
         with self._lock:
+            self._closed = True
             for store in (self._images, self._captions):
                 if store is not None:
                     store.close()
             self._images = self._captions = None
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise CollectionMissing(
+                f"collection {self.card.name!r} has been closed meanwhile; open it again"
+            )
 
 
 class Engine:
@@ -250,18 +247,28 @@ class Engine:
         """
         with self._lock:
             name = name or self.settings.collection or self._only_name()
-            if name in self._open:
-                self._open[name].refresh()
-            else:
+            if name not in self._open:
                 self._open[name] = Collection(self, self.folder(name))
+            try:
+                self._open[name].refresh()
+            except CollectionMissing:
+                self.release(name)
+                raise
             return self._open[name]
 
-    def close(self) -> None:
-        """Close every open collection."""
+    def release(self, name: str) -> None:
+        """Close a collection if it is open: those who still hold it must open it again."""
         with self._lock:
-            for collection in self._open.values():
+            collection = self._open.pop(name, None)
+            if collection is not None:
                 collection.close()
-            self._open.clear()
+
+    def close(self) -> None:
+        """Close every open collection, and end the queues of the models."""
+        with self._lock:
+            for name in list(self._open):
+                self.release(name)
+        self.models.close()
 
     def _only_name(self) -> str:
         names = self.names()

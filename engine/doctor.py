@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
-from engine.app import CONSENSUS, Engine
+from engine.app import Engine
 from engine.errors import MragError
+from engine.models import CONSENSUS
 from engine.store import store_status
 
 _PACKAGES = (

@@ -6,11 +6,14 @@ MragError
 ├── SourceError             a source (folder, file of captions) that cannot be read at all
 ├── AlignmentError          numbers a map cannot be fitted on or applied to
 ├── IncompatibleIndex       an index or map made with another encoder, dimension or layout
+├── Busy                    too many calls wait already; the same call may be made again soon
 └── Missing                 something needed is not there, and the message says how to get it
     ├── ModelMissing        weights or files of an encoder or a generator
     ├── CollectionMissing   no collection (or index, or map in it) of that name
     ├── StoreUnavailable    a store that is locked, down or refuses the key
-    └── DownloadFailed      a file that could not be fetched whole and right
+    │   └── StoreLocked     another process or thread has it open, or writes to it
+    ├── DownloadFailed      a file that could not be fetched whole and right
+    └── MetricUnavailable   a metric that cannot be computed: no Java, its files not here, it died
 
 Messages say what, which value, which limit, and the remedy. Only the front ends turn them
 into text and exit codes.
@@ -43,6 +46,10 @@ class IncompatibleIndex(MragError):
     """An index or map that was made with another encoder, dimension or layout."""
 
 
+class Busy(MragError):
+    """Too many calls wait already; the same call may be made again in a moment."""
+
+
 class Missing(MragError):
     """Something that is needed and is not there."""
 
@@ -59,8 +66,16 @@ class StoreUnavailable(Missing):
     """A store is locked by another process, down, or refuses the key."""
 
 
+class StoreLocked(StoreUnavailable):
+    """Another process has the store open, or someone else is writing to the collection."""
+
+
 class DownloadFailed(Missing):
     """A file could not be fetched whole and right."""
+
+
+class MetricUnavailable(Missing):
+    """A metric cannot be computed here; the message is the reason that a report states."""
 
 
 def first_line(error: Exception) -> str:

@@ -60,6 +60,21 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(
         default=DEFAULT_LIMITS.max_pixels, ge=1, description="Largest picture, in pixels."
     )
+    max_waiting: int = Field(
+        default=64, ge=1, description="Calls that may wait for a model; beyond it the app is busy."
+    )
+    max_upload_files: int = Field(default=100, ge=1, description="Pictures uploaded together.")
+    max_upload_bytes: int = Field(
+        default=512 * 2**20, ge=1, description="All files of one upload together, in bytes."
+    )
+    max_zip_files: int = Field(default=50_000, ge=1, description="Files in an uploaded zip.")
+    max_zip_bytes: int = Field(
+        default=4 * 2**30, ge=1, description="An uploaded zip when it is unpacked, in bytes."
+    )
+    source_root: Path | None = Field(
+        default=None,
+        description="Folder of this machine inside which the app may ingest; empty: nowhere.",
+    )
     qdrant_url: str = Field(default="", description="Qdrant server; empty: embedded store.")
     qdrant_api_key: SecretStr = Field(default=SecretStr(""), description="Key of that server.")
     qdrant_grpc_port: int = Field(default=6334, ge=1, le=65535, description="Its gRPC port.")
@@ -69,11 +84,11 @@ class Settings(BaseSettings):
         """The largest picture that is opened."""
         return Limits(self.max_image_bytes, self.max_image_pixels)
 
-    @field_validator("home")
+    @field_validator("home", "source_root")
     @classmethod
-    def _place(cls, home: Path) -> Path:
+    def _place(cls, folder: Path | None) -> Path | None:
         """The same folder from wherever it is named."""
-        return home.expanduser().absolute()
+        return None if folder is None else folder.expanduser().absolute()
 
     def models(self) -> tuple[str, str]:
         """The encoder and generator to use: the explicit ones, else the profile's.

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from filelock import FileLock, Timeout
 
 from engine.collection import CollectionFolder
-from engine.errors import StoreUnavailable
+from engine.errors import StoreLocked
 
 
 @contextmanager
 def writing(folder: CollectionFolder) -> Iterator[None]:
     """Keep other writers out of a collection; nested use in one thread is allowed.
 
-    Raises StoreUnavailable at once if another process or thread is writing. The operating
+    Raises StoreLocked at once if another process or thread is writing. The operating
     system gives the lock back when its process ends, however it ends.
     """
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -24,9 +24,10 @@ def writing(folder: CollectionFolder) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise StoreUnavailable(
-            f"collection {folder.name!r} is being written to by another mrag process; wait until "
-            "it has finished, or end it (what it has done is kept)"
+        raise StoreLocked(
+            f"collection {folder.name!r} is being written to by another mrag process, or by "
+            "another task of this one; wait until it has finished, or end it (what it has done is "
+            "kept)"
         ) from error
     try:
         yield

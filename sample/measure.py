@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from engine.app import Models
 from engine.captioner import Captioner, DescribeOptions
 from engine.closed_form import Method
+from engine.models import Models
 from engine.retriever import Retriever
 from engine.settings import Settings
 from engine.types import Encoder, Generator

@@ -169,6 +169,18 @@ class EdgeIndex:
             if following is None:
                 return
 
+    def facet(self, field: str, limit: int) -> dict[str, int]:
+        """The commonest values of an indexed keyword field, each with its number of points."""
+        answer = self._call(self._shard.facet, edge.FacetRequest(field, limit, exact=True))
+        # Values that only deleted points had are still known, with no points.
+        return {str(hit.value): int(hit.count) for hit in answer.hits if hit.count}
+
+    def bounds(self, field: str) -> Period:
+        """The earliest and the latest value of an indexed datetime field; open without any."""
+        return Period(
+            self._first(field, edge.Direction.Asc), self._first(field, edge.Direction.Desc)
+        )
+
     def count(self, conditions: Conditions = EVERYTHING) -> int:
         """How many points satisfy the conditions, exactly."""
         return int(self._call(self._shard.count, edge.CountRequest(True, edge_filter(conditions))))
@@ -190,6 +202,12 @@ class EdgeIndex:
             self._closed = True
             with edge_errors(self._folder, self._spec.collection):
                 release_shard(self._shared)
+
+    def _first(self, field: str, direction: edge.Direction) -> datetime | None:
+        order = edge.OrderBy(field, direction)
+        request = edge.ScrollRequest(limit=1, order_by=order, with_payload=True)
+        records, _ = self._call(self._shard.scroll, request)
+        return datetime.fromisoformat(records[0].payload[field]) if records else None
 
     def _query(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from engine.alignment import Alignment
 from engine.app import Engine, build_engine
 from engine.collection import CollectionCard
 from engine.doctor import examine
-from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
+from engine.errors import Busy, CollectionMissing, IncompatibleIndex, InvalidInput
 from engine.settings import SAMPLE_PACK, Settings
 from engine.store import open_caption_store, open_image_store
 
@@ -90,6 +91,35 @@ def test_closing_lets_others_write_and_opening_again_works(engine: Engine) -> No
         assert (summary.images, summary.captions, summary.trouble) == (0, 0, "")
         engine.close()
         engine.close()
+
+
+def test_a_collection_that_is_gone_is_closed_and_can_be_made_anew(engine: Engine) -> None:
+    make(engine, "one")
+    opened = engine.open("one")
+    shutil.rmtree(opened.folder.path)
+    with pytest.raises(CollectionMissing, match="there is no collection 'one'"):
+        engine.open("one")
+    make(engine, "one")
+    assert engine.open("one") is not opened
+    with pytest.raises(CollectionMissing, match="closed meanwhile"):
+        _ = opened.images
+
+
+def test_sessions_share_one_queue_and_filling_goes_past_it(engine: Engine) -> None:
+    spec = engine.settings.encoder
+    models = engine.models
+    assert models.batched_encoder(spec) is models.batched_encoder(spec)
+    assert models.batched_encoder(spec) is not models.encoder(spec)
+    words = ["two cats", "a dog"]
+    together = models.batched_encoder(spec).encode_texts(words)
+    np.testing.assert_array_equal(together, models.encoder(spec).encode_texts(words))
+    closed = models.batched_encoder(spec)
+    engine.close()
+    with pytest.raises(Busy):
+        closed.encode_texts(words)
+    assert models.batched_encoder(spec).encode_texts(words).shape == together.shape
+    assert models.batched_generator("consensus") is None
+    engine.close()
 
 
 def test_the_doctor_names_the_remedy_for_what_is_not_whole(engine: Engine) -> None:

@@ -42,5 +42,15 @@ def test_home_is_one_place_wherever_it_is_named(
     assert Settings(home=Path("pictures")).home == tmp_path / "pictures"
 
 
+def test_the_app_may_ingest_nowhere_unless_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MRAG_SOURCE_ROOT", "")
+    assert read_settings().source_root is None
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MRAG_SOURCE_ROOT", "pictures")
+    assert read_settings().source_root == tmp_path / "pictures"
+
+
 def test_the_key_is_not_shown() -> None:
     assert "secret" not in repr(read_settings({"qdrant_api_key": "secret"}))
