@@ -20,6 +20,9 @@ Vector = NDArray[np.float32]
 Space = Literal["raw", "mapped"]
 """`raw`: CLIP as it is. `mapped`: centred and carried across the gap by the alignment."""
 
+DescribeSpace = Literal["raw", "mapped", "fused"]
+"""Where captions are retrieved for a description: one space, or both fused by reciprocal rank."""
+
 SearchSpace = Literal["raw", "mapped", "caption", "words", "fused"]
 """Where pictures are searched: the two spaces, the vector of their captions, the words of
 their captions (BM25), or `mapped`, `caption` and `words` fused by reciprocal rank."""
@@ -141,6 +144,21 @@ class Filters:
 
 
 @dataclass(frozen=True)
+class Facets:
+    """What pictures can be filtered by.
+
+    Values, the commonest first, with their numbers of pictures; and the first and the last
+    moment a picture was taken at, None where no picture says it.
+    """
+
+    splits: Mapping[str, int]
+    sources: Mapping[str, int]
+    tags: Mapping[str, int]
+    taken_from: datetime | None = None
+    taken_until: datetime | None = None
+
+
+@dataclass(frozen=True)
 class CaptionHit:
     """A caption that was found; `score` is a cosine. `vector` is its raw vector if asked for."""
 
@@ -185,7 +203,7 @@ class CaptionResult:
     candidates: tuple[Candidate, ...]
     retrieved: tuple[CaptionHit, ...]
     prompt: str
-    space: Space
+    space: DescribeSpace
     timings_ms: Mapping[str, float]
 
 

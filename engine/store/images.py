@@ -21,8 +21,12 @@ from engine.store.interface import (
     Point,
 )
 from engine.store.paging import stable_page
-from engine.types import Filters, ImageHit, ImagePoint, SearchSpace, Vector
+from engine.types import Facets, Filters, ImageHit, ImagePoint, SearchSpace, Vector
 
+FACET_VALUES = 200
+"""How many values of a field are offered as filters, the commonest first."""
+
+_FACETS = ("split", "source", "tags")
 _SHOWN = ("sha256", "width", "height", "taken_at", "tags", "split", "source")
 
 
@@ -109,6 +113,29 @@ class ImageStore(IndexStore):
         """
         kept = "raw" if with_vectors else ""
         return [_found(hit) for hit in self._index.get(checked_ids(ids), vector=kept)]
+
+    def vectors(self, ids: Sequence[str], name: str) -> dict[str, Vector]:
+        """The vectors `raw`, `mapped` or `caption` of these ids (float16 precision), by id.
+
+        Unknown ids, and pictures without a vector of that name, are left out.
+        """
+        hits = self._index.get(checked_ids(ids), vector=name)
+        found = {hit.id: hit.vector for hit in hits if hit.vector is not None}
+        return {key: np.asarray(vector, dtype=np.float32) for key, vector in found.items()}
+
+    def facets(self) -> Facets:
+        """What the pictures can be filtered by."""
+        counts = {field: self._index.facet(field, FACET_VALUES) for field in _FACETS}
+        for values in counts.values():
+            values.pop("", None)  # of pictures that belong to no split
+        period = self._index.bounds("taken_at")
+        return Facets(
+            splits=counts["split"],
+            sources=counts["source"],
+            tags=counts["tags"],
+            taken_from=_in_zone(period.start),
+            taken_until=_in_zone(period.end),
+        )
 
     def ids(self, filters: Filters = NO_FILTERS) -> Iterator[str]:
         """The ids of the pictures that satisfy the filters, in ascending order.

@@ -148,6 +148,12 @@ class VectorIndex(Protocol):
     def ids(self, conditions: Conditions = EVERYTHING) -> Iterator[str]:
         """The ids of the points that satisfy the conditions, in ascending order."""
 
+    def facet(self, field: str, limit: int) -> dict[str, int]:
+        """The commonest values of an indexed keyword field, each with its number of points."""
+
+    def bounds(self, field: str) -> Period:
+        """The earliest and the latest value of an indexed datetime field; open without any."""
+
     def count(self, conditions: Conditions = EVERYTHING) -> int:
         """How many points satisfy the conditions, exactly."""
 

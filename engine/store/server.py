@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from engine.store.interface import (
     Conditions,
     Hit,
     IndexSpec,
+    Period,
     Point,
 )
 from engine.store.server_calls import ServerCalls
@@ -204,6 +206,17 @@ class ServerIndex:
             if following is None:
                 return
 
+    def facet(self, field: str, limit: int) -> dict[str, int]:
+        """The commonest values of an indexed keyword field, each with its number of points."""
+        answer = self._call(lambda: self._client.facet(self._name, field, limit=limit, exact=True))
+        return {str(hit.value): hit.count for hit in answer.hits}
+
+    def bounds(self, field: str) -> Period:
+        """The earliest and the latest value of an indexed datetime field; open without any."""
+        return Period(
+            self._first(field, models.Direction.ASC), self._first(field, models.Direction.DESC)
+        )
+
     def count(self, conditions: Conditions = EVERYTHING) -> int:
         """How many points satisfy the conditions, exactly."""
         wanted = server_filter(conditions)
@@ -267,6 +280,13 @@ class ServerIndex:
         return self._client.scroll(
             self._name, wanted, limit=_SCROLL, offset=start, with_payload=False
         )
+
+    def _first(self, field: str, direction: models.Direction) -> datetime | None:
+        order = models.OrderBy(key=field, direction=direction)
+        records, _ = self._call(
+            lambda: self._client.scroll(self._name, limit=1, order_by=order, with_payload=True)
+        )
+        return datetime.fromisoformat((records[0].payload or {})[field]) if records else None
 
     def _query(
         self,

@@ -129,14 +129,22 @@ class PointCalls(wire.PointsServicer):
     def Scroll(self, request: Any, context: Any) -> Any:
         _check(self.local, request, context)
         start = GrpcToRest.convert_point_id(request.offset) if request.HasField("offset") else None
+        ordered = request.HasField("order_by")
+        order = GrpcToRest.convert_order_by(request.order_by) if ordered else None
         wanted = GrpcToRest.convert_filter(request.filter)
         records, following = self.local.scroll(
-            request.collection_name, wanted, limit=request.limit, offset=start
+            request.collection_name, wanted, limit=request.limit, offset=start, order_by=order
         )
         return wire.ScrollResponse(
             result=[RestToGrpc.convert_record(record) for record in records],
             next_page_offset=following and RestToGrpc.convert_extended_point_id(following),
         )
+
+    def Facet(self, request: Any, context: Any) -> Any:
+        _check(self.local, request, context)
+        counted = self.local.facet(request.collection_name, request.key, limit=request.limit)
+        hits = [RestToGrpc.convert_facet_value_hit(hit) for hit in counted.hits]
+        return wire.FacetResponse(hits=hits)
 
     def Query(self, request: Any, context: Any) -> Any:
         _check(self.local, request, context)

@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import InvalidInput
 from engine.store import ImageStore, picture_id
-from engine.types import Filters, ImagePoint, SearchSpace, Vector, Vectors
+from engine.types import Facets, Filters, ImagePoint, SearchSpace, Vector, Vectors
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Payload indexes have no effect in the local Qdrant:UserWarning"
@@ -298,6 +298,42 @@ def test_ids_are_listed_in_order_and_by_split(images: ImageStore) -> None:
     assert list(images.ids()) == sorted(point.id for point in points)
     held_out = list(images.ids(Filters(not_splits=frozenset(("train", "")))))
     assert held_out == sorted(points[i].id for i in (1, 3, 4))
+
+
+def test_vectors_are_given_back_by_name(images: ImageStore) -> None:
+    with_caption = replace(picture(1, axis(0), axis(1)), caption=axis(2))
+    without = picture(2, axis(3), axis(4))
+    images.upsert([with_caption, without])
+    ids = [with_caption.id, without.id, picture_id("0" * 63 + "x")]
+    for name, expected in (("raw", [0, 3]), ("mapped", [1, 4]), ("caption", [2])):
+        found = images.vectors(ids, name)
+        assert list(found) == ids[: len(expected)]
+        for vector, i in zip(found.values(), expected, strict=True):
+            np.testing.assert_array_equal(vector, axis(i))
+            assert vector.dtype == np.float32
+
+
+def test_facets_offer_what_the_pictures_have(images: ImageStore) -> None:
+    zone = timezone(timedelta(hours=2))
+    images.upsert(
+        [
+            replace(picture(1, axis(0)), split="train", tags=("sea", "sun")),
+            replace(picture(2, axis(1)), tags=("sun",), source="generated"),
+            replace(picture(3, axis(2)), taken_at=datetime(2021, 5, 2, 1, tzinfo=zone)),
+            replace(picture(4, axis(3)), taken_at=datetime(1960, 5, 1)),  # no zone
+        ]
+    )
+    facets = images.facets()
+    assert facets.splits == {"train": 1}
+    assert facets.sources == {"human": 3, "generated": 1}
+    assert facets.tags == {"sun": 2, "sea": 1}
+    assert next(iter(facets.tags)) == "sun"
+    assert facets.taken_from == datetime(1960, 5, 1, tzinfo=UTC)
+    assert facets.taken_until == datetime(2021, 5, 1, 23, tzinfo=UTC)
+
+
+def test_an_empty_store_has_no_facets(images: ImageStore) -> None:
+    assert images.facets() == Facets({}, {}, {})
 
 
 def test_writing_twice_is_writing_once_and_deleting_removes(images: ImageStore) -> None:
