@@ -21,6 +21,7 @@ from cli.options import (
 from cli.output import console, emit, milliseconds, plain, say, short_path, side_by_side
 from engine.app import Engine
 from engine.captioner import DescribeOptions
+from engine.comparison import Comparison
 from engine.errors import UnreadableImage
 from engine.gallery import Query
 from engine.images import Picture
@@ -29,12 +30,11 @@ from engine.types import (
     SPACES,
     CaptionHit,
     CaptionResult,
-    Comparison,
     Decoding,
+    DescribeSpace,
     Filters,
     SearchResult,
     SearchSpace,
-    Space,
 )
 
 SOME_FAILED = 1
@@ -55,7 +55,8 @@ def caption(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE", show_default=False)],
     collection: CollectionOption = "",
     space: Annotated[
-        Space, typer.Option(help="Where captions are retrieved: raw CLIP, or mapped.")
+        DescribeSpace,
+        typer.Option(help="Where captions are retrieved: raw CLIP, mapped, or both fused."),
     ] = _DEFAULT.space,
     k: Annotated[int, typer.Option("-k", min=1, help="Captions retrieved.")] = _DEFAULT.k,
     per_image: Annotated[
@@ -220,13 +221,16 @@ def search_json(result: SearchResult) -> dict[str, Any]:
     }
 
 
-def compare_json(image: Path, comparison: Comparison) -> dict[str, Any]:
-    """The stable JSON form of a comparison."""
+def compare_json(image: Path, comparison: Comparison[CaptionHit]) -> dict[str, Any]:
+    """The stable JSON form of a comparison; `truth` is null where nothing is known to be right."""
+    truth = comparison.truth
     return {
         "image": str(image),
         "raw": [_caption_hit_json(hit) for hit in comparison.raw],
         "mapped": [_caption_hit_json(hit) for hit in comparison.mapped],
         "overlap": comparison.overlap,
+        "rbo": comparison.rbo,
+        "truth": truth and {"raw": truth.raw, "mapped": truth.mapped, "fitted": truth.fitted},
         "timings_ms": dict(comparison.timings_ms),
     }
 
@@ -265,7 +269,7 @@ def show_search(results: Sequence[SearchResult]) -> None:
     out.print(milliseconds(results[0].timings_ms))
 
 
-def show_comparison(image: Path, comparison: Comparison) -> None:
+def show_comparison(image: Path, comparison: Comparison[CaptionHit]) -> None:
     """Show a comparison, raw on the left, mapped on the right."""
     columns = {
         "raw": [(hit.score, hit.text) for hit in comparison.raw],

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,10 +21,24 @@ from engine.selection import Choice, Fold, decide
 from engine.tensorfile import Matrix, read_tensors, write_tensors
 from engine.types import Vectors
 
-__all__ = ["Alignment", "Choice", "Fold", "Method", "PairMoments"]
+__all__ = ["Alignment", "Choice", "Fold", "GapMap", "Method", "PairMoments"]
 
 _KIND = "mrag-alignment/1"
 _REMEDY = "fit it again with: mrag fit NAME"
+
+
+class GapMap(Protocol):
+    """Carries pictures and captions into one space."""
+
+    @property
+    def method(self) -> Method:
+        """How it was fitted; `raw` leaves both where they are."""
+
+    def map_images(self, images: ArrayLike) -> Vectors:
+        """Map picture vectors (n, dim) to float32 unit rows."""
+
+    def map_texts(self, texts: ArrayLike) -> Vectors:
+        """Map caption vectors (n, dim) to float32 unit rows."""
 
 
 @dataclass(frozen=True, eq=False)

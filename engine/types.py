@@ -215,16 +215,3 @@ class SearchResult:
     space: SearchSpace
     hits: tuple[ImageHit, ...]
     timings_ms: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The captions nearest to one picture in both spaces, at the same k.
-
-    `overlap` is the share of the k nearest that both spaces have in common, 0 to 1.
-    """
-
-    raw: tuple[CaptionHit, ...]
-    mapped: tuple[CaptionHit, ...]
-    overlap: float
-    timings_ms: Mapping[str, float]

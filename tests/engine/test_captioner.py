@@ -23,7 +23,11 @@ RED, BLUE = (255, 0, 0), (0, 0, 255)
 EAST: Vector = np.array([1, 0, 0, 0], np.float32)
 NORTH: Vector = np.array([0, 1, 0, 0], np.float32)
 UP: Vector = np.array([0, 0, 1, 0], np.float32)
-TEXTS = {"a red door": EAST, "a blue lake": NORTH, "red": EAST, "blue": NORTH, "odd": UP}
+LEANING: Vector = np.array([0.6, 0.8, 0, 0], np.float32)
+TEXTS = {
+    "a red door": EAST, "a blue lake": NORTH, "red": EAST, "blue": NORTH, "odd": UP,
+    "leaning": LEANING,
+}  # fmt: skip
 # Centring by these means keeps directions apart, so mapped and raw orders agree.
 NO_GAP = Alignment.from_means(np.zeros(4), np.zeros(4), n_images=2, n_captions=2)
 
@@ -120,3 +124,68 @@ def test_an_index_without_captions_says_how_to_add_some(
 def test_writing_no_candidate_is_refused() -> None:
     with pytest.raises(InvalidInput, match="candidates is 0"):
         DescribeOptions(candidates=0)
+
+
+def test_agreement_with_what_was_retrieved_can_outweigh_likeness(
+    captioner: Callable[..., Captioner], fake_generator: Callable[..., Any]
+) -> None:
+    """`leaning` is most like the picture, `blue` is most like the one caption found for it."""
+
+    def caption(consensus: float) -> str:
+        generator = fake_generator("leaning", "blue")
+        made = captioner(generator, k=1, candidates=2, consensus=consensus)
+        (result,) = made.describe_vectors(LEANING[None])
+        assert [hit.text for hit in result.retrieved] == ["a blue lake"]
+        return result.caption
+
+    assert [caption(0.0), caption(1.0)] == ["leaning", "blue"]
+
+
+def test_borrowed_captions_stand_for_choice(
+    captioner: Callable[..., Captioner], fake_generator: Callable[..., Any]
+) -> None:
+    generator = fake_generator("odd")
+    (result,) = captioner(generator, k=2, borrow=True).describe([picture(RED)])
+    assert result.caption == "a red door"
+    assert [c.text for c in result.candidates] == ["odd", "a red door", "a blue lake"]
+    (result,) = captioner(fake_generator("odd"), k=2).describe([picture(RED)])
+    assert result.caption == "odd"
+
+
+@pytest.mark.parametrize("space", ["raw", "mapped", "fused"])
+def test_every_space_describes(
+    captioner: Callable[..., Captioner], fake_generator: Callable[..., Any], space: str
+) -> None:
+    made = captioner(fake_generator("red"), k=2, space=space)
+    (result,) = made.describe([picture(BLUE)])
+    assert [hit.text for hit in result.retrieved] == ["a blue lake", "a red door"]
+    assert result.space == space
+
+
+@pytest.mark.parametrize("name", ["diversity", "consensus"])
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_shares_outside_0_to_1_are_refused(name: str, share: float) -> None:
+    with pytest.raises(InvalidInput, match=f"{name} is {share}; it must be 0 to 1"):
+        DescribeOptions(**{name: share})  # type: ignore[arg-type]
+
+
+def test_diverse_prompts_leave_out_near_copies(
+    store: CaptionStore, fake_encoder: Callable[..., Any], fake_generator: Callable[..., Any]
+) -> None:
+    near = np.array([0.995, 0.1, 0, 0], np.float32)
+    vectors = {"a red door": EAST, "one door, red": near, "a red lake": (EAST + NORTH) / 2**0.5}
+    store.upsert([CaptionPoint(caption_id("", t, "human"), t, v, v) for t, v in vectors.items()])
+    encoder = fake_encoder(TEXTS, {RED: EAST})
+
+    def retrieved(diversity: float) -> list[str]:
+        made = Captioner(
+            encoder,
+            NO_GAP,
+            Retriever([store], NO_GAP),
+            fake_generator("red"),
+            DescribeOptions(k=2, diversity=diversity),
+        )
+        return [hit.text for hit in made.describe([picture(RED)])[0].retrieved]
+
+    assert retrieved(0.0) == ["a red door", "one door, red"]
+    assert retrieved(0.6) == ["a red door", "a red lake"]

@@ -12,6 +12,7 @@ import pytest
 from engine.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import InvalidInput
+from engine.hubs import HubRule, Hubs
 from engine.retriever import Retriever
 from engine.settings import Settings
 from engine.store import caption_id, open_caption_store
@@ -43,7 +44,7 @@ def build(tmp_path: Path) -> Iterator[Build]:
     """Makes a retriever over one store for each list of points."""
     with ExitStack() as stack:
 
-        def make(*of_stores: list[CaptionPoint]) -> Retriever:
+        def make(*of_stores: list[CaptionPoint], hubs: Hubs | None = None) -> Retriever:
             stores = []
             for number, points in enumerate(of_stores):
                 card = CollectionCard(f"shop{number}", "e", "e", DIM, "consensus")
@@ -53,7 +54,7 @@ def build(tmp_path: Path) -> Iterator[Build]:
                 stores.append(store)
             none = np.zeros(DIM)
             no_gap = Alignment.from_means(none, none, n_images=1, n_captions=1)
-            return Retriever(stores, no_gap)
+            return Retriever(stores, no_gap, hubs)
 
         yield make
 
@@ -143,3 +144,35 @@ def test_limits_below_one_are_refused(build: Build, k: int, per_image: int) -> N
     found = build([])
     with pytest.raises(InvalidInput, match="at least 1"):
         found.nearest(QUERY, "raw", k, per_image=per_image)
+
+
+def test_fused_takes_what_both_spaces_agree_on(build: Build) -> None:
+    """First in one space and fourth in the other loses to second in both."""
+
+    def placed(text: str, raw: float, mapped: float) -> CaptionPoint:
+        identity = caption_id("", text, "human")
+        return CaptionPoint(identity, text, at_angle(raw), at_angle(mapped))
+
+    found = build(
+        [
+            placed("raw first", 5, 50),
+            placed("both", 10, 10),
+            placed("neither", 40, 30),
+            placed("mapped first", 60, 5),
+        ]
+    )
+    (hits,) = found.nearest_fused(QUERY, 2, per_image=1)
+    assert [hit.text for hit in hits] == ["both", "raw first"]
+    # The cosines that are told are those of the map, which here moves nothing.
+    assert hits[0].score == pytest.approx(np.cos(np.deg2rad(10)), abs=2e-3)
+
+
+def test_corrected_for_hubs_the_nearest_is_another(build: Build) -> None:
+    bank = np.stack([at_angle(angle) for angle in (-40, -20)])
+    none = np.zeros(DIM)
+    no_gap = Alignment.from_means(none, none, n_images=1, n_captions=1)
+    points = [point("near all", -5), point("near this", 8)]
+    assert texts(build(points)) == ["near all", "near this"]
+    corrected = build(points, hubs=Hubs(bank, no_gap, HubRule("nnn", 0.5, 2)))
+    assert texts(corrected) == ["near this", "near all"]
+    assert texts(corrected, k=1) == ["near this"]
