@@ -24,7 +24,7 @@ app: $(VENV)/.ready
 	$(BIN)/mrag app
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/browser/node_modules
 
 # A stamp is newer than what it was made from: nothing is installed twice.
 $(VENV)/.ready: pyproject.toml constraints.txt
