@@ -50,6 +50,7 @@ class CollectionFolder:
         self.path = home / "collections" / name
         self.embeddings = self.path / "embeddings"
         self.generated = self.path / "generated"
+        self.rounds = self.path / "rounds"
         self.alignment = self.path / "alignment.safetensors"
         self.moments = self.path / "moments.safetensors"
         self.index = self.path / "index"

@@ -222,6 +222,7 @@ def _state(ledger: Ledger, request: dict[str, Any], alignment: Alignment) -> dic
         "fingerprint": alignment.fingerprint,
         "census": list(ledger.census()),
         "next_shard": ledger.next_shard(),
+        "rounds": list(ledger.refined.sizes()),
     }
 
 
@@ -229,6 +230,8 @@ def _drifted(ledger: Ledger, state: dict[str, Any]) -> bool:
     """Whether too much of what the map rests on was added or superseded since it was made."""
     if state["request"]["other"]:
         return False
+    if state.get("rounds", []) != list(ledger.refined.sizes()):
+        return True
     fitted, now = Census(*state["census"]), ledger.census()
     added = ledger.census(first=state["next_shard"])
     if (fitted.pairs >= ENOUGH) != (now.pairs >= ENOUGH):

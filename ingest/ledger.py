@@ -21,6 +21,7 @@ from engine.collection import CollectionFolder
 from engine.store.ids import caption_id, picture_id
 from engine.types import TRAINING_SPLITS, CaptionSource
 from ingest.records import CaptionRecord
+from ingest.refined import RefinedTable
 from ingest.shards import (
     Contents,
     Described,
@@ -28,6 +29,7 @@ from ingest.shards import (
     Withdrawn,
     read_contents,
     read_described,
+    read_round,
     remove_leftovers,
     shard_path,
     shard_sizes,
@@ -111,10 +113,12 @@ class Ledger:
         """Open the file as it is."""
         folder.embeddings.mkdir(parents=True, exist_ok=True)
         self._embeddings, self._generated = folder.embeddings, folder.generated
+        self._rounds = folder.rounds
         self._db = sqlite3.connect(_path(folder))
         self._db.execute("pragma journal_mode = wal")
         self._db.execute("pragma synchronous = normal")
         self._db.execute("create temp table seen (image_id text primary key) without rowid")
+        self.refined = RefinedTable(self._db)
         self._last: tuple[int, Contents] | None = None
 
     @classmethod
@@ -243,6 +247,14 @@ class Ledger:
         )
         return [Generated(*values) for values in found]
 
+    def refinable_in(self, shard: int) -> list[int]:
+        """The pictures of a shard in training splits with captions of their own, ascending."""
+        found = self._db.execute(
+            "select row from picture where shard = ? and training and captions > 0 order by row",
+            (shard,),
+        )
+        return [row for (row,) in found]
+
     def undescribed_in(self, shard: int) -> list[int]:
         """The pictures of a shard that have no caption at all, ascending."""
         found = self._db.execute(
@@ -365,6 +377,22 @@ class Ledger:
             if number not in known:
                 shard = read_described(shard_path(self._generated, number))
                 self.add_described(number, shard.described, size)
+        self._catch_up_rounds()
+
+    def _catch_up_rounds(self) -> None:
+        """Rounds come and go: a withdrawn one has no shard any more."""
+        remove_leftovers(self._rounds)
+        present, known = shard_sizes(self._rounds), self.refined.sizes()
+        with self._db:
+            for number, size in known.items():
+                if present.get(number) != size:
+                    self._doom("captions", self.refined.points_of_round(number))
+                    self.refined.remove(number)
+            for number, size in present.items():
+                if known.get(number) != size:
+                    added = read_round(shard_path(self._rounds, number)).refined
+                    self.refined.add(number, added, size)
+                    self._forget("captions", self.refined.points_of_round(number))
 
     def _place(self, entry: Entry, shard: int, row: int) -> None:
         """Make an entry the living one of its id and of its content."""
@@ -388,6 +416,7 @@ class Ledger:
             self._drop_description(entry.sha256, entry.image_id)
         self._forget("images", [picture_id(entry.sha256)])
         self._forget("captions", _caption_ids(entry.image_id, entry.captions))
+        self._forget("captions", self.refined.points_of_picture(entry.sha256))
 
     def _superseded_by(self, entry: Entry) -> list[Known]:
         found = self._db.execute(
@@ -407,6 +436,7 @@ class Ledger:
         texts = self._contents(old.shard).entries[old.row].captions
         ids = _caption_ids(old.image_id, texts)
         self._doom("captions", [point for point in ids if not self._is_loose(point)])
+        self._doom("captions", self.refined.points_of_picture(old.sha256))
         described = self._description(old.sha256)
         if described is not None:
             self._doom("captions", _caption_ids(old.image_id, [described], "generated"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -14,7 +15,8 @@ from engine.tensorfile import Matrix
 from engine.types import TRAINING_SPLITS, Vectors
 from ingest.ledger import Ledger
 from ingest.progress import OnProgress, Progress
-from ingest.shards import Shard, read_shard, shard_path, unit
+from ingest.refined import RefinedReader
+from ingest.shards import Halves, Shard, read_shard, shard_path, unit
 
 FOLDS = 5
 SAMPLE = 1000
@@ -79,8 +81,14 @@ class Gathered:
         parts = zip(self.moments, self.samples, strict=True)
         return [Fold(moments, sample.images, sample.captions) for moments, sample in parts]
 
-    def add(self, shard: Shard, live: list[int]) -> None:
-        """Add the living rows of a shard."""
+    def add(
+        self, shard: Shard, live: list[int], refined: Mapping[int, Halves] | None = None
+    ) -> None:
+        """Add the living rows of a shard; `refined` has captions (k, dim) by picture row.
+
+        Pictures with captions of their own only have refined ones. Held-out samples are of what
+        people wrote.
+        """
         contents = shard.contents
         images, captions = unit(shard.images), unit(shard.captions)
         rows = [row for row in live if contents.entries[row].split in TRAINING_SPLITS]
@@ -90,13 +98,16 @@ class Gathered:
         self.captions.update(captions[loose])
         paired = [row for row in rows if contents.entries[row].captions]
         spans = [contents.spans[row] for row in paired]
-        for span in spans:
-            self.captions.update(captions[span])
+        told = [captions[span] for span in spans]
+        for at, row in enumerate(paired):
+            if refined and row in refined:
+                told[at] = np.concatenate([told[at], unit(refined[row])])
+            self.captions.update(told[at])
         hashes = np.array([_hash(contents.entries[row].image_id) for row in paired], np.uint64)
         if paired:
-            means = np.stack([captions[span].mean(axis=0) for span in spans])
+            means = np.stack([rows.mean(axis=0) for rows in told])
             firsts = captions[[span.start for span in spans]]
-            counts = np.array([span.stop - span.start for span in spans])
+            counts = np.array([len(rows) for rows in told])
             self._add_pairs(hashes, images[paired], means, firsts, counts)
 
     def _add_pairs(
@@ -118,11 +129,15 @@ class Gathered:
 def gather(folder: CollectionFolder, ledger: Ledger, dim: int, on_progress: OnProgress) -> Gathered:
     """Read every shard once."""
     gathered = Gathered(dim)
-    shards = ledger.shards()
+    shards, reader = ledger.shards(), RefinedReader(folder.rounds)
     for done, number in enumerate(shards):
         on_progress(Progress("fit", done, len(shards)))
         shard = read_shard(shard_path(folder.embeddings, number))
-        gathered.add(shard, ledger.live_rows(number))
+        refined = {
+            row: np.stack([vector for _, vector in captions])
+            for row, captions in reader.by_picture(ledger.refined.standing_in(number)).items()
+        }
+        gathered.add(shard, ledger.live_rows(number), refined)
     on_progress(Progress("fit", len(shards), len(shards)))
     return gathered
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,16 +17,26 @@ from ingest.shards import Entry, Halves, Shard, unit
 
 @dataclass(frozen=True)
 class Caption:
-    """A generated caption and its vector as stored."""
+    """A generated caption, its vector as stored, and the refinement round that added it, if any."""
 
     text: str
     vector: Halves
+    round: int = 0
 
 
 def points_of(
-    shard: Shard, live: Sequence[int], generated: dict[int, Caption], alignment: Alignment
+    shard: Shard,
+    live: Sequence[int],
+    generated: Mapping[int, Caption],
+    alignment: Alignment,
+    refined: Mapping[int, Sequence[Caption]] | None = None,
 ) -> tuple[list[ImagePoint], list[CaptionPoint]]:
-    """The points of a shard's living rows; `generated` has captions by picture row."""
+    """The points of a shard's living rows.
+
+    By picture row `generated` has the captions of pictures that have none of their own, and
+    `refined` those that refinement rounds added; these are no part of the picture's point, which
+    shows what people wrote.
+    """
     contents = shard.contents
     raw_texts = unit(shard.captions)
     texts = alignment.map_texts(raw_texts)
@@ -45,6 +55,7 @@ def points_of(
         pictures.append(_picture(entry, raw, mapped, said, mapped_said, source))
         pairs = zip(said, raw_said, mapped_said, strict=True)
         captions += [_of_picture(entry, *caption, source) for caption in pairs]
+        captions += [_refined(entry, one, alignment) for one in (refined or {}).get(row, ())]
     span = contents.loose_span
     alone = zip(contents.loose, raw_texts[span], texts[span], strict=True)
     captions += [_loose(*caption) for caption in alone]
@@ -86,8 +97,19 @@ def _mean(vectors: Vectors) -> Vector | None:
     return np.asarray(mean / norm, dtype=np.float32) if norm else None
 
 
+def _refined(entry: Entry, caption: Caption, alignment: Alignment) -> CaptionPoint:
+    raw = unit(caption.vector[None])
+    (mapped,) = alignment.map_texts(raw)
+    return _of_picture(entry, caption.text, raw[0], mapped, "generated", caption.round)
+
+
 def _of_picture(
-    entry: Entry, text: str, raw: Vector, mapped: Vector, source: CaptionSource
+    entry: Entry,
+    text: str,
+    raw: Vector,
+    mapped: Vector,
+    source: CaptionSource,
+    refinement: int = 0,
 ) -> CaptionPoint:
     return CaptionPoint(
         id=caption_id(entry.image_id, text, source),
@@ -98,6 +120,7 @@ def _of_picture(
         uri=entry.uri,
         split=entry.split,
         source=source,
+        round=refinement,
     )
 
 

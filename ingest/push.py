@@ -16,6 +16,7 @@ from ingest.ledger import Ledger, Store
 from ingest.lock import writing
 from ingest.points import Caption, points_of
 from ingest.progress import OnProgress, Progress, silent
+from ingest.refined import RefinedReader
 from ingest.shards import DescribedShard, read_described, read_shard, shard_path
 
 _DELETE_BATCH = 1000
@@ -53,13 +54,16 @@ def push(
     card: CollectionCard,
     settings: Settings,
     *,
+    optimize: bool = True,
     on_progress: OnProgress = silent,
 ) -> PushReport:
-    """Bring the stores level with the embeddings, generated captions and map.
+    """Bring the stores level with the embeddings, generated captions, rounds and map.
 
     Only what is new is written, unless the map has changed or the stores have lost points.
     Ids follow from content, and a shard counts as pushed once the stores have flushed it, so
-    that a push may be killed at any moment and run again.
+    that a push may be killed at any moment and run again. `optimize` builds the graph where it
+    is worth it, which stops every thread of this process for minutes: a process that also
+    answers leaves it to a push of another day.
 
     Raises CollectionMissing before the first fit, and what opening the stores raises.
     """
@@ -73,7 +77,7 @@ def push(
         images = stack.enter_context(open_image_store(folder, card, settings, create=True))
         captions = stack.enter_context(open_caption_store(folder, card, settings, create=True))
         run = _Push(folder, ledger, images, captions, settings.qdrant_url, on_progress)
-        return run.all()
+        return run.all(optimize)
 
 
 class _Push:
@@ -95,9 +99,10 @@ class _Push:
         self._on_progress = on_progress
         self._alignment = Alignment.load(folder.alignment)
         self._described = _DescribedReader(folder)
+        self._refined = RefinedReader(folder.rounds)
         self._images_written = self._captions_written = 0
 
-    def all(self) -> PushReport:
+    def all(self, optimize: bool) -> PushReport:
         """Delete what has been superseded, write what is new, and optimize if it is worth it."""
         started = monotonic()
         everything = self._lost()
@@ -108,8 +113,10 @@ class _Push:
         deleted = self._delete("images", self._images) + self._delete("captions", self._captions)
         self._write(self._ledger.unpushed(self._alignment.fingerprint))
         self._note_counts(self._images.count(), self._captions.count())
-        optimized = self._optimize("images", self._images)
-        optimized |= self._optimize("captions", self._captions)
+        optimized = False
+        if optimize:
+            optimized = self._optimize("images", self._images)
+            optimized |= self._optimize("captions", self._captions)
         return PushReport(
             images=self._images_written,
             captions=self._captions_written,
@@ -164,7 +171,12 @@ class _Push:
             found.row: self._described.caption(found.text, found.shard, found.described_row)
             for found in self._ledger.generated_in(number)
         }
-        images, captions = points_of(shard, live, generated, self._alignment)
+        standing = self._refined.by_picture(self._ledger.refined.standing_in(number))
+        refined = {
+            row: [Caption(one.text, vector, one.round) for one, vector in captions]
+            for row, captions in standing.items()
+        }
+        images, captions = points_of(shard, live, generated, self._alignment, refined)
         self._images.upsert(images)
         self._captions.upsert(captions)
         self._images_written += len(images)

@@ -30,6 +30,7 @@ Halves = NDArray[np.float16]
 
 _KIND = "mrag-shard/1"
 _GENERATED_KIND = "mrag-generated/1"
+_ROUND_KIND = "mrag-round/1"
 _DAMAGE = (SafetensorError, OSError, ValueError, KeyError, TypeError)
 _NAME = re.compile(r"shard-(\d{5,})\.safetensors")
 
@@ -113,6 +114,29 @@ class DescribedShard:
     captions: Halves
 
 
+@dataclass(frozen=True)
+class Refined:
+    """A caption that a refinement round adds to a picture, which has captions of its own.
+
+    It stands while these are the ones that it was scored against: `captions_key` is theirs, as
+    hex. `score` is what it was worth.
+    """
+
+    sha256: str
+    image_id: str
+    captions_key: str
+    text: str
+    score: float
+
+
+@dataclass(frozen=True)
+class RoundShard:
+    """The captions of a refinement round and their vectors, row by row."""
+
+    refined: tuple[Refined, ...]
+    captions: Halves
+
+
 def unit(rows: Halves) -> Vectors:
     """Stored vectors as float32 unit rows; zero rows stay zero."""
     wide = rows.astype(np.float32)
@@ -192,6 +216,29 @@ def read_described(path: Path) -> DescribedShard:
         return DescribedShard(described, captions)
 
 
+def write_round(path: Path, shard: RoundShard, encoder_id: str) -> None:
+    """Write the captions of a refinement round, whole or not at all."""
+    records = json.dumps([asdict(refined) for refined in shard.refined])
+    metadata = {"encoder_id": encoder_id, "records": records}
+    write_tensors(path, _ROUND_KIND, {"captions": shard.captions}, metadata)
+
+
+def read_round(path: Path) -> RoundShard:
+    """Read the captions of a refinement round; raises StoreUnavailable for a damaged file."""
+    with _Opened(path, _ROUND_KIND) as opened:
+        refined = tuple(Refined(**record) for record in opened.records)
+        captions = opened.tensor("captions")
+        if len(captions) != len(refined):
+            raise ValueError("its vectors do not belong to its records")
+        return RoundShard(refined, captions)
+
+
+def round_rows(path: Path) -> Any:
+    """The vectors of a refinement round, of which only the rows sliced are read: (n, dim)."""
+    with _Opened(path, _ROUND_KIND) as opened:
+        return opened.rows("captions")
+
+
 def encoder_of(folder: Path) -> str:
     """The id of the encoder that a folder's shards were made with, "" where there is no shard.
 
@@ -248,6 +295,9 @@ class _Opened:
 
     def tensor(self, name: str) -> NDArray[Any]:
         return np.asarray(self._file.get_tensor(name))
+
+    def rows(self, name: str) -> Any:
+        return self._file.get_slice(name)
 
     def _damaged(self, error: Exception) -> StoreUnavailable:
         return StoreUnavailable(
