@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from operator import length_hint
 from time import monotonic
@@ -60,14 +61,15 @@ def ingest(
     alignment: str = "",
     method: AnyMethod = "auto",
     captioner_factory: Callable[[], Describer] | None = None,
+    optimize: bool = True,
     on_progress: OnProgress = silent,
 ) -> IngestReport:
     """Bring a source into a collection, which is made if there is none of that name.
 
     `memory` names the collection whose captions describe these pictures, `alignment` one whose
     map is taken. `captioner_factory` is called once the captions are pushed, and only if there
-    are pictures without captions; None: they stay without. What has been done before is not
-    done again.
+    are pictures without captions; None: they stay without. `optimize` is that of `push`. What
+    has been done before is not done again.
 
     Raises IncompatibleIndex for a collection of another encoder, SourceError for an empty
     source where there is no collection yet, StoreUnavailable while another process writes.
@@ -95,11 +97,14 @@ def ingest(
             found, fitted = fit_if_needed(
                 folder, card, method=method, other=alignment, on_progress=on_progress
             )
-            pushed = push(folder, card, settings, on_progress=on_progress)
+            level = partial(
+                push, folder, card, settings, optimize=optimize, on_progress=on_progress
+            )
+            pushed = level()
             if captioner_factory is not None and (captions or card.memory):
                 described = describe(folder, encoder, captioner_factory, on_progress=on_progress)
             if described is not None and described.described:
-                pushed = _both(pushed, push(folder, card, settings, on_progress=on_progress))
+                pushed = _both(pushed, level())
         return IngestReport(
             embed=embedded,
             alignment=found,

@@ -260,6 +260,20 @@ def test_a_map_is_needed_first(
         push(folder, card, settings)
 
 
+def test_a_process_that_also_answers_is_not_stopped_by_the_graph(
+    fill: Fill,
+    folder: CollectionFolder,
+    card: CollectionCard,
+    settings: Settings,
+    pictures: Pictures,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fill([*pictures(30, captions=1)])
+    monkeypatch.setattr("ingest.push.OPTIMIZE_FROM", 20)
+    assert not push(folder, card, settings, optimize=False).optimized
+    assert push(folder, card, settings).optimized  # a later one makes up for it
+
+
 def test_large_stores_are_optimized_once(
     fill: Fill, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
