@@ -11,22 +11,16 @@ from threading import RLock
 from engine.alignment import Alignment
 from engine.captioner import Captioner, DescribeOptions
 from engine.collection import CollectionCard, CollectionFolder, collection_names
+from engine.comparison import Comparison, compare_captions, compare_pictures
 from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
 from engine.gallery import Gallery
 from engine.images import Picture, open_picture
 from engine.models import Models
+from engine.relevance import Relevance
 from engine.retriever import Retriever
 from engine.settings import Settings
 from engine.store import CaptionStore, ImageStore, open_caption_store, open_image_store
-from engine.timing import Stopwatch
-from engine.types import (
-    SPACES,
-    CaptionHit,
-    Comparison,
-    Encoder,
-    Generator,
-    Space,
-)
+from engine.types import CaptionHit, Encoder, Generator, ImageHit
 
 
 @dataclass(frozen=True)
@@ -53,6 +47,7 @@ class Collection:
         self._captions: CaptionStore | None = None
         self._alignment: Alignment | None = None
         self._alignment_stamp: tuple[int, int] | None = None
+        self._relevance: Relevance | None = None
         self._closed = False
 
     @property
@@ -123,6 +118,18 @@ class Collection:
         return Gallery(self.encoder, self.alignment, self.images)
 
     @property
+    def relevance(self) -> Relevance:
+        """From which score on a picture is worth showing; measured once for each map."""
+        alignment, known = self.alignment, self._relevance
+        if known is None or known.alignment is not alignment:
+            sources = [self]
+            if self.card.memory:
+                sources.append(self._engine.open(self.card.memory))
+            known = Relevance.of(alignment, self.images, [source.captions for source in sources])
+            self._relevance = known
+        return known
+
+    @property
     def retriever(self) -> Retriever:
         """Finds captions for pictures: the collection's own, and its memory's.
 
@@ -168,27 +175,33 @@ class Collection:
 
     def compare(
         self, picture: Picture, k: int = 5, *, per_image: int = DescribeOptions.per_image
-    ) -> Comparison:
+    ) -> Comparison[CaptionHit]:
         """The captions nearest to a picture, raw beside mapped."""
-        watch = Stopwatch()
-        with watch.stage("encode"):
-            raw = self.encoder.encode_images([picture.image])
-        found: dict[Space, list[CaptionHit]] = {}
-        for space in SPACES:
-            with watch.stage(f"retrieve {space}"):
-                queries = self.retriever.query_vectors(raw, space)
-                (found[space],) = self.retriever.nearest(queries, space, k, per_image=per_image)
-        if not any(found.values()):
+        alignment = self.alignment
+        compared = compare_captions(
+            picture,
+            k,
+            encoder=self.encoder,
+            retriever=self._retriever(alignment),
+            images=self.images,
+            per_image=per_image,
+        )
+        if not compared.raw and not compared.mapped:
             raise CollectionMissing(
                 f"collection {self.card.name!r} has no captions to compare with; add some: mrag "
                 f"ingest CAPTIONS.txt --collection {self.card.name}, or: mrag memory coco"
             )
-        shared = {hit.id for hit in found["raw"]} & {hit.id for hit in found["mapped"]}
-        return Comparison(
-            raw=tuple(found["raw"]),
-            mapped=tuple(found["mapped"]),
-            overlap=len(shared) / max(1, len(found["raw"]), len(found["mapped"])),
-            timings_ms=watch.timings_ms,
+        return compared
+
+    def compare_pictures(self, sought: str | Picture, k: int = 5) -> Comparison[ImageHit]:
+        """The pictures nearest to words or to a picture, raw beside mapped."""
+        return compare_pictures(
+            sought,
+            k,
+            encoder=self.encoder,
+            alignment=self.alignment,
+            images=self.images,
+            captions=self.captions,
         )
 
     def summary(self) -> CollectionSummary:

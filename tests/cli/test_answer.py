@@ -75,7 +75,7 @@ def test_search_for_people_shows_raw_beside_mapped(mrag: Run) -> None:
 def test_compare_has_the_promised_keys(mrag: Run, held_out: list[Path]) -> None:
     done = mrag("compare", held_out[0], "-k", "4", "--json")
     (answer,) = done.answers
-    assert set(answer) == {"image", "raw", "mapped", "overlap", "timings_ms"}
+    assert set(answer) == {"image", "raw", "mapped", "overlap", "rbo", "truth", "timings_ms"}
     shared = {hit["text"] for hit in answer["raw"]} & {hit["text"] for hit in answer["mapped"]}
     assert answer["overlap"] == pytest.approx(len(shared) / 4)
 
