@@ -11,11 +11,13 @@ import streamlit as st
 from engine.app import Collection, Engine, build_engine
 from engine.errors import MragError
 from engine.settings import read_settings
+from engine.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from ingest.jobs import Jobs
 
 _LOG = logging.getLogger(__name__)
+_THUMBNAIL_BYTES = 512 * 2**20
 
 
 @st.cache_resource(show_spinner=False, on_release=Engine.close)
@@ -30,6 +32,18 @@ def jobs() -> Jobs:
     from ingest.jobs import Jobs
 
     return Jobs(engine())
+
+
+@st.cache_resource(show_spinner=False, on_release=Thumbnails.close)
+def thumbnails() -> Thumbnails:
+    """Small versions of the collections' pictures."""
+    settings = engine().settings
+    return Thumbnails(
+        settings.home / "thumbnails",
+        settings.limits,
+        max_bytes=_THUMBNAIL_BYTES,
+        workers=settings.workers,
+    )
 
 
 class Warmth:
