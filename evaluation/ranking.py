@@ -22,7 +22,7 @@ Rows = NDArray[np.int64]
 
 CUTOFFS = (1, 5, 10)
 
-_TIE = 1e-6
+_TIE = 2e-7
 """Products of float32 unit rows that differ by less are the same."""
 _BLOCK = 2**23
 """Scores held at once: 32 MiB."""
