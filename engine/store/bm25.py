@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
+
+_WORD = re.compile(r"[^\W_]+")
 
 
 class WordEncoder:
@@ -31,3 +35,9 @@ class WordEncoder:
     def query(self, text: str) -> SparseVector:
         """The weights of a query; without indices if no word is left of it."""
         return self._bm25.embed_query(text)
+
+    def shared_words(self, query: str, text: str) -> tuple[str, ...]:
+        """The words of the text, as it spells them, that a query for `query` matches."""
+        wanted = set(self.query(query).indices)
+        words = dict.fromkeys(_WORD.findall(text)) if wanted else {}
+        return tuple(word for word in words if not wanted.isdisjoint(self.query(word).indices))

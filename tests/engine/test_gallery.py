@@ -13,10 +13,10 @@ from PIL import Image
 from engine.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import InvalidInput
-from engine.gallery import Gallery, Query
+from engine.gallery import Gallery, Query, matched_words
 from engine.settings import Settings
 from engine.store import open_image_store, picture_id
-from engine.types import ImagePoint, SearchSpace, Vector
+from engine.types import Filters, ImagePoint, SearchSpace, Vector
 
 DOG: Vector = np.array([1, 0, 0, 0], np.float32)
 SNOW: Vector = np.array([0, 1, 0, 0], np.float32)
@@ -86,6 +86,76 @@ def test_offset_leaves_out_the_best(gallery: Gallery) -> None:
 
 def test_a_query_is_shown_as_it_was_asked() -> None:
     assert str(Query("dog", plus=("snow",), minus=("cat",))) == "dog +snow -cat"
+
+
+def id_of(uri: str) -> str:
+    return point(uri, DOG, "").id
+
+
+def test_more_like_a_picture_of_the_collection_without_itself(gallery: Gallery) -> None:
+    found = gallery.search(Query(like=id_of("dog.jpg")), k=3)
+    assert [hit.uri for hit in found.hits] == ["both.jpg", "snow.jpg"]
+    assert found.query == f"like:{id_of('dog.jpg')}"
+
+
+def test_a_picture_of_the_collection_is_combined_with_words(gallery: Gallery) -> None:
+    assert uris(gallery, Query("snow", like=id_of("dog.jpg")), k=1) == ["both.jpg"]
+    assert uris(gallery, Query(like=id_of("both.jpg"), minus=("snow",)), k=1) == ["dog.jpg"]
+
+
+def test_more_like_a_picture_obeys_filters(gallery: Gallery) -> None:
+    others = Filters(not_image_ids=frozenset({"both.jpg"}))
+    assert uris(gallery, Query(like=id_of("dog.jpg")), filters=others) == ["snow.jpg"]
+
+
+@pytest.mark.parametrize("unknown", ["not-an-id", id_of("gone.jpg")])
+def test_a_picture_that_is_not_there_is_named_with_the_remedy(
+    gallery: Gallery, unknown: str
+) -> None:
+    with pytest.raises(InvalidInput, match=f"no picture with the id '{unknown}'.*look for words"):
+        gallery.search(Query(like=unknown))
+
+
+def test_what_scores_less_than_the_least_is_left_out(gallery: Gallery) -> None:
+    assert uris(gallery, Query("dog"), min_score=0.5) == ["dog.jpg", "both.jpg"]
+    assert uris(gallery, Query("dog"), min_score=0.9) == ["dog.jpg"]
+    assert uris(gallery, Query("dog"), min_score=0.5, k=1, offset=2) == []
+
+
+@pytest.mark.parametrize("space", ["words", "fused"])
+def test_a_least_score_needs_scores_that_can_be_compared(
+    gallery: Gallery, space: SearchSpace
+) -> None:
+    with pytest.raises(InvalidInput, match=f"space {space} .*raw, mapped, caption"):
+        gallery.search(Query("dog"), space, min_score=0.5)
+
+
+@pytest.mark.parametrize("score", [-1.1, 1.1, float("nan")])
+def test_a_least_score_that_no_cosine_has_is_refused(gallery: Gallery, score: float) -> None:
+    with pytest.raises(InvalidInput, match="from -1 to 1"):
+        gallery.search(Query("dog"), min_score=score)
+
+
+@pytest.mark.parametrize(
+    ("words", "marked"),
+    [
+        ("dog", ("Dogs", "dog")),
+        ("the running dog", ("Dogs", "run", "dog")),
+        ("DOGS", ("Dogs", "dog")),
+        ("the", ()),
+        ("cat", ()),
+    ],
+)
+def test_words_of_a_caption_that_match_are_found_by_their_stem(
+    words: str, marked: tuple[str, ...]
+) -> None:
+    assert matched_words(Query(words), "Dogs run to the hot-dog stand; dog.") == marked
+
+
+def test_wanted_words_are_marked_and_unwanted_ones_are_not() -> None:
+    query = Query("dog", plus=("snow",), minus=("tree",))
+    assert matched_words(query, "a dog in snow by a tree") == ("dog", "snow")
+    assert matched_words(Query(like="x"), "a dog") == ()
 
 
 def test_an_empty_query_is_refused() -> None:
