@@ -14,6 +14,8 @@ from engine.collection import CollectionCard, CollectionFolder, collection_names
 from engine.comparison import Comparison, compare_captions, compare_pictures
 from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
 from engine.gallery import Gallery
+from engine.gap import Gap
+from engine.gap_store import GapKeeper
 from engine.images import Picture, open_picture
 from engine.models import Models
 from engine.relevance import Relevance
@@ -43,6 +45,7 @@ class Collection:
         self.card = folder.read_card()
         self._engine = engine
         self._lock = RLock()
+        self._gap = GapKeeper(folder.gap, folder.name)
         self._images: ImageStore | None = None
         self._captions: CaptionStore | None = None
         self._alignment: Alignment | None = None
@@ -138,6 +141,9 @@ class Collection:
         return self._retriever(self.alignment)
 
     def _retriever(self, alignment: Alignment) -> Retriever:
+        return Retriever(self._caption_stores(alignment), alignment)
+
+    def _caption_stores(self, alignment: Alignment) -> list[CaptionStore]:
         stores, lender = [self.captions], self.card.memory
         if lender:
             memory = self._engine.open(lender)
@@ -145,7 +151,7 @@ class Collection:
             if alignment.method != "raw":
                 self._check_level(alignment, memory)
             stores.append(memory.captions)
-        return Retriever(stores, alignment)
+        return stores
 
     def _check_level(self, alignment: Alignment, memory: Collection) -> None:
         if not alignment.maps_texts_like(memory.alignment):
@@ -203,6 +209,11 @@ class Collection:
             images=self.images,
             captions=self.captions,
         )
+
+    def gap(self) -> Gap:
+        """The modality gap before and after the map, measured once; see GapKeeper."""
+        alignment = self.alignment
+        return self._gap.gap(alignment, self.images, self._caption_stores(alignment))
 
     def summary(self) -> CollectionSummary:
         """Counts and map of this collection."""

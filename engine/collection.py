@@ -53,6 +53,7 @@ class CollectionFolder:
         self.rounds = self.path / "rounds"
         self.alignment = self.path / "alignment.safetensors"
         self.moments = self.path / "moments.safetensors"
+        self.gap = self.path / "gap.safetensors"
         self.index = self.path / "index"
         self.skipped = self.path / "skipped.jsonl"
         self._card = self.path / "collection.json"

@@ -53,10 +53,12 @@ class Change:
 class Truth:
     """What is known to be right, and the best rank, from 1, of any of it on each side.
 
-    `captions`: those that people gave the picture, or the one that some pictures have; None:
-    beyond the first `depth`. `fitted`: the map was fitted on it, which favours the map.
+    `what` is right: a caption of the picture that was asked about, or a picture with the
+    caption that was asked for. `captions` says these captions. None: beyond the first
+    `depth`. `fitted`: the map was fitted on it, which favours the map.
     """
 
+    what: Literal["caption", "picture"]
     captions: tuple[str, ...]
     raw: int | None
     mapped: int | None
@@ -181,7 +183,7 @@ def compare_captions(
     rank = {
         space: _rank(found[space], lambda hit: content_words(hit.text) in right) for space in SPACES
     }
-    truth = Truth(own, rank["raw"], rank["mapped"], depth, fitted) if own else None
+    truth = Truth("caption", own, rank["raw"], rank["mapped"], depth, fitted) if own else None
     return _compared(found, lambda hit: content_words(hit.text), k, truth, query, watch)
 
 
@@ -244,7 +246,7 @@ def _pictures_so_described(
         for space in SPACES
         for hit in found[space]
     )
-    return Truth((words.strip(),), rank["raw"], rank["mapped"], depth, fitted)
+    return Truth("picture", (words.strip(),), rank["raw"], rank["mapped"], depth, fitted)
 
 
 def _rank(hits: Iterable[Found], right: Callable[[Found], bool]) -> int | None:

@@ -1,0 +1,83 @@
+"""Says in one sentence, from the data alone, which side wins or that neither does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.comparison import Comparison, Truth
+from engine.gap import Gap
+from engine.types import CaptionHit, ImageHit, Space
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The side that wins, None for neither, and the sentence that says so."""
+
+    winner: Space | None
+    sentence: str
+
+
+def on_query(
+    compared: Comparison[CaptionHit] | Comparison[ImageHit], gap: Gap, method: str
+) -> Verdict:
+    """Which side answers one query better, by what is known to be right.
+
+    Where nothing is, the collection's own pairs (`gap`) have to tell.
+    """
+    if method == "raw":
+        return Verdict(
+            None,
+            "Nobody wins: the map of this collection is “raw”, that is none, "
+            "so both sides are the same.",
+        )
+    if compared.truth is not None:
+        return _by_truth(compared.truth)
+    general = on_collection(gap)
+    known = "For this query nothing is known to be right"
+    if not gap.judged:
+        return Verdict(None, f"{known}, so nobody can say who wins.")
+    return Verdict(general.winner, f"{known}; in general: {_uncapitalised(general.sentence)}")
+
+
+def on_collection(gap: Gap) -> Verdict:
+    """Which side ranks the captions of the collection's own pictures higher."""
+    if not gap.judged:
+        return Verdict(None, "Nobody can say who wins, as no picture here has captions by people.")
+    unseen = "that the map was fitted on, which favours it" if gap.fitted else "new to the map"
+    level = gap.judged - gap.raw_wins - gap.mapped_wins
+    counts = (
+        f"of {gap.judged} pictures {unseen}, mapped ranks their own captions higher for "
+        f"{gap.mapped_wins}, raw for {gap.raw_wins}, and for {level} they are level"
+    )
+    winner = gap.winner
+    if winner is None:
+        return Verdict(None, f"Nobody clearly wins: {counts}.")
+    return Verdict(winner, f"{winner.capitalize()} wins: {counts}.")
+
+
+def _by_truth(truth: Truth) -> Verdict:
+    if truth.what == "caption":
+        right = "a caption that people gave this picture"
+    else:
+        right = "a picture with exactly this caption"
+    caveat = "; but the map was fitted on it, which favours mapped" if truth.fitted else ""
+    winner = truth.winner
+    if winner is None and truth.raw is None:
+        return Verdict(
+            None, f"Nobody wins: neither side has {right} among its first {truth.depth}{caveat}."
+        )
+    if winner is None:
+        return Verdict(None, f"Nobody wins: both sides have {right} at rank {truth.raw}{caveat}.")
+    ranks = {"raw": truth.raw, "mapped": truth.mapped}
+    loser: Space = "raw" if winner == "mapped" else "mapped"
+    lost = ranks[loser]
+    behind = f"at rank {lost}" if lost else f"not among its first {truth.depth}"
+    return Verdict(
+        winner,
+        f"{winner.capitalize()} wins: it has {right} at rank {ranks[winner]}, "
+        f"{loser} {behind}{caveat}.",
+    )
+
+
+def _uncapitalised(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
