@@ -19,8 +19,6 @@ from engine.types import CaptionHit, Filters, Space, Vector, Vectors
 
 _NOT_WORDS = re.compile(r"[\W_]+")
 _EMPTY_WORDS = frozenset(("a", "an", "the", "is", "are", "there"))
-# Only what people wrote is retrieved: a description made from other descriptions drifts.
-_HUMAN = Filters(sources=frozenset(("human",)))
 
 
 class CaptionSearch(Protocol):
@@ -42,14 +40,23 @@ class Retriever:
 
     The stores' mapped vectors must be of one map: `alignment`, or one with the same captions.
     With `hubs` the order is that of the cosines corrected for captions that are near everything.
+    With `splits` only captions of these are found.
     """
 
     def __init__(
-        self, stores: Sequence[CaptionSearch], alignment: GapMap, hubs: Hubs | None = None
+        self,
+        stores: Sequence[CaptionSearch],
+        alignment: GapMap,
+        hubs: Hubs | None = None,
+        *,
+        splits: frozenset[str] = frozenset(),
     ) -> None:
         self._stores = stores
         self._alignment = alignment
         self._hubs = hubs
+        # A description made from other descriptions drifts, unless these have been held against
+        # what people wrote of the same pictures: only such are found, and what people wrote.
+        self._filters = Filters(proven=True, splits=splits)
 
     def query_vectors(self, images: Vectors, space: Space) -> Vectors:
         """Raw picture vectors (n, dim) as queries of the space: (n, dim) unit rows."""
@@ -113,7 +120,7 @@ class Retriever:
         place: Space = "raw" if self._alignment.method == "raw" else space
         depth = max(limit, DEPTH) if self._hubs else limit
         found = [
-            store.search(queries, place, depth, filters=_HUMAN, with_vectors=True)
+            store.search(queries, place, depth, filters=self._filters, with_vectors=True)
             for store in self._stores
         ]
         rankings = (

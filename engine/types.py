@@ -132,6 +132,7 @@ class Filters:
     """What found points must satisfy; an empty filter is satisfied by all.
 
     Sets mean "any of these"; `not_splits` and `not_image_ids` exclude captions or pictures.
+    `proven` leaves out captions that neither people wrote nor a refinement round added.
     """
 
     splits: frozenset[str] = frozenset()
@@ -139,6 +140,7 @@ class Filters:
     sources: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
     not_image_ids: frozenset[str] = frozenset()
+    proven: bool = False
     taken_from: datetime | None = None
     taken_until: datetime | None = None
 

@@ -32,6 +32,12 @@ def caption_spec(card: CollectionCard) -> IndexSpec:
     )
 
 
+_PROVEN = (
+    Conditions(any_of={"source": frozenset({"human"})}),
+    Conditions(at_least={"round": 1}),
+)
+
+
 class CaptionStore(IndexStore):
     """A collection's captions."""
 
@@ -105,6 +111,7 @@ def caption_conditions(filters: Filters) -> Conditions:
     return Conditions(
         any_of={field: values for field, values in any_of.items() if values},
         none_of={field: values for field, values in none_of.items() if values},
+        either=_PROVEN if filters.proven else (),
     )
 
 

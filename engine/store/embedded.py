@@ -263,6 +263,13 @@ def edge_filter(conditions: Conditions) -> edge.Filter | None:
         edge.FieldCondition(field, range=_range(period))
         for field, period in conditions.during.items()
     ]
+    must += [
+        edge.FieldCondition(field, range=edge.RangeFloat(gte=least))
+        for field, least in conditions.at_least.items()
+    ]
+    if conditions.either:
+        alternatives: list[Any] = [edge_filter(one) for one in conditions.either]
+        must.append(edge.Filter(should=alternatives))
     must_not: list[Any] = [
         edge.FieldCondition(field, match=edge.MatchAny(sorted(values)))
         for field, values in conditions.none_of.items()

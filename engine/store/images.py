@@ -178,6 +178,8 @@ class ImageStore(IndexStore):
 
 def image_conditions(filters: Filters) -> Conditions:
     """The filters as conditions on pictures; times without a zone are taken as UTC."""
+    if filters.proven:
+        raise InvalidInput("pictures cannot be filtered by proven; filter captions by it instead")
     any_of = {"split": filters.splits, "source": filters.sources, "tags": filters.tags}
     none_of = {"image_id": filters.not_image_ids, "split": filters.not_splits}
     period = Period(_in_zone(filters.taken_from), _in_zone(filters.taken_until))

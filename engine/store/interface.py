@@ -76,12 +76,15 @@ class Period:
 class Conditions:
     """Conditions on payload fields, all of which must hold; without any, every point passes.
 
-    `any_of` and `none_of` map a field to the values it must or must not have.
+    `any_of` and `none_of` map a field to the values it must or must not have, `at_least` to the
+    smallest number that it may hold. Of `either`, where there are any, one must hold.
     """
 
     any_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
     none_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
     during: Mapping[str, Period] = field(default_factory=dict)
+    at_least: Mapping[str, int] = field(default_factory=dict)
+    either: tuple[Conditions, ...] = ()
 
 
 EVERYTHING = Conditions()

@@ -323,13 +323,19 @@ class ServerIndex:
 
 def server_filter(conditions: Conditions) -> models.Filter | None:
     """The conditions as a server's filter, None for no conditions."""
-    must = [_any_of(field, values) for field, values in conditions.any_of.items()]
+    must: list[Any] = [_any_of(field, values) for field, values in conditions.any_of.items()]
     must += [
         models.FieldCondition(
             key=field, range=models.DatetimeRange(gte=period.start, lte=period.end)
         )
         for field, period in conditions.during.items()
     ]
+    must += [
+        models.FieldCondition(key=field, range=models.Range(gte=least))
+        for field, least in conditions.at_least.items()
+    ]
+    if conditions.either:
+        must.append(models.Filter(should=[server_filter(one) for one in conditions.either]))
     must_not = [_any_of(field, values) for field, values in conditions.none_of.items()]
     return models.Filter(must=must, must_not=must_not) if must or must_not else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,11 +30,15 @@ def at_angle(degrees: float) -> Vector:
 
 
 def point(
-    text: str, degrees: float, image_id: str = "", source: CaptionSource = "human"
+    text: str,
+    degrees: float,
+    image_id: str = "",
+    source: CaptionSource = "human",
+    **other: Any,
 ) -> CaptionPoint:
     vector = at_angle(degrees)
     identity = caption_id(image_id, text, source)
-    return CaptionPoint(identity, text, vector, vector, image_id=image_id, source=source)
+    return CaptionPoint(identity, text, vector, vector, image_id=image_id, source=source, **other)
 
 
 Build = Callable[..., Retriever]
@@ -44,7 +49,11 @@ def build(tmp_path: Path) -> Iterator[Build]:
     """Makes a retriever over one store for each list of points."""
     with ExitStack() as stack:
 
-        def make(*of_stores: list[CaptionPoint], hubs: Hubs | None = None) -> Retriever:
+        def make(
+            *of_stores: list[CaptionPoint],
+            hubs: Hubs | None = None,
+            splits: frozenset[str] = frozenset(),
+        ) -> Retriever:
             stores = []
             for number, points in enumerate(of_stores):
                 card = CollectionCard(f"shop{number}", "e", "e", DIM, "consensus")
@@ -54,7 +63,7 @@ def build(tmp_path: Path) -> Iterator[Build]:
                 stores.append(store)
             none = np.zeros(DIM)
             no_gap = Alignment.from_means(none, none, n_images=1, n_captions=1)
-            return Retriever(stores, no_gap, hubs)
+            return Retriever(stores, no_gap, hubs, splits=splits)
 
         yield make
 
@@ -133,6 +142,16 @@ def test_several_stores_are_one_ranking(build: Build) -> None:
 def test_generated_captions_are_not_borrowed_from(build: Build) -> None:
     points = [point("made up", 1, source="generated"), point("seen", 5)]
     assert texts(build(points), k=2) == ["seen"]
+
+
+def test_captions_of_refinement_rounds_are_borrowed_from(build: Build) -> None:
+    points = [point("refined", 1, source="generated", round=2), point("seen", 5)]
+    assert texts(build(points), k=2) == ["refined", "seen"]
+
+
+def test_only_the_splits_asked_for_are_found(build: Build) -> None:
+    points = [point("held out", 1, split="val"), point("seen", 5, split="train"), point("loose", 9)]
+    assert texts(build(points, splits=frozenset({"train", ""}))) == ["seen", "loose"]
 
 
 def test_fewer_than_k_is_no_error(build: Build) -> None:

@@ -217,6 +217,25 @@ def test_bad_points_are_named_and_nothing_is_written(captions: CaptionStore) -> 
     assert captions.count() == 0
 
 
+def test_proven_are_those_of_people_and_of_refinement_rounds(captions: CaptionStore) -> None:
+    rows = unit_rows(4)
+    described = caption("described", rows[0], image_id="1", split="train", source="generated")
+    refined = caption("refined", rows[1], image_id="2", split="train", source="generated")
+    captions.upsert(
+        [
+            described,
+            replace(refined, round=1),
+            caption("written", rows[2], image_id="2", split="train"),
+            caption("held out", rows[3], image_id="3", split="test"),
+        ]
+    )
+    (hits,) = captions.search(rows[:1], "mapped", 9, Filters(proven=True))
+    assert {hit.text for hit in hits} == {"refined", "written", "held out"}
+    of_training = Filters(proven=True, splits=frozenset({"train"}))
+    assert captions.count(of_training) == 2
+    assert captions.count() == 4
+
+
 def test_filters_by_split_source_and_image(captions: CaptionStore) -> None:
     rows = unit_rows(4)
     captions.upsert(
