@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Collection as AnyOf
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -30,12 +31,15 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Given:
-    """A picture file that was handed in; `id` tells it from all others, `read` gives its bytes."""
+    """A picture file that was handed in; `id` tells it from all others.
+
+    `read` gives its bytes, or the path of a file on this machine.
+    """
 
     id: str
     name: str
     size: int
-    read: Callable[[], bytes]
+    read: Callable[[], bytes | Path]
 
 
 @dataclass(frozen=True)
@@ -145,12 +149,14 @@ class Describer:
             if (encoder.id, item.id) in self._opened or item.id in self._troubles:
                 continue
             watch = Stopwatch()
+            source = item.read()
             try:
                 with watch.stage("open"):
-                    picture = open_picture(item.read(), self._limits)
+                    picture = open_picture(source, self._limits)
                 pictures[item.id] = picture, watch.timings_ms["open"]
             except UnreadableImage as error:
-                self._troubles[item.id] = str(error).removeprefix("the given bytes: ")
+                named = "the given bytes" if isinstance(source, bytes) else str(source)
+                self._troubles[item.id] = str(error).removeprefix(f"{named}: ")
         self._encode(pictures, encoder)
         return {
             item.id: self._opened[encoder.id, item.id]

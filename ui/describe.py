@@ -1,5 +1,89 @@
-"""The page Describe."""
+"""The page Describe: pictures in, descriptions out."""
 
-from ui.shell import chosen
+from __future__ import annotations
 
-chosen()
+from collections.abc import Sequence
+
+import streamlit as st
+
+from engine.app import Collection
+from engine.describer import Described, Describer, Given, admitted
+from engine.exports import as_csv, as_jsonl, as_sidecars
+from engine.types import CaptionResult
+from ui.controls import borrow_own, describe_options
+from ui.intake import clear, tray
+from ui.pictures import escaped
+from ui.resources import engine
+from ui.results import announce, show_description
+from ui.shell import chosen, errors_shown
+
+_CARD_HEIGHT = 260
+
+
+def page() -> None:
+    """The whole page."""
+    st.title("Describe pictures")
+    collection = chosen()
+    spoken = st.container()
+    given = tray(collection)
+    with errors_shown():
+        done = _described(given, collection)
+    with spoken:
+        announce(_spoken(done))
+
+
+def _described(given: Sequence[Given], collection: Collection) -> list[Described]:
+    """Show every description as soon as it is there."""
+    options, own = describe_options(), borrow_own()
+    if not given:
+        st.caption("A picture's description appears here, and how it was made.")
+        return []
+    settings = engine().settings
+    taken, left_out = admitted(
+        given, max_files=settings.max_upload_files, max_bytes=settings.max_upload_bytes
+    )
+    if left_out:
+        st.warning(escaped(left_out))
+    describer: Describer = st.session_state.setdefault(
+        "describer", Describer(settings.limits, keep=2 * settings.max_upload_files)
+    )
+    bar = st.container()
+    count = st.empty()
+    done: list[Described] = []
+    answers = describer.describe(taken, collection, options, borrow_own=own)
+    while len(done) < len(taken):
+        with st.skeleton(_CARD_HEIGHT):
+            item = next(answers)
+        show_description(item)
+        done.append(item)
+        if len(taken) > 1:
+            count.progress(len(done) / len(taken), f"{len(done)} of {len(taken)} described")
+    with bar:
+        _downloads(done)
+    return done
+
+
+def _downloads(done: Sequence[Described]) -> None:
+    named: list[tuple[str, CaptionResult]] = [
+        (item.given.name, item.result) for item in done if item.result is not None
+    ]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for label, write, name, mime in (
+            ("CSV", as_csv, "captions.csv", "text/csv"),
+            ("JSONL", as_jsonl, "captions.jsonl", "application/x-ndjson"),
+            ("Text files", as_sidecars, "captions.zip", "application/zip"),
+        ):
+            if named:
+                st.download_button(label, write(named), name, mime, on_click="ignore")
+        st.button("Clear", on_click=clear)
+
+
+def _spoken(done: Sequence[Described]) -> str:
+    if not done:
+        return ""
+    newest = done[0]
+    told = newest.result.caption if newest.result else newest.trouble
+    return f"{newest.given.name}: {told}" + (f" ({len(done)} pictures)" if len(done) > 1 else "")
+
+
+page()
