@@ -51,19 +51,29 @@ class Change:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known to be right, and the best rank, from 1, of any of it on each side.
+    """What is known to be right, and its ranks, from 1, among the first `depth` of each side.
 
     `what` is right: a caption of the picture that was asked about, or a picture with the
-    caption that was asked for. `captions` says these captions. None: beyond the first
-    `depth`. `fitted`: the map was fitted on it, which favours the map.
+    caption that was asked for. `captions` says these captions. `fitted`: the map was fitted
+    on it, which favours the map.
     """
 
     what: Literal["caption", "picture"]
     captions: tuple[str, ...]
-    raw: int | None
-    mapped: int | None
+    raw_ranks: tuple[int, ...]
+    mapped_ranks: tuple[int, ...]
     depth: int
     fitted: bool
+
+    @property
+    def raw(self) -> int | None:
+        """The best rank on the raw side; None: beyond the first `depth`."""
+        return next(iter(self.raw_ranks), None)
+
+    @property
+    def mapped(self) -> int | None:
+        """The best rank on the mapped side; None: beyond the first `depth`."""
+        return next(iter(self.mapped_ranks), None)
 
     @property
     def winner(self) -> Space | None:
@@ -176,15 +186,22 @@ def compare_captions(
             rows = retriever.query_vectors(raw, space)
             (found[space],) = retriever.nearest(rows, space, depth, per_image=per_image)
             query[space] = rows[0]
-    itself = images.get([picture_id(picture.sha256)])
-    own = itself[0].captions if itself and itself[0].payload["source"] == "human" else ()
-    fitted = bool(itself) and itself[0].payload["split"] in TRAINING_SPLITS
-    right = {content_words(caption) for caption in own}
-    rank = {
-        space: _rank(found[space], lambda hit: content_words(hit.text) in right) for space in SPACES
-    }
-    truth = Truth("caption", own, rank["raw"], rank["mapped"], depth, fitted) if own else None
+    truth = _own_captions(picture, found, images, depth)
     return _compared(found, lambda hit: content_words(hit.text), k, truth, query, watch)
+
+
+def _own_captions(
+    picture: Picture, found: Mapping[Space, Sequence[CaptionHit]], images: ImageStore, depth: int
+) -> Truth | None:
+    itself = images.get([picture_id(picture.sha256)])
+    if not itself or not itself[0].captions or itself[0].payload["source"] != "human":
+        return None
+    own = {content_words(caption) for caption in itself[0].captions}
+    raw_ranks, mapped_ranks = (
+        _ranks(found[space], lambda hit: content_words(hit.text) in own) for space in SPACES
+    )
+    fitted = itself[0].payload["split"] in TRAINING_SPLITS
+    return Truth("caption", itself[0].captions, raw_ranks, mapped_ranks, depth, fitted)
 
 
 def compare_pictures(
@@ -240,18 +257,18 @@ def _pictures_so_described(
         human = hit.payload["source"] == "human"
         return human and any(content_words(caption) == said for caption in hit.captions)
 
-    rank = {space: _rank(found[space], right) for space in SPACES}
+    raw_ranks, mapped_ranks = (_ranks(found[space], right) for space in SPACES)
     fitted = any(
         right(hit) and hit.payload["split"] in TRAINING_SPLITS
         for space in SPACES
         for hit in found[space]
     )
-    return Truth("picture", (words.strip(),), rank["raw"], rank["mapped"], depth, fitted)
+    return Truth("picture", (words.strip(),), raw_ranks, mapped_ranks, depth, fitted)
 
 
-def _rank(hits: Iterable[Found], right: Callable[[Found], bool]) -> int | None:
-    """The rank, from 1, of the first hit that is right."""
-    return next((rank for rank, hit in enumerate(hits, start=1) if right(hit)), None)
+def _ranks(hits: Iterable[Found], right: Callable[[Found], bool]) -> tuple[int, ...]:
+    """The ranks, from 1, of the hits that are right."""
+    return tuple(rank for rank, hit in enumerate(hits, start=1) if right(hit))
 
 
 def _compared(
