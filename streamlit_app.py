@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from ui.shell import errors_shown, navigation, picker
+from ui.shell import ICON, errors_shown, navigation, picker, styles
 from ui.sign_in import sign_out_button, signed_in
 
-st.set_page_config(page_title="mRAG", page_icon=":material/image_search:", layout="wide")
+st.set_page_config(page_title="mRAG", page_icon=ICON, layout="wide")
+styles()
 with errors_shown():
     if signed_in():
         page = navigation()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import streamlit as st
 
 from engine.app import Collection
 from engine.describer import Described, Describer, Given, admitted
-from engine.exports import as_csv, as_jsonl, as_sidecars
-from engine.types import CaptionResult
+from engine.exports import Descriptions, as_csv, as_jsonl, as_sidecars
 from ui.controls import borrow_own, describe_options
 from ui.intake import clear, tray
 from ui.pictures import escaped
@@ -47,9 +47,9 @@ def _described(given: Sequence[Given], collection: Collection) -> list[Described
     describer: Describer = st.session_state.setdefault(
         "describer", Describer(settings.limits, keep=2 * settings.max_upload_files)
     )
-    bar = st.container()
-    count = st.empty()
     done: list[Described] = []
+    _take_away(done)
+    count = st.empty()
     answers = describer.describe(taken, collection, options, borrow_own=own)
     while len(done) < len(taken):
         with st.skeleton(_CARD_HEIGHT):
@@ -58,24 +58,25 @@ def _described(given: Sequence[Given], collection: Collection) -> list[Described
         done.append(item)
         if len(taken) > 1:
             count.progress(len(done) / len(taken), f"{len(done)} of {len(taken)} described")
-    with bar:
-        _downloads(done)
     return done
 
 
-def _downloads(done: Sequence[Described]) -> None:
-    named: list[tuple[str, CaptionResult]] = [
-        (item.given.name, item.result) for item in done if item.result is not None
-    ]
+def _take_away(done: Sequence[Described]) -> None:
+    """Buttons that write out what is done by the time of the click."""
+    kinds = (
+        ("Download CSV", as_csv, "captions.csv", "text/csv"),
+        ("JSONL", as_jsonl, "captions.jsonl", "application/x-ndjson"),
+        ("Text files", as_sidecars, "captions.zip", "application/zip"),
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
-        for label, write, name, mime in (
-            ("CSV", as_csv, "captions.csv", "text/csv"),
-            ("JSONL", as_jsonl, "captions.jsonl", "application/x-ndjson"),
-            ("Text files", as_sidecars, "captions.zip", "application/zip"),
-        ):
-            if named:
-                st.download_button(label, write(named), name, mime, on_click="ignore")
+        for label, write, name, mime in kinds:
+            data = partial(_written, done, write)
+            st.download_button(label, data, name, mime, on_click="ignore")
         st.button("Clear", on_click=clear)
+
+
+def _written(done: Sequence[Described], write: Callable[[Descriptions], bytes]) -> bytes:
+    return write((item.given.name, item.result) for item in done if item.result is not None)
 
 
 def _spoken(done: Sequence[Described]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -23,6 +22,7 @@ from ui.resources import engine, thumbnails
 
 _SAMPLES = 6
 _SAMPLE_SIDE = 160
+_FILE = "file "
 _TRAY, _ROUND = "describe tray", "describe round"
 
 _paste = component("paste", '<button type="button">Paste a picture</button><p role="status"></p>')
@@ -36,9 +36,10 @@ def tray(collection: Collection) -> list[Given]:
     ways, samples = st.columns([2, 3], gap="medium")
     with ways:
         dropped = _dropped(round_)
-        other = [*_pasted(), *_photographed(round_)]
     with samples:
-        other += _sampled(collection)
+        other = _sampled(collection)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            other += [*_pasted(), *_photographed(round_)]
     present = {item.id for item in dropped}
     kept = [item for item in kept if not item.id.startswith(_FILE) or item.id in present]
     new = [item for item in (*other, *dropped) if item.id not in {old.id for old in kept}]
@@ -55,9 +56,6 @@ def clear() -> None:
     """Forget all that came in."""
     st.session_state[_TRAY] = []
     st.session_state[_ROUND] += 1
-
-
-_FILE = "file "
 
 
 def _dropped(round_: int) -> list[Given]:
@@ -86,7 +84,8 @@ def _photographed(round_: int) -> list[Given]:
 
 def _pasted() -> list[Given]:
     limit = engine().settings.max_image_bytes
-    result = _paste(key="paste", data={"max_bytes": limit}, on_pasted_change=nothing)
+    data = {"max_bytes": limit}
+    result = _paste(key="paste", data=data, on_pasted_change=nothing, width=180)
     pasted = read_pasted(result.get("pasted"), limit)
     return [pasted] if pasted else []
 
@@ -104,17 +103,17 @@ def read_pasted(value: Any, max_bytes: int) -> Given | None:
     return Given(f"paste {digest}", "pasted picture", len(read), partial(bytes, read))
 
 
-def _sampled(collection: Collection) -> Iterable[Given]:
+def _sampled(collection: Collection) -> list[Given]:
     hits = collection.images.get(list(islice(collection.images.ids(), _SAMPLES)))
     if not hits:
         return []
-    st.markdown("Or try one of the collection, without its own captions:")
+    st.caption("Or one of the collection, without its own captions")
     images = thumbnails().get([hit.uri for hit in hits], _SAMPLE_SIDE)
     cards = [
         Card(hit.id, image, next(iter(hit.captions), ""))
         for hit, image in zip(hits, images, strict=True)
     ]
-    clicked = picture_grid(cards, key="samples", columns_min_px=88, captions=False)
+    clicked = picture_grid(cards, key="samples", columns_min_px=72, captions=False)
     return [_sample(hit.id, Path(hit.uri)) for hit in hits if hit.id == clicked]
 
 

@@ -59,7 +59,7 @@ def picture_grid(
 ) -> str | None:
     """Show pictures as one grid of buttons; the id of the one that was clicked in this run.
 
-    Without `captions` only the pictures are seen; their captions are still their alternatives.
+    Without `captions` it is one row of pictures; their captions are still their alternatives.
     """
     shown = [
         {**asdict(card), "image": as_text(card.image), "marked": list(card.marked)}

@@ -19,6 +19,13 @@ _LOG = logging.getLogger(__name__)
 _PAGES = Path(__file__).parent
 _KEY = "collection"
 
+ICON = str(_PAGES / "frontend" / "icon.svg")
+
+
+def styles() -> None:
+    """What the theme's settings cannot say."""
+    st.html(_PAGES / "frontend" / "page.css")
+
 
 def navigation() -> StreamlitPage:
     """The page that the address names."""

@@ -9,9 +9,6 @@ export default function ({ data, parentElement }) {
 
 function described(data) {
   const whole = element("div", "described");
-  const image = whole.appendChild(element("img"));
-  image.src = `data:image/webp;base64,${data.image}`;
-  image.alt = data.caption;
   const side = whole.appendChild(element("div"));
   side.appendChild(element("h2", "caption", data.caption));
   for (const note of data.notes) side.appendChild(element("p", "note", note));
@@ -21,6 +18,9 @@ function described(data) {
     button.textContent = (await copied(data.caption, whole)) ? "Copied" : "Could not copy";
     setTimeout(() => (button.textContent = "Copy caption"), 1500);
   };
+  const image = whole.appendChild(element("img"));
+  image.src = `data:image/webp;base64,${data.image}`;
+  image.alt = data.caption;
   return whole;
 }
 

@@ -1,6 +1,7 @@
 // Pictures as buttons in a grid.
 export default function ({ data, parentElement, setTriggerValue }) {
   const list = parentElement.querySelector("ul");
+  list.className = data.captions ? "" : "strip";
   list.style.setProperty("--columns", `${data.columns}px`);
   const kept = new Map([...list.children].map((item) => [item.told, item]));
   const items = data.cards.map((card) => {
