@@ -19,6 +19,9 @@ BINS = 60
 CLEAR = 0.05
 """How likely so many more wins may be by chance (sign test) to call one side the winner."""
 
+_TIE = 1e-6
+"""Cosines in float32 that differ by less are the same."""
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -180,5 +183,5 @@ def _own_ranks(cosines: Vectors, own: NDArray[np.bool_]) -> NDArray[np.int64]:
     """For each picture that has captions, the rank of its best one, from 1: (pictures,)."""
     paired = own.any(axis=1)
     best = np.where(own, cosines, -np.inf).max(axis=1)[paired]
-    ahead = (cosines[paired] > best[:, None]).sum(axis=1)
+    ahead = (cosines[paired] > best[:, None] + _TIE).sum(axis=1)
     return np.asarray(ahead + 1, np.int64)
