@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -17,13 +17,30 @@ from evaluation.examples import Examples
 from evaluation.matrix_captions import Captions
 from ingest.ledger import Ledger
 from ingest.lock import writing
-from ingest.shards import Entry, Shard, ShardReader, read_contents, read_shard, shard_path, unit
+from ingest.refined import RefinedReader, Standing
+from ingest.shards import (
+    Entry,
+    Halves,
+    Shard,
+    ShardReader,
+    read_contents,
+    read_shard,
+    shard_path,
+    unit,
+)
 
 
 class _Place(NamedTuple):
     image_id: str
     shard: int
     row: int
+
+
+class _Found(NamedTuple):
+    text: str
+    vector: Halves
+    image_id: str
+    split: str
 
 
 def read_examples(
@@ -52,39 +69,45 @@ def read_examples(
 
 
 def read_captions(folder: CollectionFolder) -> Captions:
-    """All captions of a collection that people wrote, of pictures of any split and loose ones."""
-    texts: list[str] = []
-    image_ids: list[str] = []
-    splits: list[str] = []
-    parts: list[Vectors] = []
-    known: set[str] = set()
+    """All captions that descriptions may borrow: those by people, of pictures of any split or
+    alone, and those that refinement rounds added."""
+    found: dict[str, _Found] = {}
+    parts: list[Halves] = []
     with writing(folder), Ledger.open(folder) as ledger:
         dim = folder.read_card().dim
+        refined = RefinedReader(folder.rounds)
         for number in ledger.shards():
             shard = read_shard(shard_path(folder.embeddings, number))
-            kept: list[int] = []
-            for row, text, image_id, split in _captions(shard, ledger.live_rows(number)):
-                point = caption_id(image_id, text, "human")
-                if point not in known:
-                    known.add(point)
-                    texts.append(text)
-                    image_ids.append(image_id)
-                    splits.append(split)
-                    kept.append(row)
-            parts.append(unit(shard.captions[kept]))
-    vectors = np.concatenate([np.empty((0, dim), np.float32), *parts])
-    return Captions(tuple(texts), vectors, tuple(image_ids), tuple(splits))
+            added = refined.by_picture(ledger.refined.standing_in(number))
+            for one in _captions(shard, ledger.live_rows(number), added):
+                point = caption_id(one.image_id, one.text, "human")
+                if point not in found:
+                    found[point] = one
+                    parts.append(one.vector[None])
+    vectors = unit(np.concatenate(parts)) if parts else np.empty((0, dim), np.float32)
+    captions = found.values()
+    return Captions(
+        tuple(one.text for one in captions),
+        vectors,
+        tuple(one.image_id for one in captions),
+        tuple(one.split for one in captions),
+    )
 
 
-def _captions(shard: Shard, live: Sequence[int]) -> Iterator[tuple[int, str, str, str]]:
-    """The rows of the captions that are still there, each with text, picture id and split."""
+def _captions(
+    shard: Shard, live: Sequence[int], added: Mapping[int, Sequence[tuple[Standing, Halves]]]
+) -> Iterator[_Found]:
+    """The captions that are still there, and those `added` to pictures, by row."""
     contents = shard.contents
     for picture in live:
-        entry, start = contents.entries[picture], contents.spans[picture].start
-        for row, text in enumerate(entry.captions, start):
-            yield row, text, entry.image_id, entry.split
-    for row, loose in enumerate(contents.loose, contents.loose_span.start):
-        yield row, loose.text, loose.image_id, loose.split
+        entry, span = contents.entries[picture], contents.spans[picture]
+        for text, vector in zip(entry.captions, shard.captions[span], strict=True):
+            yield _Found(text, vector, entry.image_id, entry.split)
+        for standing, vector in added.get(picture, ()):
+            yield _Found(standing.text, vector, entry.image_id, entry.split)
+    alone = zip(contents.loose, shard.captions[contents.loose_span], strict=True)
+    for loose, vector in alone:
+        yield _Found(loose.text, vector, loose.image_id, loose.split)
 
 
 def _live(folder: CollectionFolder, ledger: Ledger) -> Iterator[tuple[_Place, Entry]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -126,8 +126,14 @@ class Gathered:
             self.samples[fold].update(hashes[of_fold], images[of_fold], firsts[of_fold])
 
 
-def gather(folder: CollectionFolder, ledger: Ledger, dim: int, on_progress: OnProgress) -> Gathered:
-    """Read every shard once."""
+def gather(
+    folder: CollectionFolder,
+    ledger: Ledger,
+    dim: int,
+    on_progress: OnProgress,
+    without: Container[str] = (),
+) -> Gathered:
+    """Read every shard once; pictures whose ids are in `without` are passed over."""
     gathered = Gathered(dim)
     shards, reader = ledger.shards(), RefinedReader(folder.rounds)
     for done, number in enumerate(shards):
@@ -137,7 +143,8 @@ def gather(folder: CollectionFolder, ledger: Ledger, dim: int, on_progress: OnPr
             row: np.stack([vector for _, vector in captions])
             for row, captions in reader.by_picture(ledger.refined.standing_in(number)).items()
         }
-        gathered.add(shard, ledger.live_rows(number), refined)
+        entries, live = shard.contents.entries, ledger.live_rows(number)
+        gathered.add(shard, [r for r in live if entries[r].image_id not in without], refined)
     on_progress(Progress("fit", len(shards), len(shards)))
     return gathered
 

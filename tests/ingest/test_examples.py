@@ -12,8 +12,10 @@ from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import InvalidInput, StoreUnavailable
 from ingest.embed import embed
 from ingest.examples import read_captions, read_examples
+from ingest.ledger import Ledger
 from ingest.lock import writing
 from ingest.records import CaptionRecord, ImageRecord, Record
+from ingest.shards import Refined, RoundShard, shard_path, write_round
 
 if TYPE_CHECKING:
     from tests.ingest.conftest import PixelEncoder
@@ -137,6 +139,26 @@ def test_all_captions_of_all_splits_can_be_borrowed(
     assert (captions.image_ids[at], captions.splits[at]) == (train[2].image_id, "train")
     expected = encoder.encode_texts(list(captions.texts))
     np.testing.assert_allclose(captions.raw, expected, atol=2e-3)
+
+
+def test_captions_of_refinement_rounds_can_be_borrowed_but_are_no_references(
+    run: Run, folder: CollectionFolder, pictures: Pictures, encoder: PixelEncoder
+) -> None:
+    picture, _ = pictures(2, captions=1, split="train")
+    run(pictures(2, captions=1, split="train"))
+    with Ledger.open(folder) as ledger:
+        known = ledger.picture(picture.image_id)
+    assert known is not None
+    vector = encoder.encode_texts(["added"]).astype(np.float16)
+    key = known.captions_key.hex()
+    added = Refined(known.sha256, picture.image_id, key, "added", score=1.0)
+    folder.rounds.mkdir()
+    write_round(shard_path(folder.rounds, 1), RoundShard((added,), vector), encoder.id)
+    captions = read_captions(folder)
+    at = captions.texts.index("added")
+    assert (captions.image_ids[at], captions.splits[at]) == (picture.image_id, "train")
+    np.testing.assert_allclose(captions.raw[at], vector[0], atol=2e-3)
+    assert "added" not in {text for said in read_examples(folder).references for text in said}
 
 
 def test_nothing_is_read_while_another_writes(

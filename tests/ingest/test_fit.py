@@ -58,6 +58,19 @@ def by_hand(encoder: PixelEncoder, records: list[ImageRecord]) -> PairMoments:
     return moments
 
 
+def test_pictures_that_are_passed_over_leave_no_trace_in_the_moments(
+    run: Run, folder: CollectionFolder, pictures: Pictures, encoder: PixelEncoder
+) -> None:
+    records = pictures(20, captions=2)
+    run(records)
+    held_out = {record.image_id for record in records[5:12]}
+    with Ledger.open(folder) as ledger:
+        without = gather(folder, ledger, encoder.dim, silent, without=held_out).total()
+    rest = by_hand(encoder, [record for record in records if record.image_id not in held_out])
+    assert without.n == 26
+    np.testing.assert_allclose(without.image_text, rest.image_text, atol=0.05)
+
+
 def test_the_moments_are_those_of_all_training_pairs(
     run: Run,
     folder: CollectionFolder,
