@@ -140,8 +140,8 @@ class Collection:
         """
         return self._retriever(self.alignment)
 
-    def _retriever(self, alignment: Alignment) -> Retriever:
-        return Retriever(self._caption_stores(alignment), alignment)
+    def _retriever(self, alignment: Alignment, splits: frozenset[str] = frozenset()) -> Retriever:
+        return Retriever(self._caption_stores(alignment), alignment, splits=splits)
 
     def _caption_stores(self, alignment: Alignment) -> list[CaptionStore]:
         stores, lender = [self.captions], self.card.memory
@@ -165,19 +165,26 @@ class Collection:
         """Describes pictures with this collection's captions, map and models."""
         return self._captioner(self.encoder, self.generator, options)
 
-    def filling_captioner(self) -> Captioner:
-        """Describes pictures in bulk: past the queues of those who wait for an answer."""
+    def filling_captioner(self, *, splits: frozenset[str] = frozenset()) -> Captioner:
+        """Describes pictures in bulk: past the queues of those who wait for an answer.
+
+        With `splits` only captions of these are borrowed from.
+        """
         models = self._engine.models
-        return self._captioner(self._right(models.encoder), models.generator(self._generator_spec))
+        encoder, generator = self._right(models.encoder), models.generator(self._generator_spec)
+        return self._captioner(encoder, generator, splits=splits)
 
     def _captioner(
         self,
         encoder: Encoder,
         generator: Generator | None,
         options: DescribeOptions | None = None,
+        *,
+        splits: frozenset[str] = frozenset(),
     ) -> Captioner:
         alignment = self.alignment  # one for all parts, though it may be fitted anew meanwhile
-        return Captioner(encoder, alignment, self._retriever(alignment), generator, options)
+        retriever = self._retriever(alignment, splits)
+        return Captioner(encoder, alignment, retriever, generator, options)
 
     def compare(
         self, picture: Picture, k: int = 5, *, per_image: int = DescribeOptions.per_image
