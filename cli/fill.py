@@ -1,4 +1,4 @@
-"""Commands that fill: ingest, embed, fit, push, memory."""
+"""Commands that fill, and the one that deletes: ingest, embed, fit, push, memory, delete."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from cli.progress import progress_bars
 from cli.reports import alignment_json, embed_json, exit_if_skipped, show_choices, show_ingest
 from engine.app import Engine
 from engine.errors import InvalidInput
-from ingest import pipeline
+from ingest import filling, pipeline
+from ingest.delete import delete as delete_collection
 from ingest.fit import fit as fit_map
 from ingest.memory import COCO, coco_records
 from ingest.pipeline import IngestReport
@@ -90,7 +91,7 @@ StrengthOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (ingest, embed, fit, push, memory):
+    for command in (ingest, embed, fit, push, memory, delete):
         app.command()(command)
 
 
@@ -156,7 +157,7 @@ def embed(
     )
     settings = settings_for(profile=profile, encoder=encoder, generator=generator, device=device)
     with opened_engine(settings) as engine, progress_bars() as on_progress:
-        encoder_spec, generator_spec = specs(engine, name, memory)
+        encoder_spec, generator_spec = filling.specs(engine, name, memory)
         report = pipeline.embed_only(
             records,
             name=name,
@@ -254,13 +255,28 @@ def memory(
     name = collection or (kind or name_after(captions or Path()))
     with opened_engine(settings) as engine:
         # The models come first: a gigabyte is not fetched for an encoder that is missing.
-        engine.models.encoder(specs(engine, name, "")[0])
+        engine.models.encoder(filling.specs(engine, name)[0])
         records = (
             open_captions(captions, limit=limit) if captions else _coco(engine, copy, limit, yes)
         )
         report = fill(engine, records, name, method=method)
         show_ingest(engine.folder(name), report, as_json)
         say(f"describe pictures from it with: mrag ingest FOLDER --memory {name}")
+
+
+def delete(
+    name: Annotated[str, typer.Argument(help="The collection.", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a collection; your pictures stay where they are."""
+    with opened_engine(settings_for()) as engine:
+        if not yes:
+            if not sys.stdin.isatty():
+                raise InvalidInput("nobody is here to ask; say so with: mrag delete NAME --yes")
+            engine.folder(name).read_card()
+            typer.confirm(f"Delete collection {name} for good?", abort=True, err=True)
+        delete_collection(engine, name)
+    say(f"deleted {name}")
 
 
 def _coco(engine: Engine, copy: Path | None, limit: int | None, yes: bool) -> Iterable[Record]:
@@ -274,24 +290,6 @@ def _coco(engine: Engine, copy: Path | None, limit: int | None, yes: bool) -> It
         )
 
 
-def specs(engine: Engine, name: str, memory: str) -> tuple[str, str]:
-    """Encoder and generator to fill a collection with.
-
-    What the collection (or else its memory) was made with, unless other models are named.
-    Raises CollectionMissing where there is no such memory.
-    """
-    if memory:
-        engine.folder(memory).read_card()
-    settings = engine.settings
-    encoder, generator = settings.models()
-    if "profile" not in settings.model_fields_set:
-        for known in (name, memory):
-            if known and engine.folder(known).exists():
-                card = engine.folder(known).read_card()
-                return settings.encoder or card.encoder, settings.generator or card.generator
-    return encoder, generator
-
-
 def fill(
     engine: Engine,
     records: Iterable[Record],
@@ -302,19 +300,15 @@ def fill(
     method: MethodName = "auto",
 ) -> IngestReport:
     """Bring records into a collection, with progress on stderr."""
-    encoder_spec, generator_spec = specs(engine, name, memory)
     with progress_bars() as on_progress:
-        return pipeline.ingest(
+        return filling.fill(
+            engine,
             records,
-            name=name,
-            encoder=engine.models.encoder(encoder_spec),
-            encoder_spec=encoder_spec,
-            generator_spec=generator_spec,
-            settings=engine.settings,
+            name,
+            models=filling.specs(engine, name, memory),
             memory=memory,
             alignment=alignment,
             method=method,
-            captioner_factory=lambda: engine.open(name).filling_captioner(),
             on_progress=on_progress,
         )
 

@@ -13,6 +13,7 @@ __all__ = [
     "CaptionStore",
     "ImageStore",
     "caption_id",
+    "free_indexes",
     "open_caption_store",
     "open_image_store",
     "picture_id",
@@ -37,6 +38,23 @@ def open_image_store(
 ) -> ImageStore:
     """Open a collection's pictures; see `open_caption_store`."""
     return ImageStore(_open_index(folder, image_spec(card), settings, create))
+
+
+def free_indexes(folder: CollectionFolder, settings: Settings) -> None:
+    """Make a collection's folder ready to be deleted: remove what a server keeps of it.
+
+    Embedded indexes lie in the folder. Raises StoreLocked where another process has them open,
+    StoreUnavailable where the server cannot be asked.
+    """
+    if settings.qdrant_url:
+        from engine.store.server import drop_collections
+
+        drop_collections(settings, folder.name)
+        return
+    from engine.store.edge_folder import check_free
+
+    for path in folder.index.glob("*/"):
+        check_free(path, folder.name)
 
 
 def store_status(settings: Settings) -> str:

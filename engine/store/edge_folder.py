@@ -96,6 +96,16 @@ def release_shard(shared: SharedShard) -> None:
             shared.shard.close()
 
 
+def check_free(folder: Path, collection: str) -> None:
+    """Raise StoreLocked if another process has the index open; a damaged one is free."""
+    try:
+        release_shard(acquire_shard(folder, collection, LOCK_PATIENCE_S))
+    except StoreLocked:
+        raise
+    except StoreUnavailable:
+        return
+
+
 @contextmanager
 def edge_errors(folder: Path, collection: str) -> Iterator[None]:
     """Turn Edge's errors, which are all plain Exceptions, and the disk's into StoreUnavailable."""

@@ -12,6 +12,9 @@ from engine.types import Filters, Vector, Vectors
 WORDS = "bm25"
 """Name of the sparse vector that keeps the words of a point's text."""
 
+INDEXES = ("captions", "images")
+"""Names of the indexes of a collection."""
+
 RRF_K = 60
 """Constant of reciprocal rank fusion: a hit at rank r of a list adds 1 / (RRF_K + r)."""
 

@@ -17,6 +17,7 @@ from engine.store.identity import check_identity, identity
 from engine.store.interface import (
     EVERYTHING,
     FUSED_DEPTH,
+    INDEXES,
     MMR_CANDIDATES,
     RRF_K,
     WORDS,
@@ -67,6 +68,19 @@ def count_collections(settings: Settings) -> int:
         client.close()
 
 
+def drop_collections(settings: Settings, collection: str) -> None:
+    """Remove the indexes of a collection of ours from the server; raises StoreUnavailable."""
+    client = connect(settings)
+    try:
+        call = ServerCalls(_address(client), collection, PATIENCE_S)
+        held = call(client.get_collections).collections
+        ours = {_name_of(collection, index) for index in INDEXES}
+        for name in ours.intersection(one.name for one in held):
+            call(partial(client.delete_collection, name))
+    finally:
+        client.close()
+
+
 class ServerIndex:
     """A VectorIndex in the server's collection `mrag-<collection>-<name>`.
 
@@ -88,7 +102,7 @@ class ServerIndex:
         """
         self._client = client
         self._spec = spec
-        self._name = f"mrag-{spec.collection}-{spec.name}"
+        self._name = _name_of(spec.collection, spec.name)
         self._words = WordEncoder(spec.typical_words)
         self._call = ServerCalls(_address(client), spec.collection, patience_s)
         try:
@@ -356,6 +370,10 @@ def _kept(point: models.ScoredPoint | models.Record, vector: str) -> Hit:
     """A stored point as a hit of score 0."""
     kept: Any = point.vector.get(vector) if isinstance(point.vector, dict) else None
     return Hit(str(point.id), 0.0, point.payload or {}, kept)
+
+
+def _name_of(collection: str, index: str) -> str:
+    return f"mrag-{collection}-{index}"
 
 
 def _address(client: QdrantClient) -> str:

@@ -1,0 +1,67 @@
+"""Fills a collection with an engine's models: which ones, and all the steps of an ingest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine.app import Engine
+from ingest.fit import AnyMethod
+from ingest.pipeline import IngestReport, ingest
+from ingest.progress import OnProgress, silent
+from ingest.records import Record
+
+Specs = tuple[str, str]
+"""What loads an encoder and a generator; see `engine.settings.Settings`."""
+
+
+def specs(engine: Engine, name: str, memory: str = "") -> Specs:
+    """Encoder and generator to fill a collection with.
+
+    What the collection (or else its memory) was made with, unless other models are named.
+    Raises CollectionMissing where there is no such memory.
+    """
+    if memory:
+        engine.folder(memory).read_card()
+    if "profile" in engine.settings.model_fields_set:
+        return engine.settings.models()
+    return specs_of_card(engine, name, memory)
+
+
+def specs_of_card(engine: Engine, name: str, memory: str = "") -> Specs:
+    """As `specs`, but a profile that is set counts for collections only that are new."""
+    settings = engine.settings
+    for known in (name, memory):
+        if known and engine.folder(known).exists():
+            card = engine.folder(known).read_card()
+            return settings.encoder or card.encoder, settings.generator or card.generator
+    return settings.models()
+
+
+def fill(
+    engine: Engine,
+    records: Iterable[Record],
+    name: str,
+    *,
+    models: Specs,
+    memory: str = "",
+    alignment: str = "",
+    method: AnyMethod = "auto",
+    optimize: bool = True,
+    on_progress: OnProgress = silent,
+) -> IngestReport:
+    """Bring records into a collection; see `ingest.pipeline.ingest`."""
+    encoder_spec, generator_spec = models
+    return ingest(
+        records,
+        name=name,
+        encoder=engine.models.encoder(encoder_spec),
+        encoder_spec=encoder_spec,
+        generator_spec=generator_spec,
+        settings=engine.settings,
+        memory=memory,
+        alignment=alignment,
+        method=method,
+        captioner_factory=lambda: engine.open(name).filling_captioner(),
+        optimize=optimize,
+        on_progress=on_progress,
+    )

@@ -1,0 +1,329 @@
+"""Background ingests: progress, cancelling, resuming, and what a restart finds."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from engine.app import Engine
+from engine.errors import Busy, CollectionMissing, InvalidInput, SourceError, StoreLocked
+from engine.models import Models
+from engine.settings import Settings
+from engine.types import Encoder, Vectors
+from ingest.delete import delete
+from ingest.job_records import KEPT, Job, JobRecords
+from ingest.jobs import MOST_WAITING, Jobs
+from tests.ingest.conftest import PixelEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Gate(PixelEncoder):
+    """An encoder that waits before each batch of pictures until it is let through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered, self.open = Event(), Event()
+        self.open.set()
+
+    def encode_images(self, images: list[Image.Image]) -> Vectors:
+        self.entered.set()
+        assert self.open.wait(20)
+        return super().encode_images(images)
+
+
+class OneEncoder(Models):
+    """Knows one encoder, whatever is asked for."""
+
+    def __init__(self, settings: Settings, encoder: Encoder) -> None:
+        super().__init__(settings)
+        self._encoder = encoder
+
+    def encoder(self, spec: str) -> Encoder:
+        del spec
+        return self._encoder
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+def engine(tmp_path: Path, gate: Gate) -> Iterator[Engine]:
+    (tmp_path / "allowed").mkdir()
+    settings = Settings(
+        home=tmp_path / "home",
+        source_root=tmp_path / "allowed",
+        generator="consensus",
+        batch_size=4,
+        workers=1,
+        qdrant_url="",
+    )
+    engine = Engine(settings)
+    engine.models = OneEncoder(settings, gate)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def jobs(engine: Engine, gate: Gate) -> Iterator[Jobs]:
+    made = Jobs(engine)
+    yield made
+    gate.open.set()
+    made.close()
+
+
+@pytest.fixture
+def album(engine: Engine, painted: Callable[[Path, int], None]) -> Path:
+    """Twelve pictures, each with a caption."""
+    root = engine.settings.source_root
+    assert root is not None
+    for seed in range(12):
+        painted(root / "album" / f"{seed:02}.png", seed)
+        (root / "album" / f"{seed:02}.txt").write_text(f"picture {seed}", encoding="utf-8")
+    return root / "album"
+
+
+def ended(jobs: Jobs, job: Job) -> Job:
+    """The job when its thread has come to the end of it."""
+    for _ in range(2000):
+        if not (now := jobs.get(job.id)).is_active:
+            return now
+        Event().wait(0.01)
+    raise AssertionError(f"{now} does not end")
+
+
+def zipped(album: Path) -> BytesIO:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path in sorted(album.iterdir()):
+            archive.write(path, f"album/{path.name}")
+    return buffer
+
+
+def test_a_folder_is_ingested_and_searched(jobs: Jobs, engine: Engine, album: Path) -> None:
+    (album / "bad.png").write_bytes(b"no picture")
+    job = ended(jobs, jobs.start("noise", Path("album")))
+    assert (job.state, job.skipped, job.source) == ("done", 1, album)
+    assert "12 pictures and 12 captions" in job.message
+    assert job.progress is not None
+    assert job.ended is not None
+    assert job.ended >= job.started
+    summary = engine.open("noise").summary()
+    assert (summary.images, summary.captions) == (12, 12)
+
+
+def test_an_uploaded_archive_is_ingested(jobs: Jobs, engine: Engine, album: Path) -> None:
+    job = ended(jobs, jobs.start_upload("noise", zipped(album), "Album.zip"))
+    assert job.state == "done", job.message
+    assert engine.open("noise").summary().images == 12
+    again = ended(jobs, jobs.start_upload("noise", zipped(album), "Album.zip"))
+    assert "12 unchanged" in again.message
+
+
+def test_progress_can_be_seen_while_it_runs(jobs: Jobs, gate: Gate, album: Path) -> None:
+    gate.open.clear()
+    job = jobs.start("noise", album)
+    assert gate.entered.wait(20)
+    now = jobs.get(job.id)
+    assert now.state == "running"
+    assert now.progress is not None
+    assert jobs.active("noise") == [now]
+    assert jobs.active("other") == []
+    gate.open.set()
+    assert ended(jobs, job).state == "done"
+
+
+def test_cancelled_and_resumed_it_repeats_little(
+    jobs: Jobs, engine: Engine, gate: Gate, album: Path
+) -> None:
+    gate.open.clear()
+    job = jobs.start("noise", album)
+    assert gate.entered.wait(20)
+    assert jobs.cancel(job.id).stopping
+    gate.open.set()
+    stopped = ended(jobs, job)
+    assert (stopped.state, stopped.stopping) == ("cancelled", False)
+    assert jobs.cancel(job.id) == stopped
+    assert ended(jobs, jobs.resume(job.id)).state == "done"
+    assert engine.open("noise").summary().images == 12
+    assert [one.id for one in jobs.all()] == [job.id]
+
+
+def test_one_runs_and_the_others_wait(jobs: Jobs, gate: Gate, album: Path) -> None:
+    gate.open.clear()
+    first = jobs.start("one", album)
+    assert gate.entered.wait(20)
+    others = [jobs.start("two", album) for _ in range(MOST_WAITING)]
+    assert {jobs.get(job.id).state for job in others} == {"waiting"}
+    with pytest.raises(Busy, match="20 jobs wait already"):
+        jobs.start("two", album)
+    with pytest.raises(InvalidInput, match="has not ended"):
+        jobs.resume(first.id)
+    assert {jobs.cancel(job.id).state for job in others[1:]} == {"cancelled"}
+    gate.open.set()
+    assert [ended(jobs, job).state for job in (first, others[0])] == ["done", "done"]
+
+
+def test_a_failure_says_why_and_the_next_job_runs(jobs: Jobs, gate: Gate, album: Path) -> None:
+    gate.fails_at = 0
+    failed = ended(jobs, jobs.start("noise", album))
+    assert (failed.state, failed.message) == (
+        "failed",
+        "this is a bug: RuntimeError: out of memory",
+    )
+    gate.fails_at = -1
+    (album.parent / "empty").mkdir()
+    empty = ended(jobs, jobs.start("other", Path("empty")))
+    assert empty.state == "failed"
+    assert "neither pictures nor captions" in empty.message
+    assert ended(jobs, jobs.resume(failed.id)).state == "done"
+
+
+def test_what_may_not_be_read_is_refused_at_once(
+    jobs: Jobs, engine: Engine, album: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidInput, match="MRAG_SOURCE_ROOT"):
+        jobs.start("noise", tmp_path)
+    with pytest.raises(SourceError, match="cannot be read"):
+        jobs.start("noise", Path("nowhere"))
+    with pytest.raises(InvalidInput, match="not allowed"):
+        jobs.start("../noise", album)
+    with pytest.raises(CollectionMissing, match="'coco'"):
+        jobs.start("noise", album, memory="coco")
+    engine.settings.source_root = None
+    with pytest.raises(InvalidInput, match="no folder of this machine may be read"):
+        jobs.start("noise", album)
+    assert jobs.all() == []
+    with pytest.raises(InvalidInput, match="no job 'x'"):
+        jobs.get("x")
+
+
+def test_nothing_outside_the_root_is_ingested(
+    jobs: Jobs, album: Path, tmp_path: Path, painted: Callable[[Path, int], None]
+) -> None:
+    painted(tmp_path / "secret.png", 99)
+    (album / "leak.txt").symlink_to(tmp_path / "secret.png")
+    failed = ended(jobs, jobs.start("noise", album))
+    assert failed.state == "failed"
+    assert "leads out" in failed.message
+    (album / "leak.txt").unlink()
+    table = album / "table.csv"
+    table.write_text("image,caption\n../../secret.png,a secret\n00.png,a picture\n", "utf-8")
+    done = ended(jobs, jobs.start("noise", table))
+    assert done.skipped == 1
+    assert "1 pictures and 1 captions embedded" in done.message
+
+
+def test_after_a_kill_it_is_interrupted_and_goes_on(
+    engine: Engine, jobs: Jobs, album: Path
+) -> None:
+    done = ended(jobs, jobs.start("noise", album))
+    killed = replace(done, id=done.id + "x", state="running", owner="killed", ended=None)
+    JobRecords(engine.settings.home).write(killed)
+    assert jobs.get(killed.id).state == "interrupted"
+    resumed = ended(jobs, jobs.resume(killed.id))
+    assert resumed.state == "done"
+    assert "12 unchanged" in resumed.message
+
+
+def test_a_job_of_another_process_is_seen_and_left_alone(
+    engine: Engine, jobs: Jobs, gate: Gate, album: Path
+) -> None:
+    gate.open.clear()
+    job = jobs.start("noise", album)
+    assert gate.entered.wait(20)
+    other = Jobs(engine)
+    assert other.get(job.id).state == "running"
+    with pytest.raises(InvalidInput, match="another process"):
+        other.cancel(job.id)
+    gate.open.set()
+    ended(jobs, job)
+    assert other.get(job.id).state == "done"
+
+
+def test_a_process_that_ends_leaves_its_jobs_to_the_next(
+    engine: Engine, jobs: Jobs, gate: Gate, album: Path
+) -> None:
+    gate.open.clear()
+    running, waiting = jobs.start("noise", album), jobs.start("noise", album)
+    assert gate.entered.wait(20)
+    gate.open.set()
+    jobs.close()
+    after = Jobs(engine)
+    assert after.get(waiting.id).state == "interrupted"
+    assert not after.get(running.id).is_active
+    with pytest.raises(Busy, match="about to end"):
+        jobs.start("noise", album)
+    assert ended(after, after.resume(waiting.id)).state == "done"
+    after.close()
+
+
+def test_a_damaged_record_hides_no_other(engine: Engine, jobs: Jobs, album: Path) -> None:
+    job = ended(jobs, jobs.start("noise", album))
+    (engine.settings.home / "jobs" / "0.json").write_text("{", encoding="utf-8")
+    assert jobs.all() == [job]
+
+
+def test_old_records_are_forgotten(engine: Engine, jobs: Jobs, album: Path) -> None:
+    done = ended(jobs, jobs.start("noise", album))
+    records = JobRecords(engine.settings.home)
+    for number in range(KEPT + 3):
+        records.write(replace(done, id=f"0{number:03}"))
+    last = ended(jobs, jobs.start("noise", album))
+    kept = jobs.all()
+    assert len(kept) == KEPT
+    assert kept[0] == last
+
+
+def test_deleting_takes_the_uploads_and_the_records_along(
+    engine: Engine, jobs: Jobs, album: Path
+) -> None:
+    ended(jobs, jobs.start_upload("noise", zipped(album), "a.zip"))
+    ended(jobs, jobs.start("other", album))
+    opened = engine.open("noise")
+    assert opened.images.count() == 12
+    delete(engine, "noise")
+    assert engine.names() == ["other"]
+    assert {job.collection for job in jobs.all()} == {"other"}
+    left: Sequence[Path] = list(engine.settings.home.rglob("*noise*"))
+    assert left == []
+    assert album.is_dir()
+    with pytest.raises(CollectionMissing, match="closed meanwhile"):
+        _ = opened.captions
+    with pytest.raises(CollectionMissing, match="'noise'"):
+        delete(engine, "noise")
+    ended(jobs, jobs.start("noise", album))
+    assert engine.open("noise").images.count() == 12
+
+
+def test_what_is_being_filled_is_not_deleted(
+    engine: Engine, jobs: Jobs, gate: Gate, album: Path
+) -> None:
+    gate.open.clear()
+    job = jobs.start("noise", album)
+    assert gate.entered.wait(20)
+    with pytest.raises(StoreLocked, match="cancel it first"):
+        delete(engine, "noise")
+    gate.open.set()
+    ended(jobs, job)
+    delete(engine, "noise")
+
+
+def test_a_memory_in_use_is_not_deleted(engine: Engine, jobs: Jobs, album: Path) -> None:
+    ended(jobs, jobs.start("captions", album))
+    ended(jobs, jobs.start("noise", album, memory="captions"))
+    with pytest.raises(InvalidInput, match="is the memory of noise"):
+        delete(engine, "captions")
+    delete(engine, "noise")
+    delete(engine, "captions")
