@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
+import runpy
 import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -23,6 +25,7 @@ from engine.types import SPACES
 from ingest.readers import open_captions, open_source
 from ingest.records import ImageRecord
 
+_ROOT = Path(__file__).parent.parent
 _COLLECTIONS = ("plain", "postcards")
 _QUERIES = ("two cats on the beach", "a guitar at night")
 _HELD_OUT = "test"
@@ -56,19 +59,38 @@ def demo() -> None:
         _say_what_next(engine)
 
 
-def start_app() -> None:
-    """Open the web app in a browser."""
-    page = Path(__file__).parent.parent / "streamlit_app.py"
+def start_app(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens.")] = 8501,
+    address: Annotated[
+        str, typer.Option(help="Who may reach it: by default this machine alone.")
+    ] = "127.0.0.1",
+) -> None:
+    """Open the web app in a browser, over the sample collections where there are none yet."""
+    page = _ROOT / "streamlit_app.py"
     if not page.is_file():
         raise Missing(
-            f"the web app is not part of this version ({page} is absent); "
-            "use `mrag caption`, `mrag search` and `mrag compare` instead"
+            f"the web app is not part of this installation ({page} is absent); install from the "
+            "source, or use `mrag caption`, `mrag search` and `mrag compare` instead"
         )
-    raise typer.Exit(
-        subprocess.run(
-            [sys.executable, "-m", "streamlit", "run", str(page)], check=False
-        ).returncode
-    )
+    settings = settings_for()
+    # The engine is closed before the app starts: an embedded store lets one in at a time.
+    with opened_engine(settings) as engine:
+        empty = not engine.names()
+    if empty:
+        with opened_engine(settings_for(profile="sample")) as engine:
+            for name in _COLLECTIONS:
+                _fill_sample(engine, name)
+    _run_streamlit(page, port, address, settings.home)
+
+
+def _run_streamlit(page: Path, port: int, address: str, home: Path) -> None:
+    """Become the server, in this very process: whoever stops mrag stops it."""
+    os.environ["MRAG_HOME"] = str(home)  # as it was meant from the folder that is left now
+    os.chdir(page.parent)  # where Streamlit looks for its settings
+    sys.argv = [
+        "streamlit", "run", str(page), "--server.port", str(port), "--server.address", address,
+    ]  # fmt: skip
+    runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
 
 
 def _fill_sample(engine: Engine, name: str) -> None:
