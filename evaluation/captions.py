@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from engine.errors import InvalidInput, MetricUnavailable
 from evaluation.intervals import Values, interval, resampled_sums
-from evaluation.overlap import ORDERS, bleu, cider_d, corpus_bleu, rouge_l
+from evaluation.meteor import meteor_counts, meteor_score
+from evaluation.overlap import ORDERS, References, Texts, bleu, cider_d, corpus_bleu, rouge_l
 from evaluation.tokenizer import tokenize
 
 BLEU = tuple(f"bleu-{order + 1}" for order in range(ORDERS))
 CAPTION_METRICS = (*BLEU, "meteor", "rouge-l", "cider-d", "spice")
-
-Scorer = Callable[[Sequence[str], Sequence[Sequence[str]]], Values]
-_SCORERS: dict[str, Scorer] = {"rouge-l": rouge_l, "cider-d": cider_d}
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
     """One metric: `values` (n,) per picture, their mean and its 95 % bootstrap interval.
 
-    All are fractions, CIDEr-D up to 10. BLEU's `mean` is the figure of the whole corpus, as
-    papers report it, and its interval is of that.
+    All are fractions, CIDEr-D up to 10. Of BLEU and METEOR `mean` is the figure of the whole
+    corpus, as papers report it, and the interval is of that.
     """
 
     metric: str
@@ -70,24 +66,70 @@ def score_captions(
         return CaptionScores({}, dict.fromkeys(chosen, str(error)), punctuation)
     scores: dict[str, Scores] = {}
     missing: dict[str, str] = {}
-    if set(BLEU) & set(chosen):
-        scores |= _bleu(texts, refs, seed)
-    values: dict[str, Values] = {}
-    for metric in [metric for metric in chosen if metric not in BLEU]:
+    for family, scorer in _FAMILIES.items():
+        wanted = [metric for metric in family if metric in chosen]
+        if not wanted:
+            continue
         try:
-            values[metric] = _scorer(metric)(texts, refs)
+            found = scorer(texts, refs).scores(family, seed)
         except MetricUnavailable as error:
-            missing[metric] = str(error)
-    scores |= _with_intervals(values, seed)
-    return CaptionScores(
-        {metric: scores[metric] for metric in chosen if metric in scores}, missing, punctuation
+            missing |= dict.fromkeys(wanted, str(error))
+        else:
+            scores |= {metric: found[metric] for metric in wanted}
+    return CaptionScores(scores, missing, punctuation)
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """Metrics of one family: values (n, m) per picture, counts (n, c) and the figures they sum to.
+
+    `figures` takes summed counts (…, c) to the metrics of the whole (…, m).
+    """
+
+    values: Values
+    counts: Values
+    figures: Callable[[Values], Values]
+
+    def scores(self, family: Sequence[str], seed: int) -> dict[str, Scores]:
+        means = self.figures(self.counts.sum(axis=0))
+        drawn = self.figures(resampled_sums(self.counts, seed=seed))
+        return {
+            metric: Scores(
+                metric, self.values[:, column], float(means[column]), *interval(drawn[:, column])
+            )
+            for column, metric in enumerate(family)
+        }
+
+
+def _bleu(texts: Texts, references: References) -> _Measured:
+    values, counts = bleu(texts, references)
+    return _Measured(values, counts, corpus_bleu)
+
+
+def _meteor(texts: Texts, references: References) -> _Measured:
+    counts = meteor_counts(texts, references)
+    return _Measured(
+        meteor_score(counts)[:, None], counts, lambda sums: meteor_score(sums)[..., None]
     )
 
 
-def _scorer(metric: str) -> Scorer:
-    if metric not in _SCORERS:
-        raise MetricUnavailable("is not part of this version")
-    return _SCORERS[metric]
+def _averaged(scorer: Callable[[Texts, References], Values]) -> _Family:
+    """The family of one metric whose figure is the mean over pictures."""
+
+    def measured(texts: Texts, references: References) -> _Measured:
+        values = scorer(texts, references)[:, None]
+        return _Measured(values, values, lambda sums: sums / len(values))
+
+    return measured
+
+
+_Family = Callable[[Texts, References], _Measured]
+_FAMILIES: Mapping[tuple[str, ...], _Family] = {
+    BLEU: _bleu,
+    ("meteor",): _meteor,
+    ("rouge-l",): _averaged(rouge_l),
+    ("cider-d",): _averaged(cider_d),
+}
 
 
 def _chosen(metrics: Iterable[str]) -> tuple[str, ...]:
@@ -121,25 +163,3 @@ def _tokenized(
     tokens = iter(tokenize([*captions, *flat], punctuation=punctuation))
     texts = [next(tokens) for _ in captions]
     return texts, [[next(tokens) for _ in refs] for refs in references]
-
-
-def _bleu(texts: list[str], references: list[list[str]], seed: int) -> dict[str, Scores]:
-    values, counts = bleu(texts, references)
-    corpus = corpus_bleu(counts.sum(axis=0))
-    drawn = corpus_bleu(resampled_sums(counts, seed=seed))
-    return {
-        metric: Scores(metric, values[order], float(corpus[order]), *interval(drawn[:, order]))
-        for order, metric in enumerate(BLEU)
-    }
-
-
-def _with_intervals(values: Mapping[str, Values], seed: int) -> dict[str, Scores]:
-    """The scores of metrics whose figure is the mean over pictures; one draw serves all."""
-    if not values:
-        return {}
-    columns = np.stack(list(values.values()), axis=1)
-    means = resampled_sums(columns, seed=seed) / len(columns)
-    return {
-        metric: Scores(metric, column, float(column.mean()), *interval(means[:, number]))
-        for number, (metric, column) in enumerate(values.items())
-    }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.errors import MetricUnavailable
 from evaluation.intervals import Values
@@ -19,8 +18,8 @@ Texts = Sequence[str]
 References = Sequence[Texts]
 
 
-def bleu(captions: Texts, references: References) -> tuple[list[Values], Values]:
-    """BLEU-1 to BLEU-4 per picture, each (n,), and what the corpus figure is counted from.
+def bleu(captions: Texts, references: References) -> tuple[Values, Values]:
+    """BLEU-1 to BLEU-4 per picture (n, 4), and what the corpus figure is counted from.
 
     The counts are (n, 10) per picture: the caption's length, the closest reference's length,
     and for each order the n-grams written and those that a reference has.
@@ -40,7 +39,7 @@ def bleu(captions: Texts, references: References) -> tuple[list[Values], Values]
         )
         for count in scorer.ctest
     ]
-    return [np.array(values) for values in per_picture], np.array(counts, np.float64)
+    return np.array(per_picture).T, np.array(counts, np.float64)
 
 
 def _closest(length: int, references: Sequence[int]) -> int:
@@ -59,7 +58,7 @@ def corpus_bleu(counts: Values) -> Values:
     return np.asarray(precision.cumprod(axis=-1) ** (1 / orders) * brevity[..., None])
 
 
-def rouge_l(captions: Texts, references: References) -> NDArray[np.float64]:
+def rouge_l(captions: Texts, references: References) -> Values:
     """ROUGE-L per picture (n,); a caption without words scores 0."""
     from pycocoevalcap.rouge.rouge import Rouge
 
@@ -72,7 +71,7 @@ def rouge_l(captions: Texts, references: References) -> NDArray[np.float64]:
     )
 
 
-def cider_d(captions: Texts, references: References) -> NDArray[np.float64]:
+def cider_d(captions: Texts, references: References) -> Values:
     """CIDEr-D per picture (n,); words weigh by how few of these pictures' references have them.
 
     Raises MetricUnavailable where such weights say nothing: on a single picture all are 0.
