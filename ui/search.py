@@ -1,1 +1,74 @@
-"""The page search."""
+"""The page Search: words or a picture in, pictures out. All that it shows is in its address."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import replace
+
+import streamlit as st
+from PIL.Image import Image
+
+from engine.app import Collection
+from engine.gallery import Query
+from engine.terms import read_terms
+from engine.types import SearchResult
+from ui.found import show_first, show_found
+from ui.opened import show_opened
+from ui.resources import warmth
+from ui.results import announce
+from ui.search_address import SearchAddress
+from ui.search_panel import asked, go, like_field, options, picture_field, words_field
+from ui.shell import chosen, errors_shown
+
+_WAITING_HEIGHT = 600
+
+
+def page() -> None:
+    """The whole page."""
+    st.title("Search pictures")
+    collection = chosen()
+    facets = collection.images.facets()
+    address = asked(facets)
+    words_field()
+    options(address, facets)
+    with errors_shown():
+        picture = picture_field()
+        like_field(address, collection)
+        query = _query(address, picture)
+        if query is None:
+            clicked = show_first(collection)
+        else:
+            result, least = _search(query, address, collection)
+            told, clicked = show_found(result, least, query, address)
+            announce(told)
+        if clicked:
+            go(replace(address, picture=clicked))
+        if clicked or address.picture:
+            show_opened(clicked or address.picture, collection)
+
+
+def _query(address: SearchAddress, picture: Image | None) -> Query | None:
+    terms = read_terms(address.q)
+    if terms == read_terms("") and not address.like and picture is None:
+        return None
+    return Query(terms.text, picture, terms.plus, terms.minus, address.like)
+
+
+def _search(
+    query: Query, address: SearchAddress, collection: Collection
+) -> tuple[SearchResult, float | None]:
+    """What is found, one more than a page if there is one, and the least score shown."""
+    with nullcontext() if warmth().ready(collection) else st.skeleton(_WAITING_HEIGHT):
+        least = collection.relevance.least_score(query, address.space, address.strict / 100)
+        result = collection.gallery.search(
+            query,
+            address.space,
+            address.k + 1,
+            filters=address.filters,
+            offset=address.offset,
+            min_score=least,
+        )
+    return result, least
+
+
+page()

@@ -1,0 +1,44 @@
+"""What is typed into a search field: words, words to add, and words to move away from."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from engine.errors import InvalidInput
+
+MAX_TERMS = 16
+"""The most terms with a sign in one search: each is embedded."""
+
+_SIGNED = re.compile(r'(?<!\S)([+\-−])[+\-−\s]*(?:"([^"]*)"|([^\s"+\-−][^\s"]*))')
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Words, and terms to draw nearer to and to move away from."""
+
+    text: str = ""
+    plus: tuple[str, ...] = ()
+    minus: tuple[str, ...] = ()
+
+
+def read_terms(typed: str) -> Terms:
+    """Read `a dog +snow -"red car"`: a sign before a word, or before words in quotes.
+
+    A sign counts at the start of a word only, with or without a space after it, so
+    `well-known` is a word. Raises InvalidInput for more than MAX_TERMS terms with a sign.
+    """
+    plus: list[str] = []
+    minus: list[str] = []
+    for sign, phrase, word in _SIGNED.findall(typed):
+        term = " ".join((phrase or word).split())
+        if term:
+            (plus if sign == "+" else minus).append(term)
+    if len(plus) + len(minus) > MAX_TERMS:
+        raise InvalidInput(
+            f"the search has {len(plus) + len(minus)} terms with + or -, the limit is "
+            f"{MAX_TERMS}; leave some out"
+        )
+    rest = _SIGNED.sub(" ", typed).replace('"', " ")
+    kept = (word for word in rest.split() if word.strip("+-−"))
+    return Terms(" ".join(kept), tuple(plus), tuple(minus))
