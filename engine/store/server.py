@@ -73,10 +73,9 @@ def drop_collections(settings: Settings, collection: str) -> None:
     client = connect(settings)
     try:
         call = ServerCalls(_address(client), collection, PATIENCE_S)
-        held = call(client.get_collections).collections
-        ours = {_name_of(collection, index) for index in INDEXES}
-        for name in ours.intersection(one.name for one in held):
-            call(partial(client.delete_collection, name))
+        for name in (_name_of(collection, index) for index in INDEXES):
+            if call(partial(client.collection_exists, name)):
+                call(partial(client.delete_collection, name))
     finally:
         client.close()
 

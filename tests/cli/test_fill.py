@@ -148,3 +148,19 @@ def test_a_server_that_is_down_is_told_once(mrag: Run, monkeypatch: pytest.Monke
     done = mrag("collections")
     assert done.code == 3
     assert done.err.count("does not answer") == 1
+
+
+def test_a_collection_is_deleted_only_when_asked_for_outright(
+    mrag: Run, tmp_path: Path, pictures: Path
+) -> None:
+    home = tmp_path / "home"
+    assert mrag("ingest", pictures, "-c", "some", "--profile", "sample", at=home).code == 0
+    unsure = mrag("delete", "some", at=home)
+    assert unsure.code == 2
+    assert "mrag delete NAME --yes" in unsure.err
+    assert (home / "collections" / "some").is_dir()
+    done = mrag("delete", "some", "--yes", at=home)
+    assert (done.code, done.err) == (0, "deleted some\n")
+    assert not (home / "collections" / "some").exists()
+    assert len(list(pictures.iterdir())) == 4
+    assert mrag("delete", "some", "--yes", at=home).code == 3

@@ -86,6 +86,10 @@ class CollectionCalls(wire.CollectionsServicer):
         )
         return wire.CollectionOperationResponse(result=True)
 
+    def Delete(self, request: Any, _context: Any) -> Any:
+        deleted = self.local.delete_collection(request.collection_name)
+        return wire.CollectionOperationResponse(result=deleted)
+
     def Get(self, request: Any, context: Any) -> Any:
         _check(self.local, request, context)
         info = self.local.get_collection(request.collection_name)

@@ -18,9 +18,20 @@ import numpy as np
 import pytest
 
 from engine.collection import CollectionCard, CollectionFolder
-from engine.errors import CollectionMissing, IncompatibleIndex, StoreUnavailable
+from engine.errors import (
+    CollectionMissing,
+    IncompatibleIndex,
+    StoreLocked,
+    StoreUnavailable,
+)
 from engine.settings import Settings
-from engine.store import CaptionStore, caption_id, open_caption_store, open_image_store
+from engine.store import (
+    CaptionStore,
+    caption_id,
+    free_indexes,
+    open_caption_store,
+    open_image_store,
+)
 from engine.store.captions import caption_spec
 from engine.store.embedded import EdgeIndex
 from engine.types import CaptionPoint
@@ -110,6 +121,35 @@ def test_a_lock_that_goes_away_is_waited_for(path: Path, card: CollectionCard) -
         assert first_line(process) == "open"
         threading.Timer(0.3, process.kill).start()
         EdgeIndex(path, caption_spec(card), lock_patience_s=20).close()
+
+
+def test_what_another_process_has_open_is_not_free_to_delete(
+    card: CollectionCard, tmp_path: Path
+) -> None:
+    folder = CollectionFolder(tmp_path, card.name)
+    settings = Settings(home=tmp_path, qdrant_url="")
+    with running(OPEN_AND_WAIT, folder.index / "captions", card) as process:
+        assert first_line(process) == "open"
+        with pytest.raises(StoreLocked, match="another mrag process"):
+            free_indexes(folder, settings)
+    free_indexes(folder, settings)
+    (folder.index / "captions" / "index.json").write_text("damaged")
+    (folder.index / "images").mkdir()
+    free_indexes(folder, settings)  # a damaged one may go too
+
+
+def test_an_index_that_is_closed_during_a_call_is_not_called_damaged(
+    path: Path, card: CollectionCard
+) -> None:
+    make(path, card, 3)
+    index = EdgeIndex(path, caption_spec(card))
+
+    def close_and_fail() -> None:
+        index.close()
+        raise Exception("Shard is not initialized")  # noqa: TRY002 (as Edge does)
+
+    with pytest.raises(StoreUnavailable, match="has been closed; open it again"):
+        index._call(close_and_fail)
 
 
 def test_the_lock_of_a_killed_process_is_gone(path: Path, card: CollectionCard) -> None:

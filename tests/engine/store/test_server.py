@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 import grpc
@@ -13,7 +14,7 @@ from qdrant_client import QdrantClient, models
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput, StoreUnavailable
 from engine.settings import Settings
-from engine.store import CaptionStore, caption_id, open_caption_store
+from engine.store import CaptionStore, caption_id, free_indexes, open_caption_store
 from engine.store.captions import caption_spec
 from engine.store.server import ServerIndex, connect
 from engine.types import CaptionPoint
@@ -54,6 +55,19 @@ def test_a_url_in_the_settings_leads_to_the_server(
     assert "Upsert" in service.calls
     with open_caption_store(folder, card, service.settings()) as store:
         assert store.count() == 1
+
+
+def test_a_deleted_collection_leaves_nothing_on_the_server(
+    service: Service, card: CollectionCard, tmp_path: Any
+) -> None:
+    folder, kept = CollectionFolder(tmp_path, card.name), replace(card, name=f"{card.name}-kept")
+    for one in (card, kept):
+        open_captions(service.settings(), one).close()
+    free_indexes(folder, service.settings())
+    free_indexes(folder, service.settings())
+    with pytest.raises(CollectionMissing):
+        ServerIndex(connect(service.settings()), caption_spec(card))
+    ServerIndex(connect(service.settings()), caption_spec(kept)).close()
 
 
 def test_an_outage_that_passes_is_not_noticed(service: Service, card: CollectionCard) -> None:
