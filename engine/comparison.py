@@ -90,8 +90,9 @@ class Comparison(Generic[Found]):
 
     `overlap` is the share of the k nearest that both sides have in common, `rbo` their
     rank-biased overlap, 0 to 1 both. Captions count as the same when they differ in case,
-    punctuation or articles only. `truth` is None where nothing is known to be right. `query`
-    holds the query's vector, (dim,) unit, in each space.
+    punctuation or articles only. `truth` is None where nothing is known to be right. `depth`
+    is how far down ranks were looked for. `query` holds the query's vector, (dim,) unit, in
+    each space.
     """
 
     raw: tuple[Found, ...]
@@ -100,6 +101,7 @@ class Comparison(Generic[Found]):
     rbo: float
     changes: tuple[Change, ...]
     truth: Truth | None
+    depth: int
     timings_ms: Mapping[str, float]
     query: Mapping[Space, Vector] = field(compare=False, repr=False)
 
@@ -187,7 +189,7 @@ def compare_captions(
             (found[space],) = retriever.nearest(rows, space, depth, per_image=per_image)
             query[space] = rows[0]
     truth = _own_captions(picture, found, images, depth)
-    return _compared(found, lambda hit: content_words(hit.text), k, truth, query, watch)
+    return _compared(found, lambda hit: content_words(hit.text), k, truth, depth, query, watch)
 
 
 def _own_captions(
@@ -237,7 +239,7 @@ def compare_pictures(
     truth = None
     if isinstance(sought, str):
         truth = _pictures_so_described(sought, raw[0], found, captions, depth)
-    return _compared(found, lambda hit: hit.id, k, truth, query, watch)
+    return _compared(found, lambda hit: hit.id, k, truth, depth, query, watch)
 
 
 def _pictures_so_described(
@@ -276,6 +278,7 @@ def _compared(
     key: Callable[[Found], Hashable],
     k: int,
     truth: Truth | None,
+    depth: int,
     query: Mapping[Space, Vector],
     watch: Stopwatch,
 ) -> Comparison[Found]:
@@ -287,6 +290,7 @@ def _compared(
         rbo=rank_biased_overlap(raw[:k], mapped[:k]),
         changes=rank_changes(raw, mapped, k),
         truth=truth,
+        depth=depth,
         timings_ms=watch.timings_ms,
         query=query,
     )

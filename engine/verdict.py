@@ -56,26 +56,21 @@ def on_collection(gap: Gap) -> Verdict:
 
 
 def _by_truth(truth: Truth) -> Verdict:
-    if truth.what == "caption":
-        right = "a caption that people gave this picture"
-    else:
-        right = "a picture with exactly this caption"
+    right = "the best of this picture's own captions"
+    if truth.what == "picture":
+        right = "the best picture with exactly this caption"
     caveat = "; but the map was fitted on it, which favours mapped" if truth.fitted else ""
-    winner = truth.winner
+    winner, beyond = truth.winner, f"not among the first {truth.depth}"
     if winner is None and truth.raw is None:
-        return Verdict(
-            None, f"Nobody wins: neither side has {right} among its first {truth.depth}{caveat}."
-        )
+        return Verdict(None, f"Nobody wins: {right} is {beyond} on either side{caveat}.")
     if winner is None:
-        return Verdict(None, f"Nobody wins: both sides have {right} at rank {truth.raw}{caveat}.")
-    ranks = {"raw": truth.raw, "mapped": truth.mapped}
+        return Verdict(None, f"Nobody wins: {right} is at rank {truth.raw} on both sides{caveat}.")
     loser: Space = "raw" if winner == "mapped" else "mapped"
-    lost = ranks[loser]
-    behind = f"at rank {lost}" if lost else f"not among its first {truth.depth}"
+    won, lost = (truth.raw if side == "raw" else truth.mapped for side in (winner, loser))
+    behind = f"at rank {lost}" if lost else beyond
     return Verdict(
         winner,
-        f"{winner.capitalize()} wins: it has {right} at rank {ranks[winner]}, "
-        f"{loser} {behind}{caveat}.",
+        f"{winner.capitalize()} wins: {right} is at rank {won}, with {loser} {behind}{caveat}.",
     )
 
 

@@ -22,17 +22,17 @@ RIGHT = Truth("caption", ("a dog",), (4,), (1,), 50, fitted=False)
 
 
 def compared(truth: Truth | None) -> Comparison[CaptionHit]:
-    return Comparison((), (), 0.5, 0.5, (), truth, {}, {})
+    return Comparison((), (), 0.5, 0.5, (), truth, 50, {}, {})
 
 
 @pytest.mark.parametrize(
     ("raw", "mapped", "winner", "said"),
     [
-        ((4,), (1,), "mapped", "at rank 1, raw at rank 4."),
-        ((2, 3), (5,), "raw", "Raw wins: it has a caption that people gave this picture at rank 2"),
-        ((), (7,), "mapped", "raw not among its first 50"),
-        ((3,), (3,), None, "Nobody wins: both sides"),
-        ((), (), None, "Nobody wins: neither side"),
+        ((4,), (1,), "mapped", "own captions is at rank 1, with raw at rank 4."),
+        ((2, 3), (5,), "raw", "Raw wins: the best of this picture's own captions is at rank 2"),
+        ((), (7,), "mapped", "with raw not among the first 50"),
+        ((3,), (3,), None, "is at rank 3 on both sides."),
+        ((), (), None, "on either side."),
     ],
 )
 def test_what_is_known_to_be_right_decides(
@@ -51,7 +51,7 @@ def test_it_is_said_that_the_map_was_fitted_on_the_picture() -> None:
 
 def test_words_speak_of_pictures() -> None:
     verdict = on_query(compared(replace(RIGHT, what="picture")), GAP, "shrink")
-    assert "a picture with exactly this caption" in verdict.sentence
+    assert "picture with exactly this caption" in verdict.sentence
 
 
 def test_where_nothing_is_known_the_collection_decides() -> None:
