@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cli import answer, demo, fill, inspect
+from cli import ablate, answer, demo, fill, inspect, measure
 from cli.output import say
 from engine.errors import Missing, MragError, UnreadableImage
 
@@ -59,7 +59,14 @@ def _global_options(
     """
 
 
-for register in (answer.register, fill.register, inspect.register, demo.register):
+for register in (
+    answer.register,
+    fill.register,
+    inspect.register,
+    measure.register,
+    ablate.register,
+    demo.register,
+):
     register(app)
 
 

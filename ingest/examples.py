@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -66,6 +66,12 @@ def read_examples(
         if limit is not None and limit < len(places):
             places = sorted(places, key=lambda at: _draw(seed, at.image_id))[:limit]
         return _read(folder, sorted(places), left_out)
+
+
+def captioned_splits(folder: CollectionFolder) -> dict[str, int]:
+    """How many captioned pictures each split has, by name; "" is a source without splits."""
+    with writing(folder), Ledger.open(folder) as ledger:
+        return _captioned(entry for _, entry in _live(folder, ledger))
 
 
 def read_captions(folder: CollectionFolder) -> Captions:
@@ -148,9 +154,13 @@ def _draw(seed: int, image_id: str) -> bytes:
     return blake2b(key, digest_size=8).digest()
 
 
+def _captioned(entries: Iterable[Entry]) -> dict[str, int]:
+    return dict(sorted(Counter(entry.split for entry in entries if entry.captions).items()))
+
+
 def _nothing(name: str, splits: Collection[str] | None, entries: Sequence[Entry]) -> str:
-    captioned = Counter(entry.split for entry in entries if entry.captions)
-    there = ", ".join(f"{split!r} ({count:,})" for split, count in sorted(captioned.items()))
+    captioned = _captioned(entries)
+    there = ", ".join(f"{split!r} ({count:,})" for split, count in captioned.items())
     if not there:
         return (
             f"collection {name!r} has no picture with captions, so there is nothing to measure "

@@ -1,0 +1,89 @@
+"""Makes of a collection what is evaluated: nothing is encoded again, and no index is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from engine.alignment import PairMoments
+from engine.app import Collection, Engine
+from engine.collection import CollectionFolder
+from engine.types import TRAINING_SPLITS
+from evaluation.evaluate import Subject
+from evaluation.examples import Examples
+from evaluation.maps import MapSource
+from evaluation.matrix_captions import Captions
+from ingest.examples import captioned_splits, read_captions, read_examples
+from ingest.ledger import Ledger
+from ingest.lock import writing
+from ingest.pairs import gather
+from ingest.progress import silent
+
+HELD_OUT = ("test", "val")
+"""What is evaluated if no split is named: the first of these that has captioned pictures."""
+
+
+def subject_of(
+    engine: Engine,
+    name: str,
+    splits: Sequence[str] = (),
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Subject:
+    """A collection as it is evaluated on the captioned pictures of these splits.
+
+    Raises InvalidInput where there are none, and what opening the collection raises.
+    """
+    opened = engine.open(name)
+    if not splits:
+        there = captioned_splits(opened.folder)
+        splits = [next((split for split in HELD_OUT if split in there), HELD_OUT[0])]
+    examples = read_examples(opened.folder, splits, limit=limit, seed=seed)
+    memory = read_captions(opened.folder)
+    if opened.card.memory:
+        memory = _joined(memory, read_captions(engine.open(opened.card.memory).folder))
+    return Subject(
+        opened.card.name,
+        examples,
+        memory,
+        _map_source(engine, opened, examples),
+        opened.encoder,
+        lambda: opened.generator,
+    )
+
+
+def _map_source(engine: Engine, opened: Collection, examples: Examples) -> MapSource:
+    """The collection's map, and the training pairs of whoever's captions describe.
+
+    Where evaluated pictures are training pictures, the pairs are those of the others.
+    """
+    own = opened.alignment
+    lender = engine.open(opened.card.memory) if opened.card.memory else opened
+    about = f"collection {lender.card.name}"
+    trained = frozenset(
+        image_id
+        for image_id, split in zip(examples.image_ids, examples.splits, strict=True)
+        if split in TRAINING_SPLITS
+    )
+    if trained and lender is opened:
+        moments = _without(opened.folder, opened.card.dim, trained)
+        about += f" without {len(trained):,} evaluated pictures"
+        return MapSource(own, moments, about, seen=own.source == f"collection {opened.card.name}")
+    path = lender.folder.moments
+    return MapSource(own, PairMoments.load(path) if path.is_file() else None, about)
+
+
+def _without(folder: CollectionFolder, dim: int, image_ids: frozenset[str]) -> PairMoments:
+    with writing(folder), Ledger.open(folder) as ledger:
+        return gather(folder, ledger, dim, silent, without=image_ids).total()
+
+
+def _joined(one: Captions, other: Captions) -> Captions:
+    return Captions(
+        one.texts + other.texts,
+        np.concatenate([one.raw, other.raw]),
+        one.image_ids + other.image_ids,
+        one.splits + other.splits,
+    )
