@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from filelock import FileLock, Timeout
 
+from engine.download import fetch, matches
 from engine.errors import DownloadFailed, SourceError
-from ingest.download import fetch, matches
-from ingest.progress import OnProgress, silent
+from ingest.progress import OnProgress, Progress, silent
 from ingest.readers import open_captions, open_source
 from ingest.records import CaptionRecord, Counted, ImageRecord, Record
 from ingest.unpack import unpack
@@ -163,9 +163,15 @@ def _folder_of(
     if from_folder:
         _check(archive, packed)
     else:
-        url = f"{source.base_url}/{archive.path}"
-        size, checksum = archive.size, archive.checksum
-        fetch(url, packed, size=size, checksum=checksum, on_progress=on_progress)
+        stage = f"fetch {archive.name} (bytes)"
+        fetch(
+            f"{source.base_url}/{archive.path}",
+            packed,
+            size=archive.size,
+            checksum=archive.checksum,
+            by_hand="put it into a folder and give that with --from FOLDER",
+            on_bytes=lambda have, size: on_progress(Progress(stage, have, size)),
+        )
     limit = archive.unpacked
     unpack(packed, folder, wanted=archive.wanted, limit=limit, on_progress=on_progress)
     if not from_folder:

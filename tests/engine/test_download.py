@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.download import fetch
 from engine.errors import DownloadFailed, Missing
-from ingest.download import fetch
 
 BODY = bytes(range(256)) * 3000
 OTHER = BODY[::-1]
@@ -116,15 +116,16 @@ def names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-def get(server: Server, target: Path, content: bytes = BODY) -> list[tuple[int, int | None]]:
+def get(server: Server, target: Path, content: bytes = BODY) -> list[tuple[int, int]]:
     """Fetch, expecting that content; returns the progress that was told."""
-    told: list[tuple[int, int | None]] = []
+    told: list[tuple[int, int]] = []
     fetch(
         server.url,
         target,
         size=len(content),
         checksum=sha256(content),
-        on_progress=lambda step: told.append((step.done, step.total)),
+        by_hand="put it there",
+        on_bytes=lambda have, size: told.append((have, size)),
         first_wait=0.001,
     )
     assert target.read_bytes() == content
@@ -178,7 +179,7 @@ def test_a_server_that_stays_down_ends_with_what_to_do(server: Server, target: P
     with pytest.raises(DownloadFailed, match="6 attempts") as failed:
         get(server, target)
     assert len(server.asked) == 6
-    for part in (server.url, "503", "1,000 of 768,000 bytes are kept", "--from FOLDER"):
+    for part in (server.url, "503", "1,000 of 768,000 bytes are kept", "elsewhere, put it there"):
         assert part in str(failed.value)
     assert left_over(target) == BODY[:1000]
     server.answers = []
@@ -311,7 +312,7 @@ def test_redirects_are_followed(server: Server, target: Path) -> None:
 
 def test_a_disk_too_small_is_said_before_anything_is_fetched(server: Server, target: Path) -> None:
     with pytest.raises(DownloadFailed, match="1,152,921,504,606,846,976 bytes are needed"):
-        fetch(server.url, target, size=2**60, checksum=sha256(b""))
+        fetch(server.url, target, size=2**60, checksum=sha256(b""), by_hand="put it there")
     assert server.asked == []
 
 
@@ -335,7 +336,10 @@ def test_a_killed_run_goes_on_where_it_was(server: Server, target: Path) -> None
 
     server.answers = [stall]
     arguments = f"{server.url!r}, Path({str(target)!r}), size={len(BODY)}, checksum='sha256:0'"
-    code = f"from pathlib import Path; from ingest.download import fetch; fetch({arguments})"
+    code = (
+        "from pathlib import Path; from engine.download import fetch; "
+        f"fetch({arguments}, by_hand='')"
+    )
     root = Path(__file__).parents[2]
     with subprocess.Popen([sys.executable, "-c", code], cwd=root) as run:
         part = target.with_name("file.zip.part")

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,12 +14,19 @@ import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from engine.errors import DownloadFailed
-from ingest.progress import OnProgress, Progress, silent
 
 _FRUITFUL = 2**20
 """A connection that brought so many bytes before it was cut does not count as an attempt."""
 _TRIES = 6
 _RETRIED = frozenset({408, 425, 429})
+
+OnBytes = Callable[[int, int], None]
+"""Is told how many bytes have arrived, and of how many."""
+
+
+def silent(have: int, size: int) -> None:
+    """Tell nobody."""
+    del have, size
 
 
 class _Cut(Exception):
@@ -32,7 +39,8 @@ def fetch(
     *,
     size: int,
     checksum: str,
-    on_progress: OnProgress = silent,
+    by_hand: str,
+    on_bytes: OnBytes = silent,
     first_wait: float = 1.0,
 ) -> None:
     """Fetch a file of known size and checksum (`algorithm:hex`) to `target`.
@@ -42,11 +50,12 @@ def fetch(
     servers are tried again, six times in a row without progress, waiting `first_wait` seconds
     and each time twice as long. A file that is there already and right is not fetched.
 
-    Raises DownloadFailed; it names the remedy.
+    Raises DownloadFailed; it names the remedy, with `by_hand` to say where a copy that was got
+    elsewhere is to be put.
     """
     if matches(target, size, checksum):
         return
-    download = _Download(url, target, size, on_progress)
+    download = _Download(url, target, size, by_hand, on_bytes)
     # What an earlier run left may have been damaged on disk: then once more from the start.
     for _ in range(2 if download.have() else 1):
         download.run(first_wait)
@@ -72,12 +81,11 @@ def matches(path: Path, size: int, checksum: str) -> bool:
 class _Download:
     """The part of a file that has arrived, and how to get the rest."""
 
-    def __init__(self, url: str, target: Path, size: int, on_progress: OnProgress) -> None:
+    def __init__(self, url: str, target: Path, size: int, by_hand: str, on_bytes: OnBytes) -> None:
         self.part = target.with_name(f"{target.name}.part")
         # What the server calls this version of the file, so that halves of two are not joined.
         self._version = target.with_name(f"{target.name}.version")
-        self._url, self._size, self._on_progress = url, size, on_progress
-        self._stage = f"fetch {target.name} (bytes)"
+        self._url, self._size, self._by_hand, self._on_bytes = url, size, by_hand, on_bytes
 
     def have(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
@@ -89,7 +97,7 @@ class _Download:
     def failure(self, what: str) -> DownloadFailed:
         return DownloadFailed(
             f"{self._url} could not be fetched: {what}. Try again later, or get the file "
-            f"elsewhere, put it into a folder and give that with --from FOLDER"
+            f"elsewhere, {self._by_hand}"
         )
 
     def run(self, first_wait: float) -> None:
@@ -171,7 +179,7 @@ class _Download:
                         f"the server sends more than the {self._size:,} bytes expected"
                     )
                 file.write(chunk)
-                self._on_progress(Progress(self._stage, have, self._size))
+                self._on_bytes(have, self._size)
 
     def _check_status(self, response: httpx.Response) -> None:
         status = response.status_code
