@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from platformdirs import user_data_path
+from platformdirs import user_cache_path, user_data_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -32,6 +32,14 @@ class Settings(BaseSettings):
     home: Path = Field(
         default_factory=lambda: user_data_path("mrag"),
         description="Folder of all collections.",
+    )
+    cache: Path = Field(
+        default_factory=lambda: user_cache_path("mrag"),
+        description="Folder of what can be fetched again: the jars that SPICE needs.",
+    )
+    maven_url: str = Field(
+        default="https://repo1.maven.org/maven2",
+        description="Maven repository, or a mirror of it, that jars are fetched from.",
     )
     collection: str = Field(default="", description="Collection used when none is named.")
     profile: str = Field(default="fast", description="Models: sample, fast or paper.")
@@ -84,7 +92,7 @@ class Settings(BaseSettings):
         """The largest picture that is opened."""
         return Limits(self.max_image_bytes, self.max_image_pixels)
 
-    @field_validator("home", "source_root")
+    @field_validator("home", "cache", "source_root")
     @classmethod
     def _place(cls, folder: Path | None) -> Path | None:
         """The same folder from wherever it is named."""
