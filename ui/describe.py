@@ -8,6 +8,7 @@ from functools import partial
 import streamlit as st
 
 from engine.app import Collection
+from engine.captioner import DescribeOptions
 from engine.describer import Described, Describer, Given, admitted
 from engine.exports import Descriptions, as_csv, as_jsonl, as_sidecars
 from ui.controls import borrow_own, describe_options
@@ -26,18 +27,25 @@ def page() -> None:
     collection = chosen()
     spoken = st.container()
     given = tray(collection)
+    done: list[Described] = []
     with errors_shown():
-        done = _described(given, collection)
+        options, own = describe_options(), borrow_own()
+        if given:
+            _describe(given, collection, options, own, done)
+        else:
+            st.write("A picture's description appears here, and how it was made.")
     with spoken:
         announce(_spoken(done))
 
 
-def _described(given: Sequence[Given], collection: Collection) -> list[Described]:
-    """Show every description as soon as it is there."""
-    options, own = describe_options(), borrow_own()
-    if not given:
-        st.caption("A picture's description appears here, and how it was made.")
-        return []
+def _describe(
+    given: Sequence[Given],
+    collection: Collection,
+    options: DescribeOptions,
+    own: bool,
+    done: list[Described],
+) -> None:
+    """Show every description as soon as it is there, and add it to `done`."""
     settings = engine().settings
     taken, left_out = admitted(
         given, max_files=settings.max_upload_files, max_bytes=settings.max_upload_bytes
@@ -47,7 +55,6 @@ def _described(given: Sequence[Given], collection: Collection) -> list[Described
     describer: Describer = st.session_state.setdefault(
         "describer", Describer(settings.limits, keep=2 * settings.max_upload_files)
     )
-    done: list[Described] = []
     _take_away(done)
     count = st.empty()
     answers = describer.describe(taken, collection, options, borrow_own=own)
@@ -58,7 +65,6 @@ def _described(given: Sequence[Given], collection: Collection) -> list[Described
         done.append(item)
         if len(taken) > 1:
             count.progress(len(done) / len(taken), f"{len(done)} of {len(taken)} described")
-    return done
 
 
 def _take_away(done: Sequence[Described]) -> None:

@@ -107,7 +107,7 @@ def _sampled(collection: Collection) -> list[Given]:
     hits = collection.images.get(list(islice(collection.images.ids(), _SAMPLES)))
     if not hits:
         return []
-    st.caption("Or one of the collection, without its own captions")
+    st.write("Or one of the collection, without its own captions")
     images = thumbnails().get([hit.uri for hit in hits], _SAMPLE_SIDE)
     cards = [
         Card(hit.id, image, next(iter(hit.captions), ""))

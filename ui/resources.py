@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from threading import Lock, Thread
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -46,38 +46,15 @@ def thumbnails() -> Thumbnails:
     )
 
 
-class Warmth:
-    """Loads the models of collections in the background, each collection's once."""
-
-    def __init__(self) -> None:
-        self._threads: dict[str, Thread] = {}
-        self._lock = Lock()
-
-    def start(self, collection: Collection) -> None:
-        """Begin to load what the collection needs, unless that has begun."""
-        name = collection.card.name
-        with self._lock:
-            if name not in self._threads:
-                thread = Thread(target=_load, args=(collection,), name=f"warm {name}", daemon=True)
-                self._threads[name] = thread
-                thread.start()
-
-    def ready(self, collection: Collection) -> bool:
-        """Whether an answer need not wait for models to load."""
-        thread = self._threads.get(collection.card.name)
-        return thread is not None and not thread.is_alive()
-
-
 @st.cache_resource(show_spinner=False)
-def warmth() -> Warmth:
-    """The models that are loaded or loading."""
-    return Warmth()
+def warm_up(name: str) -> None:
+    """Begin to load what the collection's answers need, in the background and once for all."""
+    Thread(target=_load, args=(engine().open(name),), name=f"warm {name}", daemon=True).start()
 
 
 def _load(collection: Collection) -> None:
-    """Load encoder and generator; what goes wrong is told when they are asked for."""
+    """Load models, map and indexes; what goes wrong is told to those who ask for an answer."""
     try:
-        _ = collection.encoder
-        _ = collection.generator
+        collection.captioner()
     except MragError as error:
-        _LOG.warning("%s: models do not load yet: %s", collection.card.name, error)
+        _LOG.warning("%s cannot describe yet: %s", collection.card.name, error)

@@ -11,9 +11,9 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from engine.app import Collection
-from engine.errors import MragError
+from engine.errors import Busy, MragError
 from ui.pictures import escaped
-from ui.resources import engine, warmth
+from ui.resources import engine, warm_up
 
 _LOG = logging.getLogger(__name__)
 _PAGES = Path(__file__).parent
@@ -55,11 +55,11 @@ def chosen() -> Collection:
     """The chosen collection, whose models begin to load; stops the page where there is none."""
     name = st.session_state.get(_KEY)
     if not name:
-        st.info("There is no collection yet. Make one on the page Collections.")
+        st.info("There is no collection yet. Make one of your pictures first.")
+        st.page_link(_PAGES / "collections.py", label="Make a collection")
         st.stop()
-    collection = engine().open(name)
-    warmth().start(collection)
-    return collection
+    warm_up(name)
+    return engine().open(name)
 
 
 @contextmanager
@@ -67,6 +67,8 @@ def errors_shown() -> Iterator[None]:
     """Show errors of the block as one line with the remedy, never as a trace."""
     try:
         yield
+    except Busy as error:
+        st.warning(escaped(str(error)))
     except MragError as error:
         st.error(escaped(str(error)))
     except Exception:

@@ -20,7 +20,7 @@ def signed_in() -> bool:
     Raises InvalidInput for secrets that cannot be read: they may ask for a sign-in.
     """
     providers = _providers()
-    if providers is None or st.user.is_logged_in:
+    if providers is None or st.user.get("is_logged_in", False):
         return True
     st.title("mRAG")
     st.write("Sign in to describe and find pictures.")

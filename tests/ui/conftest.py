@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -54,7 +55,14 @@ def open_page(monkeypatch: pytest.MonkeyPatch, home: Path) -> OpenPage:
     One engine serves all tests over the shared home; another home gets one of its own.
     """
 
-    def opened(page: str = "", *, at: Path = home, **query: str) -> AppTest:
+    def opened(
+        page: str = "",
+        *,
+        at: Path = home,
+        secrets: Mapping[str, Any] | None = None,
+        user: Mapping[str, Any] | None = None,
+        **query: str,
+    ) -> AppTest:
         if at != home:
             st.cache_resource.clear()
         monkeypatch.setenv("MRAG_HOME", str(at))
@@ -62,6 +70,8 @@ def open_page(monkeypatch: pytest.MonkeyPatch, home: Path) -> OpenPage:
         test = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
         for name, value in query.items():
             test.query_params[name] = value
+        test.secrets = dict(secrets or {})
+        test.user = dict(user or {})
         if page:
             test.switch_page(page)
         return test.run()

@@ -2,10 +2,142 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit import config
+from streamlit.testing.v1 import AppTest
+
 from tests.ui.conftest import OpenPage
+from ui.pictures import escaped
+
+PAGES = ("ui/describe.py", "ui/search.py", "ui/compare.py", "ui/collections.py", "ui/system.py")
+AUTH = {
+    "auth": {
+        "redirect_uri": "http://localhost:8501/oauth2callback",
+        "cookie_secret": "x" * 32,
+        "client_id": "id",
+        "client_secret": "secret",
+        "server_metadata_url": "https://accounts.example.org/.well-known/openid-configuration",
+    }
+}
+
+
+def shown(page: AppTest) -> str:
+    """All that was sent to the browser."""
+    return "\n".join(str(getattr(element, "proto", "")) for element in page)
 
 
 def test_the_address_names_the_collection(open_page: OpenPage) -> None:
     page = open_page(collection="postcards")
-    assert not page.exception
     assert page.sidebar.selectbox(key="collection").value == "postcards"
+    assert open_page(collection="none of these").selectbox(key="collection").value == "plain"
+
+
+def test_the_collection_stays_from_page_to_page(open_page: OpenPage) -> None:
+    page = open_page()
+    page.sidebar.selectbox(key="collection").set_value("postcards").run()
+    page.switch_page("ui/search.py").run()
+    assert page.sidebar.selectbox(key="collection").value == "postcards"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_opens_without_an_error(open_page: OpenPage, name: str) -> None:
+    page = open_page(name)
+    assert not page.exception
+    assert not page.error
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_an_empty_home_is_no_error(open_page: OpenPage, tmp_path: Path, name: str) -> None:
+    page = open_page(name, at=tmp_path)
+    assert not page.exception
+    assert not page.error
+
+
+def test_an_empty_home_says_what_to_do_next(open_page: OpenPage, tmp_path: Path) -> None:
+    page = open_page(at=tmp_path)
+    assert "There is no collection yet" in page.info[0].value
+    assert "Make a collection" in shown(page)
+
+
+def test_a_damaged_collection_is_told_with_its_remedy(
+    open_page: OpenPage, home: Path, tmp_path: Path
+) -> None:
+    broken = shutil.copytree(home, tmp_path / "home")
+    (broken / "collections" / "plain" / "collection.json").write_text("{")
+    page = open_page(at=broken)
+    assert not page.exception
+    (error,) = page.error
+    assert "delete that file" in error.value
+    page.sidebar.selectbox(key="collection").set_value("postcards").run()
+    assert not page.error
+
+
+def test_settings_that_cannot_be_used_are_told(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MRAG_BATCH_SIZE", "0")
+    st.cache_resource.clear()
+    (error,) = open_page().error
+    assert "BATCH" in error.value
+    st.cache_resource.clear()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_is_seen_before_signing_in(open_page: OpenPage, name: str) -> None:
+    page = open_page(name, secrets=AUTH)
+    assert not page.exception
+    assert [button.label for button in page.button] == ["Sign in"]
+    assert not page.selectbox
+    assert "postcards" not in shown(page)
+
+
+def test_after_signing_in_all_is_seen(open_page: OpenPage) -> None:
+    page = open_page(secrets=AUTH, user={"is_logged_in": True, "email": "a@example.org"})
+    assert page.selectbox(key="collection").value == "plain"
+    assert "Sign out" in [button.label for button in page.button]
+
+
+def test_named_providers_are_offered(open_page: OpenPage) -> None:
+    auth = {name: value for name, value in AUTH["auth"].items() if not name.startswith("client")}
+    page = open_page(secrets={"auth": {**auth, "google": AUTH["auth"], "our_own": AUTH["auth"]}})
+    assert [button.label for button in page.button] == [
+        "Sign in with google",
+        "Sign in with our\\_own",
+    ]
+
+
+def test_secrets_that_cannot_be_read_show_nothing(open_page: OpenPage, tmp_path: Path) -> None:
+    files = config.get_option("secrets.files")
+    (tmp_path / "secrets.toml").write_text("[auth")
+    config.set_option("secrets.files", [str(tmp_path / "secrets.toml")])
+    try:
+        page = open_page()
+    finally:
+        config.set_option("secrets.files", files)
+    assert "secrets" in page.error[0].value
+    assert not page.selectbox
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "![x](https://example.org/x.png) [y](javascript:alert(1)) **bold** `code` $x^2$",
+        ":smile: :red[alarm] :material/home: # heading",
+        "www.example.org https://example.org a@example.org",
+        "1. one\n2. two\n\n- three\t| four",
+    ],
+)
+def test_markup_in_text_is_only_shown(text: str) -> None:
+    safe = escaped(text)
+    for place, char in enumerate(safe):
+        if char in "<>![]()*_`$:#|~{}&":
+            assert safe[place - 1] == "\\", (safe, place)
+    unescaped = safe.replace("\\", "").replace("\u2060", "")
+    assert unescaped == " ".join(text.split())
+    assert "://" not in safe.replace("\\", "")
+    assert "www.e" not in safe.replace("\\", "")
