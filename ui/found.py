@@ -10,7 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from engine.app import Collection
-from engine.gallery import COSINE_SPACES, Query, matched_words
+from engine.gallery import Query, matched_words
 from engine.types import ImageHit, SearchResult
 from ui.pictures import Card, picture_grid
 from ui.resources import thumbnails
@@ -19,6 +19,7 @@ from ui.search_panel import go
 
 _SIDE = 256
 _FIRST = 12
+_DIGITS = {"words": ".2f", "fused": ".4f"}
 
 
 def show_first(collection: Collection) -> str | None:
@@ -77,7 +78,7 @@ def _card(hit: ImageHit, query: Query, address: SearchAddress) -> Card:
     """The picture with that of its captions that matches most words of the query."""
     matches = {caption: matched_words(query, caption) for caption in hit.captions}
     caption = max(matches, key=lambda one: len(matches[one]), default="")
-    score = f"{hit.score:.3f}" if address.space in COSINE_SPACES else f"{hit.score:.3g}"
+    score = format(hit.score, _DIGITS.get(address.space, ".3f"))
     return Card(hit.id, b"", caption or _title(hit), score, marked=matches.get(caption, ()))
 
 

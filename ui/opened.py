@@ -14,6 +14,8 @@ from ui.pictures import escaped, thumbnail
 from ui.search_panel import current, forget_upload, go, more_like
 
 _SIDE = 1280
+_HEIGHT = 560
+_MAGNIFIED = 2
 
 
 def _close() -> None:
@@ -31,15 +33,22 @@ def show_opened(id_: str, collection: Collection) -> None:
         )
         return
     hit = found[0]
-    st.image(thumbnail(hit.uri, _SIDE), width="stretch", alt=next(iter(hit.captions), "No caption"))
-    st.markdown(
-        "\n".join(f"- {escaped(caption)}" for caption in hit.captions) or "No captions yet."
-    )
-    st.caption(escaped(_facts(hit)))
-    if st.button("More like this", icon=":material/image_search:", type="primary"):
+    alt = next(iter(hit.captions), "A picture without a caption")
+    large, about = st.columns([2, 1], gap="medium")
+    large.image(thumbnail(hit.uri, _SIDE), width=_width(hit), alt=alt)
+    told = "\n".join(f"- {escaped(caption)}" for caption in hit.captions)
+    about.markdown(told or "It has no captions yet.")
+    about.caption(escaped(_facts(hit)))
+    if about.button("More like this", icon=":material/image_search:", type="primary"):
         forget_upload()
         go(more_like(id_))
         st.rerun()
+
+
+def _width(hit: ImageHit) -> int:
+    """Pixels across at which the picture fits the screen, small pictures not blown up."""
+    width, height = hit.payload["width"], hit.payload["height"]
+    return max(1, int(width * min(_HEIGHT / height, _MAGNIFIED)))
 
 
 def _facts(hit: ImageHit) -> str:

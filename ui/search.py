@@ -14,32 +14,45 @@ from engine.terms import read_terms
 from engine.types import SearchResult
 from ui.found import show_first, show_found
 from ui.opened import show_opened
-from ui.resources import warmth
 from ui.results import announce
 from ui.search_address import SearchAddress
-from ui.search_panel import asked, go, like_field, options, picture_field, words_field
+from ui.search_panel import (
+    asked,
+    given_picture,
+    go,
+    like_field,
+    options,
+    picture_field,
+    words_field,
+)
 from ui.shell import chosen, errors_shown
 
 _WAITING_HEIGHT = 600
+_ANSWERED = "search answered"
 
 
 def page() -> None:
     """The whole page."""
     st.title("Search pictures")
     collection = chosen()
+    spoken = st.container()
     facets = collection.images.facets()
     address = asked(facets)
-    words_field()
     options(address, facets)
+    fields = st.container(horizontal=True, vertical_alignment="bottom")
     with errors_shown():
-        picture = picture_field()
+        with fields:
+            words_field()
+            file = picture_field()
+        picture = given_picture(file)
         like_field(address, collection)
         query = _query(address, picture)
         if query is None:
-            clicked = show_first(collection)
+            told, clicked = "", show_first(collection)
         else:
             result, least = _search(query, address, collection)
             told, clicked = show_found(result, least, query, address)
+        with spoken:
             announce(told)
         if clicked:
             go(replace(address, picture=clicked))
@@ -58,7 +71,10 @@ def _search(
     query: Query, address: SearchAddress, collection: Collection
 ) -> tuple[SearchResult, float | None]:
     """What is found, one more than a page if there is one, and the least score shown."""
-    with nullcontext() if warmth().ready(collection) else st.skeleton(_WAITING_HEIGHT):
+    # The first search may have to wait for models; later ones leave in place what they replace.
+    first = not st.session_state.get(_ANSWERED)
+    st.session_state[_ANSWERED] = True
+    with st.skeleton(_WAITING_HEIGHT) if first else nullcontext():
         least = collection.relevance.least_score(query, address.space, address.strict / 100)
         result = collection.gallery.search(
             query,

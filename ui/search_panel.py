@@ -90,17 +90,21 @@ def words_field() -> None:
     )
 
 
-def picture_field() -> Image | None:
-    """Where a picture is given; raises UnreadableImage for a file that is none."""
+def picture_field() -> UploadedFile | None:
+    """Where a picture is given."""
     settings = engine().settings
     with st.popover("Add a picture", icon=":material/add_photo_alternate:"):
-        file = st.file_uploader(
+        return st.file_uploader(
             "A picture to find others like it",
             sorted(suffix[1:] for suffix in SUFFIXES),
             key=f"search picture {st.session_state.get(_ROUND, 0)}",
             max_upload_size=max(1, settings.max_image_bytes // 2**20),
             help="With words, too: then both are looked for together.",
         )
+
+
+def given_picture(file: UploadedFile | None) -> Image | None:
+    """The picture that was given, shown small; raises UnreadableImage for a file that is none."""
     if file is None:
         return None
     image = _opened(file)
