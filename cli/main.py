@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cli import ablate, answer, demo, fill, inspect, measure
+from cli import ablate, answer, demo, fill, inspect, measure, refine
 from cli.output import say
 from engine.errors import Missing, MragError, UnreadableImage
 
@@ -65,6 +65,7 @@ for register in (
     inspect.register,
     measure.register,
     ablate.register,
+    refine.register,
     demo.register,
 ):
     register(app)

@@ -247,14 +247,6 @@ class Ledger:
         )
         return [Generated(*values) for values in found]
 
-    def refinable_in(self, shard: int) -> list[int]:
-        """The pictures of a shard in training splits with captions of their own, ascending."""
-        found = self._db.execute(
-            "select row from picture where shard = ? and training and captions > 0 order by row",
-            (shard,),
-        )
-        return [row for (row,) in found]
-
     def undescribed_in(self, shard: int) -> list[int]:
         """The pictures of a shard that have no caption at all, ascending."""
         found = self._db.execute(
