@@ -27,8 +27,8 @@ def on_query(
     if method == "raw":
         return Verdict(
             None,
-            "Nobody wins: the map of this collection is “raw”, that is none, "
-            "so both sides are the same.",
+            "Nobody wins: this collection has no map (its method is raw), so both sides are "
+            "the same.",
         )
     if compared.truth is not None:
         return _by_truth(compared.truth)

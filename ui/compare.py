@@ -32,10 +32,9 @@ def page() -> None:
     collection = chosen()
     _take_up_click()
     with errors_shown():
-        method = collection.alignment.method
         st.caption(
-            "Raw is CLIP as it is. Mapped is CLIP carried across the gap between pictures and "
-            f"words by this collection's map ({method})."
+            "Raw is CLIP as it is; mapped is CLIP carried across the gap between pictures and "
+            f"words by this collection's map (method: {collection.alignment.method})."
         )
         samples = _samples(collection)
         by, find, k = _controls()

@@ -1,0 +1,194 @@
+"""The page Compare, without a browser: who wins, what moved, the gap, and bad input."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from engine.collection import CollectionFolder
+from engine.settings import SAMPLE_PACK, Settings
+from ingest.fit import fit
+from ingest.push import push
+from tests.ui.conftest import OpenPage
+
+PAGE = "ui/compare.py"
+
+
+@pytest.fixture(scope="module")
+def remapped(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home again, with a map for `postcards` that is not raw, few as its pictures are."""
+    made = tmp_path_factory.mktemp("mapped") / "home"
+    shutil.copytree(home, made)
+    folder, settings = CollectionFolder(made, "postcards"), Settings(home=made, profile="sample")
+    fit(folder, folder.read_card(), method="shrink", strength=10)
+    push(folder, folder.read_card(), settings)
+    return made
+
+
+@pytest.fixture
+def mapped_home(remapped: Path) -> Iterator[Path]:
+    yield remapped
+    st.cache_resource.clear()  # the engine over this home
+
+
+def rankings(page: AppTest) -> dict[str, Any]:
+    """What the element with both rankings was given."""
+    assert not page.exception
+    (found,) = [
+        element.proto
+        for element in page.get("bidi_component")
+        if element.proto.component_name == "mrag_rankings"
+    ]
+    data: dict[str, Any] = json.loads(found.json)
+    return data
+
+
+def texts(page: AppTest, side: int) -> list[str]:
+    return [item["text"] for item in rankings(page)["sides"][side]["items"]]
+
+
+def held_out(collection: str) -> Path:
+    rows = map(json.loads, (SAMPLE_PACK / collection / "captions.jsonl").read_text().splitlines())
+    image: str = next(row["image"] for row in rows if row["split"] == "test")
+    return SAMPLE_PACK / collection / image
+
+
+def test_the_page_shows_a_comparison_before_anything_is_asked(
+    open_page: OpenPage, mapped_home: Path
+) -> None:
+    page = open_page(PAGE, at=mapped_home, collection="postcards")
+    shown = rankings(page)
+    assert [side["name"] for side in shown["sides"]] == ["Raw CLIP", "Mapped"]
+    assert len(texts(page, 0)) == len(texts(page, 1)) == 5
+    assert "the best of this picture's own captions" in shown["verdict"]
+    assert "the map was fitted on it" in shown["verdict"]  # all of this home is training
+    assert shown["asked"]["image"]
+    assert not page.error
+
+
+def test_words_find_the_picture_that_is_so_described(
+    open_page: OpenPage, mapped_home: Path
+) -> None:
+    page = open_page(PAGE, at=mapped_home, collection="postcards", by="words")
+    words = page.text_input(key="words")
+    assert words.value
+    assert rankings(page)["asked"] == {"words": words.value}
+    assert words.value in texts(page, 0)
+    assert "exactly this caption" in rankings(page)["verdict"]
+    marked = [item for item in rankings(page)["sides"][1]["items"] if item["right"]]
+    assert marked
+
+
+def test_words_of_which_nothing_is_known_say_so(open_page: OpenPage, mapped_home: Path) -> None:
+    page = open_page(PAGE, at=mapped_home, collection="postcards", by="words")
+    page.text_input(key="words").set_value("a purple dream").run()
+    assert "nothing is known to be right" in rankings(page)["verdict"]
+    assert rankings(page)["sides"][0]["right"] == ""
+
+
+def test_a_collection_without_a_map_has_no_winner(open_page: OpenPage) -> None:
+    page = open_page(PAGE, collection="plain")
+    assert rankings(page)["verdict"].startswith("Nobody wins: this collection has no map")
+    assert texts(page, 0) == texts(page, 1)
+    assert rankings(page)["winner"] is None
+
+
+def test_no_words_ask_for_some(open_page: OpenPage) -> None:
+    page = open_page(PAGE, collection="plain", by="words")
+    page.text_input(key="words").set_value("   ").run()
+    assert "Type what the pictures should show" in page.info[0].value
+
+
+def test_both_sides_have_as_many_as_asked_for(open_page: OpenPage) -> None:
+    page = open_page(PAGE, collection="plain")
+    page.slider(key="k").set_value(8).run()
+    assert len(texts(page, 0)) == len(texts(page, 1)) == 8
+    assert "of 8 in common" in rankings(page)["agreement"]
+
+
+def test_what_moved_is_noted_beside_it(open_page: OpenPage, mapped_home: Path) -> None:
+    page = open_page(PAGE, at=mapped_home, collection="postcards", by="words")
+    shown = rankings(page)
+    of_mapped = {item["id"]: item for item in shown["sides"][1]["items"]}
+    for rank, item in enumerate(shown["sides"][0]["items"]):
+        if item["id"] in of_mapped:
+            moved = of_mapped[item["id"]]
+            steps = rank - shown["sides"][1]["items"].index(moved)
+            said = {0: "same rank as raw"}.get(
+                steps, f"{'up' if steps > 0 else 'down'} by {abs(steps)}"
+            )
+            assert moved["said"] == said
+        else:
+            assert item["kind"] == "gone"
+            assert item["said"].startswith("in mapped ")
+
+
+def test_an_uploaded_picture_is_compared_and_a_pick_takes_over(
+    open_page: OpenPage, mapped_home: Path
+) -> None:
+    page = open_page(PAGE, at=mapped_home, collection="postcards")
+    before = rankings(page)["asked"]
+    picked = found_pictures(page)[0]
+    new = held_out("postcards")
+    page.file_uploader(key="compare file").set_value((new.name, new.read_bytes(), "image/webp"))
+    page.run()
+    assert rankings(page)["asked"] != before
+    assert "nothing is known to be right" in rankings(page)["verdict"]
+    page.session_state["compare picked"] = picked
+    page.run()
+    assert "the best of this picture's own captions" in rankings(page)["verdict"]
+
+
+def found_pictures(page: AppTest) -> list[str]:
+    page.segmented_control(key="find").set_value("pictures").run()
+    found = [item["id"] for item in rankings(page)["sides"][0]["items"]]
+    page.segmented_control(key="find").set_value("captions").run()
+    return found
+
+
+def test_a_picture_that_was_found_can_be_asked_with(open_page: OpenPage) -> None:
+    page = open_page(PAGE, collection="plain", by="words")
+    page.session_state["compare next"] = rankings(page)["sides"][0]["items"][2]["id"]
+    page.run()
+    assert page.session_state["by"] == "a picture"
+    assert rankings(page)["asked"]["image"]
+
+
+def test_a_corrupt_upload_says_what_to_do_and_the_next_one_works(open_page: OpenPage) -> None:
+    page = open_page(PAGE, collection="plain")
+    uploader = page.file_uploader(key="compare file")
+    uploader.set_value(("broken.png", b"\x89PNG\r\n\x1a\nnothing", "image/png")).run()
+    assert len(page.error) == 1
+    assert "Traceback" not in page.error[0].value
+    new = held_out("plain")
+    uploader.set_value((new.name, new.read_bytes(), "image/webp")).run()
+    assert not page.error
+    assert texts(page, 0)
+
+
+def test_the_gap_is_shown_with_numbers_and_alternatives(open_page: OpenPage) -> None:
+    page = open_page(PAGE, collection="plain")
+    charts = [element.proto for element in page.get("vega_lite_chart")]
+    assert len(charts) == 4
+    assert all(chart.alt for chart in charts)
+    (numbers,) = page.table
+    assert list(numbers.value.columns) == ["Measured", "Raw", "Mapped"]
+    assert "The map was fitted on" in page.caption[-1].value
+
+
+@pytest.mark.parametrize("by", ["words", "a picture"])
+def test_captions_are_never_read_as_markup(open_page: OpenPage, by: str) -> None:
+    page = open_page(PAGE, collection="plain", by=by)
+    if by == "words":
+        page.text_input(key="words").set_value("<script>alert(1)</script> **bold**").run()
+        assert rankings(page)["asked"]["words"] == "<script>alert(1)</script> **bold**"
+    said = " ".join(element.value for element in (*page.markdown, *page.caption))
+    assert not any(text in said for text in texts(page, 0))
+    assert "<script>" not in said
