@@ -17,7 +17,8 @@ Descriptions = Iterable[tuple[str, CaptionResult]]
 
 _FORMULA = tuple("=+-@\t\r\n|")
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
-_LONGEST = 180
+_LONGEST = 200
+"""Bytes of a file's name that are kept, of the 255 that file systems take."""
 
 
 def caption_json(name: str, result: CaptionResult) -> dict[str, Any]:
@@ -81,7 +82,8 @@ def _inert(text: str) -> str:
 
 def _sidecar_name(name: str, taken: set[str]) -> str:
     """A file name without folders or what file systems refuse, not used before in this zip."""
-    base = _NOT_IN_NAMES.sub("_", name).strip(". ")[-_LONGEST:] or "picture"
+    end = name.encode(errors="replace")[-_LONGEST:].decode(errors="ignore")
+    base = _NOT_IN_NAMES.sub("_", end).strip(". ") or "picture"
     unique, count = f"{base}.txt", 1
     while unique.casefold() in taken:
         count += 1

@@ -1,0 +1,81 @@
+"""Descriptions as files: what programs and spreadsheets read of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from io import BytesIO, StringIO
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from engine.exports import as_csv, as_jsonl, as_sidecars
+from engine.types import Candidate, CaptionHit, CaptionResult
+from ingest.readers import open_source
+from ingest.records import ImageRecord
+
+
+def described(caption: str) -> CaptionResult:
+    candidates = (Candidate("something else", 0.9), Candidate(caption, 0.5))
+    return CaptionResult(
+        caption, candidates, (CaptionHit("1", "a cat", 0.75, "i1"),), "prompt", "mapped", {}
+    )
+
+
+def table(data: bytes) -> list[list[str]]:
+    return list(csv.reader(StringIO(data.decode("utf-8-sig"), newline="")))
+
+
+def test_jsonl_has_the_keys_of_the_command_line() -> None:
+    data = as_jsonl([("a.jpg", described("Ein Hündchen\nund mehr"))])
+    (line,) = data.decode().splitlines()
+    answer = json.loads(line)
+    assert answer["image"] == "a.jpg"
+    assert answer["caption"] == "Ein Hündchen\nund mehr"
+    assert answer["candidates"][0] == {"text": "something else", "score": 0.9}
+    assert answer["retrieved"] == [{"text": "a cat", "score": 0.75, "image_id": "i1"}]
+    assert answer["space"] == "mapped"
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\t=1", " =1", "\r=1", "|calc"])
+def test_a_spreadsheet_runs_nothing(cell: str) -> None:
+    _, row = table(as_csv([(cell, described(cell))]))
+    assert row == [f"'{cell}", f"'{cell}", "0.5000"]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_table_holds_any_text(text: str) -> None:
+    heading, row = table(as_csv([("a.jpg", described(text))]))
+    assert heading == ["image", "caption", "score"]
+    assert row[1].removeprefix("'") == text.removeprefix("'")
+
+
+@given(st.lists(st.text(max_size=30), max_size=5))
+@example(["\N{SMILING FACE WITH SUNGLASSES}" * 100 + ".jpg"])
+@example(["../../a.jpg", "C:\\a.jpg", "..", "", "A.JPG", "a.jpg"])
+def test_sidecars_stay_in_their_folder_and_do_not_replace_each_other(names: list[str]) -> None:
+    data = as_sidecars((name, described("a cat")) for name in names)
+    with ZipFile(BytesIO(data)) as archive:
+        packed = archive.namelist()
+    assert len({name.casefold() for name in packed}) == len(names)
+    for name in packed:
+        assert Path(name).name == name
+        assert "\\" not in name
+        assert len(name.encode()) <= 255
+
+
+def test_sidecars_are_read_when_the_folder_is_ingested(tmp_path: Path) -> None:
+    for name in ("photo.jpg", "photo.png"):
+        (tmp_path / name).write_bytes(b"a picture")
+    described_as = {"photo.jpg": "A cat.", "photo.png": "=A dog."}
+    data = as_sidecars((name, described(text)) for name, text in described_as.items())
+    with ZipFile(BytesIO(data)) as archive:
+        archive.extractall(tmp_path)
+    records = [one for one in open_source(tmp_path) if isinstance(one, ImageRecord)]
+    assert {one.path.name: one.captions for one in records} == {
+        "photo.jpg": ("A cat.",),
+        "photo.png": ("=A dog.",),
+    }
