@@ -23,6 +23,7 @@ from engine.app import Engine
 from engine.captioner import DescribeOptions
 from engine.comparison import Comparison
 from engine.errors import UnreadableImage
+from engine.exports import caption_hit_json, caption_json
 from engine.gallery import Query
 from engine.images import Picture
 from engine.prompts import Order
@@ -96,7 +97,7 @@ def caption(
             results = captioner.describe([picture.image for _, picture in batch])
             for (path, _), result in zip(batch, results, strict=True):
                 if as_json:
-                    emit(caption_json(path, result))
+                    emit(caption_json(str(path), result))
                 else:
                     show_caption(path, result)
     unreadable.exit_if_any()
@@ -194,20 +195,6 @@ class _Unreadable:
             raise typer.Exit(SOME_FAILED)
 
 
-def caption_json(image: Path, result: CaptionResult) -> dict[str, Any]:
-    """The stable JSON form of a description."""
-    return {
-        "image": str(image),
-        "caption": result.caption,
-        "candidates": [
-            {"text": candidate.text, "score": candidate.score} for candidate in result.candidates
-        ],
-        "retrieved": [_caption_hit_json(hit) for hit in result.retrieved],
-        "space": result.space,
-        "timings_ms": dict(result.timings_ms),
-    }
-
-
 def search_json(result: SearchResult) -> dict[str, Any]:
     """The stable JSON form of a search."""
     return {
@@ -226,17 +213,13 @@ def compare_json(image: Path, comparison: Comparison[CaptionHit]) -> dict[str, A
     truth = comparison.truth
     return {
         "image": str(image),
-        "raw": [_caption_hit_json(hit) for hit in comparison.raw],
-        "mapped": [_caption_hit_json(hit) for hit in comparison.mapped],
+        "raw": [caption_hit_json(hit) for hit in comparison.raw],
+        "mapped": [caption_hit_json(hit) for hit in comparison.mapped],
         "overlap": comparison.overlap,
         "rbo": comparison.rbo,
         "truth": truth and {"raw": truth.raw, "mapped": truth.mapped, "fitted": truth.fitted},
         "timings_ms": dict(comparison.timings_ms),
     }
-
-
-def _caption_hit_json(hit: CaptionHit) -> dict[str, Any]:
-    return {"text": hit.text, "score": hit.score, "image_id": hit.image_id}
 
 
 def show_caption(image: Path, result: CaptionResult) -> None:
