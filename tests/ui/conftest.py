@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,22 +49,27 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def open_page(monkeypatch: pytest.MonkeyPatch, home: Path) -> OpenPage:
+def open_page(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[OpenPage]:
     """Opens a page of the app, `ui/search.py` for one, over a home, and has run it once.
 
     One engine serves all tests over the shared home; another home gets one of its own.
     """
 
+    last = home
+
     def opened(
         page: str = "",
+        /,
         *,
         at: Path = home,
         secrets: Mapping[str, Any] | None = None,
         user: Mapping[str, Any] | None = None,
         **query: str,
     ) -> AppTest:
-        if at != home:
+        nonlocal last
+        if at != last:
             st.cache_resource.clear()
+            last = at
         monkeypatch.setenv("MRAG_HOME", str(at))
         monkeypatch.setenv("MRAG_PROFILE", "sample")
         test = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
@@ -76,4 +81,6 @@ def open_page(monkeypatch: pytest.MonkeyPatch, home: Path) -> OpenPage:
             test.switch_page(page)
         return test.run()
 
-    return opened
+    yield opened
+    if last != home:
+        st.cache_resource.clear()

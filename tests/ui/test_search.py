@@ -1,0 +1,283 @@
+"""The page Search without a browser: what it finds, what its address says, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import ExifTags, Image
+from streamlit.testing.v1 import AppTest
+
+from engine.app import build_engine
+from engine.settings import SAMPLE_PACK, Settings
+from ingest.records import ImageRecord
+from tests.ui.conftest import OpenPage, fill
+
+PAGE = "ui/search.py"
+PICTURES = sorted((SAMPLE_PACK / "plain" / "images").glob("*.webp"))
+HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) ![y](http://evil.example/z.png) $x$"
+
+
+def cards(page: AppTest) -> list[dict[str, Any]]:
+    """What the grid of pictures was given."""
+    return [
+        card
+        for element in page.main.get("bidi_component")
+        for card in _data(element).get("cards", ())
+    ]
+
+
+def _data(element: Any) -> dict[str, Any]:
+    data = json.loads(element.proto.json or "{}")
+    return data if isinstance(data, dict) else {}
+
+
+def captions(page: AppTest) -> list[str]:
+    return [card["caption"] for card in cards(page)]
+
+
+def told(page: AppTest) -> str:
+    """All that the page says beside its grid and its side panel."""
+    kinds = (page.warning, page.error, page.info, page.main.caption)
+    return "\n".join(element.value for kind in kinds for element in kind)
+
+
+def address(page: AppTest) -> dict[str, Any]:
+    return {name: value for name, value in page.query_params.items() if value}
+
+
+def ids(page: AppTest) -> list[str]:
+    return [card["id"] for card in cards(page)]
+
+
+@pytest.fixture
+def found(open_page: OpenPage) -> AppTest:
+    return open_page(PAGE, q="two cars on a road")
+
+
+def test_without_a_search_pictures_are_offered_to_begin_with(open_page: OpenPage) -> None:
+    page = open_page(PAGE)
+    assert not page.exception
+    assert len(cards(page)) == 12
+    assert "Type what to look for" in told(page)
+
+
+def test_words_find_pictures_best_first(found: AppTest) -> None:
+    assert not found.exception
+    assert "best first, scoring at least" in told(found)
+    scores = [float(card["score"]) for card in cards(found)]
+    assert scores == sorted(scores, reverse=True)
+    assert 0 < len(scores) <= 24
+    assert all(card["image"] for card in cards(found))
+
+
+def test_typing_words_writes_them_into_the_address(open_page: OpenPage) -> None:
+    page = open_page(PAGE, page="2", q="snow")
+    page.text_input(key="search q").set_value("a dog +beach").run()
+    assert address(page) == {"q": "a dog +beach"}
+    assert not page.exception
+
+
+def test_the_address_restores_the_whole_search(open_page: OpenPage) -> None:
+    asked = {"q": "snow", "space": "raw", "strict": "50", "split": "train", "k": "12", "page": "2"}
+    page = open_page(PAGE, **asked)
+    assert page.text_input(key="search q").value == "snow"
+    assert page.sidebar.radio(key="search space").value == "raw"
+    assert page.sidebar.select_slider(key="search strict").value == 50
+    assert page.sidebar.multiselect(key="search split").value == ["train"]
+    assert page.sidebar.selectbox(key="search k").value == 12
+    assert "Pictures 13 to" in told(page)
+    first = open_page(PAGE, **(asked | {"page": "1"}))
+    assert not set(ids(first)) & set(ids(page))
+
+
+def test_another_address_shows_another_search(open_page: OpenPage) -> None:
+    page = open_page(PAGE, q="snow")
+    before = ids(page)
+    page.query_params["q"] = "two cars on a road"
+    page.run()
+    assert page.text_input(key="search q").value == "two cars on a road"
+    assert ids(page) != before
+
+
+def test_unwanted_words_move_away(open_page: OpenPage) -> None:
+    with_snow = captions(open_page(PAGE, q="a picture of snow", strict="0"))
+    without = captions(open_page(PAGE, q="a picture -snow", strict="0"))
+    assert "snow" in " ".join(with_snow[:6])
+    assert "snow" not in " ".join(without[:6])
+
+
+def test_matched_words_are_marked(open_page: OpenPage) -> None:
+    page = open_page(PAGE, q="snow", space="words")
+    assert all({"snow", "snowy"} & set(card["marked"]) for card in cards(page))
+
+
+def test_a_stricter_threshold_shows_fewer(open_page: OpenPage) -> None:
+    page = open_page(PAGE, q="a dog on the beach", k="96")
+    usual = len(cards(page))
+    page.sidebar.select_slider(key="search strict").set_value(0.0).run()
+    assert address(page)["strict"] == "0"
+    everything = len(cards(page))
+    page.sidebar.select_slider(key="search strict").set_value(99.0).run()
+    assert len(cards(page)) < usual < everything == 80
+
+
+@pytest.mark.parametrize("space", ["words", "fused"])
+def test_where_scores_are_no_likenesses_nothing_is_hidden(open_page: OpenPage, space: str) -> None:
+    page = open_page(PAGE, q="snow", space=space)
+    assert page.sidebar.select_slider(key="search strict").disabled
+    assert "nothing is hidden" in page.sidebar.caption[0].value
+    assert cards(page)
+
+
+def test_pages_follow_each_other(open_page: OpenPage) -> None:
+    page = open_page(PAGE, q="snow", strict="0", k="48")
+    assert page.button(key="Previous top").disabled
+    page.button(key="Next top").click().run()
+    assert address(page)["page"] == "2"
+    assert "Pictures 49 to 80" in told(page)
+    assert page.button(key="Next bottom").disabled
+    page.button(key="Previous bottom").click().run()
+    assert "Pictures 1 to 48" in told(page)
+
+
+def test_beyond_the_last_page_there_is_a_way_back(open_page: OpenPage) -> None:
+    page = open_page(PAGE, q="snow", page="50")
+    assert "no such page" in told(page)
+    page.button[-1].click().run()
+    assert "Pictures 1 to" in told(page)
+
+
+def test_nothing_found_says_what_to_do(open_page: OpenPage) -> None:
+    page = open_page(PAGE, q="zebra", space="words", split="train")
+    assert "use other words or take filters away or look in another space" in told(page)
+
+
+def test_a_filter_offers_what_there_is_and_keeps_to_it(open_page: OpenPage) -> None:
+    page = open_page(PAGE, q="snow")
+    assert page.sidebar.multiselect(key="search split").options == ["train (80)"]
+    assert not [one for one in page.sidebar.multiselect if one.label == "Tag"]
+    assert not page.sidebar.date_input
+
+
+def test_an_uploaded_picture_finds_itself(open_page: OpenPage) -> None:
+    page = open_page(PAGE)
+    page.file_uploader[0].upload("mine.webp", PICTURES[0].read_bytes(), "image/webp").run()
+    assert not page.exception
+    assert "It is not in the address" in told(page)
+    assert float(cards(page)[0]["score"]) > 0.99
+    page.button(key="forget the uploaded picture").click().run()
+    assert "Type what to look for" in told(page)
+
+
+def test_a_damaged_upload_is_told_and_the_next_one_works(open_page: OpenPage) -> None:
+    page = open_page(PAGE)
+    page.file_uploader[0].upload("bad.jpg", b"\xff\xd8\xff nothing", "image/jpeg").run()
+    assert not page.exception
+    assert "cannot be decoded" in told(page)
+    page.file_uploader[0].upload("good.webp", PICTURES[0].read_bytes(), "image/webp").run()
+    assert not page.error
+    assert cards(page)
+
+
+def test_more_like_a_picture_without_itself(open_page: OpenPage) -> None:
+    id_ = ids(open_page(PAGE))[0]
+    page = open_page(PAGE, picture=id_)
+    (more,) = [button for button in page.button if button.label == "More like this"]
+    more.click().run()
+    assert address(page)["like"] == id_
+    assert "picture" not in address(page)
+    assert "Like this one" in told(page)
+    assert id_ not in ids(page)
+    page.button(key="forget the picture to look like").click().run()
+    assert "like" not in address(page)
+
+
+@pytest.mark.parametrize(
+    ("asked", "remedy"),
+    [
+        ({"q": "dog", "k": "1e9"}, "a page has 12"),
+        ({"q": "dog", "page": "-1"}, "pages go from 1"),
+        ({"q": "dog", "space": "<script>"}, "choose one of raw"),
+        ({"like": "not-a-uuid"}, "open a picture"),
+        ({"like": "00000000-0000-0000-0000-000000000000"}, "may have been removed"),
+        ({"picture": "00000000-0000-0000-0000-000000000000"}, "may have been removed"),
+        ({"q": "dog", "split": "nosuch"}, "this collection has train"),
+        ({"q": "-dog"}, "give words"),
+        ({"q": " ".join(["+a"] * 20)}, "leave some out"),
+        ({"like": "not-a-uuid", "space": "words", "q": "-dog"}, "open a picture"),
+    ],
+)
+def test_hostile_addresses_are_refused_with_a_remedy(
+    open_page: OpenPage, asked: dict[str, str], remedy: str
+) -> None:
+    page = open_page(PAGE, **asked)
+    assert not page.exception
+    said = told(page).replace("\\", "")
+    assert remedy in said
+    assert "Traceback" not in said
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with three pictures: tagged, dated, and one with a hostile caption and name."""
+    home = tmp_path_factory.mktemp("album-home")
+    engine = build_engine(Settings(home=home, profile="sample", device="cpu"))
+    records = []
+    for number, (name, caption, tags) in enumerate(
+        [("a", "a dog", ("pets",)), ("b", "a tree", ()), ("**b** <img src=x>", HOSTILE, ("<b>",))]
+    ):
+        path = home / f"{name}.jpg"
+        exif = Image.Exif()
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = (
+            f"202{number}:05:06 07:08:09"
+        )
+        Image.open(PICTURES[number]).convert("RGB").save(path, exif=exif)
+        records.append(ImageRecord(name, str(path), path, (caption,), tags=tags))
+    fill(engine, "album", records)
+    engine.close()
+    return home
+
+
+def test_tags_and_days_filter_where_there_are_any(open_page: OpenPage, album: Path) -> None:
+    page = open_page(PAGE, at=album, q="a dog", strict="0")
+    assert len(cards(page)) == 3
+    assert page.sidebar.multiselect(key="search tag").options == ["<b> (1)", "pets (1)"]
+    page.sidebar.multiselect(key="search tag").set_value(["pets"]).run()
+    assert captions(page) == ["a dog"]
+    assert address(page)["tag"] == "pets"
+    page = open_page(PAGE, at=album, q="a dog", strict="0", taken_from="2020-05-07")
+    assert sorted(captions(page)) == sorted(["a tree", HOSTILE])
+    page = open_page(PAGE, at=album, q="a dog", strict="0", taken_from="1999-01-01")
+    assert "2020-05-06 to 2022-05-06" in told(page).replace("\\", "")
+
+
+def test_an_opened_picture_shows_captions_and_facts_as_plain_text(
+    open_page: OpenPage, album: Path
+) -> None:
+    page = open_page(PAGE, at=album, q="a dog", strict="0")
+    (id_,) = [card["id"] for card in cards(page) if card["caption"] == HOSTILE]
+    page = open_page(PAGE, at=album, q="a dog", strict="0", picture=id_)
+    assert not page.exception
+    shown = "\n".join(one.value for one in (*page.markdown, *page.caption))
+    assert "<script>" not in shown
+    assert "](javascript" not in shown
+    assert "taken 2022\\-05\\-06 07\\:08" in shown
+    assert "**b**" not in shown
+    assert page.get("imgs") or page.get("image")
+
+
+def test_an_empty_collection_says_what_to_do(open_page: OpenPage, tmp_path: Path) -> None:
+    engine = build_engine(Settings(home=tmp_path, profile="sample", device="cpu"))
+    path = tmp_path / "one.png"
+    Image.open(BytesIO(PICTURES[0].read_bytes())).save(path)
+    fill(engine, "one", [ImageRecord("one", str(path), path, ("a dog",))])
+    opened = engine.open("one")
+    opened.images.delete(list(opened.images.ids()))
+    engine.close()
+    page = open_page(PAGE, at=tmp_path)
+    assert not page.exception
+    assert "add pictures to it on the page Collections" in told(page)
