@@ -27,10 +27,11 @@ from cli.progress import progress_bars
 from engine.app import Engine
 from engine.captioner import DescribeOptions
 from engine.types import Decoding
+from evaluation.captions import CAPTION_METRICS
 from evaluation.evaluate import EvaluateOptions, Evaluation
 from evaluation.evaluate import evaluate as run_evaluation
-from evaluation.figures import Figure
-from evaluation.maps import MAPS, checked_maps
+from evaluation.figures import MEDIANS, Figure
+from evaluation.maps import MAPS
 from evaluation.report import Asked, Report, write_folder, write_whole
 from ingest.measuring import subject_of
 from ingest.progress import Progress
@@ -65,6 +66,13 @@ def evaluate(
     captions: Annotated[
         bool, typer.Option(help="Write captions and score them, or only measure rankings.")
     ] = True,
+    metrics: Annotated[
+        str,
+        typer.Option(
+            help=f"Of captions, beside CLIPScore: some of {','.join(CAPTION_METRICS)}, or ''. "
+            "spice takes longest."
+        ),
+    ] = ",".join(CAPTION_METRICS),
     k: Annotated[int, typer.Option("-k", min=1, help="Captions retrieved.")] = _DEFAULT.k,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only a sample of so many pictures.")
@@ -90,8 +98,9 @@ def evaluate(
 ) -> None:
     """Measure captions and rankings: raw CLIP, the collection's map, and maps of other methods."""
     options = EvaluateOptions(
-        maps=checked_maps([name.strip() for name in maps.split(",") if name.strip()]),
+        maps=tuple(_names(maps)),
         captions=captions,
+        metrics=tuple(_names(metrics)),
         describe=DescribeOptions(k=k, decoding=Decoding(seed=seed)),
         punctuation=punctuation,
         seed=seed,
@@ -139,6 +148,11 @@ def _measured(
     return Report(subject, options, evaluation, asked)
 
 
+def _names(joined: str) -> list[str]:
+    """Names with commas between."""
+    return [name.strip() for name in joined.split(",") if name.strip()]
+
+
 def _environment() -> dict[str, str]:
     """The variables that have a part in the figures, as far as they are set."""
     names = (f"MRAG_{name}" for name in _HEEDED)
@@ -173,7 +187,7 @@ def show_report(report: Report) -> None:
 def _cell(figure: Figure | None) -> Text:
     if figure is None:
         return Text("-")
-    shown = f"{figure.value:.1f}" if figure.metric == "median-rank" else f"{figure.value:.4f}"
+    shown = f"{figure.value:.{1 if figure.metric in MEDIANS.values() else 4}f}"
     difference = figure.difference
     differs = difference is not None and (difference.low > 0 or difference.high < 0)
     if difference is None or not differs:

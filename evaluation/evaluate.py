@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,21 +10,21 @@ import numpy as np
 
 from engine.alignment import Alignment
 from engine.captioner import Captioner, DescribeOptions
-from engine.errors import MragError
+from engine.errors import InvalidInput, MragError
 from engine.models import CONSENSUS
 from engine.retriever import Retriever
 from engine.types import Encoder, Generator, Vectors
-from evaluation.captions import CaptionScores, Scores, score_captions
+from evaluation.captions import CAPTION_METRICS, CaptionScores, Scores, score_captions
 from evaluation.clipscore import clip_scores, ref_clip_scores
 from evaluation.examples import Examples, fingerprint
 from evaluation.figures import Figure, caption_figures, query_figures
 from evaluation.intervals import Values, bootstrap
-from evaluation.maps import MAPS, OWN, RAW, MapSource, make_maps
+from evaluation.maps import MAPS, OWN, RAW, MapSource, checked_maps, make_maps
 from evaluation.matrix_captions import Captions, MatrixCaptions
 from evaluation.provenance import program_version
 from evaluation.ranking import picture_to_caption, rank, text_to_picture
 from evaluation.tokens import words_of
-from evaluation.written import OnStep, kept_path, write_captions
+from evaluation.written import OnStep, forget, kept_path, write_captions
 
 CAPTIONS = "captions"
 TO_CAPTION, TO_PICTURE, TO_WORD = "picture to caption", "text to picture", "picture to word"
@@ -52,13 +52,26 @@ class Subject:
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What is measured, and how; `seed` draws the bootstrap and what `describe` samples."""
+    """What is measured, and how; `seed` draws the bootstrap and what `describe` samples.
+
+    `metrics`: of captions, beside CLIPScore; `captions` False: none are written at all. Raises
+    InvalidInput for an unknown map or metric.
+    """
 
     maps: tuple[str, ...] = MAPS
     captions: bool = True
+    metrics: tuple[str, ...] = CAPTION_METRICS
     describe: DescribeOptions = field(default_factory=DescribeOptions)
     punctuation: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        checked_maps(self.maps)
+        unknown = sorted(set(self.metrics) - set(CAPTION_METRICS))
+        if unknown:
+            raise InvalidInput(
+                f"unknown caption metric {unknown[0]!r}; choose from {', '.join(CAPTION_METRICS)}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +97,7 @@ def evaluate(subject: Subject, options: EvaluateOptions, kept: Path, on_step: On
     """Measure every map on the same pictures.
 
     Captions that are written are kept in the folder `kept` until the end, so that the same
-    evaluation goes on where it was interrupted. Raises InvalidInput for an unknown map.
+    evaluation goes on where it was interrupted.
     """
     made = make_maps(subject.source, options.maps)
     measured = _Measured(subject, options, kept, on_step)
@@ -92,8 +105,7 @@ def evaluate(subject: Subject, options: EvaluateOptions, kept: Path, on_step: On
     if options.captions:
         figures = [*measured.captions(made.maps), *figures]
     missing = {f"map {name}": reason for name, reason in made.missing.items()}
-    for path in measured.kept:
-        path.unlink(missing_ok=True)
+    forget(measured.kept)
     return Evaluation(
         made.maps,
         tuple(figures),
@@ -226,16 +238,23 @@ class _Measured:
             if self.written[other] == captions:
                 self.scores[name] = scores
                 return
+        vectors = self._subject.encoder.encode_texts(list(captions))
+        self.scores[name] = {**self._by_words(captions), **self._clip(vectors)}
+
+    def _by_words(self, captions: Sequence[str]) -> Mapping[str, Scores]:
+        """The metrics that compare words with words; what is missing is noted."""
         options = self._options
+        if not options.metrics:
+            return {}
         scored: CaptionScores = score_captions(
             captions,
             self._subject.examples.references,
+            options.metrics,
             punctuation=options.punctuation,
             seed=options.seed,
         )
         self.missing |= scored.missing
-        vectors = self._subject.encoder.encode_texts(list(captions))
-        self.scores[name] = {**scored.scores, **self._clip(vectors)}
+        return scored.scores
 
     def _clip(self, captions: Vectors) -> dict[str, Scores]:
         """CLIPScore and RefCLIPScore, raw and in the space of the collection's map."""

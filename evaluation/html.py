@@ -16,7 +16,7 @@ from engine.errors import UnreadableImage
 from engine.images import open_picture
 from engine.thumbnails import shrunk
 from evaluation.evaluate import CAPTIONS, TO_CAPTION, TO_PICTURE, TO_WORD
-from evaluation.figures import Figure
+from evaluation.figures import MEDIANS, Figure
 from evaluation.plots import correlation_plot, intervals_plot
 from evaluation.report import Report
 
@@ -88,8 +88,9 @@ def _task_order(figure: Figure) -> int:
 def _cell(figure: Figure | None) -> str:
     if figure is None:
         return "<td>–</td>"
-    value = f"{figure.value:.4f}"
-    bounds = f"<small>{figure.low:.4f} to {figure.high:.4f}</small>"
+    digits = 1 if figure.metric in MEDIANS.values() else 4
+    value = f"{figure.value:.{digits}f}"
+    bounds = f"<small>{figure.low:.{digits}f} to {figure.high:.{digits}f}</small>"
     difference = figure.difference
     if difference is None:
         return f"<td>{value}{bounds}</td>"
@@ -134,7 +135,7 @@ def _intervals(report: Report) -> str:
             panels.append((f"{task}: {metric}", found))
     plot = intervals_plot(panels, list(report.evaluation.maps))
     label = "Figures of each map with their intervals, as in the table above"
-    return f'<figure role="img" aria-label="{label}">{plot}</figure>'
+    return f'<figure role="img" tabindex="0" aria-label="{label}">{plot}</figure>'
 
 
 def _correlations(report: Report) -> str:
@@ -146,13 +147,14 @@ def _correlations(report: Report) -> str:
         f"Correlations between metrics over the captions of map {report.shown_map}: "
         "Pearson above the diagonal, Spearman below; all values are in the JSON report"
     )
-    return f'<figure role="img" aria-label="{_text(label)}">{plot}</figure><p>{_text(label)}.</p>'
+    figure = f'<figure role="img" tabindex="0" aria-label="{_text(label)}">{plot}</figure>'
+    return f"{figure}<p>{_text(label)}.</p>"
 
 
 def _pictures(report: Report) -> str:
     best, worst = report.best_and_worst(SHOWN)
     if not best:
-        return "<p>No captions were scored, so no picture is best or worst.</p>"
+        return "<p>Too few captions were scored to call any best or worst.</p>"
     judged = f"by {report.judge}, map {report.shown_map}"
     parts = []
     for title, rows in (("Best", best), ("Worst", worst)):

@@ -167,6 +167,7 @@ def _settings(options: EvaluateOptions) -> dict[str, Any]:
     return {
         "maps": list(options.maps),
         "captions": options.captions,
+        "metrics": list(options.metrics),
         "describe": asdict(options.describe),
         "punctuation": options.punctuation,
         "seed": options.seed,
@@ -223,7 +224,8 @@ def _notes(report: Report) -> Iterator[str]:
         marks = "kept" if options.punctuation else "removed"
         yield f"Captions were tokenised by PTB with punctuation {marks}; scores differ in this."
         yield (
-            "BLEU is of the whole corpus; its differences are those of the pictures' own BLEU. "
+            "BLEU and METEOR are of the whole corpus; their differences are the mean of those of "
+            "single pictures. "
             "The -mapped scores of all maps are taken in the space of the collection's map."
         )
         if len(examples) < FEW:

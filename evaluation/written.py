@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,24 +22,19 @@ def write_captions(
     examples: Examples, captioner: Captioner, kept: Path, stage: str, on_step: OnStep
 ) -> list[str]:
     """Describe each picture without its own captions; `kept` has what is written already."""
-    written = _read(kept)
-    rows = [row for row, image_id in enumerate(examples.image_ids) if image_id not in written]
-    total = len(examples)
-    on_step(stage, total - len(rows), total)
     kept.parent.mkdir(parents=True, exist_ok=True)
+    written, total = _read(kept), len(examples)
+    on_step(stage, len(written), total)
     with kept.open("a", encoding="utf-8") as lines:
-        for start in range(0, len(rows), _TOGETHER):
-            part = rows[start : start + _TOGETHER]
-            ids = [examples.image_ids[row] for row in part]
-            results = captioner.describe_vectors(
-                examples.images[part], exclude=[(image_id,) for image_id in ids]
-            )
-            for image_id, result in zip(ids, results, strict=True):
-                written[image_id] = result.caption
-                lines.write(json.dumps([image_id, result.caption]) + "\n")
+        while len(written) < total:
+            part = slice(len(written), len(written) + _TOGETHER)
+            own = [(image_id,) for image_id in examples.image_ids[part]]
+            results = captioner.describe_vectors(examples.images[part], exclude=own)
+            written += [result.caption for result in results]
+            lines.writelines(json.dumps(result.caption) + "\n" for result in results)
             lines.flush()
-            on_step(stage, total - len(rows) + start + len(part), total)
-    return [written[image_id] for image_id in examples.image_ids]
+            on_step(stage, len(written), total)
+    return written
 
 
 def kept_path(folder: Path, about: Sequence[str]) -> Path:
@@ -46,15 +42,24 @@ def kept_path(folder: Path, about: Sequence[str]) -> Path:
     return folder / f"captions-{sha256(json.dumps(list(about)).encode()).hexdigest()[:24]}.jsonl"
 
 
-def _read(path: Path) -> dict[str, str]:
-    """What was written, without a last line that was cut short; the file is cut there too."""
-    written: dict[str, str] = {}
+def forget(paths: Sequence[Path]) -> None:
+    """Remove what was kept, and its folder if nothing of another evaluation is left in it."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+    for folder in {path.parent for path in paths}:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _read(path: Path) -> list[str]:
+    """The captions of the whole batches that were written; what comes after them is cut off.
+
+    Batches are then the same as without the interruption, and so is what is written in them.
+    """
     if not path.is_file():
-        return written
-    whole = path.read_bytes()
-    whole = whole[: whole.rfind(b"\n") + 1]
-    path.write_bytes(whole)
-    for line in whole.splitlines():
-        image_id, caption = json.loads(line)
-        written[image_id] = caption
-    return written
+        return []
+    lines = path.read_bytes().splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith(b"\n")]
+    whole = whole[: len(whole) // _TOGETHER * _TOGETHER]
+    path.write_bytes(b"".join(whole))
+    return [json.loads(line) for line in whole]
