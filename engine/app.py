@@ -186,9 +186,7 @@ class Collection:
         retriever = self._retriever(alignment, splits)
         return Captioner(encoder, alignment, retriever, generator, options)
 
-    def compare(
-        self, picture: Picture, k: int = 5, *, per_image: int = DescribeOptions.per_image
-    ) -> Comparison[CaptionHit]:
+    def compare(self, picture: Picture, k: int = 5) -> Comparison[CaptionHit]:
         """The captions nearest to a picture, raw beside mapped."""
         alignment = self.alignment
         compared = compare_captions(
@@ -197,7 +195,6 @@ class Collection:
             encoder=self.encoder,
             retriever=self._retriever(alignment),
             images=self.images,
-            per_image=per_image,
         )
         if not compared.raw and not compared.mapped:
             raise CollectionMissing(

@@ -172,10 +172,10 @@ def compare_captions(
     encoder: Encoder,
     retriever: Retriever,
     images: ImageStore,
-    per_image: int,
 ) -> Comparison[CaptionHit]:
-    """The captions nearest to a picture, at most `per_image` of one picture, in both spaces.
+    """The captions nearest to a picture in both spaces.
 
+    However many of them belong to one picture: a limit would make ranks of what it leaves out.
     Right are the captions that people gave this very picture, if it is in the collection.
     """
     depth, watch = max(k, DEPTH), Stopwatch()
@@ -186,7 +186,7 @@ def compare_captions(
     for space in SPACES:
         with watch.stage(f"retrieve {space}"):
             rows = retriever.query_vectors(raw, space)
-            (found[space],) = retriever.nearest(rows, space, depth, per_image=per_image)
+            (found[space],) = retriever.nearest(rows, space, depth, per_image=depth)
             query[space] = rows[0]
     truth = _own_captions(picture, found, images, depth)
     return _compared(found, lambda hit: content_words(hit.text), k, truth, depth, query, watch)

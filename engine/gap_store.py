@@ -46,7 +46,7 @@ class GapKeeper:
         self._path = path
         self._name = name
         self._lock = Lock()
-        self._kept: tuple[str, Gap] | None = None
+        self._kept: tuple[Alignment, list[int], Gap] | None = None
 
     def gap(
         self, alignment: Alignment, images: ImageStore, captions: Sequence[CaptionStore]
@@ -57,14 +57,15 @@ class GapKeeper:
         """
         with self._lock:
             counts = [images.count(), *(store.count() for store in captions)]
+            if self._kept is not None and self._kept[0] is alignment and self._kept[1] == counts:
+                return self._kept[2]
             key = json.dumps([alignment.fingerprint, counts])
-            if self._kept is None or self._kept[0] != key:
-                gap = _read(self._path, key)
-                if gap is None:
-                    gap = measure(self._sample(images, captions), alignment)
-                    _write(self._path, key, gap)
-                self._kept = (key, gap)
-            return self._kept[1]
+            gap = _read(self._path, key)
+            if gap is None:
+                gap = measure(self._sample(images, captions), alignment)
+                _write(self._path, key, gap)
+            self._kept = (alignment, counts, gap)
+            return gap
 
     def _sample(self, images: ImageStore, captions: Sequence[CaptionStore]) -> Sample:
         paired, fitted = _paired(images)

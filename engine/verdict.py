@@ -11,7 +11,7 @@ from engine.types import CaptionHit, ImageHit, Space
 
 @dataclass(frozen=True)
 class Verdict:
-    """The side that wins, None for neither, and the sentence that says so."""
+    """The side that wins, None for neither or nobody knows, and the sentence that says so."""
 
     winner: Space | None
     sentence: str
@@ -22,7 +22,8 @@ def on_query(
 ) -> Verdict:
     """Which side answers one query better, by what is known to be right.
 
-    Where nothing is, the collection's own pairs (`gap`) have to tell.
+    Where nothing is, nobody wins, and the sentence says who does on the collection's own
+    pairs (`gap`).
     """
     if method == "raw":
         return Verdict(
@@ -36,7 +37,7 @@ def on_query(
     known = "For this query nothing is known to be right"
     if not gap.judged:
         return Verdict(None, f"{known}, so nobody can say who wins.")
-    return Verdict(general.winner, f"{known}; in general: {_uncapitalised(general.sentence)}")
+    return Verdict(None, f"{known}; in general: {_uncapitalised(general.sentence)}")
 
 
 def on_collection(gap: Gap) -> Verdict:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 import streamlit as st
 
 from engine.app import Collection
 from engine.comparison import Comparison
+from engine.errors import InvalidInput
 from engine.images import SUFFIXES, Picture
 from engine.types import TRAINING_SPLITS, CaptionHit, Filters, ImageHit
 from engine.verdict import on_query
@@ -17,53 +18,61 @@ from ui.gap_charts import show_gap
 from ui.pictures import Card, picture_grid
 from ui.rankings import show_rankings
 from ui.resources import engine, thumbnails
+from ui.results import announce
 from ui.shell import chosen, errors_shown
 
-_SAMPLES = 6
+_SAMPLES = 5
 _SAMPLE_SIDE = 160
-_PICTURE, _WORDS = "a picture", "words"
+_BY_PICTURE, _BY_WORDS = "a picture", "words"
 _CAPTIONS, _PICTURES = "captions", "pictures"
-_PICKED, _NEXT = "compare picked", "compare next"
+_PICKED = "picture"
+"""In the address: the id of the collection's picture that is asked about."""
+_NEXT, _SAMPLES_FROM = "compare next", "compare samples from"
 
 
 def page() -> None:
     """The whole page."""
     st.title("Raw beside mapped")
     collection = chosen()
-    _take_up_click()
+    spoken = st.container()
+    said = ""
     with errors_shown():
         st.caption(
             "Raw is CLIP as it is; mapped is CLIP carried across the gap between pictures and "
             f"words by this collection's map (method: {collection.alignment.method})."
         )
-        samples = _samples(collection)
-        by, find, k = _controls()
-        sought = _words(samples) if by == _WORDS else _picture(collection, samples)
+        sought, find, k = _asked(collection)
         if sought:
-            _show(collection, sought, find, k)
+            said = _show(collection, sought, find, k)
+    with spoken:
+        announce(said)
 
 
-def _controls() -> tuple[str, str, int]:
+def _asked(collection: Collection) -> tuple[str | Picture | None, str, int]:
+    """What is looked for, what is to be found, and how many."""
+    clicked = st.session_state.pop(_NEXT, None)
+    if clicked:
+        st.session_state["by"], st.query_params[_PICKED] = _BY_PICTURE, clicked
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        by = st.segmented_control(
-            "Ask with", [_PICTURE, _WORDS], default=_PICTURE, required=True, key="by",
-            bind="query-params",
-        )  # fmt: skip
-        find = _PICTURES
-        if by == _PICTURE:
-            find = st.segmented_control(
-                "Find", [_CAPTIONS, _PICTURES], default=_CAPTIONS, required=True, key="find",
-                bind="query-params",
-            )  # fmt: skip
+        by = _one_of("Ask with", [_BY_PICTURE, _BY_WORDS], "by")
+        find = _one_of("Find", [_CAPTIONS, _PICTURES], "find") if by == _BY_PICTURE else _PICTURES
         k = st.slider("How many", 3, 20, 5, key="k", bind="query-params", width=240)
-    return by, find, k
+    samples = _samples(collection)
+    return _words(samples) if by == _BY_WORDS else _picture(collection, samples), find, k
+
+
+def _one_of(label: str, options: Sequence[str], key: str) -> str:
+    return st.segmented_control(
+        label, options, default=options[0], required=True, key=key, bind="query-params"
+    )
 
 
 def _samples(collection: Collection) -> list[ImageHit]:
-    """Pictures to try: those that the map was not fitted on come first."""
-    unseen = collection.images.ids(Filters(not_splits=TRAINING_SPLITS))
-    ids = dict.fromkeys(islice(chain(unseen, collection.images.ids()), 2 * _SAMPLES))
-    return collection.images.get(list(ids)[:_SAMPLES])
+    """Pictures to try: ones that the map was not fitted on, if there are any."""
+    images, unseen = collection.images, Filters(not_splits=TRAINING_SPLITS)
+    among = unseen if images.count(unseen) else Filters()
+    start = st.session_state.get(_SAMPLES_FROM, 0) % max(1, images.count(among))
+    return images.get(list(islice(images.ids(among), start, start + _SAMPLES)))
 
 
 def _words(samples: Sequence[ImageHit]) -> str:
@@ -76,43 +85,59 @@ def _words(samples: Sequence[ImageHit]) -> str:
 
 def _picture(collection: Collection, samples: Sequence[ImageHit]) -> Picture | None:
     """The picture that was given last: dropped, or picked from the collection."""
-    state = st.session_state
     giving, trying = st.columns([2, 3], gap="medium")
     with giving:
-        limits = engine().settings.limits
         file = st.file_uploader(
             "A picture of yours",
             sorted(suffix[1:] for suffix in SUFFIXES),
             key="compare file",
-            max_upload_size=max(1, limits.max_bytes // 2**20),
-            on_change=state.pop,
-            args=(_PICKED, None),
+            max_upload_size=max(1, engine().settings.max_image_bytes // 2**20),
+            on_change=_unpick,
         )
     with trying:
-        st.markdown("Or one of the collection:")
-        clicked = _sample_grid(samples)
-    if clicked:
-        state[_PICKED] = clicked
-    picked = state.get(_PICKED)
+        _pick(samples)
+    picked = st.query_params.get(_PICKED, "")
     if file is not None and not picked:
         return engine().open_picture(file.getvalue())
-    found = collection.images.get([picked]) if picked else []
-    if not (found or samples):
+    found = _stored(collection, picked) or samples
+    if not found:
         st.info("There are no pictures in this collection. Give one of yours.")
         return None
-    return engine().open_picture(Path((found or samples)[0].uri))
+    return engine().open_picture(Path(found[0].uri))
 
 
-def _sample_grid(samples: Sequence[ImageHit]) -> str | None:
+def _pick(samples: Sequence[ImageHit]) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("Or one of the collection:")
+        st.button("Others", type="tertiary", on_click=_turn_samples)
     images = thumbnails().get([hit.uri for hit in samples], _SAMPLE_SIDE)
     cards = [
         Card(hit.id, image, next(iter(hit.captions), ""))
         for hit, image in zip(samples, images, strict=True)
     ]
-    return picture_grid(cards, key="compare samples", columns_min_px=88, captions=False)
+    clicked = picture_grid(cards, key="compare samples", columns_min_px=88, captions=False)
+    if clicked:
+        st.query_params[_PICKED] = clicked
 
 
-def _show(collection: Collection, sought: str | Picture, find: str, k: int) -> None:
+def _unpick() -> None:
+    st.query_params.pop(_PICKED, None)
+
+
+def _turn_samples() -> None:
+    st.session_state[_SAMPLES_FROM] = st.session_state.get(_SAMPLES_FROM, 0) + _SAMPLES
+
+
+def _stored(collection: Collection, picked: str) -> list[ImageHit]:
+    """The picture of this id; none where the address names one that is not, or no longer, here."""
+    try:
+        return collection.images.get([picked]) if picked else []
+    except InvalidInput:
+        return []
+
+
+def _show(collection: Collection, sought: str | Picture, find: str, k: int) -> str:
+    """Show both sides and the gap; the sentence that says who wins."""
     compared: Comparison[CaptionHit] | Comparison[ImageHit]
     with st.spinner("Comparing"):
         if isinstance(sought, Picture) and find == _CAPTIONS:
@@ -125,15 +150,8 @@ def _show(collection: Collection, sought: str | Picture, find: str, k: int) -> N
     if clicked:
         st.session_state[_NEXT] = clicked
         st.rerun()
-    show_gap(gap, compared.query, words=isinstance(sought, str))
-
-
-def _take_up_click() -> None:
-    """Ask with the picture that was clicked among the finds."""
-    clicked = st.session_state.pop(_NEXT, None)
-    if clicked:
-        st.session_state[_PICKED] = clicked
-        st.session_state["by"] = _PICTURE
+    show_gap(gap, compared.query)
+    return verdict.sentence
 
 
 page()

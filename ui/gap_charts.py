@@ -26,8 +26,8 @@ _MARGIN = 1.1
 _BLUE, _ORANGE, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#B8458C", "#767676"
 
 
-def show_gap(gap: Gap, query: Mapping[Space, Vector], words: bool) -> None:
-    """The section about the gap, with the query (`words`, else a picture) in it."""
+def show_gap(gap: Gap, query: Mapping[Space, Vector]) -> None:
+    """The section about the gap, with the query, its vector in each space, in it."""
     st.subheader("The gap between pictures and words")
     st.markdown(on_collection(gap).sentence)
     reach = _reach(gap, query)
@@ -36,7 +36,7 @@ def show_gap(gap: Gap, query: Mapping[Space, Vector], words: bool) -> None:
         with column:
             st.vega_lite_chart(
                 spec=_clouds(_TITLES[space], reach)
-                | {"datasets": _cloud_data(side, side.project(query[space]), words)},
+                | {"datasets": _cloud_data(side, side.project(query[space]))},
                 key=f"clouds {space}",
                 alt=_clouds_said(space, side),
                 height=_HEIGHT,
@@ -59,7 +59,7 @@ def _reach(gap: Gap, query: Mapping[Space, Vector]) -> float:
     return round(_MARGIN * max(farthest, asked), 1) + 0.1
 
 
-def _cloud_data(side: Side, query: tuple[float, float], words: bool) -> dict[str, Any]:
+def _cloud_data(side: Side, query: tuple[float, float]) -> dict[str, Any]:
     points = [
         {"x": float(x), "y": float(y), "what": what}
         for what, cloud in (("picture", side.images), ("caption", side.captions))
@@ -69,8 +69,7 @@ def _cloud_data(side: Side, query: tuple[float, float], words: bool) -> dict[str
         {"x": float(x), "y": float(y)}
         for x, y in (side.images.mean(axis=0), side.captions.mean(axis=0))
     ]
-    kind = "caption" if words else "picture"
-    asked = [{"x": query[0], "y": query[1], "what": "your query", "kind": kind}]
+    asked = [{"x": query[0], "y": query[1], "what": "your query"}]
     return {"points": points, "means": means, "query": asked}
 
 

@@ -175,7 +175,6 @@ class World:
             encoder=self.encoder,
             retriever=Retriever([self.captions], self.alignment),
             images=self.images,
-            per_image=2,
         )
 
     def over_pictures(self, sought: str | Picture, k: int = 2) -> Comparison[ImageHit]:

@@ -54,9 +54,10 @@ def test_words_speak_of_pictures() -> None:
     assert "picture with exactly this caption" in verdict.sentence
 
 
-def test_where_nothing_is_known_the_collection_decides() -> None:
+def test_where_nothing_is_known_nobody_wins_and_the_collection_is_quoted() -> None:
     verdict = on_query(compared(None), GAP, "shrink")
-    assert verdict.winner == "mapped"
+    assert verdict.winner is None
+    assert "in general: mapped wins" in verdict.sentence
     assert "nothing is known to be right" in verdict.sentence
     assert "21" in verdict.sentence
 

@@ -141,7 +141,7 @@ def test_an_uploaded_picture_is_compared_and_a_pick_takes_over(
     page.run()
     assert rankings(page)["asked"] != before
     assert "nothing is known to be right" in rankings(page)["verdict"]
-    page.session_state["compare picked"] = picked
+    page.query_params["picture"] = picked
     page.run()
     assert "the best of this picture's own captions" in rankings(page)["verdict"]
 

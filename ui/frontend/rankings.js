@@ -3,7 +3,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".rankings");
   const asked = element("div", "asked", asking(data.asked));
   const verdict = element("p", "verdict", data.verdict);
-  verdict.setAttribute("role", "status");
   verdict.dataset.winner = data.winner ?? "nobody";
   const head = element("div", "head", asked, verdict);
   const lines = document.createElementNS(SVG, "svg");
@@ -33,7 +32,7 @@ function asking(asked) {
 
 function column(side, at, { pictures, winner }, setTriggerValue) {
   const wins = side.space === winner;
-  const title = element("h3", "title", side.name);
+  const title = element("h2", "title", side.name);
   if (wins) title.append(element("span", "wins", "wins"));
   if (side.right) title.append(element("span", "right", side.right));
   const list = element("ol", side.space);
