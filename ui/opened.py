@@ -35,7 +35,9 @@ def show_opened(id_: str, collection: Collection) -> None:
     hit = found[0]
     alt = next(iter(hit.captions), "A picture without a caption")
     large, about = st.columns([2, 1], gap="medium")
-    large.image(thumbnail(hit.uri, _SIDE), width=_width(hit), alt=alt)
+    large.container(horizontal_alignment="center").image(
+        thumbnail(hit.uri, _SIDE), width=_width(hit), alt=alt
+    )
     told = "\n".join(f"- {escaped(caption)}" for caption in hit.captions)
     about.markdown(told or "It has no captions yet.")
     about.caption(escaped(_facts(hit)))

@@ -211,7 +211,7 @@ def _opened(file: UploadedFile) -> Image:
 
 
 def _chip(image: bytes, told: str, what: str, forget: Callable[[], None]) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, wrap=False, vertical_alignment="center"):
         st.image(image, width=_CHIP, alt=what)
         st.caption(escaped(told), width="stretch")
         st.button("Remove", key=f"forget {what}", help=f"Search without {what}", on_click=forget)
