@@ -48,9 +48,8 @@ class Seq2SeqGenerator:
 
     @cached_property
     def id(self) -> str:
-        """The hub name, or `local-dir@<12 hex of sha256 over config and weights>`."""
-        folder = Path(self._source)
-        return f"local-dir@{_digest(folder)}" if folder.is_dir() else self._source
+        """See `generator_id`."""
+        return generator_id(self._source)
 
     def count_tokens(self, text: str) -> int:
         """The number of the model's tokens in the text, without the end token."""
@@ -245,6 +244,12 @@ def _different(texts: Sequence[str]) -> list[str]:
         if key:
             kept.setdefault(key, text.strip())
     return list(kept.values())
+
+
+def generator_id(spec: str) -> str:
+    """The hub name, or `local-dir@<12 hex of sha256 over config and weights>`; loads nothing."""
+    folder = Path(spec)
+    return f"local-dir@{_digest(folder)}" if folder.is_dir() else spec
 
 
 def _digest(folder: Path) -> str:
