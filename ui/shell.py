@@ -46,6 +46,12 @@ def picker() -> None:
     names = engine().names()
     if not names:
         return
+    asked = st.query_params.get(_KEY)
+    if asked and asked not in names:
+        said = (
+            f"There is no collection “{asked[:63]}”. Choose another one: {', '.join(names[:10])}."
+        )
+        st.warning(escaped(said))
     preferred = engine().settings.collection
     index = names.index(preferred) if preferred in names else 0
     st.sidebar.selectbox("Collection", names, index, key=_KEY, bind="query-params")

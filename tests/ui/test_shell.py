@@ -36,6 +36,14 @@ def test_the_address_names_the_collection(open_page: OpenPage) -> None:
     assert open_page(collection="none of these").selectbox(key="collection").value == "plain"
 
 
+def test_a_collection_that_is_not_there_is_named_and_another_one_shown(open_page: OpenPage) -> None:
+    page = open_page("ui/search.py", collection="<b>nosuch", q="snow")
+    assert not page.exception
+    said = page.warning[0].value.replace("\\", "")
+    assert "“<b>nosuch”. Choose another one: plain, postcards." in said
+    assert page.sidebar.selectbox(key="collection").value == "plain"
+
+
 def test_the_collection_stays_from_page_to_page(open_page: OpenPage) -> None:
     page = open_page()
     page.sidebar.selectbox(key="collection").set_value("postcards").run()
