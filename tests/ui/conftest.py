@@ -54,7 +54,6 @@ def open_page(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[OpenPage]
 
     One engine serves all tests over the shared home; another home gets one of its own.
     """
-
     last = home
 
     def opened(
