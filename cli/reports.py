@@ -11,8 +11,9 @@ import typer
 from rich.table import Table
 
 from cli.output import console, emit, say
-from engine.alignment import Alignment, Choice
+from engine.alignment import Alignment
 from engine.collection import CollectionFolder
+from engine.selection import best_of_each
 from ingest.embed import EmbedReport
 from ingest.pipeline import IngestReport
 
@@ -66,16 +67,13 @@ def alignment_json(alignment: Alignment) -> dict[str, Any]:
 
 def show_choices(alignment: Alignment) -> None:
     """Show the table that `auto` chose from, the best strength of each method."""
-    best: dict[str, Choice] = {}
-    for choice in alignment.choices:
-        if choice.method not in best or choice.score > best[choice.method].score:
-            best[choice.method] = choice
+    best = best_of_each(alignment.choices)
     if not best:
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("method", "strength", "held-out MRR", "below the best", "standard error"):
         table.add_column(title, justify="left" if title == "method" else "right")
-    for choice in best.values():
+    for choice in best:
         table.add_row(
             choice.method,
             "" if choice.strength is None else f"{choice.strength:g}",

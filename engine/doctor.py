@@ -11,6 +11,7 @@ from typing import Literal
 
 from engine.app import Engine
 from engine.errors import MragError
+from engine.footprint import free_bytes, process_bytes, readable
 from engine.models import CONSENSUS
 from engine.store import store_status
 
@@ -25,6 +26,9 @@ _PACKAGES = (
     "numpy",
 )
 
+_LITTLE_ROOM = 2 * 10**9
+"""With fewer bytes free than these, an ingest may soon fill the disk."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -35,15 +39,20 @@ class Check:
     detail: str
 
 
-def examine(engine: Engine) -> list[Check]:
-    """Look at versions, devices, models, the store and every collection."""
+def examine(engine: Engine, *, load: bool = True) -> list[Check]:
+    """Look at versions, devices, room, models, the store and every collection.
+
+    Without `load` only those models are looked at that are loaded already.
+    """
     return [
         Check("python", "ok", f"{platform.python_version()} on {platform.platform()}"),
         *(_package(name) for name in _PACKAGES),
         _devices(),
         _java(),
         Check("settings", "ok", f"home {engine.settings.home}, profile {engine.settings.profile}"),
-        *_models(engine),
+        _disk(engine),
+        _memory(),
+        *_models(engine, load),
         _store(engine),
         *_collections(engine),
     ]
@@ -73,12 +82,40 @@ def _java() -> Check:
     return Check("java", "note", "not found; only caption metrics need it (Debian: default-jre)")
 
 
-def _models(engine: Engine) -> list[Check]:
+def _disk(engine: Engine) -> Check:
+    home = engine.settings.home
+    free = free_bytes(home)
+    told = f"{readable(free)} free where the collections are"
+    if free < _LITTLE_ROOM:
+        return Check("disk", "note", f"{told}; make room, or move them with MRAG_HOME")
+    return Check("disk", "ok", told)
+
+
+def _memory() -> Check:
+    used = process_bytes()
+    if used is None:
+        return Check("memory", "note", "this system does not tell how much is used")
+    return Check("memory", "ok", f"{readable(used)} used by this process")
+
+
+def _models(engine: Engine, load: bool) -> list[Check]:
     encoder, generator = engine.settings.models()
-    checks = [_loads("encoder", encoder, lambda: engine.models.encoder(encoder).id)]
+    checks = [
+        _loads("encoder", encoder, lambda: engine.models.encoder(encoder).id)
+        if load or engine.models.has_encoder(encoder)
+        else _waits("encoder", encoder)
+    ]
     if generator == CONSENSUS:
         return [*checks, Check("generator", "ok", "consensus, which needs no model")]
-    return [*checks, _loads("generator", generator, lambda: _generator_id(engine, generator))]
+    if load or engine.models.has_generator(generator):
+        return [*checks, _loads("generator", generator, lambda: _generator_id(engine, generator))]
+    return [*checks, _waits("generator", generator)]
+
+
+def _waits(subject: str, spec: str) -> Check:
+    return Check(
+        subject, "note", f"{spec} loads when it is first needed; try it now with: mrag doctor"
+    )
 
 
 def _generator_id(engine: Engine, spec: str) -> str:

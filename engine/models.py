@@ -35,6 +35,9 @@ class _Once(Generic[Part]):
                 self._made[key] = self._make(key)
             return self._made[key]
 
+    def has(self, key: str) -> bool:
+        return key in self._made
+
     def clear(self) -> list[Part]:
         with self._lock:
             made, self._made = list(self._made.values()), {}
@@ -62,6 +65,14 @@ class Models:
     def generator(self, spec: str) -> Generator | None:
         """The generator of a spec, None for `consensus`; raises ModelMissing."""
         return None if spec == CONSENSUS else self._generators.get(spec)
+
+    def has_encoder(self, spec: str) -> bool:
+        """Whether the encoder of a spec is loaded."""
+        return self._encoders.has(spec)
+
+    def has_generator(self, spec: str) -> bool:
+        """Whether the generator of a spec is loaded."""
+        return self._generators.has(spec)
 
     def batched_encoder(self, spec: str) -> Encoder:
         """The encoder of a spec, behind a queue; raises ModelMissing."""

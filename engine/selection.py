@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +59,15 @@ class Choice:
     difference: float
     standard_error: float
     chosen: bool = False
+
+
+def best_of_each(choices: Iterable[Choice]) -> list[Choice]:
+    """Of each method the row with the best strength, in the order of the table."""
+    best: dict[Method, Choice] = {}
+    for choice in choices:
+        if choice.method not in best or choice.score > best[choice.method].score:
+            best[choice.method] = choice
+    return list(best.values())
 
 
 @dataclass(frozen=True)

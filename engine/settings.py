@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     )
     max_upload_files: int = Field(default=100, ge=1, description="Pictures uploaded together.")
     max_upload_bytes: int = Field(
-        default=512 * 2**20, ge=1, description="All files of one upload together, in bytes."
+        default=500 * 2**20, ge=1, description="All files of one upload together, in bytes."
     )
     max_zip_files: int = Field(default=50_000, ge=1, description="Files in an uploaded zip.")
     max_zip_bytes: int = Field(

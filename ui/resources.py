@@ -26,7 +26,7 @@ def engine() -> Engine:
     return build_engine(read_settings())
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, on_release=lambda held: held.close())
 def jobs() -> Jobs:
     """The background ingests, one list for all sessions."""
     from ingest.jobs import Jobs

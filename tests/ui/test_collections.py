@@ -1,0 +1,213 @@
+"""The page Collections: look, fill in the background, delete."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from io import BytesIO
+from pathlib import Path
+from threading import Event
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Selectbox
+
+from engine.settings import SAMPLE_PACK
+from tests.ui.conftest import OpenPage
+from ui.resources import jobs
+
+PAGE = "ui/collections.py"
+PICTURES = sorted((SAMPLE_PACK / "plain" / "images").glob("*.webp"))[:3]
+
+
+@pytest.fixture
+def own(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own with one collection, and a folder beside it that may be read."""
+    shutil.copytree(home / "collections" / "postcards", tmp_path / "home/collections/postcards")
+    (tmp_path / "allowed" / "trip").mkdir(parents=True)
+    for path in PICTURES:
+        shutil.copy(path, tmp_path / "allowed" / "trip")
+    monkeypatch.setenv("MRAG_SOURCE_ROOT", str(tmp_path / "allowed"))
+    return tmp_path / "home"
+
+
+def packed(*names: str) -> tuple[str, bytes, str]:
+    """An upload of the pictures, under these names."""
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w") as zipped:
+        for path, name in zip(PICTURES, names, strict=False):
+            zipped.write(path, name)
+    return ("My trip.zip", buffer.getvalue(), "application/zip")
+
+
+def press(page: AppTest, label: str) -> AppTest:
+    return next(button for button in page.button if button.label == label).click().run()
+
+
+def all_ended(page: AppTest) -> AppTest:
+    """The page once nothing runs any more."""
+    for _ in range(3000):
+        if not any(job.is_active for job in jobs().all()):
+            return page.run()
+        Event().wait(0.01)
+    raise AssertionError("the ingest does not end")
+
+
+def metrics(page: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in page.metric}
+
+
+def written(page: AppTest) -> str:
+    return "\n".join(element.value for element in (*page.markdown, *page.caption, *page.code))
+
+
+def labelled(page: AppTest, label: str) -> Selectbox[str]:
+    return next(box for box in page.selectbox if box.label == label)
+
+
+def fill_in(page: AppTest, name: str, upload: tuple[str, bytes, str] | None = None) -> AppTest:
+    page.text_input[0].set_value(name)
+    if upload:
+        page.file_uploader[0].set_value(upload)
+    return press(page, "Ingest")
+
+
+def test_it_shows_what_a_collection_holds(open_page: OpenPage) -> None:
+    page = open_page(PAGE, collection="plain")
+    told = metrics(page)
+    assert (told["Pictures"], told["Captions"]) == ("80", "400")
+    assert told["On disk"].endswith("MB")
+    assert "128 dimensions" in written(page)
+    assert "its own captions" in written(page)
+    table = page.table[0].value
+    assert {"raw", "centred", "ols"} <= {str(name).split()[0] for name in table["Method"]}
+
+
+def test_another_one_can_be_chosen_on_the_page_too(open_page: OpenPage) -> None:
+    page = open_page(PAGE, collection="plain")
+    page.selectbox(key="picked collection").set_value("postcards").run()
+    assert metrics(page)["Pictures"] == "40"
+    assert page.sidebar.selectbox(key="collection").value == "postcards"
+    assert "postcards" in page.query_params["collection"]
+
+
+def test_a_zip_becomes_a_collection(open_page: OpenPage, own: Path) -> None:
+    page = open_page(PAGE, at=own)
+    labelled(page, "Describe pictures from").set_value("postcards")
+    page = all_ended(fill_in(page, "trip", packed("a.webp", "b/b.webp", "b/c.webp")))
+    assert not page.error
+    assert "3 pictures and 0 captions in the collection" in written(page)
+    assert "collection postcards" not in written(page)
+    page.selectbox(key="picked collection").set_value("trip").run()
+    assert metrics(page)["Pictures"] == "3"
+    assert "described from: collection postcards" in written(page)
+    assert page.text_input[0].value == ""
+
+
+def test_a_folder_inside_the_root_becomes_a_collection(open_page: OpenPage, own: Path) -> None:
+    page = open_page(PAGE, at=own)
+    page.segmented_control[0].set_value("A folder of this machine").run()
+    folder = labelled(page, "Folder")
+    assert folder.options == ["trip"]
+    folder.set_value("trip")
+    page = all_ended(fill_in(page, "trip"))
+    assert "3 pictures and 0 captions in the collection" in written(page)
+
+
+def test_without_a_root_no_folder_can_be_named(open_page: OpenPage) -> None:
+    assert not open_page(PAGE).segmented_control
+
+
+@pytest.mark.parametrize("name", ["../../evil.webp", "C:/evil.webp"])
+def test_a_hostile_zip_is_refused_and_the_next_one_taken(
+    open_page: OpenPage, own: Path, name: str
+) -> None:
+    page = fill_in(open_page(PAGE, at=own), "trip", packed(name))
+    assert "outside its own folder" in page.error[0].value
+    assert not list(own.parent.rglob("evil*"))
+    page = all_ended(fill_in(page, "trip", packed("good.webp")))
+    assert not page.error
+    assert "1 pictures" in written(page)
+
+
+def test_what_is_no_zip_is_named(open_page: OpenPage, own: Path) -> None:
+    page = fill_in(open_page(PAGE, at=own), "trip", ("a.zip", b"no zip", "application/zip"))
+    assert "is no zip archive" in page.error[0].value
+
+
+def test_what_is_missing_in_the_form_is_named(open_page: OpenPage, own: Path) -> None:
+    page = fill_in(open_page(PAGE, at=own), "")
+    assert "has no name yet" in page.error[0].value
+    page = fill_in(page, "trip")
+    assert "nothing to ingest yet" in page.error[0].value
+    page = fill_in(page, "My Trip!", packed("a.webp"))
+    assert "not allowed" in page.error[0].value.replace("\\", "")
+
+
+def test_a_failed_ingest_says_why_and_can_be_resumed(open_page: OpenPage, own: Path) -> None:
+    page = fill_in(open_page(PAGE, at=own), "trip", packed("a.webp"))
+    page = all_ended(page)
+    bad = ("bad.zip", packed("a.webp")[1].replace(b"RIFF", b"BAD!"), "application/zip")
+    page = all_ended(fill_in(page, "other", bad))
+    assert "is damaged" in page.error[0].value
+    assert len([button for button in page.button if button.label == "Resume"]) == 1
+    page = all_ended(press(page, "Resume"))
+    assert "is damaged" in page.error[0].value
+
+
+def test_files_that_cannot_be_read_are_named_as_text(open_page: OpenPage, own: Path) -> None:
+    evil = own.parent / "allowed" / "trip" / "![x](http:/evil.png"
+    evil.parent.mkdir(parents=True, exist_ok=True)
+    evil.write_bytes(b"no picture")
+    page = open_page(PAGE, at=own)
+    page.segmented_control[0].set_value("A folder of this machine").run()
+    labelled(page, "Folder").set_value("trip")
+    page = all_ended(fill_in(page, "trip"))
+    assert any("1 could not be read" in expander.label for expander in page.expander)
+    assert any("![x](http:" in code.value for code in page.code)
+    assert not any("![x](http:" in text.value for text in page.markdown)
+
+
+def test_a_collection_is_deleted_once_its_name_is_typed(open_page: OpenPage, own: Path) -> None:
+    shutil.copytree(own / "collections" / "postcards", own / "collections" / "spare")
+    card = own / "collections" / "spare" / "collection.json"
+    card.write_text(card.read_text().replace('"postcards"', '"spare"'))
+    page = open_page(PAGE, at=own, collection="postcards")
+    button = next(one for one in page.button if one.label == "Delete for good")
+    assert button.disabled
+    page.text_input(key="confirm postcards").set_value("postcards").run()
+    page = press(page, "Delete for good")
+    assert not page.exception
+    assert not page.error
+    assert not (own / "collections" / "postcards").exists()
+    assert page.sidebar.selectbox(key="collection").value == "spare"
+    assert page.selectbox(key="picked collection").value == "spare"
+
+
+def test_the_last_one_may_go_too(open_page: OpenPage, own: Path) -> None:
+    page = open_page(PAGE, at=own)
+    page.text_input(key="confirm postcards").set_value("postcards").run()
+    page = press(page, "Delete for good")
+    assert "There is no collection yet" in page.info[0].value
+    assert not page.exception
+
+
+def test_what_another_one_needs_is_not_deleted(open_page: OpenPage, own: Path) -> None:
+    page = open_page(PAGE, at=own)
+    labelled(page, "Describe pictures from").set_value("postcards")
+    page = all_ended(fill_in(page, "trip", packed("a.webp")))
+    page.text_input(key="confirm postcards").set_value("postcards").run()
+    page = press(page, "Delete for good")
+    assert "is the memory of trip" in page.error[0].value
+    assert (own / "collections" / "postcards").is_dir()
+
+
+def test_a_session_whose_collection_is_gone_goes_on(open_page: OpenPage, own: Path) -> None:
+    shutil.copytree(own / "collections" / "postcards", own / "collections" / "spare")
+    card = own / "collections" / "spare" / "collection.json"
+    card.write_text(card.read_text().replace('"postcards"', '"spare"'))
+    page = open_page(PAGE, at=own, collection="spare")
+    shutil.rmtree(own / "collections" / "spare")
+    page.run()
+    assert not page.exception
+    assert metrics(page)["Pictures"] == "40"
