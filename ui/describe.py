@@ -61,7 +61,7 @@ def _describe(
     while len(done) < len(taken):
         with st.skeleton(_CARD_HEIGHT):
             item = next(answers)
-        show_description(item)
+        show_description(item, open_details=len(taken) == 1)
         done.append(item)
         if len(taken) > 1:
             count.progress(len(done) / len(taken), f"{len(done)} of {len(taken)} described")

@@ -113,7 +113,8 @@ def _sampled(collection: Collection) -> list[Given]:
         Card(hit.id, image, next(iter(hit.captions), ""))
         for hit, image in zip(hits, images, strict=True)
     ]
-    clicked = picture_grid(cards, key="samples", columns_min_px=72, captions=False)
+    with st.container(key="samples-place"):
+        clicked = picture_grid(cards, key="samples", columns_min_px=72, captions=False)
     return [_sample(hit.id, Path(hit.uri)) for hit in hits if hit.id == clicked]
 
 

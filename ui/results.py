@@ -29,8 +29,11 @@ def announce(text: str) -> None:
     _announcer(key="announcer", data=text)
 
 
-def show_description(item: Described) -> None:
-    """The picture with its caption large, or the trouble with it; the details on demand."""
+def show_description(item: Described, *, open_details: bool) -> None:
+    """The picture with its caption large, or the trouble with it; the details on demand.
+
+    `open_details`: whether they are to be seen without asking.
+    """
     name, key = item.given.name, item.given.id
     if item.result is None:
         _described(key=f"described {key}", data={"name": name, "trouble": item.trouble})
@@ -41,7 +44,9 @@ def show_description(item: Described) -> None:
         "notes": _notes(item, item.result),
     }
     _described(key=f"described {key}", data=data)
-    with st.expander("How it was made", key=f"details {key}", on_change="rerun") as details:
+    with st.expander(
+        "How it was made", open_details, key=f"details {key}", on_change="rerun"
+    ) as details:
         if details.open:
             _show_details(item.result, key)
 

@@ -101,18 +101,20 @@ def test_a_prompt_without_a_place_for_captions_is_told(open_page: OpenPage) -> N
     assert "exactly once" in page.error[0].value
 
 
-def test_details_come_on_demand(open_page: OpenPage) -> None:
+def test_details_of_one_picture_are_seen_and_those_of_many_on_demand(open_page: OpenPage) -> None:
     page = open_page()
     describe(page, *upload(DOUGHNUTS))
-    assert not list(elements(page, "scored"))
-    page.session_state[f"details file {page.file_uploader[0].value[0].file_id}"] = True
-    page.run()
     candidates, retrieved = elements(page, "scored")
     assert sum(row["chosen"] for row in candidates["rows"]) == 1
     assert len(retrieved["rows"]) == 4
     assert all(row["image"] for row in retrieved["rows"])
     assert page.code[0].value.startswith("Similar images have the following captions:")
     assert "encode" in page.text[0].value
+    describe(page, *upload(DOUGHNUTS, DOUGHNUTS.with_name("352.webp")))
+    assert not list(elements(page, "scored"))
+    page.session_state[f"details file {page.file_uploader[0].value[1].file_id}"] = True
+    page.run()
+    assert len(list(elements(page, "scored"))) == 2
 
 
 def test_a_picture_of_the_collection_is_described_as_if_it_were_new(
