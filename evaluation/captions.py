@@ -9,6 +9,7 @@ from engine.errors import InvalidInput, MetricUnavailable
 from evaluation.intervals import Values, interval, resampled_sums
 from evaluation.meteor import meteor_counts, meteor_score
 from evaluation.overlap import ORDERS, References, Texts, bleu, cider_d, corpus_bleu, rouge_l
+from evaluation.spice import spice
 from evaluation.tokenizer import tokenize
 
 BLEU = tuple(f"bleu-{order + 1}" for order in range(ORDERS))
@@ -129,6 +130,7 @@ _FAMILIES: Mapping[tuple[str, ...], _Family] = {
     ("meteor",): _meteor,
     ("rouge-l",): _averaged(rouge_l),
     ("cider-d",): _averaged(cider_d),
+    ("spice",): _averaged(spice),
 }
 
 

@@ -31,8 +31,6 @@ class Java:
 
         Texts go in and out as UTF-8 and numbers have a decimal point, whatever the locale is.
         """
-        # Java 16 closed the parts of itself that SPICE's serialiser reaches into.
-        opened = ["--add-opens=java.base/java.lang=ALL-UNNAMED"] if self.version >= 9 else []
         return [
             self.program,
             f"-Xmx{heap_mb}m",
@@ -41,7 +39,6 @@ class Java:
             "-Dstdout.encoding=UTF-8",
             "-Duser.language=en",
             "-Duser.country=US",
-            *opened,
             *options,
             "-cp",
             os.pathsep.join(map(str, classpath)),
