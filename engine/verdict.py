@@ -60,8 +60,12 @@ def _by_truth(truth: Truth) -> Verdict:
     right = "the best of this picture's own captions"
     if truth.what == "picture":
         right = "the best picture with exactly this caption"
-    caveat = "; but the map was fitted on it, which favours mapped" if truth.fitted else ""
     winner, beyond = truth.winner, f"not among the first {truth.depth}"
+    caveat = ""
+    if truth.fitted and winner == "raw":
+        caveat = ", although the map was fitted on it"
+    elif truth.fitted:
+        caveat = "; but the map was fitted on it, which favours mapped"
     if winner is None and truth.raw is None:
         return Verdict(None, f"Nobody wins: {right} is {beyond} on either side{caveat}.")
     if winner is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 
@@ -27,7 +28,8 @@ _BY_PICTURE, _BY_WORDS = "a picture", "words"
 _CAPTIONS, _PICTURES = "captions", "pictures"
 _PICKED = "picture"
 """In the address: the id of the collection's picture that is asked about."""
-_NEXT, _SAMPLES_FROM = "compare next", "compare samples from"
+_NEXT, _SAMPLES_FROM, _ANSWERED = "compare next", "compare samples from", "compare answered"
+_WAITING_HEIGHT = 600
 
 
 def page() -> None:
@@ -54,17 +56,24 @@ def _asked(collection: Collection) -> tuple[str | Picture | None, str, int]:
     if clicked:
         st.session_state["by"], st.query_params[_PICKED] = _BY_PICTURE, clicked
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        by = _one_of("Ask with", [_BY_PICTURE, _BY_WORDS], "by")
+        by = _one_of("Ask with", [_BY_PICTURE, _BY_WORDS], "by", given=bool(clicked))
         find = _one_of("Find", [_CAPTIONS, _PICTURES], "find") if by == _BY_PICTURE else _PICTURES
         k = st.slider("How many", 3, 20, 5, key="k", bind="query-params", width=240)
     samples = _samples(collection)
     return _words(samples) if by == _BY_WORDS else _picture(collection, samples), find, k
 
 
-def _one_of(label: str, options: Sequence[str], key: str) -> str:
-    return st.segmented_control(
-        label, options, default=options[0], required=True, key=key, bind="query-params"
+def _one_of(label: str, options: Sequence[str], key: str, *, given: bool = False) -> str:
+    """One of the options, the first by default; `given`: this run has set it already."""
+    picked = st.segmented_control(
+        label,
+        options,
+        default=None if given else options[0],
+        required=True,
+        key=key,
+        bind="query-params",
     )
+    return picked or options[0]
 
 
 def _samples(collection: Collection) -> list[ImageHit]:
@@ -139,7 +148,10 @@ def _stored(collection: Collection, picked: str) -> list[ImageHit]:
 def _show(collection: Collection, sought: str | Picture, find: str, k: int) -> str:
     """Show both sides and the gap; the sentence that says who wins."""
     compared: Comparison[CaptionHit] | Comparison[ImageHit]
-    with st.spinner("Comparing"):
+    # The first comparison may have to wait for models; later ones leave in place what they replace.
+    first = not st.session_state.get(_ANSWERED)
+    st.session_state[_ANSWERED] = True
+    with st.skeleton(_WAITING_HEIGHT) if first else nullcontext():
         if isinstance(sought, Picture) and find == _CAPTIONS:
             compared = collection.compare(sought, k)
         else:

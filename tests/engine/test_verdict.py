@@ -45,8 +45,10 @@ def test_what_is_known_to_be_right_decides(
 
 
 def test_it_is_said_that_the_map_was_fitted_on_the_picture() -> None:
-    verdict = on_query(compared(replace(RIGHT, fitted=True)), GAP, "shrink")
-    assert "the map was fitted on it" in verdict.sentence
+    fitted = replace(RIGHT, fitted=True)
+    assert "but the map was fitted on it" in on_query(compared(fitted), GAP, "shrink").sentence
+    raw_wins = replace(fitted, raw_ranks=(1,), mapped_ranks=(2,))
+    assert "although the map was fitted" in on_query(compared(raw_wins), GAP, "shrink").sentence
 
 
 def test_words_speak_of_pictures() -> None:
