@@ -12,10 +12,13 @@ import streamlit as st
 from engine.app import Collection
 from engine.gallery import Query, matched_words
 from engine.types import ImageHit, SearchResult
+from ui.components import component
 from ui.pictures import Card, picture_grid
 from ui.resources import thumbnails
 from ui.search_address import MAX_PAGE, SearchAddress
 from ui.search_panel import go
+
+_turned = component("turned", "<span></span>")
 
 _SIDE = 256
 _FIRST = 12
@@ -97,6 +100,7 @@ def _pages(address: SearchAddress, more: bool, told: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if told:
             st.caption(told, width="stretch")
+            _turned(key="turned", data=address.page, width=1)
         if address.page > 1 or more:
             place = "top" if told else "bottom"
             for name, step, there in (("Previous", -1, address.page > 1), ("Next", 1, more)):

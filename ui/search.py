@@ -35,29 +35,28 @@ def page() -> None:
     """The whole page."""
     st.title("Search pictures")
     collection = chosen()
-    spoken = st.container()
-    facets = collection.images.facets()
-    address = asked(facets)
-    options(address, facets)
-    fields = st.container(horizontal=True, vertical_alignment="bottom")
-    with errors_shown():
-        with fields:
+    body, spoken = st.container(), st.container()
+    told = ""
+    with body, errors_shown():
+        facets = collection.images.facets()
+        address = asked(facets)
+        options(address, facets)
+        with st.container(horizontal=True, vertical_alignment="bottom"):
             words_field()
             file = picture_field()
-        picture = given_picture(file)
+        query = _query(address, given_picture(file))
         like_field(address, collection)
-        query = _query(address, picture)
         if query is None:
-            told, clicked = "", show_first(collection)
+            clicked = show_first(collection)
         else:
             result, least = _search(query, address, collection)
             told, clicked = show_found(result, least, query, address)
-        with spoken:
-            announce(told)
         if clicked:
             go(replace(address, picture=clicked))
         if clicked or address.picture:
             show_opened(clicked or address.picture, collection)
+    with spoken:
+        announce(told)
 
 
 def _query(address: SearchAddress, picture: Image | None) -> Query | None:

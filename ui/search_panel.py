@@ -12,6 +12,7 @@ from PIL.Image import Image
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine.app import Collection
+from engine.errors import UnreadableImage
 from engine.gallery import COSINE_SPACES
 from engine.images import SUFFIXES
 from engine.thumbnails import shrunk
@@ -205,7 +206,10 @@ def _opened(file: UploadedFile) -> Image:
     """The uploaded picture, decoded once."""
     known: tuple[str, Image] | None = st.session_state.get(_OPENED)
     if known is None or known[0] != file.file_id:
-        known = file.file_id, engine().open_picture(file.getvalue()).image
+        try:
+            known = file.file_id, engine().open_picture(file.getvalue()).image
+        except UnreadableImage as error:
+            raise UnreadableImage(str(error).replace("the given bytes", file.name, 1)) from error
         st.session_state[_OPENED] = known
     return known[1]
 
