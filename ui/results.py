@@ -43,7 +43,8 @@ def show_description(item: Described, *, open_details: bool) -> None:
         "caption": item.result.caption,
         "notes": _notes(item, item.result),
     }
-    _described(key=f"described {key}", data=data)
+    with st.container(key=f"picture {key}"):  # its style keeps the room until it is there
+        _described(key=f"described {key}", data=data)
     with st.expander(
         "How it was made", open_details, key=f"details {key}", on_change="rerun"
     ) as details:
