@@ -1,4 +1,4 @@
-"""How metrics go together over the same pictures, as in table 1 of the paper."""
+"""How far metrics agree about which captions are good: the paper's table 1."""
 
 from __future__ import annotations
 
@@ -7,36 +7,44 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.errors import InvalidInput
 from evaluation.intervals import Values
 
-Table = tuple[tuple[float, ...], ...]
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Correlations:
-    """Pearson and Spearman correlations between metrics, square tables in their order.
+    """Pearson and Spearman coefficients, each (m, m), between m metrics over the same pictures.
 
-    nan where a metric is the same for every picture.
+    A metric that is the same for every picture agrees with none: its coefficients are NaN.
     """
 
     metrics: tuple[str, ...]
-    pearson: Table
-    spearman: Table
+    pearson: Values
+    spearman: Values
 
 
 def correlations(values: Mapping[str, Values]) -> Correlations:
-    """The correlations between metrics of (n,) values each, on the same pictures, n at least 2."""
-    from scipy.stats import rankdata  # takes a moment to import
+    """Correlate metrics, each given by its (n,) values of the same pictures in the same order.
 
-    rows = np.stack(list(values.values()))
-    ranks = np.stack([rankdata(row) for row in rows])
-    return Correlations(tuple(values), _pearson(rows), _pearson(ranks))
+    Raises InvalidInput for values that differ in number, or of fewer than two pictures.
+    """
+    from scipy.stats import rankdata
+
+    metrics = tuple(values)
+    counts = {len(column) for column in values.values()}
+    if len(counts) > 1:
+        raise InvalidInput(f"metrics have values of different numbers of pictures: {counts}")
+    if not counts or min(counts) < 2:
+        raise InvalidInput("metrics can be correlated over two pictures or more")
+    columns = np.stack([np.asarray(values[metric], np.float64) for metric in metrics])
+    return Correlations(metrics, _pearson(columns), _pearson(rankdata(columns, axis=1)))
 
 
-def _pearson(rows: Values) -> Table:
+def _pearson(rows: Values) -> Values:
+    """The coefficients between (m, n) rows; those of a row without spread are NaN."""
     centred = rows - rows.mean(axis=1, keepdims=True)
-    norms = np.linalg.norm(centred, axis=1)
-    flat = norms <= 1e-12 * np.maximum(np.abs(rows).max(axis=1), 1)
-    scaled = centred / np.where(flat, np.nan, norms)[:, None]
-    table = np.clip(scaled @ scaled.T, -1, 1)
-    return tuple(tuple(float(value) for value in row) for row in table)
+    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+    # A mean is rounded: what is left of a constant row is not quite 0.
+    lengths[np.ptp(rows, axis=1) == 0] = np.nan
+    unit = centred / lengths
+    return np.asarray(np.clip(unit @ unit.T, -1, 1))
