@@ -144,7 +144,7 @@ def _correlations(report: Report) -> str:
         return "<p>There are not enough caption metrics, or pictures, to correlate.</p>"
     plot = correlation_plot(found.metrics, np.array(found.pearson), np.array(found.spearman))
     label = (
-        f"Correlations between metrics over the captions of map {report.shown_map}: "
+        f"Correlations between metrics over the {report.shown_map} captions: "
         "Pearson above the diagonal, Spearman below; all values are in the JSON report"
     )
     figure = f'<figure role="img" tabindex="0" aria-label="{_text(label)}">{plot}</figure>'
@@ -155,7 +155,7 @@ def _pictures(report: Report) -> str:
     best, worst = report.best_and_worst(SHOWN)
     if not best:
         return "<p>Too few captions were scored to call any best or worst.</p>"
-    judged = f"by {report.judge}, map {report.shown_map}"
+    judged = f"by {report.judge} of the {report.shown_map} captions"
     parts = []
     for title, rows in (("Best", best), ("Worst", worst)):
         cards = "".join(_card(report, row) for row in rows)

@@ -46,6 +46,7 @@ def _draw_intervals(
     axis.set_title(title, fontsize=10, color=_INK)
     axis.set_yticks(range(len(maps)), list(maps) if labelled else [""] * len(maps))
     axis.set_ylim(len(maps) - 0.5, -0.5)
+    axis.margins(x=0.1)
     axis.grid(axis="x", color=_INK, alpha=0.15)
     _plain(axis)
 
