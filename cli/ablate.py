@@ -122,6 +122,7 @@ def _measured(
             folder,
             engine.settings,
             splits,
+            load_encoder=engine.models.encoder,
             limit=limit,
             seed=seed,
             other=other,

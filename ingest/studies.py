@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -12,9 +12,8 @@ import numpy as np
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import IncompatibleIndex, InvalidInput
 from engine.generator import generator_id
-from engine.models import Models
 from engine.settings import Settings
-from engine.types import TRAINING_SPLITS
+from engine.types import TRAINING_SPLITS, Encoder
 from evaluation.ablate import Laboratory
 from evaluation.matrix_captions import Captions
 from evaluation.study import Study
@@ -33,6 +32,7 @@ def make_laboratory(
     settings: Settings,
     splits: Sequence[str],
     *,
+    load_encoder: Callable[[str], Encoder],
     limit: int | None = None,
     seed: int = 0,
     other: str = "",
@@ -52,7 +52,7 @@ def make_laboratory(
     if other:
         studies["", other] = _other(folder, card, other, study)
     for spec in encoders:
-        embedded = _embedded(folder, spec, settings, on_progress)
+        embedded = _embedded(folder, spec, load_encoder(spec), settings, on_progress)
         studies[spec, ""] = _study(embedded, embedded.read_card(), splits, limit, seed)
     generator = settings.generator or card.generator
     return Laboratory(studies, settings, generator, generator_id(generator))
@@ -108,10 +108,13 @@ def _other(folder: CollectionFolder, card: CollectionCard, name: str, study: Stu
 
 
 def _embedded(
-    folder: CollectionFolder, spec: str, settings: Settings, on_progress: OnProgress
+    folder: CollectionFolder,
+    spec: str,
+    encoder: Encoder,
+    settings: Settings,
+    on_progress: OnProgress,
 ) -> CollectionFolder:
     """The collection as another encoder sees it, in a folder inside its own."""
-    encoder = Models(settings).encoder(spec)
     name = f"encoder-{sha256(encoder.id.encode()).hexdigest()[:16]}"
     target = CollectionFolder(folder.path / "ablation", name)
     card = replace(
