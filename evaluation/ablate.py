@@ -69,6 +69,7 @@ class Laboratory:
         names = {"", cell.map_of, cell.index_of}
         return {
             "cell": asdict(cell),
+            "metrics": METRICS,
             "data": {n: self.studies[cell.encoder, n].fingerprint for n in sorted(names)},
             "generator": self.generator_id,
             "program": program_version(),

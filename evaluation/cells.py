@@ -14,17 +14,22 @@ from engine.captioner import Captioner
 from engine.errors import IncompatibleIndex
 from engine.hubs import HubRule, Hubs
 from engine.retriever import Retriever
+from engine.tensorfile import Matrix
 from engine.types import CaptionResult, Decoding, Encoder, Generator, Vectors
 from evaluation.captions import score_captions
 from evaluation.clipscore import clip_scores
+from evaluation.examples import Examples
 from evaluation.grid import Cell, MapChoice
+from evaluation.intervals import Values
 from evaluation.matrix_captions import MatrixCaptions
-from evaluation.ranking import picture_to_caption
+from evaluation.ranking import picture_to_caption, text_to_picture
 from evaluation.study import Study, fit_map, orthogonality
 
 CAPTION_METRICS = ("cider-d", "bleu-4", "rouge-l")
 RANKING_METRICS = {"ndcg@10": "ndcg@10", "mrr": "rr", "r@1": "hit@1"}
-METRICS = (*CAPTION_METRICS, "clip", *RANKING_METRICS)
+BACK = "mrr-back"
+METRICS = (*CAPTION_METRICS, "clip", *RANKING_METRICS, BACK)
+"""All that a cell is measured by. Rankings are picture to caption, `mrr-back` the other way."""
 
 _BATCH = 32
 _BANK = 1000
@@ -96,8 +101,9 @@ class Bench:
             self._maps[key] = fit_map(training, cell.map)
         return self._maps[key]
 
-    def _bank(self, cell: Cell) -> Vectors:
-        return self._studies[cell.encoder, cell.map_of].training.images[:_BANK]
+    def _bank(self, cell: Cell) -> Examples:
+        training = self._studies[cell.encoder, cell.map_of].training
+        return training.take(range(min(_BANK, len(training))))
 
     def _encoder(self, study: Study) -> Encoder:
         if study.encoder not in self._encoders:
@@ -112,7 +118,7 @@ class Bench:
 
     def _describe(self, cell: Cell, study: Study, alignment: GapMap) -> list[CaptionResult]:
         index = MatrixCaptions(self._studies[cell.encoder, cell.index_of].index, alignment)
-        hubs = Hubs(self._bank(cell), alignment, cell.hubs) if cell.hubs else None
+        hubs = Hubs(self._bank(cell).images, alignment, cell.hubs) if cell.hubs else None
         retriever = Retriever([index], alignment, hubs)
         captioner = Captioner(
             self._encoder(study), alignment, retriever, self._generator, cell.describe
@@ -130,19 +136,29 @@ class Bench:
 
 
 def ranking(
-    study: Study, alignment: GapMap, hubs: HubRule | None, bank: Vectors
-) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
-    """Picture to caption, among the captions of the examples: metric -> (n,)."""
+    study: Study, alignment: GapMap, hubs: HubRule | None, bank: Examples
+) -> dict[str, Values]:
+    """Among the pictures and captions of the examples: metric -> one value a picture, (n,)."""
     examples = study.examples
     images = alignment.map_images(examples.images)
     captions = alignment.map_texts(examples.captions)
+    to_caption = to_picture = (images, captions)
     if hubs is not None:
-        # One more coordinate takes the penalty off every product.
-        penalties = hubs.penalties(captions, alignment.map_images(bank)).astype(np.float32)
-        images = np.hstack([images, np.ones((len(images), 1), np.float32)])
-        captions = np.hstack([captions, -penalties[:, None]])
-    scores = picture_to_caption(images, captions, examples.owners)
-    return {metric: scores[name] for metric, name in RANKING_METRICS.items()}
+        seen, said = alignment.map_images(bank.images), alignment.map_texts(bank.captions)
+        to_caption = _corrected(images, captions, hubs.penalties(captions, seen))
+        to_picture = _corrected(captions, images, hubs.penalties(images, said))[::-1]
+    scores = picture_to_caption(*to_caption, examples.owners)
+    back = text_to_picture(*to_picture, examples.owners)["rr"]
+    found = {metric: scores[name] for metric, name in RANKING_METRICS.items()}
+    counts = np.bincount(examples.owners, minlength=len(examples))
+    return found | {BACK: np.bincount(examples.owners, back, len(examples)) / counts}
+
+
+def _corrected(queries: Vectors, documents: Vectors, penalties: Matrix) -> tuple[Vectors, Vectors]:
+    """Queries and documents with one more coordinate, which takes the penalty off a product."""
+    ones = np.ones((len(queries), 1), np.float32)
+    taken_off = -penalties[:, None].astype(np.float32)
+    return np.hstack([queries, ones]), np.hstack([documents, taken_off])
 
 
 def about(alignment: GapMap) -> dict[str, Any]:
