@@ -115,6 +115,14 @@ def search(
     minus: Annotated[
         list[str] | None, typer.Option(help="Away from these words.", show_default=False)
     ] = None,
+    like: Annotated[
+        str,
+        typer.Option(
+            metavar="ID",
+            help="Like this picture of the collection, whose id --json shows.",
+            show_default=False,
+        ),
+    ] = "",
     space: Annotated[
         SearchSpace | None,
         typer.Option(
@@ -127,6 +135,12 @@ def search(
     diversity: Annotated[
         float, typer.Option(min=0, max=1, help="0: most alike; towards 1: unlike each other.")
     ] = 0.0,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            min=-1, max=1, help="Only pictures with this cosine or more.", show_default=False
+        ),
+    ] = None,
     split: Annotated[
         list[str] | None, typer.Option(help="Only these splits.", show_default=False)
     ] = None,
@@ -142,9 +156,15 @@ def search(
     spaces: Sequence[SearchSpace] = (space,) if space else ("mapped",) if as_json else SPACES
     with opened_engine(settings_for(encoder=encoder, device=device)) as engine:
         picture = engine.open_picture(image).image if image else None
-        query = Query(text, picture, tuple(plus or ()), tuple(minus or ()))
+        query = Query(text, picture, tuple(plus or ()), tuple(minus or ()), like)
         results = engine.open(collection).gallery.search_spaces(
-            query, spaces, k, filters=filters, offset=offset, diversity=diversity
+            query,
+            spaces,
+            k,
+            filters=filters,
+            offset=offset,
+            diversity=diversity,
+            min_score=min_score,
         )
     if as_json:
         for result in results:
@@ -201,7 +221,12 @@ def search_json(result: SearchResult) -> dict[str, Any]:
         "query": result.query,
         "space": result.space,
         "hits": [
-            {"uri": hit.uri, "score": hit.score, "caption": next(iter(hit.captions), "")}
+            {
+                "id": hit.id,
+                "uri": hit.uri,
+                "score": hit.score,
+                "caption": next(iter(hit.captions), ""),
+            }
             for hit in result.hits
         ],
         "timings_ms": dict(result.timings_ms),

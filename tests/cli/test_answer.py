@@ -51,7 +51,7 @@ def test_search_answers_in_every_space(mrag: Run, space: str) -> None:
     (answer,) = done.answers
     assert answer["query"] == "a dog"
     assert answer["space"] == space
-    assert all({"uri", "score", "caption"} == set(hit) for hit in answer["hits"])
+    assert all({"id", "uri", "score", "caption"} == set(hit) for hit in answer["hits"])
     scores = [hit["score"] for hit in answer["hits"]]
     assert scores == sorted(scores, reverse=True)
     assert all(Path(hit["uri"]).is_file() for hit in answer["hits"])
@@ -63,6 +63,28 @@ def test_a_picture_in_the_collection_finds_itself(mrag: Run) -> None:
     (hit,) = done.answers[0]["hits"]
     assert Path(hit["uri"]).name == "000.webp"
     assert hit["score"] == pytest.approx(1, abs=2e-3)
+
+
+def test_a_least_score_leaves_out_what_scores_less(mrag: Run) -> None:
+    (usual,) = mrag("search", "a dog", "--json").answers
+    least = usual["hits"][3]["score"]
+    (answer,) = mrag("search", "a dog", "--min-score", str(least), "--json").answers
+    assert [hit["id"] for hit in answer["hits"]] == [hit["id"] for hit in usual["hits"][:4]]
+    done = mrag("search", "a dog", "--min-score", "0.5", "--space", "words")
+    assert done.code == 2
+    assert "raw, mapped, caption" in done.err
+
+
+def test_more_like_a_found_picture(mrag: Run) -> None:
+    found = mrag("search", "a dog", "-k", "1", "--json").answers[0]["hits"][0]["id"]
+    done = mrag("search", "--like", found, "--json")
+    assert done.code == 0, done.err
+    assert done.answers[0]["query"] == f"like:{found}"
+    assert len(done.answers[0]["hits"]) == 10
+    assert found not in [hit["id"] for hit in done.answers[0]["hits"]]
+    done = mrag("search", "--like", "nonsense")
+    assert done.code == 2
+    assert "no picture with the id 'nonsense'" in done.err
 
 
 def test_search_for_people_shows_raw_beside_mapped(mrag: Run) -> None:
