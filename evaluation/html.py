@@ -10,8 +10,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import numpy as np
-
 from engine.errors import UnreadableImage
 from engine.images import open_picture
 from engine.thumbnails import shrunk
@@ -142,7 +140,7 @@ def _correlations(report: Report) -> str:
     found = report.correlations()
     if found is None:
         return "<p>There are not enough caption metrics, or pictures, to correlate.</p>"
-    plot = correlation_plot(found.metrics, np.array(found.pearson), np.array(found.spearman))
+    plot = correlation_plot(found.metrics, found.pearson, found.spearman)
     label = (
         f"Correlations between metrics over the {report.shown_map} captions: "
         "Pearson above the diagonal, Spearman below; all values are in the JSON report"

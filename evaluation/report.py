@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from evaluation.evaluate import (
 )
 from evaluation.examples import Examples
 from evaluation.figures import Figure
-from evaluation.intervals import DRAWS, LEVEL
+from evaluation.intervals import DRAWS, LEVEL, Values
 from evaluation.maps import OWN, RAW, MapSource
 from evaluation.provenance import versions
 
@@ -91,7 +91,6 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """The stable JSON form, without what is of single pictures."""
         subject, evaluation, asked = self.subject, self.evaluation, self.asked
-        correlated = self.correlations()
         return {
             "kind": KIND,
             "collection": subject.collection,
@@ -113,7 +112,7 @@ class Report:
                 for name, alignment in evaluation.maps.items()
             ],
             "figures": [_figure_json(figure) for figure in evaluation.figures],
-            "correlations": correlated and {"map": self.shown_map, **_finite(asdict(correlated))},
+            "correlations": self._correlations_json(),
             "missing": dict(evaluation.missing),
             "notes": self.notes(),
             "versions": versions(),
@@ -122,6 +121,13 @@ class Report:
             "created": asked.created,
             "seconds": asked.seconds,
         }
+
+    def _correlations_json(self) -> dict[str, Any] | None:
+        found = self.correlations()
+        if found is None:
+            return None
+        tables = {"pearson": _finite(found.pearson), "spearman": _finite(found.spearman)}
+        return {"map": self.shown_map, "metrics": list(found.metrics), **tables}
 
     def pictures(self) -> Iterator[dict[str, Any]]:
         """For each picture its references, and for each map its caption, scores and rank."""
@@ -195,13 +201,9 @@ def _figure_json(figure: Figure) -> dict[str, Any]:
     return values
 
 
-def _finite(value: Any) -> Any:
+def _finite(table: Values) -> list[list[float | None]]:
     """The same with None in place of numbers that JSON cannot hold."""
-    if isinstance(value, Mapping):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-    return [_finite(inner) for inner in value]
+    return [[value if math.isfinite(value) else None for value in row] for row in table.tolist()]
 
 
 def _notes(report: Report) -> Iterator[str]:

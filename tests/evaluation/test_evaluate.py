@@ -245,6 +245,18 @@ def test_the_report_holds_what_the_figures_rest_on(subject: Subject, measured: E
     assert other["data"]["pictures"] != about["data"]["pictures"]
 
 
+def test_a_metric_that_never_changes_has_no_correlation_in_the_report(
+    subject: Subject, measured: Evaluation
+) -> None:
+    scores = dict(measured.scores["mapped"])
+    flat = np.full(40, 0.1)
+    scores["clip-score"] = replace(scores["clip-score"], values=flat)
+    report = report_of(subject, replace(measured, scores={"mapped": scores}))
+    text = json.dumps(report.as_json(), allow_nan=False)
+    assert json.loads(text)["correlations"]["pearson"][0] == [None] * len(scores)
+    assert "–" in as_html(report)
+
+
 def test_maps_fitted_on_what_they_are_measured_on_are_pointed_out(
     subject: Subject, measured: Evaluation
 ) -> None:
