@@ -77,7 +77,7 @@ RHINO = (
         "b7bbb6724812a8ba6c650cf4a1e655a24af4d73a321add5a64a54c2d5963ce00",
     ),
 )
-"""A JavaScript engine: SPICE writes its result through one, and Java has none since 15."""
+"""A JavaScript engine: SPICE writes its result through one, and Java brings none since 15."""
 
 
 def jars_in(folder: Path, jars: Sequence[Jar], maven_url: str) -> list[Path]:

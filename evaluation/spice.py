@@ -39,7 +39,7 @@ def spice(captions: Sequence[str], references: Sequence[Sequence[str]]) -> Value
     Raises MetricUnavailable where Java or its jars are missing, or it fails.
     """
     java = find_java()
-    jars = [*_brought(), *_fetched(java)]
+    jars = [*_brought(), *_fetched()]
     rows = [
         {"image_id": row, "test": _cut(caption), "refs": [_cut(ref) for ref in refs]}
         for row, (caption, refs) in enumerate(zip(captions, references, strict=True))
@@ -62,20 +62,20 @@ def _brought() -> list[Path]:
     return [folder / "spice-1.0.jar", *sorted((folder / "lib").glob("*.jar"))]
 
 
-def _fetched(java: Java) -> list[Path]:
+def _fetched() -> list[Path]:
     """The jars that it does not bring."""
     settings = read_settings()
-    found = _jars(settings.cache / "jars", settings.maven_url, java.version >= 15)
+    found = _jars(settings.cache / "jars", settings.maven_url)
     if isinstance(found, str):
         raise MetricUnavailable(found)
     return found
 
 
 @cache
-def _jars(folder: Path, maven_url: str, engine: bool) -> list[Path] | str:
+def _jars(folder: Path, maven_url: str) -> list[Path] | str:
     """The jars, or why they are not here: a process asks the network once, not at every call."""
     try:
-        return jars_in(folder, [*CORENLP, *(RHINO if engine else ())], maven_url)
+        return jars_in(folder, [*CORENLP, *RHINO], maven_url)
     except MetricUnavailable as error:
         return f"needs the parser CoreNLP 3.6.0: {error}"
 
