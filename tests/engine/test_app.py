@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,3 +142,21 @@ def test_the_doctor_says_what_is_missing(engine: Engine) -> None:
     assert checks["generator"].status == "missing"
     assert checks["store"].status == "missing"
     assert "MRAG_QDRANT_URL" in checks["store"].detail
+
+
+def test_nothing_is_loaded_only_to_be_looked_at(engine: Engine) -> None:
+    checks = {check.subject: check for check in examine(engine, load=False)}
+    assert checks["encoder"].status == "note"
+    assert "mrag doctor" in checks["encoder"].detail
+    engine.models.encoder(engine.settings.encoder)
+    checks = {check.subject: check for check in examine(engine, load=False)}
+    assert checks["encoder"].status == "ok"
+    assert "free where the collections are" in checks["disk"].detail
+
+
+def test_a_model_is_loaded_once_for_all_threads(engine: Engine) -> None:
+    spec = engine.settings.encoder
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda _: engine.models.batched_encoder(spec), range(8)))
+    assert len({id(one) for one in found}) == 1
+    engine.close()
