@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import typer
@@ -18,8 +19,10 @@ from cli.options import (
 )
 from cli.output import console, emit, plain, say
 from engine.app import CollectionSummary, Engine
+from engine.collection import CollectionFolder
 from engine.errors import MragError
 from engine.store import store_status
+from ingest.rounds import standing_rounds
 
 MISSING = 3
 
@@ -40,7 +43,7 @@ def collections(as_json: JsonOption = False) -> None:
             say(f"no collection in {engine.settings.home / 'collections'} yet; try: mrag demo")
     if as_json:
         for summary in summaries:
-            emit(summary_json(summary))
+            emit(summary_json(summary, _rounds(engine.folder(summary.card.name))))
     elif summaries:
         _show(summaries)
         for summary in summaries:
@@ -84,7 +87,17 @@ def _summary(engine: Engine, name: str) -> CollectionSummary | None:
         return None
 
 
-def summary_json(summary: CollectionSummary) -> dict[str, object]:
+def _rounds(folder: CollectionFolder) -> list[dict[str, object]]:
+    """The refinement rounds that stand in a collection."""
+    return [
+        {"round": one.number, "added": one.added, "metric": one.metric, "after": one.after}
+        for one in standing_rounds(folder)
+    ]
+
+
+def summary_json(
+    summary: CollectionSummary, rounds: Sequence[Mapping[str, object]] = ()
+) -> dict[str, object]:
     """The stable JSON form of a collection's summary."""
     return {
         "collection": summary.card.name,
@@ -96,6 +109,7 @@ def summary_json(summary: CollectionSummary) -> dict[str, object]:
         "generator": summary.card.generator,
         "memory": summary.card.memory,
         "path": str(summary.path),
+        "rounds": rounds,
         "trouble": summary.trouble,
     }
 
