@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from engine.download import fetch
+from engine.download import OnBytes, fetch, silent
 from engine.errors import DownloadFailed, MetricUnavailable
 
 _PATIENCE_S = 1800
@@ -80,7 +80,9 @@ RHINO = (
 """A JavaScript engine: SPICE writes its result through one, and Java brings none since 15."""
 
 
-def jars_in(folder: Path, jars: Sequence[Jar], maven_url: str) -> list[Path]:
+def jars_in(
+    folder: Path, jars: Sequence[Jar], maven_url: str, on_bytes: OnBytes = silent
+) -> list[Path]:
     """The paths of jars in a folder; those that are not there are fetched first.
 
     A jar that is there is taken by its size: its checksum was right when it was fetched.
@@ -90,7 +92,7 @@ def jars_in(folder: Path, jars: Sequence[Jar], maven_url: str) -> list[Path]:
     """
     if not all(_is_there(folder / jar.name, jar) for jar in jars):
         try:
-            _fetch_missing(folder, jars, maven_url)
+            _fetch_missing(folder, jars, maven_url, on_bytes)
         except DownloadFailed as error:
             raise MetricUnavailable(str(error)) from error
         except OSError as error:
@@ -109,7 +111,7 @@ def _is_there(path: Path, jar: Jar) -> bool:
     return path.is_file() and path.stat().st_size == jar.size
 
 
-def _fetch_missing(folder: Path, jars: Sequence[Jar], maven_url: str) -> None:
+def _fetch_missing(folder: Path, jars: Sequence[Jar], maven_url: str, on_bytes: OnBytes) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock", timeout=_PATIENCE_S):
         for jar in jars:
@@ -120,5 +122,6 @@ def _fetch_missing(folder: Path, jars: Sequence[Jar], maven_url: str) -> None:
                     size=jar.size,
                     checksum=f"sha256:{jar.sha256}",
                     by_hand=f"put it into {folder}, or set MRAG_MAVEN_URL to a mirror",
+                    on_bytes=on_bytes,
                     first_wait=0.2,
                 )

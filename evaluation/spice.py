@@ -16,8 +16,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from engine.download import OnBytes, silent
 from engine.errors import MetricUnavailable
-from engine.settings import read_settings
+from engine.settings import Settings, read_settings
 from evaluation.intervals import Values
 from evaluation.jars import CORENLP, RHINO, jars_in
 from evaluation.java import Java, find_java, run_java
@@ -56,6 +57,19 @@ def spice(captions: Sequence[str], references: Sequence[Sequence[str]]) -> Value
         return _read(written, len(rows))
 
 
+def fetch_parser(on_bytes: OnBytes = silent) -> None:
+    """Fetch what SPICE needs, 390 MB, unless it is here; `spice` does it too, but silently.
+
+    Raises MetricUnavailable.
+    """
+    settings = read_settings()
+    jars_in(_folder(settings), [*CORENLP, *RHINO], settings.maven_url, on_bytes)
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.cache / "jars"
+
+
 def _brought() -> list[Path]:
     """The jars that pycocoevalcap brings."""
     folder = scorer_file(FOLDER)
@@ -65,7 +79,7 @@ def _brought() -> list[Path]:
 def _fetched() -> list[Path]:
     """The jars that it does not bring."""
     settings = read_settings()
-    found = _jars(settings.cache / "jars", settings.maven_url)
+    found = _jars(_folder(settings), settings.maven_url)
     if isinstance(found, str):
         raise MetricUnavailable(found)
     return found

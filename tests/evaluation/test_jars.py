@@ -56,9 +56,16 @@ def repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
 def test_jars_are_fetched_from_where_maven_keeps_them_and_only_once(
     repository: Repository, tmp_path: Path
 ) -> None:
+    told: list[tuple[int, int]] = []
     for _ in range(2):
-        paths = jars_in(tmp_path / "jars", [PLAIN, JAR], f"{repository.url}/")
+        paths = jars_in(
+            tmp_path / "jars",
+            [PLAIN, JAR],
+            f"{repository.url}/",
+            on_bytes=lambda have, size: told.append((have, size)),
+        )
         assert [path.read_bytes() for path in paths] == [BODY, BODY]
+    assert told[-1] == (len(BODY), len(BODY))
     assert repository.asked == [
         "/maven2/org/some/thing/1.2/thing-1.2.jar",
         "/maven2/org/some/thing/1.2/thing-1.2-models.jar",
