@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -172,7 +173,16 @@ _bench: Bench | None = None
 
 def _start(laboratory: Laboratory) -> None:
     global _bench  # noqa: PLW0603 (a process of the pool has one bench)
+    Thread(target=_end_with_parent, daemon=True).start()
     _bench = laboratory.bench()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone: killed, it could not say so."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _measure(cell: Cell) -> Outcome | str:
