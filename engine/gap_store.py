@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -63,9 +64,15 @@ class GapKeeper:
             gap = _read(self._path, key)
             if gap is None:
                 gap = measure(self._sample(images, captions), alignment)
-                _write(self._path, key, gap)
+                self._write(key, gap)
             self._kept = (alignment, counts, gap)
             return gap
+
+    def _write(self, key: str, gap: Gap) -> None:
+        # What cannot be kept costs time alone, and a collection deleted meanwhile stays deleted.
+        if self._path.parent.is_dir():
+            with suppress(OSError):
+                _write(self._path, key, gap)
 
     def _sample(self, images: ImageStore, captions: Sequence[CaptionStore]) -> Sample:
         paired, fitted = _paired(images)

@@ -18,12 +18,12 @@ class Verdict:
 
 
 def on_query(
-    compared: Comparison[CaptionHit] | Comparison[ImageHit], gap: Gap, method: str
+    compared: Comparison[CaptionHit] | Comparison[ImageHit], gap: Gap | None, method: str
 ) -> Verdict:
     """Which side answers one query better, by what is known to be right.
 
-    Where nothing is, nobody wins, and the sentence says who does on the collection's own
-    pairs (`gap`).
+    Where nothing is, nobody wins, and the sentence says how both sides do on the collection's
+    own pairs (`gap`; None: it has none).
     """
     if method == "raw":
         return Verdict(
@@ -33,11 +33,20 @@ def on_query(
         )
     if compared.truth is not None:
         return _by_truth(compared.truth)
-    general = on_collection(gap)
-    known = "For this query nothing is known to be right"
-    if not gap.judged:
-        return Verdict(None, f"{known}, so nobody can say who wins.")
-    return Verdict(None, f"{known}; in general: {_uncapitalised(general.sentence)}")
+    known = "Nobody can tell for this query, as nothing is known to be right"
+    return Verdict(None, f"{known}{_in_general(gap)}.")
+
+
+def _in_general(gap: Gap | None) -> str:
+    if gap is None or not gap.judged:
+        return ""
+    by = "pictures that the map was fitted on" if gap.fitted else "pictures"
+    if gap.winner is None:
+        return (
+            f"; in general nobody clearly wins (mapped {gap.mapped_wins}, raw {gap.raw_wins} {by})"
+        )
+    more, fewer = sorted((gap.raw_wins, gap.mapped_wins), reverse=True)
+    return f"; in general {gap.winner} wins, {more} to {fewer} {by}"
 
 
 def on_collection(gap: Gap) -> Verdict:
@@ -77,7 +86,3 @@ def _by_truth(truth: Truth) -> Verdict:
         winner,
         f"{winner.capitalize()} wins: {right} is at rank {won}, with {loser} {behind}{caveat}.",
     )
-
-
-def _uncapitalised(sentence: str) -> str:
-    return sentence[0].lower() + sentence[1:]

@@ -11,7 +11,8 @@ import streamlit as st
 
 from engine.app import Collection
 from engine.comparison import Comparison
-from engine.errors import InvalidInput
+from engine.errors import CollectionMissing, InvalidInput
+from engine.gap import Gap
 from engine.images import SUFFIXES, Picture
 from engine.types import TRAINING_SPLITS, CaptionHit, Filters, ImageHit
 from engine.verdict import on_query
@@ -156,14 +157,26 @@ def _show(collection: Collection, sought: str | Picture, find: str, k: int) -> s
             compared = collection.compare(sought, k)
         else:
             compared = collection.compare_pictures(sought, k)
-        gap = collection.gap()
+        gap = _gap(collection)
+    if not compared.raw and not compared.mapped:
+        st.info("There are no pictures in this collection that could be found.")
+        return ""
     verdict = on_query(compared, gap, collection.alignment.method)
     clicked = show_rankings(compared, verdict, sought, key="rankings")
     if clicked:
         st.session_state[_NEXT] = clicked
         st.rerun()
-    show_gap(gap, compared.query)
+    if gap is not None:
+        show_gap(gap, compared.query)
     return verdict.sentence
+
+
+def _gap(collection: Collection) -> Gap | None:
+    """None for a collection of captions alone, or of pictures alone."""
+    try:
+        return collection.gap()
+    except CollectionMissing:
+        return None
 
 
 page()

@@ -12,11 +12,13 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from engine.app import build_engine
 from engine.collection import CollectionFolder
 from engine.settings import SAMPLE_PACK, Settings
 from ingest.fit import fit
 from ingest.push import push
-from tests.ui.conftest import OpenPage
+from ingest.readers import open_captions, open_source
+from tests.ui.conftest import OpenPage, fill
 
 PAGE = "ui/compare.py"
 
@@ -181,6 +183,23 @@ def test_the_gap_is_shown_with_numbers_and_alternatives(open_page: OpenPage) -> 
     (numbers,) = page.table
     assert list(numbers.value.columns) == ["Measured", "Raw", "Mapped"]
     assert "The map was fitted on" in page.caption[-1].value
+
+
+def test_what_lacks_captions_or_pictures_is_told_so(open_page: OpenPage, tmp_path: Path) -> None:
+    engine = build_engine(Settings(home=tmp_path, profile="sample", device="cpu"))
+    fill(engine, "texts", open_captions(SAMPLE_PACK / "memory.txt", limit=60))
+    fill(engine, "photos", open_source(SAMPLE_PACK / "plain" / "images", limit=4))
+    engine.close()
+    page = open_page(PAGE, at=tmp_path, collection="texts")
+    assert "Give one of yours" in page.info[0].value
+    new = held_out("plain")
+    page.file_uploader(key="compare file").set_value((new.name, new.read_bytes(), "image/webp"))
+    page.run()
+    assert "complete it with the mean of your pictures" in page.error[0].value.replace("\\", "")
+    page = open_page(PAGE, at=tmp_path, collection="photos", find="pictures")
+    assert len(texts(page, 1)) == 3  # all but the one that is asked with
+    assert not page.get("vega_lite_chart")
+    st.cache_resource.clear()
 
 
 @pytest.mark.parametrize("by", ["words", "a picture"])
