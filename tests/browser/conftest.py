@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 PACK = ROOT / "sample" / "pack"
@@ -29,13 +29,18 @@ FLAGS = (
 )
 DESKTOP, PHONE = (1280, 800), (390, 844)
 
+PATIENCE_MS = 30_000
+
 OpenApp = Callable[..., Page]
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def environment(home: Path) -> dict[str, str]:
     """What a process over `home` with the sample models is started with."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MRAG_")}
-    return {**kept, "MRAG_HOME": str(home), "MRAG_PROFILE": "sample", "HF_HUB_OFFLINE": "1"}
+    # One thread: beside a browser and a server, more of them wait for each other.
+    given = {"MRAG_HOME": str(home), "MRAG_PROFILE": "sample", "OMP_NUM_THREADS": "1"}
+    return {**kept, **given, "HF_HUB_OFFLINE": "1"}
 
 
 def free_port() -> int:
@@ -130,7 +135,7 @@ def open_app(chromium: Browser, address: str) -> Iterator[OpenApp]:
             )
             stack.callback(context.close)
             page = context.new_page()
-            page.set_default_timeout(30_000)
+            page.set_default_timeout(PATIENCE_MS)
             page.goto(at + path)
             page.get_by_role("heading", level=1).wait_for()
             return page

@@ -1,0 +1,81 @@
+"""Every page in a real browser: on a phone, in the dark, for people who cannot see it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE, OpenApp
+
+AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
+PAGES = ("/", "/search", "/search?q=two+cats", "/compare", "/collections", "/system")
+
+
+def settle(page: Page) -> None:
+    """Wait until the page has finished its run."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_phone_needs_no_sideways_scrolling(open_app: OpenApp, path: str) -> None:
+    page = open_app(path, size=PHONE)
+    settle(page)
+    widths = page.evaluate(
+        "[document.documentElement.scrollWidth, ...[...document.querySelectorAll("
+        "'[data-testid=stMain]')].map(part => part.scrollWidth)]"
+    )
+    assert max(widths) <= PHONE[0]
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: npm ci in tests/browser")
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_nothing_serious_bars_people_who_use_assistive_technology(
+    open_app: OpenApp, path: str, dark: bool
+) -> None:
+    page = open_app(path, dark=dark)
+    settle(page)
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: list[dict[str, Any]] = page.evaluate("axe.run().then(result => result.violations)")
+    grave = [
+        f"{one['id']}: {[node['html'][:200] for node in one['nodes']]}"
+        for one in found
+        if one["impact"] in {"serious", "critical"}
+    ]
+    assert grave == []
+
+
+def test_raw_is_shown_beside_mapped(open_app: OpenApp) -> None:
+    page = open_app("/compare")
+    raw = page.get_by_role("heading", name=re.compile("^Raw CLIP"))
+    mapped = page.get_by_role("heading", name=re.compile("^Mapped"))
+    expect(raw).to_be_visible()
+    expect(mapped).to_be_visible()
+    left, right = raw.bounding_box(), mapped.bounding_box()
+    assert left
+    assert right
+    assert left["x"] + left["width"] < right["x"]
+    assert abs(left["y"] - right["y"]) < 10
+
+
+def test_the_pages_are_reached_by_keyboard(open_app: OpenApp) -> None:
+    page = open_app()
+    settle(page)
+    link = page.get_by_role("link", name="Search")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if link.evaluate("link => link === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Search pictures")
+
+
+def test_an_unknown_collection_in_the_address_is_told_with_a_remedy(open_app: OpenApp) -> None:
+    page = open_app("/search?collection=nothing-here")
+    settle(page)
+    expect(page.get_by_text("Traceback")).to_have_count(0)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()

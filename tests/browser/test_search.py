@@ -1,0 +1,108 @@
+"""The page Search in a real browser: what is found, and what the address keeps."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PACK, OpenApp, ingest, served
+
+HOSTILE = '<script>document.title="run"</script><img src=x onerror=alert(1)> ![x](http://a.b/c)'
+
+
+def look_for(page: Page, words: str) -> None:
+    field = page.get_by_role("textbox", name="What to look for")
+    field.fill(words)
+    field.press("Enter")
+
+
+def answered(page: Page) -> None:
+    """Wait for the sentence that screen readers are told."""
+    expect(page.get_by_role("status").filter(has_text="best first")).to_have_count(1)
+
+
+def first_card(page: Page) -> str:
+    answered(page)
+    return page.get_by_role("listitem").first.inner_text()
+
+
+def captions_of(row: int) -> list[str]:
+    """What people wrote of a picture that the collection holds."""
+    with (PACK / "plain" / "captions.jsonl").open(encoding="utf-8") as lines:
+        captions: list[str] = json.loads(list(lines)[row])["captions"]
+        return captions
+
+
+def test_words_find_the_right_picture_first(open_app: OpenApp) -> None:
+    wanted = captions_of(0)
+    page = open_app("/search")
+    look_for(page, wanted[0])
+    shown = first_card(page)
+    assert any(caption in shown for caption in wanted)
+
+
+def test_the_address_restores_a_search(open_app: OpenApp) -> None:
+    words = captions_of(1)[0]
+    page = open_app("/search")
+    look_for(page, words)
+    found = first_card(page)
+    page.wait_for_url("**q=*")
+    again = open_app("/search?" + page.url.partition("?")[2])
+    expect(again.get_by_role("textbox", name="What to look for")).to_have_value(words)
+    assert first_card(again) == found
+
+
+def test_back_brings_the_former_search_back(open_app: OpenApp) -> None:
+    former, later = captions_of(2), captions_of(3)
+    page = open_app("/search")
+    look_for(page, former[0])
+    found = first_card(page).splitlines()[0]
+    look_for(page, later[0])
+    expect(page.get_by_role("listitem").first).not_to_contain_text(found)
+    page.go_back()
+    expect(page.get_by_role("textbox", name="What to look for")).to_have_value(former[0])
+    expect(page.get_by_role("listitem").first).to_contain_text(found)
+
+
+def test_a_picture_opens_large_and_leads_to_more_like_it(open_app: OpenApp) -> None:
+    page = open_app("/search?q=two+cats")
+    page.get_by_role("listitem").first.get_by_role("button").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("img").first).to_be_visible()
+    dialog.get_by_role("button", name="More like this").click()
+    page.wait_for_url("**like=*")
+    answered(page)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app over a collection whose captions hold markup."""
+    folder, home = tmp_path_factory.mktemp("hostile"), tmp_path_factory.mktemp("hostile-home")
+    for number in range(1, 31):
+        name = f"{number:03}"
+        image = next((PACK / "plain" / "images").glob(f"*{number}.webp"))
+        shutil.copy(image, folder / f"{name}.webp")
+        (folder / f"{name}.txt").write_text(f"{HOSTILE} {name}", encoding="utf-8")
+    ingest(home, folder, "hostile")
+    with served(home, home / "app.log") as found:
+        yield found
+
+
+@pytest.mark.parametrize("path", ["/", "/search", "/search?q=script", "/compare"])
+def test_markup_in_captions_is_shown_and_never_run(
+    open_app: OpenApp, hostile: str, path: str
+) -> None:
+    page = open_app("/collections", at=hostile)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("dialog", lambda dialog: asked.append(f"dialog {dialog.message}"))
+    page.goto(hostile + path)
+    if path == "/":
+        page.locator("ul.strip button").first.click()
+    expect(page.get_by_text('<script>document.title="run"</script>').first).to_be_visible()
+    expect(page).not_to_have_title("run")
+    assert [url for url in asked if not url.startswith((hostile, "data:", "blob:", "ws:"))] == []
