@@ -70,14 +70,15 @@ def _describe(
 def _take_away(done: Sequence[Described]) -> None:
     """Buttons that write out what is done by the time of the click."""
     kinds = (
-        ("Download CSV", as_csv, "captions.csv", "text/csv"),
-        ("JSONL", as_jsonl, "captions.jsonl", "application/x-ndjson"),
-        ("Text files", as_sidecars, "captions.zip", "application/zip"),
-    )
+        ("Download CSV", as_csv, "captions.csv", "text/csv", "A table for a spreadsheet"),
+        ("JSONL", as_jsonl, "captions.jsonl", "application/x-ndjson", "All details, for programs"),
+        ("Text files", as_sidecars, "captions.zip", "application/zip",
+         "photo.jpg.txt for photo.jpg: unpack beside the pictures"),
+    )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center"):
-        for label, write, name, mime in kinds:
+        for label, write, name, mime, told in kinds:
             data = partial(_written, done, write)
-            st.download_button(label, data, name, mime, on_click="ignore")
+            st.download_button(label, data, name, mime, on_click="ignore", help=told)
         st.button("Clear", on_click=clear)
 
 

@@ -14,7 +14,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine.app import Collection
-from engine.describer import Given
+from engine.describer import Given, admitted
 from engine.images import SUFFIXES
 from ui.components import component, nothing
 from ui.pictures import Card, picture_grid
@@ -44,12 +44,22 @@ def tray(collection: Collection) -> list[Given]:
     kept = [item for item in kept if not item.id.startswith(_FILE) or item.id in present]
     new = [item for item in (*other, *dropped) if item.id not in {old.id for old in kept}]
     again = {item.id for item in other}  # a sample clicked once more comes to the top
-    state[_TRAY] = [
-        *[item for item in kept if item.id in again],
-        *new,
-        *[item for item in kept if item.id not in again],
-    ]
+    top = [item for item in kept if item.id in again]
+    rest = [item for item in kept if item.id not in again]
+    state[_TRAY] = _bounded([*top, *new, *rest])
     return list(state[_TRAY])
+
+
+def _bounded(items: list[Given]) -> list[Given]:
+    """Without the oldest of what only this session holds, beyond the limits of an upload."""
+    settings = engine().settings
+    held, _ = admitted(
+        [item for item in items if not item.id.startswith(_FILE)],
+        max_files=settings.max_upload_files,
+        max_bytes=settings.max_upload_bytes,
+    )
+    ids = {item.id for item in held}
+    return [item for item in items if item.id in ids or item.id.startswith(_FILE)]
 
 
 def clear() -> None:
