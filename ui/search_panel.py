@@ -145,7 +145,12 @@ def options(address: SearchAddress, facets: Facets) -> None:
 
 
 def _strictness(address: SearchAddress) -> None:
-    comparable = address.space in COSINE_SPACES
+    if address.space not in COSINE_SPACES:
+        st.caption(
+            f"No relevance threshold: scores of “{address.space}” are no likenesses, so nothing "
+            "is hidden."
+        )
+        return
     st.select_slider(
         "Relevance threshold",
         STRICTNESSES,
@@ -154,10 +159,7 @@ def _strictness(address: SearchAddress) -> None:
         help="Pictures are hidden that score less than this share of pairs do that have nothing "
         "to do with each other, measured in this collection for this kind of search.",
         on_change=_changed,
-        disabled=not comparable,
     )
-    if not comparable:
-        st.caption(f"Scores of “{address.space}” are no likenesses, so nothing is hidden.")
 
 
 def _choice(label: str, name: str, counts: Mapping[str, int]) -> None:

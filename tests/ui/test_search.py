@@ -128,9 +128,18 @@ def test_a_stricter_threshold_shows_fewer(open_page: OpenPage) -> None:
 @pytest.mark.parametrize("space", ["words", "fused"])
 def test_where_scores_are_no_likenesses_nothing_is_hidden(open_page: OpenPage, space: str) -> None:
     page = open_page(PAGE, q="snow", space=space)
-    assert page.sidebar.select_slider(key="search strict").disabled
+    assert not page.sidebar.select_slider
     assert "nothing is hidden" in page.sidebar.caption[0].value
     assert cards(page)
+
+
+def test_the_threshold_outlasts_a_look_where_there_is_none(open_page: OpenPage) -> None:
+    page = open_page(PAGE, q="snow", strict="50")
+    for space in ("words", "fused", "raw"):
+        page.sidebar.radio(key="search space").set_value(space).run()
+        assert not page.exception
+        assert address(page)["strict"] == "50"
+    assert page.sidebar.select_slider(key="search strict").value == 50
 
 
 def test_pages_follow_each_other(open_page: OpenPage) -> None:
