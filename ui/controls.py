@@ -29,34 +29,63 @@ def describe_options() -> DescribeOptions:
     panel = st.sidebar
     panel.subheader("How to describe")
     space = panel.selectbox(
-        "Look for captions in", get_args(DescribeSpace), _at(DescribeSpace, _DEFAULT.space),
-        format_func=lambda one: _SPACES[one], key="describe space",
-    )  # fmt: skip
-    k = panel.slider("Captions retrieved", 1, 16, _DEFAULT.k, key="describe k")
+        "Look for captions in",
+        get_args(DescribeSpace),
+        _at(DescribeSpace, _DEFAULT.space),
+        format_func=lambda one: _SPACES[one],
+        key="describe space",
+        persist_state="session",
+    )
+    k = panel.slider(
+        "Captions retrieved", 1, 16, _DEFAULT.k, key="describe k", persist_state="session"
+    )
     order = panel.selectbox(
-        "Their order in the prompt", get_args(Order), _at(Order, _DEFAULT.order),
-        format_func=lambda one: one.replace("-", " "), key="describe order",
-    )  # fmt: skip
+        "Their order in the prompt",
+        get_args(Order),
+        _at(Order, _DEFAULT.order),
+        format_func=lambda one: one.replace("-", " "),
+        key="describe order",
+        persist_state="session",
+    )
     names = [*TEMPLATES, _OWN]
     template = panel.selectbox(
-        "Prompt", names, names.index(_DEFAULT.template), key="describe prompt"
+        "Prompt",
+        names,
+        names.index(_DEFAULT.template),
+        key="describe prompt",
+        persist_state="session",
     )
     if template == _OWN:
         template = panel.text_area(
-            "Your prompt", TEMPLATES[_DEFAULT.template], key="describe own prompt",
+            "Your prompt",
+            TEMPLATES[_DEFAULT.template],
+            key="describe own prompt",
+            persist_state="session",
             help=f"{SLOT} stands for the captions.",
-        )  # fmt: skip
+        )
     method = panel.selectbox(
-        "How words are chosen", list(_METHODS), key="describe decoding",
+        "How words are chosen",
+        list(_METHODS),
+        key="describe decoding",
+        persist_state="session",
         format_func=lambda one: _METHODS[one],
-    )  # fmt: skip
+    )
     candidates = panel.slider(
-        "Candidates written", 1, 10, _DEFAULT.candidates, key="describe candidates"
+        "Candidates written",
+        1,
+        10,
+        _DEFAULT.candidates,
+        key="describe candidates",
+        persist_state="session",
     )
     return DescribeOptions(
-        space=space, k=k, order=order, template=template, candidates=candidates,
+        space=space,
+        k=k,
+        order=order,
+        template=template,
+        candidates=candidates,
         decoding=Decoding(method),
-    )  # fmt: skip
+    )
 
 
 def borrow_own() -> bool:
@@ -64,6 +93,7 @@ def borrow_own() -> bool:
     return st.sidebar.toggle(
         "Use a picture's own captions",
         key="describe own captions",
+        persist_state="session",
         help="Off: a picture of the collection is described as if it were new.",
     )
 

@@ -22,17 +22,20 @@ from ui.resources import engine, thumbnails
 
 _SAMPLES = 6
 _SAMPLE_SIDE = 160
-_FILE = "file "
-_TRAY, _ROUND = "describe tray", "describe round"
+_TRAY, _ROUND, _LISTED = "describe tray", "describe round", "describe listed"
 
 _paste = component("paste", '<button type="button">Paste a picture</button><p role="status"></p>')
 
 
 def tray(collection: Collection) -> list[Given]:
-    """Show the ways in, and give all that came in and was not cleared, the newest first."""
+    """Show the ways in, and give all that came in and was not cleared, the newest first.
+
+    It outlives a visit to another page, which empties the uploader.
+    """
     state = st.session_state
     kept: list[Given] = state.setdefault(_TRAY, [])
     round_ = state.setdefault(_ROUND, 0)
+    listed_before: set[str] = state.get(_LISTED, set()) if _files_key(round_) in state else set()
     ways, samples = st.columns([2, 3], gap="medium")
     with ways:
         dropped = _dropped(round_)
@@ -40,26 +43,26 @@ def tray(collection: Collection) -> list[Given]:
         other = _sampled(collection)
         with st.container(horizontal=True, vertical_alignment="center"):
             other += [*_pasted(), *_photographed(round_)]
-    present = {item.id for item in dropped}
-    kept = [item for item in kept if not item.id.startswith(_FILE) or item.id in present]
+    listed = state[_LISTED] = {item.id for item in dropped}
+    kept = [item for item in kept if item.id not in listed_before - listed]
     new = [item for item in (*other, *dropped) if item.id not in {old.id for old in kept}]
     again = {item.id for item in other}  # a sample clicked once more comes to the top
     top = [item for item in kept if item.id in again]
     rest = [item for item in kept if item.id not in again]
-    state[_TRAY] = _bounded([*top, *new, *rest])
+    state[_TRAY] = _bounded([*top, *new, *rest], listed)
     return list(state[_TRAY])
 
 
-def _bounded(items: list[Given]) -> list[Given]:
-    """Without the oldest of what only this session holds, beyond the limits of an upload."""
+def _bounded(items: list[Given], listed: set[str]) -> list[Given]:
+    """Without the oldest of what is not in the uploader, beyond the limits of an upload."""
     settings = engine().settings
     held, _ = admitted(
-        [item for item in items if not item.id.startswith(_FILE)],
+        [item for item in items if item.id not in listed],
         max_files=settings.max_upload_files,
         max_bytes=settings.max_upload_bytes,
     )
-    ids = {item.id for item in held}
-    return [item for item in items if item.id in ids or item.id.startswith(_FILE)]
+    ids = listed | {item.id for item in held}
+    return [item for item in items if item.id in ids]
 
 
 def clear() -> None:
@@ -68,16 +71,20 @@ def clear() -> None:
     st.session_state[_ROUND] += 1
 
 
+def _files_key(round_: int) -> str:
+    return f"files {round_}"
+
+
 def _dropped(round_: int) -> list[Given]:
     settings = engine().settings
     files = st.file_uploader(
         "Pictures to describe",
         sorted(suffix[1:] for suffix in SUFFIXES),
         accept_multiple_files=True,
-        key=f"files {round_}",
+        key=_files_key(round_),
         max_upload_size=max(1, settings.max_image_bytes // 2**20),
     )
-    return [_uploaded(file, _FILE) for file in files]
+    return [_uploaded(file, "file ") for file in files]
 
 
 def _uploaded(file: UploadedFile, kind: str) -> Given:

@@ -151,6 +151,26 @@ def test_clear_forgets_everything(open_page: OpenPage) -> None:
     assert not page.file_uploader[0].value
 
 
+def test_a_visit_to_another_page_loses_nothing(open_page: OpenPage) -> None:
+    page = open_page()
+    page.sidebar.slider(key="describe k").set_value(2).run()
+    before = describe(page, *upload(DOUGHNUTS, DOUGHNUTS.with_name("352.webp")))
+    page.switch_page("ui/system.py").run()
+    page.switch_page("ui/describe.py").run()
+    assert list(elements(page, "described")) == before
+    assert page.sidebar.slider(key="describe k").value == 2
+    page.run()
+    assert list(elements(page, "described")) == before
+
+
+def test_a_file_that_is_taken_out_is_gone(open_page: OpenPage) -> None:
+    page = open_page()
+    first, second = describe(page, *upload(DOUGHNUTS, DOUGHNUTS.with_name("352.webp")))
+    assert first != second
+    (left,) = describe(page, *upload(DOUGHNUTS.with_name("352.webp")))
+    assert left["caption"] == second["caption"]
+
+
 @pytest.mark.parametrize(
     "sent",
     [None, "text", {}, {"data": 3}, {"data": "no base64!"}, {"data": "QUJD" * 100}],
