@@ -15,6 +15,8 @@ DRAWS = 1000
 LEVEL = 0.95
 _CELLS = 2**22
 """Counts held at once: 32 MB, however many pictures there are."""
+_ROUNDING = 1e-12
+"""A resampled difference that is 0 but for rounding counts on both sides."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def sign_p(draws: Values) -> float:
 
     The observed sample counts as a draw, so p is never 0.
     """
-    rarer = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
+    rarer = min(int((draws <= _ROUNDING).sum()), int((draws >= -_ROUNDING).sum()))
     return min(1.0, 2 * (rarer + 1) / (len(draws) + 1))
 
 

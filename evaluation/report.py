@@ -25,6 +25,8 @@ from evaluation.maps import OWN, RAW, MapSource
 from evaluation.provenance import versions
 
 KIND = "mrag-evaluation/1"
+DIGITS = 10
+"""Decimals of figures in the JSON report."""
 FEW = 100
 """Below so many pictures the weights of words in CIDEr-D rest on too few references."""
 _JUDGES = ("cider-d", "rouge-l", "bleu-4", "clip-score")
@@ -111,8 +113,8 @@ class Report:
                 _map_json(name, alignment, subject.source)
                 for name, alignment in evaluation.maps.items()
             ],
-            "figures": [_figure_json(figure) for figure in evaluation.figures],
-            "correlations": self._correlations_json(),
+            "figures": [_rounded(_figure_json(figure)) for figure in evaluation.figures],
+            "correlations": _rounded(self._correlations_json()),
             "missing": dict(evaluation.missing),
             "notes": self.notes(),
             "versions": versions(),
@@ -199,6 +201,15 @@ def _figure_json(figure: Figure) -> dict[str, Any]:
     values = asdict(figure)
     values["difference_from_raw"] = values.pop("difference")
     return values
+
+
+def _rounded(value: Any) -> Any:
+    """The same without the digits that the order of a sum decides: they differ from run to run."""
+    if isinstance(value, float):
+        return round(value, DIGITS)
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    return [_rounded(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _finite(table: Values) -> list[list[float | None]]:

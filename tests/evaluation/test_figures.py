@@ -60,3 +60,13 @@ def test_caption_metrics_keep_their_own_figure() -> None:
     assert (figure.value, figure.low, figure.high, figure.pictures) == (0.3, 0.2, 0.4, 3)
     assert figure.difference is not None
     assert figure.difference.mean == pytest.approx(1 / 6)
+
+
+def test_a_difference_that_is_rounding_is_none() -> None:
+    values = np.random.default_rng(6).random(50)
+    noise = np.random.default_rng(7).normal(0, 1e-16, 50)
+    (figure,) = query_figures(
+        "t", "m", {"rr": values + noise}, {"rr": values}, np.arange(50), seed=0
+    )
+    assert figure.difference is not None
+    assert figure.difference.p == 1
