@@ -73,6 +73,18 @@ def caption(
     decoding: Annotated[
         Literal["greedy", "beam", "nucleus"], typer.Option(help="How text is drawn.")
     ] = _DEFAULT.decoding.method,
+    diversity: Annotated[
+        float, typer.Option(min=0, max=1, help="Above 0: retrieved captions unlike each other.")
+    ] = _DEFAULT.diversity,
+    consensus: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Choose by likeness to the picture (0) or to what was retrieved (1)."
+        ),
+    ] = _DEFAULT.consensus,
+    borrow: Annotated[
+        bool, typer.Option("--borrow", help="Let a retrieved caption be chosen, too.")
+    ] = _DEFAULT.borrow,
     encoder: EncoderOption = "",
     generator: GeneratorOption = "",
     device: DeviceOption = "",
@@ -87,6 +99,9 @@ def caption(
         order=order,
         candidates=candidates,
         decoding=Decoding(decoding),
+        diversity=diversity,
+        consensus=consensus,
+        borrow=borrow,
     )
     settings = settings_for(encoder=encoder, generator=generator, device=device)
     with opened_engine(settings) as engine:

@@ -22,6 +22,19 @@ def test_a_caption_has_the_promised_keys(mrag: Run, held_out: list[Path]) -> Non
     assert answer["timings_ms"]["generate"] > 0
 
 
+def test_a_retrieved_caption_may_be_chosen_for_its_agreement(
+    mrag: Run, held_out: list[Path]
+) -> None:
+    options = ("--space", "fused", "--diversity", "0.2", "--consensus", "1", "--borrow")
+    done = mrag("caption", held_out[0], *options, "--json")
+    assert done.code == 0, done.err
+    (answer,) = done.answers
+    assert answer["space"] == "fused"
+    written = [candidate["text"] for candidate in answer["candidates"]]
+    assert {hit["text"] for hit in answer["retrieved"]} <= set(written)
+    assert answer["caption"] in written
+
+
 def test_bad_pictures_are_named_and_the_others_described(
     mrag: Run, held_out: list[Path], tmp_path: Path
 ) -> None:
