@@ -38,12 +38,12 @@ def unit(rows: Vectors) -> Vectors:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
-def two_cones(n: int = PICTURES, per_picture: int = 2) -> Sample:
+def two_cones(n: int = PICTURES, per_picture: int = 2, noise: float = 0.01) -> Sample:
     """Pictures and their captions with the same content, in two cones far apart."""
     rng = np.random.default_rng(0)
     content = rng.normal(size=(n, DIM)) * 0.3
     captions = np.repeat(content, per_picture, axis=0)
-    captions += rng.normal(size=captions.shape) * 0.01
+    captions += rng.normal(size=captions.shape) * noise
     shift = np.eye(DIM)[0] * 2
     owners = np.repeat(np.arange(n), per_picture)
     return Sample(unit(content + shift), unit(captions - shift), owners, fitted=False)
@@ -66,7 +66,7 @@ def test_centring_closes_the_gap_of_two_cones() -> None:
 
 
 def test_the_numbers_are_those_of_a_full_scan() -> None:
-    sample = two_cones()
+    sample = two_cones(noise=0.3)
     owners = sample.owners.copy()
     owners[-3:] = -1  # captions of no picture
     sample = replace(sample, owners=owners)
@@ -81,6 +81,7 @@ def test_the_numbers_are_those_of_a_full_scan() -> None:
     assert gap.raw.matched == pytest.approx(np.mean(own), abs=1e-5)
     assert gap.raw.unmatched == pytest.approx(np.mean(other), abs=1e-5)
     assert gap.raw.own_first == pytest.approx(np.mean(first))
+    assert 0 < gap.raw.own_first < 1
     assert gap.others == 3
     assert gap.judged == len(first) == PICTURES - 1
 
