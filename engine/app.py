@@ -86,6 +86,7 @@ class Collection:
             try:
                 status = self.folder.alignment.stat()
             except FileNotFoundError as error:
+                self._check_open()
                 raise CollectionMissing(
                     f"collection {self.card.name!r} has no map yet; "
                     f"finish it with: mrag fit {self.card.name} && mrag push {self.card.name}"
@@ -223,6 +224,12 @@ class Collection:
         """Counts and map of this collection."""
         method = self.alignment.method if self.folder.alignment.is_file() else ""
         summary = CollectionSummary(self.card, self.folder.path, None, None, method)
+        if method and self.folder.read_level() not in {"", self.alignment.fingerprint}:
+            summary = replace(
+                summary,
+                trouble="its map is newer than its index, so mapped results are wrong for now; "
+                f"wait for the ingest that runs, or finish it with: mrag push {self.card.name}",
+            )
         try:
             return replace(summary, images=self.images.count(), captions=self.captions.count())
         except CollectionMissing:

@@ -57,6 +57,7 @@ class CollectionFolder:
         self.index = self.path / "index"
         self.skipped = self.path / "skipped.jsonl"
         self._card = self.path / "collection.json"
+        self._level = self.path / "level.txt"
 
     def exists(self) -> bool:
         """Whether the collection has been made."""
@@ -90,6 +91,19 @@ class CollectionFolder:
         partial = self._card.with_suffix(".partial")
         partial.write_text(json.dumps(asdict(card), indent=2) + "\n", encoding="utf-8")
         partial.replace(self._card)
+
+    def write_level(self, fingerprint: str) -> None:
+        """Note by its fingerprint the map that the whole index has been written with."""
+        partial = self._level.with_suffix(".partial")
+        partial.write_text(fingerprint, encoding="utf-8")
+        partial.replace(self._level)
+
+    def read_level(self) -> str:
+        """The fingerprint of the map that the index was written with, "" where none is noted."""
+        try:
+            return self._level.read_text(encoding="utf-8")
+        except OSError:
+            return ""
 
 
 def _brief(error: Exception) -> str:

@@ -77,6 +77,9 @@ def ingest(
     started = monotonic()
     folder = CollectionFolder(settings.home, name)
     with writing(folder):
+        known = folder.exists()
+        if known and memory:
+            _check_memory(folder, encoder, memory)
         embedded = embed_only(
             records,
             name=name,
@@ -84,10 +87,11 @@ def ingest(
             encoder_spec=encoder_spec,
             generator_spec=generator_spec,
             settings=settings,
-            memory=memory,
+            memory="" if known else memory,
             on_progress=on_progress,
         )
         card = folder.read_card()
+        card = replace(card, memory=memory or card.memory)
         pictures, captions, _ = _counts(folder)
         found: Alignment | None = None
         fitted = False
@@ -97,6 +101,8 @@ def ingest(
             found, fitted = fit_if_needed(
                 folder, card, method=method, other=alignment, on_progress=on_progress
             )
+            # Only now: before the fit, who describes meanwhile has no map for another memory.
+            folder.write_card(card)
             level = partial(
                 push, folder, card, settings, optimize=optimize, on_progress=on_progress
             )
@@ -105,6 +111,8 @@ def ingest(
                 described = describe(folder, encoder, captioner_factory, on_progress=on_progress)
             if described is not None and described.described:
                 pushed = _both(pushed, level())
+        else:
+            folder.write_card(card)
         return IngestReport(
             embed=embedded,
             alignment=found,

@@ -113,6 +113,7 @@ class _Push:
         deleted = self._delete("images", self._images) + self._delete("captions", self._captions)
         self._write(self._ledger.unpushed(self._alignment.fingerprint))
         self._note_counts(self._images.count(), self._captions.count())
+        self._folder.write_level(self._alignment.fingerprint)
         optimized = False
         if optimize:
             optimized = self._optimize("images", self._images)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -244,3 +244,25 @@ def test_a_lost_card_lets_no_other_encoder_in(
         run(records, encoder=other_encoder)
     assert not folder.exists()
     assert run(records).embed.unchanged == 3
+
+
+def test_another_memory_is_named_once_its_map_is_taken(
+    run: Ingest, pictures: Pictures, settings: Settings
+) -> None:
+    """Who describes meanwhile would else borrow from a memory that no map of theirs fits."""
+    run([*pictures(40, captions=2)], name="fitted")
+    run([*pictures(30, first=60)], memory="fitted")
+    run([*pictures(40, first=100, captions=2)], name="other")
+    named: list[str] = []
+    folder = CollectionFolder(settings.home, "album")
+
+    def look() -> Iterator[Record]:
+        named.append(folder.read_card().memory)
+        yield from pictures(1, first=99)
+        named.append(folder.read_card().memory)
+
+    run(look(), memory="other")
+    assert named == ["fitted", "fitted"]
+    assert folder.read_card().memory == "other"
+    with pytest.raises(CollectionMissing, match="'none'"):
+        run(look(), memory="none")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from engine.alignment import Alignment
+from engine.app import Engine
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import CollectionMissing, StoreUnavailable
 from engine.settings import Settings
@@ -272,6 +273,25 @@ def test_a_process_that_also_answers_is_not_stopped_by_the_graph(
     monkeypatch.setattr("ingest.push.OPTIMIZE_FROM", 20)
     assert not push(folder, card, settings, optimize=False).optimized
     assert push(folder, card, settings).optimized  # a later one makes up for it
+
+
+def test_an_index_behind_its_map_is_noticed(
+    fill: Fill,
+    folder: CollectionFolder,
+    card: CollectionCard,
+    settings: Settings,
+    pictures: Pictures,
+) -> None:
+    engine = Engine(settings)
+    fill([*pictures(40, captions=2)])
+    assert engine.open(folder.name).summary().trouble == ""
+    fit(folder, card, method="centred")
+    summary = engine.open(folder.name).summary()
+    assert "mrag push noise" in summary.trouble
+    assert summary.images == 40
+    push(folder, card, settings)
+    assert engine.open(folder.name).summary().trouble == ""
+    engine.close()
 
 
 def test_large_stores_are_optimized_once(
