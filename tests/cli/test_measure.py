@@ -10,6 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
+PACK = Path(__file__).parents[2] / "sample" / "pack"
 QUICK = ("--split", "train", "--limit", "12", "--maps", "raw,mapped,ols")
 
 
@@ -97,19 +98,41 @@ def test_what_cannot_be_measured_is_said(
     assert "Traceback" not in done.err
 
 
+def small_source(folder: Path, split: str = "") -> Path:
+    """Three pictures with captions that look like markup."""
+    folder.mkdir()
+    rows = []
+    for number, path in enumerate(sorted((PACK / "plain" / "images").iterdir())[:3]):
+        shutil.copy(path, folder)
+        captions = [f"Thing <b>{number}</b>", "it"]
+        rows.append({"image": path.name, "captions": captions, "split": split})
+    table = folder / "captions.jsonl"
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return table
+
+
+def test_a_collection_with_a_memory_borrows_its_captions_and_its_pairs(
+    mrag: Run, home: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(home, tmp_path / "home")
+    table = small_source(tmp_path / "pictures", "test")
+    done = mrag("ingest", table, "-c", "guest", "--memory", "plain", "--profile", "sample", at=copy)
+    assert done.code == 0, done.err
+    done = mrag("evaluate", "guest", "--no-captions", "--maps", "raw,mapped,ols", "--json", at=copy)
+    assert done.code == 0, done.err
+    (report,) = done.answers
+    assert report["splits"] == ["test"]
+    assert report["data"]["memory_captions"] == 400 + 6
+    maps = {one["name"]: one for one in report["maps"]}
+    assert (maps["ols"]["pairs"], maps["ols"]["source"]) == (400, "collection plain")
+
+
 def test_pictures_whose_files_are_gone_are_measured_all_the_same(
     mrag: Run, home: Path, tmp_path: Path
 ) -> None:
-    copy = tmp_path / "home"
-    shutil.copytree(home, copy)
+    copy = shutil.copytree(home, tmp_path / "home")
     pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    texts = []
-    for number, name in enumerate(sorted(Path("sample/pack/plain/images").iterdir())[:3]):
-        shutil.copy(name, pictures / name.name)
-        texts.append({"image": name.name, "captions": [f"Thing <b>{number}</b>", "it"]})
-    table = pictures / "captions.jsonl"
-    table.write_text("".join(json.dumps(text) + "\n" for text in texts))
+    table = small_source(pictures)
     done = mrag("ingest", table, "-c", "loose", "--profile", "sample", at=copy)
     assert done.code == 0, done.err
     shutil.rmtree(pictures)
