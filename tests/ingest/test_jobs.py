@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +16,15 @@ import pytest
 from PIL import Image
 
 from engine.app import Engine
-from engine.errors import Busy, CollectionMissing, InvalidInput, SourceError, StoreLocked
+from engine.errors import (
+    Busy,
+    CollectionMissing,
+    InvalidInput,
+    SourceError,
+    StoreLocked,
+    StoreUnavailable,
+)
+from engine.gallery import Query
 from engine.models import Models
 from engine.settings import Settings
 from engine.types import Encoder, Vectors
@@ -327,3 +337,37 @@ def test_a_memory_in_use_is_not_deleted(engine: Engine, jobs: Jobs, album: Path)
         delete(engine, "captions")
     delete(engine, "noise")
     delete(engine, "captions")
+
+
+def test_sessions_search_while_it_is_filled_and_when_it_is_deleted(
+    engine: Engine, jobs: Jobs, album: Path, painted: Callable[[Path, int], None]
+) -> None:
+    """In threads of one process: each gets an answer, or in the end that it is gone."""
+    ended(jobs, jobs.start("noise", album))
+    gone, answers, troubles = Event(), Counter[int](), list[str]()
+
+    def session(number: int) -> None:
+        while True:
+            try:
+                engine.open("noise").gallery.search(Query(f"picture {number}"))
+                answers[number] += 1
+            except (CollectionMissing, StoreUnavailable) as error:
+                if gone.is_set():
+                    return
+                troubles.append(str(error))
+                return
+
+    with ThreadPoolExecutor(4) as sessions:
+        running = [sessions.submit(session, number) for number in range(4)]
+        for seed in range(100, 130):
+            painted(album / f"{seed}.png", seed)
+            (album / f"{seed}.txt").write_text(f"picture {seed}", encoding="utf-8")
+        job = ended(jobs, jobs.start("noise", album))
+        gone.set()
+        delete(engine, "noise")
+        for one in running:
+            one.result(20)
+    assert job.state == "done", job.message
+    assert troubles == []
+    assert min(answers[number] for number in range(4)) > 0
+    assert engine.names() == []
