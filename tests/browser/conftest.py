@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from benchmarks.served_app import environment, served_app
 
 ROOT = Path(__file__).parents[2]
 PACK = ROOT / "sample" / "pack"
@@ -35,56 +33,10 @@ OpenApp = Callable[..., Page]
 expect.set_options(timeout=PATIENCE_MS)
 
 
-def environment(home: Path) -> dict[str, str]:
-    """What a process over `home` with the sample models is started with."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MRAG_")}
-    # One thread: beside a browser and a server, more of them wait for each other.
-    given = {"MRAG_HOME": str(home), "MRAG_PROFILE": "sample", "OMP_NUM_THREADS": "1"}
-    return {**kept, **given, "HF_HUB_OFFLINE": "1"}
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
-
-
 def ingest(home: Path, source: Path, name: str, *options: str) -> None:
     """Fill a collection with the real command."""
     command = [sys.executable, "-m", "mrag", "ingest", str(source), "-c", name, *options]
     subprocess.run(command, cwd=ROOT, env=environment(home), check=True, capture_output=True)
-
-
-@contextmanager
-def served(home: Path, log: Path) -> Iterator[str]:
-    """`mrag app` over a home, at the address it answers at."""
-    address = f"http://127.0.0.1:{(port := free_port())}"
-    command = [sys.executable, "-m", "mrag", "app", "--port", str(port)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=home, env=environment(home), stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            _wait_for(address, process, log)
-            yield address
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-
-
-def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(600):
-        if process.poll() is not None:
-            break
-        try:
-            if httpx.get(f"{address}/_stcore/health", timeout=5).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    pytest.fail(f"the app did not start: {log.read_text(errors='replace')}")
 
 
 @pytest.fixture(scope="session")
@@ -98,10 +50,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def address(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(home: Path) -> Iterator[str]:
     """Where the app over `home` answers."""
-    with served(home, tmp_path_factory.mktemp("log") / "app.log") as found:
-        yield found
+    with served_app(home) as app:
+        yield app.address
 
 
 @pytest.fixture(scope="session")

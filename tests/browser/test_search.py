@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PACK, OpenApp, ingest, served
+from benchmarks.served_app import served_app
+from tests.browser.conftest import PACK, OpenApp, ingest
 
 HOSTILE = '<script>document.title="run"</script><img src=x onerror=alert(1)> ![x](http://a.b/c)'
 
@@ -88,8 +89,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         shutil.copy(image, folder / f"{name}.webp")
         (folder / f"{name}.txt").write_text(f"{HOSTILE} {name}", encoding="utf-8")
     ingest(home, folder, "hostile")
-    with served(home, home / "app.log") as found:
-        yield found
+    with served_app(home) as app:
+        yield app.address
 
 
 @pytest.mark.parametrize("path", ["/", "/search", "/search?q=script", "/compare"])
