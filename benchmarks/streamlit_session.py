@@ -31,7 +31,7 @@ class Session:
         )
         self._http = httpx.Client(base_url=address, timeout=patience_s)
         self._http.get("/_stcore/health").raise_for_status()  # gives the cookie that uploads need
-        self._http.headers["X-Xsrftoken"] = self._http.cookies.get("_streamlit_xsrf", "")
+        self._http.headers["X-Xsrftoken"] = str(self._http.cookies["_streamlit_xsrf"])
         self._widgets: dict[str, WidgetState] = {}
         self._page_hash = self._page_name = self._query = ""
         self._session_id = ""
