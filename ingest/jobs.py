@@ -17,6 +17,7 @@ from engine.app import Engine
 from engine.collection import CollectionFolder
 from engine.errors import Busy, InvalidInput, MragError
 from ingest.archive import keep_upload, source_in, unpack_upload, uploads
+from ingest.delete import empty_trash
 from ingest.filling import fill, specs_of_card
 from ingest.job_records import Job, JobRecords, State, new_id
 from ingest.pipeline import IngestReport
@@ -52,6 +53,7 @@ class Jobs:
         self._engine = engine
         self._records = JobRecords(engine.settings.home)
         self._records.sweep()
+        empty_trash(engine.settings.home)
         self._owner = secrets.token_hex(4)
         self._alive = self._records.lock(self._owner)
         self._own: dict[str, Job] = {}

@@ -279,6 +279,13 @@ def test_a_process_that_ends_leaves_its_jobs_to_the_next(
     after.close()
 
 
+def test_what_a_killed_deletion_left_is_removed(engine: Engine) -> None:
+    left = engine.settings.home / "trash" / "noise-0123"
+    left.mkdir(parents=True)
+    Jobs(engine)
+    assert not left.exists()
+
+
 def test_a_damaged_record_hides_no_other(engine: Engine, jobs: Jobs, album: Path) -> None:
     job = ended(jobs, jobs.start("noise", album))
     (engine.settings.home / "jobs" / "0.json").write_text("{", encoding="utf-8")
