@@ -30,8 +30,8 @@ from ingest.progress import Progress
 from ingest.studies import cells_folder, make_laboratory
 
 _JUDGE = "cider-d"
-_WIDTH = 160
-"""A narrower terminal breaks the lines itself: cut figures would be worse."""
+_WIDTH = 500
+"""Room for any table. A narrower terminal breaks the lines itself: cut figures would be worse."""
 
 
 def register(app: typer.Typer) -> None:
