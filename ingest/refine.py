@@ -211,10 +211,12 @@ class _Refinement:
             return ""
         if rounds and rounds[-1].state == "empty":
             return rounds[-1].reason
-        if len(trial) >= self._options.patience:
+        # What did not help is withdrawn last of all: a run that was cut after that is over too.
+        withdrawn = bool(rounds) and rounds[-1].state == "withdrawn"
+        if withdrawn or len(trial) >= self._options.patience:
             return f"{self._run.yardstick.name} on split {self._options.split!r} no longer rises"
         if len(rounds) >= self._options.max_rounds:
-            return f"{self._options.max_rounds} rounds were asked for"
+            return f"the limit of rounds, {self._options.max_rounds}, was reached"
         return ""
 
     # One round
@@ -234,7 +236,7 @@ class _Refinement:
         done = replace(cut, after=after, seconds=monotonic() - started)
         if after > best:
             done = replace(done, state="kept", reason=_verdict(cut.metric, best, after))
-            later = f"round {done.number}: {done.reason}"
+            later = f"round {done.number} was built on it: {done.reason}"
             trial = [replace(one, state="kept", reason=later) for one in trial]
         note_rounds(self._folder, [*trial, done])
 
