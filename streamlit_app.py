@@ -10,6 +10,7 @@ styles()
 with errors_shown():
     if signed_in():
         page = navigation()
+        st.set_page_config(page_title=f"{page.title} · mRAG")
         picker()
         sign_out_button()
         page.run()

@@ -64,7 +64,13 @@ def _describe(
         show_description(item, open_details=len(taken) == 1)
         done.append(item)
         if len(taken) > 1:
-            count.progress(len(done) / len(taken), f"{len(done)} of {len(taken)} described")
+            count.progress(len(done) / len(taken), _told(done, len(taken)))
+
+
+def _told(done: Sequence[Described], total: int) -> str:
+    bad = sum(item.result is None for item in done)
+    told = f"{len(done) - bad} of {total} described"
+    return f"{told}, {bad} could not be read" if bad else told
 
 
 def _take_away(done: Sequence[Described]) -> None:
@@ -91,7 +97,9 @@ def _spoken(done: Sequence[Described]) -> str:
         return ""
     newest = done[0]
     told = newest.result.caption if newest.result else newest.trouble
-    return f"{newest.given.name}: {told}" + (f" ({len(done)} pictures)" if len(done) > 1 else "")
+    return f"{newest.given.name}: {told}" + (
+        f" ({_told(done, len(done))})" if len(done) > 1 else ""
+    )
 
 
 page()

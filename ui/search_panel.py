@@ -33,7 +33,7 @@ _EXPLAINED: dict[SearchSpace, str] = {
     "raw": "By meaning, as CLIP alone sees it.",
     "caption": "By the meaning of the pictures' captions.",
     "words": "By the very words of the captions; “−” does not count.",
-    "fused": "Mapped, caption and words together, by rank.",
+    "fused": "Mapped, caption and words together, by rank; “−” does not count for the words.",
 }
 _ORDERED = tuple(_EXPLAINED)
 _WIDGETS = ("q", "space", "strict", "split", "source", "tag", "taken_from", "taken_until", "k")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import PHONE, OpenApp
 
@@ -72,6 +72,27 @@ def test_the_pages_are_reached_by_keyboard(open_app: OpenApp) -> None:
             break
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Search pictures")
+
+
+def test_a_phone_shows_the_page_first_and_a_menu_that_gives_way(
+    chromium: Browser, address: str
+) -> None:
+    context = chromium.new_context(
+        viewport={"width": PHONE[0], "height": PHONE[1]}, user_agent="Mozilla/5.0 (iPhone) Mobile"
+    )
+    page = context.new_page()
+    page.goto(address)
+    menu, side = page.get_by_test_id("stExpandSidebarButton"), page.get_by_test_id("stSidebar")
+    expect(side).to_have_attribute("data-collapsed", "true")
+    menu.click()
+    page.get_by_role("link", name="Search").click()
+    page.wait_for_function(
+        "getComputedStyle(document.querySelector('[data-testid=stExpandSidebarButton]'), '::after')"
+        ".content.includes('Menu')"
+    )
+    expect(page).to_have_title("Search · mRAG")
+    expect(side).to_have_attribute("data-collapsed", "true")
+    context.close()
 
 
 def test_an_unknown_collection_in_the_address_is_told_with_a_remedy(open_app: OpenApp) -> None:

@@ -79,6 +79,17 @@ def test_a_picture_opens_large_and_leads_to_more_like_it(open_app: OpenApp) -> N
     answered(page)
 
 
+def test_the_keyboard_goes_on_at_the_picture_that_was_closed(open_app: OpenApp) -> None:
+    page = open_app("/search?q=two+cats")
+    answered(page)
+    button = page.get_by_role("listitem").nth(2).get_by_role("button")
+    button.press("Enter")
+    page.get_by_role("dialog").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    expect(button).to_be_focused()
+
+
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app over a collection whose captions hold markup."""

@@ -60,7 +60,10 @@ def test_a_picture_gets_its_caption_and_it_is_announced(open_page: OpenPage) -> 
 def test_one_bad_file_is_shown_as_bad_and_the_rest_go_on(open_page: OpenPage) -> None:
     bad = ("<b>bad</b>.jpg", b"\xff\xd8\xff and then nothing", "image/jpeg")
     other = upload(SAMPLE_PACK / "plain" / "images" / "352.webp")
-    told = describe(open_page(), *upload(DOUGHNUTS), bad, *other)
+    page = open_page()
+    told = describe(page, *upload(DOUGHNUTS), bad, *other)
+    (counted,) = page.get("progress")
+    assert counted.proto.text == "2 of 3 described, 1 could not be read"
     assert [sorted(one) for one in told] == [
         ["caption", "image", "notes"],
         ["name", "trouble"],

@@ -8,9 +8,16 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const told = JSON.stringify([card, data.captions]);
     const item = kept.get(told) ?? made(card, data.captions, told);
     kept.delete(told);
-    item.firstChild.onclick = () => setTriggerValue("clicked", card.id);
+    item.firstChild.onclick = () => {
+      list.clicked = item.firstChild;
+      setTriggerValue("clicked", card.id);
+    };
     return item;
   });
+  // A dialog that is closed gives the focus back to what had it, as the document sees it: this
+  // shadow root's host, which cannot take it.
+  const { host } = list.getRootNode();
+  if (host) host.focus = (how) => list.clicked?.focus(how);
   // What has not changed stays in place, and keeps the focus.
   if (items.length !== list.children.length || items.some((item, at) => item !== list.children[at]))
     list.replaceChildren(...items);
