@@ -33,6 +33,9 @@ _DIRECTORY_ENTRY = 512
 """Bytes that the directory of an archive may have for each file allowed."""
 _PASSED_OVER = frozenset({"__MACOSX"})
 _END = struct.Struct("<4s4H2LH")
+_END_64 = struct.Struct("<4sQ2H2L4Q")
+_WHERE = struct.Struct("<4sLQL")
+"""Of a zip: its end, the same of one with 64-bit sizes, and the locator of that."""
 _BAD = (
     zipfile.BadZipFile,
     zlib.error,
@@ -115,18 +118,31 @@ def source_in(folder: Path) -> Path:
 
 def _check_directory(file: BytesIO, name: str, size: int, max_files: int) -> None:
     """Refuse a directory that would fill the memory, which `zipfile` reads whole."""
-    file.seek(max(0, size - 2**16 - _END.size))
+    first = max(0, size - 2**16 - _END.size)
+    file.seek(first)
     tail = file.read()
     start = tail.rfind(b"PK\5\6")
     if start < 0:
         raise zipfile.BadZipFile("it has no end")
     length = _END.unpack_from(tail, start)[5]
-    if length == 0xFFFFFFFF:  # of an archive with 64-bit sizes; its length stands before
-        wide = tail.rfind(b"PK\6\6", 0, start)
-        length = struct.unpack_from("<Q", tail, wide + 40)[0] if wide >= 0 else 0
+    where = start - _WHERE.size
+    if tail[max(0, where) : start].startswith(b"PK\6\7"):
+        length = _length_64(tail, where, first)
     if length > max_files * _DIRECTORY_ENTRY:
         raise InvalidInput(_too_many(name, max_files))
     file.seek(0)
+
+
+def _length_64(tail: bytes, where: int, first: int) -> int:
+    """The directory's length as the record for large archives has it, which overrules the other.
+
+    It stands just before the locator that names its place, so that all readers see the same one.
+    """
+    place = where - _END_64.size
+    told = _WHERE.unpack_from(tail, where)[2]
+    if place < 0 or told != first + place or not tail.startswith(b"PK\6\6", place):
+        raise zipfile.BadZipFile("its end is not where it says")
+    return int(_END_64.unpack_from(tail, place)[8])
 
 
 def _wanted(

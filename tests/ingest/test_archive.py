@@ -108,6 +108,17 @@ def test_a_directory_that_would_fill_the_memory_is_refused_unread(small: Setting
         keep_upload(BytesIO(huge), "x.zip", "album", small)
 
 
+def test_nor_is_one_read_that_only_its_64_bit_record_tells_of(small: Settings) -> None:
+    """Readers heed that record whatever the other says, so a small figure there hides nothing."""
+    packed = pack({"a.png": PNG}).getvalue()
+    end = packed.rindex(b"PK\5\6")
+    told = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, 2**31, 0)
+    where = struct.pack("<4sLQL", b"PK\6\7", 0, end, 1)
+    huge = packed[:end] + told + where + packed[end:]
+    with pytest.raises(InvalidInput, match="more than 5 files"):
+        keep_upload(BytesIO(huge), "x.zip", "album", small)
+
+
 def test_more_bytes_than_allowed_are_refused(small: Settings) -> None:
     with pytest.raises(InvalidInput, match=r"30,000,000 bytes.*MRAG_MAX_ZIP_BYTES"):
         keep_upload(pack({"a.png": bytes(30_000_000)}), "x.zip", "album", small)
