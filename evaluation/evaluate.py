@@ -36,7 +36,7 @@ Ranked = Mapping[str, Mapping[str, Values]]
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is evaluated: pictures with references, captions to borrow, maps and models.
+    """What is evaluated: pictures with references, captions to borrow (`memory`), maps and models.
 
     `generator` is called only where captions have to be written; it gives None where the
     consensus of the retrieved captions is taken.

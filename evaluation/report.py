@@ -102,7 +102,7 @@ class Report:
             "references": len(self.examples.captions),
             "without_references": self.examples.left_out,
             "words": evaluation.words,
-            "settings": _settings(self.options),
+            "settings": {**_settings(self.options), "borrowed_splits": self._borrowed()},
             "models": {"encoder": subject.encoder.id, "generator": evaluation.generator},
             "data": {
                 "pictures": self.examples.fingerprint,
@@ -123,6 +123,10 @@ class Report:
             "created": asked.created,
             "seconds": asked.seconds,
         }
+
+    def _borrowed(self) -> list[str]:
+        """The splits whose captions were borrowed."""
+        return sorted(set(self.subject.memory.splits))
 
     def _correlations_json(self) -> dict[str, Any] | None:
         found = self.correlations()
@@ -231,8 +235,9 @@ def _notes(report: Report) -> Iterator[str]:
         yield f"{examples.left_out:,} pictures of the same splits have no references: left out."
     if CAPTIONS not in evaluation.missing and options.captions:
         yield (
-            f"Each picture was described from {len(report.subject.memory.texts):,} captions, "
-            "searched exactly in memory, without those of its own."
+            f"Each picture was described from {len(report.subject.memory.texts):,} captions of "
+            "training splits, searched exactly in memory, without those of its own; captions of "
+            "held-out pictures were not borrowed."
         )
         marks = "kept" if options.punctuation else "removed"
         yield f"Captions were tokenised by PTB with punctuation {marks}; scores differ in this."

@@ -74,9 +74,9 @@ def captioned_splits(folder: CollectionFolder) -> dict[str, int]:
         return _captioned(entry for _, entry in _live(folder, ledger))
 
 
-def read_captions(folder: CollectionFolder) -> Captions:
-    """All captions that descriptions may borrow: those by people, of pictures of any split or
-    alone, and those that refinement rounds added."""
+def read_captions(folder: CollectionFolder, splits: Collection[str] | None = None) -> Captions:
+    """All captions that descriptions may borrow: those by people, of pictures or alone, and those
+    that refinement rounds added. `splits`: only of these; None: of all."""
     found: dict[str, _Found] = {}
     parts: list[Halves] = []
     with writing(folder), Ledger.open(folder) as ledger:
@@ -86,6 +86,8 @@ def read_captions(folder: CollectionFolder) -> Captions:
             shard = read_shard(shard_path(folder.embeddings, number))
             added = refined.by_picture(ledger.refined.standing_in(number))
             for one in _captions(shard, ledger.live_rows(number), added):
+                if splits is not None and one.split not in splits:
+                    continue
                 point = caption_id(one.image_id, one.text, "human")
                 if point not in found:
                     found[point] = one

@@ -34,6 +34,8 @@ def subject_of(
 ) -> Subject:
     """A collection as it is evaluated on the captioned pictures of these splits.
 
+    Captions are borrowed from the training splits alone, on which the map is fitted too.
+
     Raises InvalidInput where there are none, and what opening the collection raises.
     """
     opened = engine.open(name)
@@ -41,9 +43,10 @@ def subject_of(
         there = captioned_splits(opened.folder)
         splits = [next((split for split in HELD_OUT if split in there), HELD_OUT[0])]
     examples = read_examples(opened.folder, splits, limit=limit, seed=seed)
-    memory = read_captions(opened.folder)
+    memory = read_captions(opened.folder, TRAINING_SPLITS)
     if opened.card.memory:
-        memory = _joined(memory, read_captions(engine.open(opened.card.memory).folder))
+        lent = read_captions(engine.open(opened.card.memory).folder, TRAINING_SPLITS)
+        memory = _joined(memory, lent)
     return Subject(
         opened.card.name,
         examples,

@@ -122,9 +122,26 @@ def test_a_collection_with_a_memory_borrows_its_captions_and_its_pairs(
     assert done.code == 0, done.err
     (report,) = done.answers
     assert report["splits"] == ["test"]
-    assert report["data"]["memory_captions"] == 400 + 6
+    assert report["data"]["memory_captions"] == 400  # and not what the guest says of the measured
     maps = {one["name"]: one for one in report["maps"]}
     assert (maps["ols"]["pairs"], maps["ols"]["source"]) == (400, "collection plain")
+
+
+def test_captions_of_held_out_pictures_are_not_borrowed(
+    mrag: Run, home: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(home, tmp_path / "home")
+    table = PACK / "plain" / "captions.jsonl"
+    for split in ("val", "test"):
+        done = mrag("ingest", table, "-c", "plain", "--split", split, "--limit", "6", at=copy)
+        assert done.code == 0, done.err
+    (report,) = mrag(
+        "evaluate", "plain", "--no-captions", "--maps", "raw", "--json", at=copy
+    ).answers
+    assert report["splits"] == ["test"]
+    # 12 pictures with 5 captions each are not among them.
+    assert report["data"]["memory_captions"] == 400
+    assert report["settings"]["borrowed_splits"] == ["train"]
 
 
 def test_pictures_whose_files_are_gone_are_measured_all_the_same(

@@ -134,6 +134,8 @@ def test_all_captions_of_all_splits_can_be_borrowed(
     run([*train, CaptionRecord("alone"), *pictures(1, captions=1, first=9, split="test")])
     captions = read_captions(folder)
     assert len(captions.texts) == 8
+    assert set(read_captions(folder, ["test"]).splits) == {"test"}
+    assert len(read_captions(folder, ["train", ""]).texts) == 7
     assert captions.image_ids[captions.texts.index("alone")] == ""
     at = captions.texts.index(train[2].captions[1])
     assert (captions.image_ids[at], captions.splits[at]) == (train[2].image_id, "train")
