@@ -13,6 +13,7 @@ from typing import Literal
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
+from engine.errors import StoreUnavailable
 from ingest.progress import Progress
 
 State = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
@@ -65,13 +66,19 @@ class JobRecords:
         self._folder = home / "jobs"
 
     def write(self, job: Job) -> None:
-        """Keep a record, whole or not at all."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Keep a record, whole or not at all; raises StoreUnavailable where the disk refuses."""
         path = self._path(job.id)
         partial = path.with_suffix(".partial")
-        values = asdict(job)
-        partial.write_text(json.dumps(values, default=str, indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
+        told = json.dumps(asdict(job), default=str, indent=2) + "\n"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            partial.write_text(told, encoding="utf-8")
+            partial.replace(path)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the job cannot be recorded in {self._folder}: {error.strerror}; check that the "
+                "disk has space, and who may write there"
+            ) from error
 
     def read(self) -> Iterator[Job]:
         """All records, the newest first; what cannot be read is left out."""

@@ -6,6 +6,7 @@ import atexit
 import logging
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -15,7 +16,7 @@ from time import monotonic
 
 from engine.app import Engine
 from engine.collection import CollectionFolder
-from engine.errors import Busy, InvalidInput, MragError
+from engine.errors import Busy, InvalidInput, MragError, StoreUnavailable
 from ingest.archive import keep_upload, source_in, unpack_upload, uploads
 from ingest.delete import empty_trash
 from ingest.filling import fill, specs_of_card
@@ -65,7 +66,8 @@ class Jobs:
         """Ingest a folder or file of this machine, inside `settings.source_root`.
 
         Raises InvalidInput and SourceError for what may not or cannot be read, CollectionMissing
-        for a memory that is not there, Busy when too many jobs wait.
+        for a memory that is not there, Busy when too many jobs wait, StoreUnavailable where the
+        job cannot be recorded.
         """
         self._check(name, memory)
         place = inside(self._root(), source)
@@ -166,7 +168,8 @@ class Jobs:
             if not self._alive.is_locked:
                 self._alive.acquire()
                 atexit.register(self.close)
-            self._note(job)
+            self._records.write(job)
+            self._own[job.id] = job
             if self._thread is None:
                 # Not waited for when the process ends: `close` stops it between two steps.
                 self._thread = Thread(target=self._work, name="ingest-jobs", daemon=True)
@@ -179,13 +182,22 @@ class Jobs:
             return self._own[job.id]
         if job.is_active and not self._records.is_alive(job.owner):
             job = replace(job, state="interrupted", stopping=False)
-            self._records.write(job)
+            self._kept(job)
         return job
 
     def _note(self, job: Job) -> Job:
         self._own[job.id] = job
-        self._records.write(job)
+        self._kept(job)
         return job
+
+    def _kept(self, job: Job) -> bool:
+        """Whether its record could be written; a full disk shall not end the thread."""
+        try:
+            self._records.write(job)
+        except StoreUnavailable as error:
+            _LOG.warning("%s", error)
+            return False
+        return True
 
     def _end(self, job: Job, state: State, message: str = "", skipped: int = 0) -> Job:
         ended = replace(
@@ -196,9 +208,10 @@ class Jobs:
             message=message,
             skipped=skipped,
         )
-        self._records.write(ended)
-        self._own.pop(job.id, None)
-        self._records.prune()
+        self._own[job.id] = ended
+        if self._kept(ended):
+            del self._own[job.id]
+            self._records.prune()
         return ended
 
     def _work(self) -> None:
@@ -213,6 +226,9 @@ class Jobs:
             except OSError as error:
                 self._close(job, "failed", f"{error}; check that the disk has space")
             except Exception as error:
+                if self._closing or not _threads_can_start():
+                    self._close(job, "interrupted")
+                    continue
                 _LOG.exception("job %s failed", job.id)
                 self._close(job, "failed", f"this is a bug: {type(error).__name__}: {error}")
             else:
@@ -272,8 +288,18 @@ class Jobs:
                 self._own[key] = job
                 if monotonic() - written > _WRITE_EVERY_S:
                     written = monotonic()
-                    self._records.write(job)
+                    self._kept(job)
                 if job.stopping or self._closing:
                     raise _Stopped
 
         return tell
+
+
+def _threads_can_start() -> bool:
+    """Whether the process goes on: when it ends none can start any more, even before `close`."""
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(int)
+    except RuntimeError:
+        return False
+    return True

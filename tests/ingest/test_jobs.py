@@ -200,6 +200,37 @@ def test_a_failure_says_why_and_the_next_job_runs(jobs: Jobs, gate: Gate, album:
     assert ended(jobs, jobs.resume(failed.id)).state == "done"
 
 
+def block_records(home: Path, job: Job) -> Path:
+    """Let the record of a job be written no more, as on a full disk."""
+    blocked = home / "jobs" / f"{job.id}.partial"
+    blocked.mkdir()
+    return blocked
+
+
+def test_jobs_go_on_where_their_records_cannot_be_written(
+    jobs: Jobs, engine: Engine, gate: Gate, album: Path
+) -> None:
+    gate.open.clear()
+    first = jobs.start("one", album)
+    assert gate.entered.wait(20)
+    waiting = jobs.start("two", album)
+    for job in (first, waiting):
+        block_records(engine.settings.home, job)
+    gate.open.set()
+    assert [ended(jobs, job).state for job in (first, waiting)] == ["done", "done"]
+    assert ended(jobs, jobs.start("three", album)).state == "done"
+
+
+def test_a_job_that_cannot_be_recorded_is_refused(jobs: Jobs, engine: Engine, album: Path) -> None:
+    job = ended(jobs, jobs.start("one", album))
+    blocked = block_records(engine.settings.home, job)
+    with pytest.raises(StoreUnavailable, match="check that the disk has space"):
+        jobs.resume(job.id)
+    assert jobs.get(job.id) == job
+    blocked.rmdir()
+    assert ended(jobs, jobs.resume(job.id)).state == "done"
+
+
 def test_what_may_not_be_read_is_refused_at_once(
     jobs: Jobs, engine: Engine, album: Path, tmp_path: Path
 ) -> None:

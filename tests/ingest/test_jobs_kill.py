@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _REPOSITORY = Path(__file__).parents[2]
 _SERVER = """
 import runpy, sys, time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from engine.app import Engine
 from engine.models import Models
@@ -57,6 +58,8 @@ while not list((home / "collections" / "noise" / "embeddings").glob("shard-*")):
     time.sleep(0.01)
 print("half", flush=True)
 sys.stdin.read()
+# An answer is being made when it ends, and waited for: by then no thread can be started any more.
+ThreadPoolExecutor(1).submit(time.sleep, 0.5)
 """
 
 
@@ -136,7 +139,7 @@ def test_a_server_that_ends_gently_does_not_wait_for_its_job(
     server.stdin.close()
     assert server.wait(10) == 0
     (job,) = Jobs(engine).all()
-    assert job.state == "interrupted"
+    assert (job.state, job.message) == ("interrupted", "")
     assert job.ended is not None
     delete(engine, "noise")
     assert engine.names() == []
