@@ -34,14 +34,14 @@ class IngestReport:
     """
 
     embed: EmbedReport
-    alignment: Alignment | None
-    fitted: bool
-    push: PushReport | None
-    described: DescribeReport | None
-    undescribed: int
     pictures: int
     captions: int
-    seconds: float
+    undescribed: int
+    alignment: Alignment | None = None
+    fitted: bool = False
+    push: PushReport | None = None
+    described: DescribeReport | None = None
+    seconds: float = 0.0
 
     @property
     def text(self) -> str:
@@ -92,38 +92,39 @@ def ingest(
         )
         card = folder.read_card()
         card = replace(card, memory=memory or card.memory)
-        pictures, captions, _ = _counts(folder)
-        found: Alignment | None = None
-        fitted = False
-        pushed: PushReport | None = None
-        described: DescribeReport | None = None
-        if pictures or captions or folder.alignment.is_file():
-            found, fitted = fit_if_needed(
-                folder, card, method=method, other=alignment, on_progress=on_progress
-            )
-            # Only now: before the fit, who describes meanwhile has no map for another memory.
-            folder.write_card(card)
-            level = partial(
-                push, folder, card, settings, optimize=optimize, on_progress=on_progress
-            )
-            pushed = level()
-            if captioner_factory is not None and (captions or card.memory):
-                described = describe(folder, encoder, captioner_factory, on_progress=on_progress)
-            if described is not None and described.described:
-                pushed = _both(pushed, level())
-        else:
-            folder.write_card(card)
-        return IngestReport(
-            embed=embedded,
-            alignment=found,
-            fitted=fitted,
-            push=pushed,
-            described=described,
-            undescribed=_counts(folder)[2],
-            pictures=pictures,
-            captions=captions,
-            seconds=monotonic() - started,
-        )
+        fit = partial(fit_if_needed, folder, card, method=method, other=alignment)
+        level = partial(push, folder, card, settings, optimize=optimize)
+        tell = None
+        if captioner_factory is not None:
+            tell = partial(describe, folder, encoder, captioner_factory)
+        done = IngestReport(embedded, *_counts(folder))
+        done = _carry_on(done, folder, card, fit, level, tell, on_progress)
+        undescribed = _counts(folder)[2]
+        return replace(done, undescribed=undescribed, seconds=monotonic() - started)
+
+
+def _carry_on(
+    done: IngestReport,
+    folder: CollectionFolder,
+    card: CollectionCard,
+    fit: Callable[..., tuple[Alignment, bool]],
+    level: Callable[..., PushReport],
+    tell: Callable[..., DescribeReport] | None,
+    on_progress: OnProgress,
+) -> IngestReport:
+    """Fit, push, describe, and push what was described: as far as there is anything to."""
+    if not (done.pictures or done.captions or folder.alignment.is_file()):
+        folder.write_card(card)
+        return done
+    found, fitted = fit(on_progress=on_progress)
+    # Only now: before the fit, who describes meanwhile has no map for another memory.
+    folder.write_card(card)
+    pushed, described = level(on_progress=on_progress), None
+    if tell is not None and (done.captions or card.memory):
+        described = tell(on_progress=on_progress)
+        if described.described:
+            pushed = _both(pushed, level(on_progress=on_progress))
+    return replace(done, alignment=found, fitted=fitted, push=pushed, described=described)
 
 
 def embed_only(
