@@ -76,6 +76,7 @@ class Alignment:
         *,
         strength: float | None = None,
         folds: Sequence[Fold] = (),
+        distractors: Vectors | None = None,
         encoder_id: str = "",
         source: str = "",
     ) -> Alignment:
@@ -84,11 +85,13 @@ class Alignment:
         `auto` chooses method and strength on `folds`, which must be parts of `moments`; where
         no two of them can be held out (each needs a sample, and 2 different pairs beside it)
         it takes `raw`. ridge and shrink take `strength`, else choose it on `folds`, else use
-        `default_strength`. Raises AlignmentError for an unknown method, a strength that
-        cannot be used, too few pairs, or pairs whose pictures are all the same.
+        `default_strength`. Right captions are told from those of other folds and from
+        `distractors` (p, dim), captions of no pair; the map itself owes nothing to these.
+        Raises AlignmentError for an unknown method, a strength that cannot be used, too few
+        pairs, or pairs whose pictures are all the same.
         """
         mean_image, mean_text = moments.means()
-        selection = decide(moments, method, strength, folds)
+        selection = decide(moments, method, strength, folds, distractors)
         matrix = None
         if selection.method not in UNLEARNED:
             matrix = Spectrum(moments).matrix(selection.method, selection.strength)

@@ -17,6 +17,7 @@ from engine.closed_form import (
     checked_strength,
     default_strength,
 )
+from engine.distractors import SIZE
 from engine.errors import AlignmentError
 from engine.moments import PairMoments, as_rows, unit_rows
 from engine.tensorfile import Matrix
@@ -36,7 +37,8 @@ class Fold:
     """A part of the pairs that is held out in turn.
 
     `moments` of all its pairs; `images` and `captions` are a bounded sample of them, (m, dim),
-    row i with row i, best one row a picture. Memory and time grow with m * m.
+    row i with row i, best one row a picture. Memory and time grow with m times the captions
+    that each is ranked among.
     """
 
     moments: PairMoments
@@ -48,9 +50,9 @@ class Fold:
 class Choice:
     """A row of the table that `auto` chose from.
 
-    `score`: mean reciprocal rank of the right partner, picture to caption and back, on
-    held-out pairs. `difference`: how far the mean lies below the best row's, with the
-    `standard_error` of this paired difference.
+    `score`: mean reciprocal rank of the right partner on held-out pairs, picture to caption
+    (see `select` for what it is ranked among) and back. `difference`: how far the mean lies
+    below the best row's, with the `standard_error` of this paired difference.
     """
 
     method: Method
@@ -81,11 +83,15 @@ class Selection:
 
 
 def decide(
-    moments: PairMoments, method: str, strength: float | None, folds: Sequence[Fold]
+    moments: PairMoments,
+    method: str,
+    strength: float | None,
+    folds: Sequence[Fold],
+    distractors: Vectors | None = None,
 ) -> Selection:
     """Settle what was asked for; see `Alignment.fit`. Raises AlignmentError."""
     if method == "auto":
-        return _decide_auto(moments, strength, folds)
+        return _decide_auto(moments, strength, folds, distractors)
     known = next((name for name in METHODS if name == method), None)
     if known is None:
         raise AlignmentError(f"unknown method {method!r}; choose one of auto, {', '.join(METHODS)}")
@@ -98,10 +104,15 @@ def decide(
         return Selection(known, strength, (), f"{known} was asked for")
     default = default_strength(known, moments.n, moments.dim)
     asked = Selection(known, default, (), f"{known} was asked for, at its default strength")
-    return select(moments, folds, (known,)) or asked
+    return select(moments, folds, distractors, (known,)) or asked
 
 
-def _decide_auto(moments: PairMoments, strength: float | None, folds: Sequence[Fold]) -> Selection:
+def _decide_auto(
+    moments: PairMoments,
+    strength: float | None,
+    folds: Sequence[Fold],
+    distractors: Vectors | None,
+) -> Selection:
     if strength is not None:
         raise AlignmentError("auto chooses the strength itself; leave it out, or name a method")
     if not folds:
@@ -113,25 +124,56 @@ def _decide_auto(moments: PairMoments, strength: float | None, folds: Sequence[F
         f"raw: {moments.n:g} pairs in {len(folds)} folds are too few to tell on held-out pairs "
         "whether a map helps"
     )
-    return select(moments, folds) or Selection("raw", None, (), too_few)
+    return select(moments, folds, distractors) or Selection("raw", None, (), too_few)
 
 
 def select(
-    moments: PairMoments, folds: Sequence[Fold], methods: Sequence[Method] = METHODS
+    moments: PairMoments,
+    folds: Sequence[Fold],
+    distractors: Vectors | None = None,
+    methods: Sequence[Method] = METHODS,
 ) -> Selection | None:
     """Choose by k-fold cross-validation among `methods`; None if no two folds can be held out.
 
-    Each candidate is fitted on `moments` without the fold and scored on the fold's sample.
+    Each candidate is fitted on `moments` without the fold and scored on the fold's sample:
+    picture to caption among the fold's captions, those of the other folds (at most SIZE of
+    them) and `distractors` (p, dim), and caption to picture among the fold's pictures. Pictures
+    of other folds are left out, as the map was fitted to put them where they are.
+
+    Without the others a domain with few pairs could not be judged: among the few captions of a
+    fold no map makes a mistake, raw no more than any.
+
     The score is the mean reciprocal rank: every pair counts by degree, so its standard error
     is smaller than that of R@1, which counts a pair as all or nothing. Chosen is the simplest
     method that is within one standard error of the best candidate (Breiman et al. 1984, on
     paired differences), in the order of METHODS, at the strength where it scores best.
     """
     candidates = list(_candidates(methods))
-    scores = [fold for fold in (_score(moments, fold, candidates) for fold in folds) if fold.size]
+    scores, among = [], 0
+    for fold in folds:
+        others = _others(fold, folds, distractors, moments.dim)
+        scored = _score(moments, fold, others, candidates)
+        if scored.size:
+            scores.append(scored)
+            among = max(among, len(fold.captions) + len(others))
     if len(scores) < 2:
         return None
-    return _one_standard_error(candidates, np.concatenate(scores, axis=1), len(scores))
+    ranks = np.concatenate(scores, axis=1)
+    where = f"on {ranks.shape[1]} held-out pairs in {len(scores)} folds, among {among} captions"
+    return _one_standard_error(candidates, ranks, where)
+
+
+def _others(fold: Fold, folds: Sequence[Fold], distractors: Vectors | None, dim: int) -> Matrix:
+    """What the captions of a fold are ranked among, unit rows: the same share of each fold."""
+    share = max(1, SIZE // max(1, len(folds) - 1))
+    parts = [
+        as_rows(other.captions, dim, "held-out captions")[:share]
+        for other in folds
+        if other is not fold
+    ]
+    if distractors is not None:
+        parts.append(as_rows(distractors, dim, "distractors"))
+    return np.concatenate([np.empty((0, dim)), *(unit_rows(part, "distractors") for part in parts)])
 
 
 def _candidates(methods: Sequence[Method]) -> Iterator[Candidate]:
@@ -141,7 +183,9 @@ def _candidates(methods: Sequence[Method]) -> Iterator[Candidate]:
             yield from ((method, strength) for strength in strengths)
 
 
-def _score(moments: PairMoments, fold: Fold, candidates: Sequence[Candidate]) -> Matrix:
+def _score(
+    moments: PairMoments, fold: Fold, others: Matrix, candidates: Sequence[Candidate]
+) -> Matrix:
     """Reciprocal ranks (candidates, m); m = 0 where the fold cannot be held out."""
     images = as_rows(fold.images, moments.dim, "held-out images")
     captions = as_rows(fold.captions, moments.dim, "held-out captions")
@@ -153,12 +197,13 @@ def _score(moments: PairMoments, fold: Fold, candidates: Sequence[Candidate]) ->
     if not len(images) or not train.varied():
         return np.empty((len(candidates), 0))
     x, t = unit_rows(images, "held-out images"), unit_rows(captions, "held-out captions")
-    return _score_rows(Spectrum(train), x, t, candidates)
+    return _score_rows(Spectrum(train), x, np.concatenate([t, others]), candidates)
 
 
 def _score_rows(
     spectrum: Spectrum, x: Matrix, t: Matrix, candidates: Sequence[Candidate]
 ) -> Matrix:
+    """Reciprocal ranks (candidates, m) of pictures (m, dim); the first m captions are theirs."""
     # float32 from here: half the time, and cosines are compared with a tolerance.
     pictures = ((x - spectrum.mean_image) @ spectrum.basis).astype(np.float32)
     captions = _unit((t - spectrum.mean_text) @ spectrum.basis).astype(np.float32)
@@ -180,21 +225,21 @@ def _unit(rows: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def _reciprocal_ranks(cosines: NDArray[np.floating]) -> Matrix:
-    """The mean of 1/rank of the partner in its row and in its column, (m,).
+    """The mean of 1/rank of the partner in its row and in its column, (m,), of cosines (m, p).
 
-    Among equals the partner stands in the middle: a map that sends all to one point earns
-    nothing by it.
+    Row i's partner is in column i. Among equals the partner stands in the middle: a map that
+    sends all to one point earns nothing by it.
     """
     own = np.diag(cosines)
     result = np.zeros(len(own))
-    for scores in (cosines, cosines.T):
+    for scores in (cosines, cosines[:, : len(own)].T):
         ahead = (scores > own[:, None] + _TIE).sum(axis=1)
         level = (np.abs(scores - own[:, None]) <= _TIE).sum(axis=1)
         result += 0.5 / (ahead + (level + 1) / 2)
     return result
 
 
-def _one_standard_error(candidates: Sequence[Candidate], ranks: Matrix, folds: int) -> Selection:
+def _one_standard_error(candidates: Sequence[Candidate], ranks: Matrix, where: str) -> Selection:
     means = ranks.mean(axis=1)
     best = int(means.argmax())
     gaps = ranks[best] - ranks
@@ -209,14 +254,11 @@ def _one_standard_error(candidates: Sequence[Candidate], ranks: Matrix, folds: i
         Choice(*candidate, float(means[i]), float(differences[i]), float(errors[i]), i == chosen)
         for i, candidate in enumerate(candidates)
     )
-    return Selection(
-        *candidates[chosen], choices, _reason(choices, chosen, best, ranks.shape[1], folds)
-    )
+    return Selection(*candidates[chosen], choices, _reason(choices, chosen, best, where))
 
 
-def _reason(choices: Sequence[Choice], chosen: int, best: int, pairs: int, folds: int) -> str:
+def _reason(choices: Sequence[Choice], chosen: int, best: int, where: str) -> str:
     pick = choices[chosen]
-    where = f"on {pairs} held-out pairs in {folds} folds"
     said = f"{_name(pick)}: mean reciprocal rank {pick.score:.3f} {where}"
     if chosen == best:
         return f"{said}, the best of all that were tried"

@@ -97,8 +97,8 @@ class Bench:
     def _map(self, cell: Cell) -> GapMap:
         key = (cell.encoder, cell.map_of, cell.map)
         if key not in self._maps:
-            training = self._studies[cell.encoder, cell.map_of].training
-            self._maps[key] = fit_map(training, cell.map)
+            study = self._studies[cell.encoder, cell.map_of]
+            self._maps[key] = fit_map(study.training, cell.map, study.distractors)
         return self._maps[key]
 
     def _bank(self, cell: Cell) -> Examples:

@@ -12,18 +12,22 @@ from numpy.typing import NDArray
 from engine.alignment import Alignment, Fold, GapMap, PairMoments
 from engine.clusters import LocalMaps, cluster_centres, nearest_centre
 from engine.errors import InvalidInput
+from engine.types import Vectors
 from evaluation.examples import Examples, fingerprint
 from evaluation.grid import MapChoice
 from evaluation.matrix_captions import Captions
 
 FOLDS = 5
 SAMPLE = 1000
-"""Held-out pairs of a fold that `auto` ranks among each other."""
+"""Held-out pairs of a fold that `auto` ranks."""
 
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """A collection as one encoder sees it; `examples` are the pictures that are described."""
+    """A collection as one encoder sees it; `examples` are the pictures that are described.
+
+    `distractors`: the captions of no picture that `auto` judges maps among, None for none.
+    """
 
     name: str
     encoder: str
@@ -31,19 +35,22 @@ class Study:
     training: Examples = field(repr=False)
     index: Captions = field(repr=False)
     examples: Examples = field(repr=False)
+    distractors: Vectors | None = field(default=None, repr=False)
 
     @cached_property
     def fingerprint(self) -> str:
         """32 hex digits of all that is in it."""
         index = self.index
         texts = (self.encoder_id, self.training.fingerprint, self.examples.fingerprint)
-        return fingerprint((*texts, *index.texts, *index.image_ids), index.raw)
+        others = () if self.distractors is None else (self.distractors,)
+        return fingerprint((*texts, *index.texts, *index.image_ids), index.raw, *others)
 
 
-def fit_map(training: Examples, choice: MapChoice) -> GapMap:
+def fit_map(training: Examples, choice: MapChoice, distractors: Vectors | None = None) -> GapMap:
     """Fit as `mrag fit` does, on a share of the pictures that depends on their ids alone.
 
-    Smaller shares are parts of larger ones. Raises AlignmentError where it cannot be fitted.
+    `distractors` are captions of no picture, the same for every share. Smaller shares are
+    parts of larger ones. Raises AlignmentError where it cannot be fitted.
     """
     part = _share(training, choice.share)
     folds = [_moments(part, rows) for rows in _folds(part)]
@@ -55,6 +62,7 @@ def fit_map(training: Examples, choice: MapChoice) -> GapMap:
         total,
         choice.method,
         folds=[Fold(moments, *sample) for moments, sample in zip(folds, samples, strict=True)],
+        distractors=distractors,
     )
     if not choice.clusters:
         return whole

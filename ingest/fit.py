@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.alignment import Alignment, Method
 from engine.collection import CollectionCard, CollectionFolder
+from engine.distractors import SIZE
 from engine.errors import AlignmentError, CollectionMissing, IncompatibleIndex, InvalidInput
 from ingest.ledger import Census, Ledger
 from ingest.lock import writing
@@ -118,6 +119,7 @@ def _made(
             method,
             strength=strength,
             folds=gathered.folds(),
+            distractors=gathered.distractors.captions,
             encoder_id=card.encoder_id,
             source=f"collection {card.name}",
         )
@@ -240,5 +242,7 @@ def _drifted(ledger: Ledger, state: dict[str, Any]) -> bool:
     # Superseded is what was there at the fit and is neither there now nor new.
     changes = [new + was - (there - new) for was, there, new in counts]
     if now.pairs >= ENOUGH:
-        return changes[1] > _DRIFT * fitted.pairs
+        # Maps are chosen among loose captions, up to so many: not again for a few more.
+        among, told = min(now.loose, SIZE), min(fitted.loose, SIZE)
+        return changes[1] > _DRIFT * fitted.pairs or among > 2 * told
     return any(change > _DRIFT * was for change, was in zip(changes, fitted, strict=True) if change)

@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 
 from engine.alignment import Fold, PairMoments
 from engine.collection import CollectionFolder
+from engine.distractors import Distractors
 from engine.tensorfile import Matrix
 from engine.types import TRAINING_SPLITS, Vectors
 from ingest.ledger import Ledger
+from ingest.lock import writing
 from ingest.progress import OnProgress, Progress
 from ingest.refined import RefinedReader
 from ingest.shards import Halves, Shard, read_shard, shard_path, unit
 
 FOLDS = 5
 SAMPLE = 1000
-"""Held-out pairs kept of each fold: ranks are judged among as many."""
+"""Held-out pairs kept of each fold."""
 
 
 class FoldSample:
@@ -62,12 +64,14 @@ class Mean:
 class Gathered:
     """Moments and a sample of each fold's pairs, and the means of all pictures and captions.
 
-    `pictures` counts the pictures that have captions. Training splits only.
+    `distractors` are a sample of the captions of no picture; `pictures` counts the pictures
+    that have captions. Training splits only.
     """
 
     def __init__(self, dim: int) -> None:
         self.moments = [PairMoments(dim) for _ in range(FOLDS)]
         self.samples = [FoldSample(dim) for _ in range(FOLDS)]
+        self.distractors = Distractors(dim)
         self.images = Mean(np.zeros(dim))
         self.captions = Mean(np.zeros(dim))
         self.pictures = 0
@@ -93,9 +97,9 @@ class Gathered:
         images, captions = unit(shard.images), unit(shard.captions)
         rows = [row for row in live if contents.entries[row].split in TRAINING_SPLITS]
         self.images.update(images[rows])
-        start = contents.loose_span.start
-        loose = [start + i for i, one in enumerate(contents.loose) if one.split in TRAINING_SPLITS]
-        self.captions.update(captions[loose])
+        texts, loose = _loose(shard)
+        self.captions.update(loose)
+        self.distractors.update(texts, loose)
         paired = [row for row in rows if contents.entries[row].captions]
         spans = [contents.spans[row] for row in paired]
         told = [captions[span] for span in spans]
@@ -147,6 +151,22 @@ def gather(
         gathered.add(shard, [r for r in live if entries[r].image_id not in without], refined)
     on_progress(Progress("fit", len(shards), len(shards)))
     return gathered
+
+
+def read_distractors(folder: CollectionFolder) -> Vectors:
+    """The captions of no picture that `gather` would judge maps among, (p, dim)."""
+    distractors = Distractors(folder.read_card().dim)
+    with writing(folder), Ledger.open(folder) as ledger:
+        for number in ledger.shards():
+            distractors.update(*_loose(read_shard(shard_path(folder.embeddings, number))))
+    return distractors.captions
+
+
+def _loose(shard: Shard) -> tuple[list[str], Vectors]:
+    """The captions of a shard that belong to no picture, of the training splits."""
+    loose, start = shard.contents.loose, shard.contents.loose_span.start
+    kept = [i for i, caption in enumerate(loose) if caption.split in TRAINING_SPLITS]
+    return [loose[i].text for i in kept], unit(shard.captions[[start + i for i in kept]])
 
 
 def _hash(image_id: str) -> int:

@@ -22,6 +22,7 @@ from ingest.examples import read_captions, read_examples
 from ingest.fit import sibling
 from ingest.ledger import Ledger
 from ingest.lock import writing
+from ingest.pairs import read_distractors
 from ingest.progress import OnProgress, silent
 from ingest.records import ImageRecord, Record
 from ingest.shards import read_contents, shard_path
@@ -80,7 +81,15 @@ def _study(
         index = _together(index, read_captions(pairs))
     examples = read_examples(folder, splits, limit=limit, seed=seed)
     training = read_examples(pairs, TRAINING_SPLITS)
-    return Study(card.name, card.encoder, card.encoder_id, training, index, examples)
+    return Study(
+        card.name,
+        card.encoder,
+        card.encoder_id,
+        training,
+        index,
+        examples,
+        read_distractors(pairs),
+    )
 
 
 def _together(own: Captions, borrowed: Captions) -> Captions:
@@ -104,7 +113,13 @@ def _other(folder: CollectionFolder, card: CollectionCard, name: str, study: Stu
             f"{card.encoder_id}; nothing can be transferred between them"
         )
     training = read_examples(lender, TRAINING_SPLITS)
-    return replace(study, name=name, training=training, index=read_captions(lender))
+    return replace(
+        study,
+        name=name,
+        training=training,
+        index=read_captions(lender),
+        distractors=read_distractors(lender),
+    )
 
 
 def _embedded(

@@ -121,7 +121,7 @@ class Bench:
                     try_map(
                         Path(home),
                         method,
-                        fit(train, method),
+                        fit(train, self.memory, method),
                         test,
                         self.memory,
                         self.encoder,
@@ -134,7 +134,7 @@ class Bench:
     def milliseconds(self, pictures: int = 50) -> dict[str, float]:
         """The median time of one description on one core, by stage and altogether."""
         torch.set_num_threads(1)
-        alignment = fit(_part(self.encoder, "plain", "train", _same), "shrink")
+        alignment = fit(_part(self.encoder, "plain", "train", _same), self.memory, "shrink")
         rows = read_rows("plain", "val")[:pictures]
         spent: dict[str, list[float]] = {}
         with (

@@ -14,6 +14,7 @@ from PIL import Image
 from engine.alignment import Alignment, Fold, Method, PairMoments
 from engine.captioner import Captioner, DescribeOptions
 from engine.collection import CollectionCard, CollectionFolder
+from engine.distractors import Distractors
 from engine.retriever import Retriever
 from engine.settings import Settings
 from engine.store import CaptionStore, caption_id, open_caption_store
@@ -75,14 +76,18 @@ def _moments(part: Part, rows: npt.NDArray[np.intp]) -> PairMoments:
     return moments
 
 
-def fit(train: Part, method: Method | Literal["auto"]) -> Alignment:
+def fit(train: Part, memory: Memory, method: Method | Literal["auto"]) -> Alignment:
     """Fit a map on the training pairs, choosing by cross-validation where there is a choice."""
+    distractors = Distractors(train.images.shape[1])
+    distractors.update(memory.texts, memory.vectors)
     order = np.random.default_rng(0).permutation(len(train.images))
     folds = [
         Fold(_moments(train, rows), train.images[rows], train.captions[rows, 0])
         for rows in np.array_split(order, FOLDS)
     ]
-    return Alignment.fit(_moments(train, order), method, folds=folds)
+    return Alignment.fit(
+        _moments(train, order), method, folds=folds, distractors=distractors.captions
+    )
 
 
 def _hits(scores: npt.NDArray[np.float32], per_picture: int) -> tuple[Outcomes, Outcomes]:

@@ -16,6 +16,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 
 from engine.alignment import Alignment, Fold, Method, PairMoments
 from engine.errors import AlignmentError
+from engine.types import Vectors
 
 Rows = NDArray[np.float64]
 METHODS: tuple[Method, ...] = ("raw", "centred", "shrink", "ridge", "procrustes", "ols")
@@ -241,19 +242,71 @@ def test_auto_learns_a_rotation_and_serves_new_pairs_with_it() -> None:
 
 
 def test_the_table_of_auto_is_what_held_out_pairs_say() -> None:
+    """By hand: fitted without the fold, told from all captions, and back from its pictures."""
     x, t = rotated(16, 60)
+    _, loose = rotated(28, 40)
     folds = folds_of(x, t, 3)
     total = moments_of(x, t)
-    alignment = Alignment.fit(total, folds=folds)
+    alignment = Alignment.fit(total, folds=folds, distractors=loose.astype(np.float32))
     for choice in alignment.choices:
         scores = []
         for fold in folds:
             trained = Alignment.fit(total - fold.moments, choice.method, strength=choice.strength)
-            cosines = trained.map_images(fold.images) @ trained.map_texts(fold.captions).T
-            for square in (cosines, cosines.T):
-                ranks = (square >= np.diag(square)[:, None]).sum(axis=1)
-                scores.append((1 / ranks).mean())
+            mapped = trained.map_images(fold.images)
+            own = np.einsum("ij,ij->i", mapped, trained.map_texts(fold.captions))[:, None]
+            to_caption = mapped @ trained.map_texts(np.concatenate([t, loose])).T
+            to_picture = trained.map_texts(fold.captions) @ mapped.T
+            for cosines in (to_caption, to_picture):
+                scores.append((1 / (cosines >= own - 1e-6).sum(axis=1)).mean())
         assert choice.score == pytest.approx(np.mean(scores), abs=2e-3)
+    assert "60 held-out pairs in 3 folds, among 100 captions" in alignment.reason
+
+
+def shifted(seed: int, n: int) -> tuple[Rows, Rows, Vectors]:
+    """Pairs of a domain whose pictures all lie aside, and 1,000 captions of other meanings."""
+    rng = np.random.default_rng(seed)
+    meaning = rng.normal(size=(n + 1000, 24))
+    captions = unit(meaning + 0.3 * rng.normal(size=meaning.shape))
+    images = meaning[:n] + 0.3 * rng.normal(size=(n, 24))
+    return unit(images + 5 * np.eye(24)[0]), captions[:n], captions[n:].astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_shift_that_few_pairs_cannot_show_is_seen_among_other_captions(seed: int) -> None:
+    x, t, loose = shifted(seed, 20)
+    few = Alignment.fit(moments_of(x, t), folds=folds_of(x, t))
+    many = Alignment.fit(moments_of(x, t), folds=folds_of(x, t), distractors=loose)
+    assert few.method == "raw"
+    assert few.choices[0].score > 0.95
+    assert many.method == "centred"
+    assert many.choices[0].score < 0.95
+    new_x, new_t, others = shifted(seed + 100, 100)
+    every = np.concatenate([new_t, others])
+    hits = [
+        (one.map_images(new_x) @ one.map_texts(every).T).argmax(axis=1) == np.arange(100)
+        for one in (few, many)
+    ]
+    assert hits[1].mean() > hits[0].mean() + 0.1
+
+
+def test_other_captions_decide_which_map_is_taken_and_nothing_else() -> None:
+    x, t, loose = shifted(5, 60)
+    total, folds = moments_of(x, t), folds_of(x, t)
+    alone = Alignment.fit(total, "shrink", strength=0.1)
+    assert (
+        Alignment.fit(total, "shrink", strength=0.1, folds=folds, distractors=loose).fingerprint
+        == alone.fingerprint
+    )
+    auto = Alignment.fit(total, folds=folds, distractors=loose)
+    named = Alignment.fit(total, auto.method, strength=auto.strength)
+    assert auto.fingerprint == named.fingerprint
+    assert auto.choices == Alignment.fit(total, folds=folds, distractors=loose[::-1]).choices
+
+
+def test_however_many_pairs_the_captions_of_other_folds_are_bounded() -> None:
+    x, t = paired(31, 2200, dim=4)
+    alignment = Alignment.fit(moments_of(x, t), "ridge", folds=folds_of(x, t, 2))
+    assert "2200 held-out pairs in 2 folds, among 2100 captions" in alignment.reason
 
 
 def test_auto_takes_the_simplest_method_within_one_standard_error_of_the_best() -> None:
@@ -342,6 +395,8 @@ def test_folds_that_do_not_fit_are_refused() -> None:
     short = x.astype(np.float32), t[:5].astype(np.float32)
     with pytest.raises(AlignmentError, match="10 images and 5 captions"):
         Alignment.fit(moments, folds=[Fold(moments_of(x[:5], t[:5]), *short)])
+    with pytest.raises(AlignmentError, match="distractors have dimension 5"):
+        Alignment.fit(moments, folds=folds_of(x, t), distractors=np.ones((3, 5), np.float32))
     with pytest.raises(AlignmentError, match="cannot take 20 pairs out of 10"):
         Alignment.fit(moments, folds=folds_of(np.tile(x, (4, 1)), np.tile(t, (4, 1)), 2))
 

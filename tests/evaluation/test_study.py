@@ -105,6 +105,15 @@ def test_shares_outside_0_to_1_are_refused(share: float) -> None:
         fit_map(TRAINING, MapChoice("ols", share=share))
 
 
+def test_the_map_is_chosen_among_captions_of_no_picture_too() -> None:
+    alone = fit_map(TRAINING, MapChoice("auto"))
+    among = fit_map(TRAINING, MapChoice("auto"), rows(50, 9))
+    assert isinstance(alone, Alignment)
+    assert isinstance(among, Alignment)
+    assert f"among {PICTURES} captions" in alone.reason
+    assert f"among {PICTURES + 50} captions" in among.reason
+
+
 def test_a_studys_fingerprint_tells_its_data_and_encoder_apart() -> None:
     index = Captions(("a", "b"), rows(2, 5), ("1", ""))
     study = Study("shop", "spec", "id", TRAINING, index, TRAINING)
@@ -114,6 +123,7 @@ def test_a_studys_fingerprint_tells_its_data_and_encoder_apart() -> None:
         replace(study, training=examples(7)),
         replace(study, index=said_else),
         replace(study, examples=TRAINING.take([0, 1])),
+        replace(study, distractors=rows(3, 6)),
     ]
-    assert len({study.fingerprint, *(other.fingerprint for other in others)}) == 5
+    assert len({study.fingerprint, *(other.fingerprint for other in others)}) == 6
     assert replace(study, name="other", encoder="other").fingerprint == study.fingerprint

@@ -14,7 +14,7 @@ from engine.settings import Settings
 from ingest.embed import embed
 from ingest.fit import ENOUGH, fit, fit_if_needed
 from ingest.ledger import Ledger
-from ingest.pairs import FOLDS, FoldSample, gather
+from ingest.pairs import FOLDS, FoldSample, gather, read_distractors
 from ingest.progress import silent
 from ingest.records import CaptionRecord, ImageRecord, Record
 
@@ -302,6 +302,44 @@ def test_nothing_new_is_not_fitted_again(
     run(pictures(20, first=100, captions=1))
     grown, fitted = fit_if_needed(folder, card)
     assert (grown.n, fitted) == (80, True)
+
+
+def test_loose_captions_are_what_maps_are_told_apart_by(
+    run: Run,
+    folder: CollectionFolder,
+    card: CollectionCard,
+    pictures: Pictures,
+    encoder: PixelEncoder,
+) -> None:
+    """Those of the training splits, each text once, however they are read; the map is the same."""
+    run(pictures(30, captions=2))
+    alone = fit(folder, card, method="shrink", strength=1.0)
+    assert "among 30 captions" in fit(folder, card).reason
+    run([*captions(8), CaptionRecord("of a test picture", split="test")], shard_size=4)
+    run([*captions(9), *pictures(5, first=60)])
+    assert "among 39 captions" in fit(folder, card).reason
+    assert fit(folder, card, method="shrink", strength=1.0).fingerprint == alone.fingerprint
+    found = {tuple(row) for row in read_distractors(folder).round(2).tolist()}
+    expected = encoder.encode_texts([f"text {i}" for i in range(9)])
+    assert found == {tuple(row) for row in expected.round(2).tolist()}
+    with Ledger.open(folder) as ledger:
+        gathered = gather(folder, ledger, card.dim, silent)
+    np.testing.assert_array_equal(gathered.distractors.captions, read_distractors(folder))
+
+
+def test_the_map_is_chosen_anew_when_there_is_much_more_to_choose_it_among(
+    run: Run, folder: CollectionFolder, card: CollectionCard, pictures: Pictures
+) -> None:
+    run(pictures(30, captions=1))
+    fit(folder, card)
+    run(captions(20))
+    assert fit_if_needed(folder, card)[1]
+    run(captions(40))
+    assert not fit_if_needed(folder, card)[1]
+    run(captions(41))
+    alignment, fitted = fit_if_needed(folder, card)
+    assert fitted
+    assert "among 71 captions" in alignment.reason
 
 
 def test_changed_captions_count_as_drift(

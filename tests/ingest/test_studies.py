@@ -56,6 +56,8 @@ def test_maps_are_learnt_from_training_pictures_only(make: Make) -> None:
     # Everything that people wrote can be borrowed, as from the index.
     assert len(study.index.texts) == 9 * 2 + 1
     assert "a caption alone" in study.index.texts
+    assert study.distractors is not None
+    assert len(study.distractors) == 1
     assert make(limit=2).studies["", ""].examples.image_ids[0] in study.examples.image_ids
     assert len(make(limit=2).studies["", ""].examples) == 2
 
