@@ -11,7 +11,7 @@ import streamlit as st
 
 from engine.app import Collection
 from engine.comparison import Comparison
-from engine.errors import CollectionMissing, InvalidInput
+from engine.errors import CollectionMissing, InvalidInput, UnreadableImage
 from engine.gap import Gap
 from engine.images import SUFFIXES, Picture
 from engine.types import TRAINING_SPLITS, CaptionHit, Filters, ImageHit
@@ -113,7 +113,17 @@ def _picture(collection: Collection, samples: Sequence[ImageHit]) -> Picture | N
     if not found:
         st.info("There are no pictures in this collection. Give one of yours.")
         return None
-    return engine().open_picture(Path(found[0].uri))
+    return _opened(Path(found[0].uri))
+
+
+def _opened(path: Path) -> Picture:
+    try:
+        return engine().open_picture(path)
+    except UnreadableImage as error:
+        raise UnreadableImage(
+            f"{path.name} of this collection cannot be read; choose another picture, or ingest "
+            "its folder again if it has been moved or removed"
+        ) from error
 
 
 def _pick(samples: Sequence[ImageHit]) -> None:

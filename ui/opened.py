@@ -39,6 +39,11 @@ def show_opened(id_: str, collection: Collection) -> None:
         thumbnail(hit.uri, _SIDE), width=_width(hit), alt=alt
     )
     told = "\n".join(f"- {escaped(caption)}" for caption in hit.captions)
+    if not Path(hit.uri).is_file():
+        about.warning(
+            "The picture's file has been moved or removed. Ingest its folder again to have the "
+            "collection follow."
+        )
     about.markdown(told or "It has no captions yet.")
     about.caption(escaped(_facts(hit)))
     if about.button("More like this", icon=":material/image_search:", type="primary"):

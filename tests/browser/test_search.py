@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from benchmarks.served_app import served_app
 from tests.browser.conftest import PACK, OpenApp, ingest
 
+LONG = 10_000
 HOSTILE = '<script>document.title="run"</script><img src=x onerror=alert(1)> ![x](http://a.b/c)'
 
 
@@ -98,7 +99,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         name = f"{number:03}"
         image = next((PACK / "plain" / "images").glob(f"*{number}.webp"))
         shutil.copy(image, folder / f"{name}.webp")
-        (folder / f"{name}.txt").write_text(f"{HOSTILE} {name}", encoding="utf-8")
+        caption = f"{HOSTILE} {name}" if number > 1 else "long" * (LONG // 4)
+        (folder / f"{name}.txt").write_text(caption, encoding="utf-8")
     ingest(home, folder, "hostile")
     with served_app(home) as app:
         yield app.address
@@ -118,3 +120,14 @@ def test_markup_in_captions_is_shown_and_never_run(
     expect(page.get_by_text('<script>document.title="run"</script>').first).to_be_visible()
     expect(page).not_to_have_title("run")
     assert [url for url in asked if not url.startswith((hostile, "data:", "blob:", "ws:"))] == []
+
+
+def test_a_caption_as_long_as_a_book_leaves_room_for_the_others(
+    open_app: OpenApp, hostile: str
+) -> None:
+    page = open_app("/search?q=long&strict=0", at=hostile)
+    answered(page)
+    card = page.get_by_role("listitem").filter(has_text="longlong")
+    box = card.bounding_box()
+    assert box
+    assert box["height"] < 2 * box["width"]

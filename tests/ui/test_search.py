@@ -279,6 +279,27 @@ def test_an_opened_picture_shows_captions_and_facts_as_plain_text(
     assert page.get("imgs") or page.get("image")
 
 
+def test_pictures_whose_files_are_gone_are_still_found_and_told_so(
+    open_page: OpenPage, tmp_path: Path
+) -> None:
+    path = tmp_path / "pictures" / "one.webp"
+    path.parent.mkdir()
+    path.write_bytes(PICTURES[0].read_bytes())
+    engine = build_engine(Settings(home=tmp_path, profile="sample", device="cpu"))
+    fill(engine, "gone", [ImageRecord("one", str(path), path, ("a dog",))])
+    engine.close()
+    path.unlink()
+    page = open_page(PAGE, at=tmp_path, q="a dog", strict="0")
+    (card,) = cards(page)
+    assert card["image"]
+    page = open_page(PAGE, at=tmp_path, q="a dog", strict="0", picture=card["id"])
+    assert "has been moved or removed" in page.warning[0].value
+    page = open_page("ui/compare.py", at=tmp_path)
+    said = page.error[0].value.replace("\\", "")
+    assert said.startswith("one.webp of this collection cannot be read")
+    assert str(tmp_path) not in said
+
+
 def test_an_empty_collection_says_what_to_do(open_page: OpenPage, tmp_path: Path) -> None:
     engine = build_engine(Settings(home=tmp_path, profile="sample", device="cpu"))
     path = tmp_path / "one.png"

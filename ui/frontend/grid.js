@@ -35,6 +35,7 @@ function made(card, captions, told) {
   const text = button.appendChild(document.createElement("span"));
   text.className = "text";
   const caption = text.appendChild(document.createElement("span"));
+  caption.className = "said";
   caption.setAttribute("aria-hidden", "true"); // the picture's alternative says it
   caption.append(...withMarks(card.caption, card.marked));
   for (const part of ["score", "note"]) {
