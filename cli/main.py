@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cli import ablate, answer, demo, fill, inspect, measure, refine
+from cli import ablate, answer, demo, fill, inspect, measure, refine, score
 from cli.output import say
 from engine.errors import Missing, MragError, UnreadableImage
 
@@ -64,6 +64,7 @@ for register in (
     fill.register,
     inspect.register,
     measure.register,
+    score.register,
     ablate.register,
     refine.register,
     demo.register,

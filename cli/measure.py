@@ -23,6 +23,7 @@ from cli.options import (
     settings_for,
 )
 from cli.output import console, emit, plain, say
+from cli.parser import fetch_parser_for
 from cli.progress import progress_bars
 from engine.app import Engine
 from engine.captioner import DescribeOptions
@@ -133,6 +134,8 @@ def _measured(
     started, created = monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     subject = subject_of(engine, collection, splits, limit=limit, seed=options.seed)
     kept = engine.folder(subject.collection).path / "evaluation"
+    if options.captions:
+        fetch_parser_for(options.metrics)
     with progress_bars() as show:
         evaluation: Evaluation = run_evaluation(
             subject, options, kept, lambda stage, done, of: show(Progress(stage, done, of))

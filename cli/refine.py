@@ -19,6 +19,7 @@ from cli.options import (
     settings_for,
 )
 from cli.output import console, emit, plain, say
+from cli.parser import fetch_parser_for
 from cli.progress import progress_bars
 from engine.app import Collection, Engine
 from engine.models import CONSENSUS
@@ -27,6 +28,7 @@ from ingest.refine import RefineOptions, RefineReport
 from ingest.refine import refine as refine_collection
 from ingest.rounds import Round
 from ingest.undo import undo as undo_round
+from ingest.yardstick import Yardstick
 
 
 def register(app: typer.Typer) -> None:
@@ -79,6 +81,7 @@ def refine(
             _undo(engine, opened, undo, as_json)
             return
         options = RefineOptions(metric, max_rounds, patience, split, share)
+        fetch_parser_for(Yardstick.parse(metric).metrics)
         generator_used = opened.generator
         with progress_bars() as on_progress:
             report = refine_collection(

@@ -43,6 +43,16 @@ class CaptionScores:
     punctuation: bool
 
 
+def checked_metrics(metrics: Iterable[str]) -> tuple[str, ...]:
+    """The metrics, each once; raises InvalidInput for none and for an unknown one."""
+    chosen = tuple(dict.fromkeys(metrics))
+    unknown = [metric for metric in chosen if metric not in CAPTION_METRICS]
+    if unknown or not chosen:
+        what = f"unknown caption metric {unknown[0]!r}" if unknown else "no caption metric is named"
+        raise InvalidInput(f"{what}; choose from {', '.join(CAPTION_METRICS)}")
+    return chosen
+
+
 def score_captions(
     captions: Sequence[str],
     references: Sequence[Sequence[str]],
@@ -59,7 +69,7 @@ def score_captions(
 
     Raises InvalidInput where captions and references do not pair or a metric is unknown.
     """
-    chosen = _chosen(metrics)
+    chosen = checked_metrics(metrics)
     _check(captions, references)
     try:
         texts, refs = _tokenized(captions, references, punctuation)
@@ -132,16 +142,6 @@ _FAMILIES: Mapping[tuple[str, ...], _Family] = {
     ("cider-d",): _averaged(cider_d),
     ("spice",): _averaged(spice),
 }
-
-
-def _chosen(metrics: Iterable[str]) -> tuple[str, ...]:
-    chosen = tuple(dict.fromkeys(metrics))
-    unknown = [metric for metric in chosen if metric not in CAPTION_METRICS]
-    if unknown:
-        raise InvalidInput(
-            f"unknown caption metric {unknown[0]!r}; choose from {', '.join(CAPTION_METRICS)}"
-        )
-    return chosen
 
 
 def _check(captions: Sequence[str], references: Sequence[Sequence[str]]) -> None:

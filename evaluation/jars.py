@@ -90,7 +90,7 @@ def jars_in(
 
     Raises MetricUnavailable; it says where to put them by hand.
     """
-    if not all(_is_there(folder / jar.name, jar) for jar in jars):
+    if not all(is_there(folder / jar.name, jar) for jar in jars):
         try:
             _fetch_missing(folder, jars, maven_url, on_bytes)
         except DownloadFailed as error:
@@ -107,7 +107,8 @@ def jars_in(
     return [folder / jar.name for jar in jars]
 
 
-def _is_there(path: Path, jar: Jar) -> bool:
+def is_there(path: Path, jar: Jar) -> bool:
+    """Whether the file of a jar is there, whole."""
     return path.is_file() and path.stat().st_size == jar.size
 
 
@@ -115,7 +116,7 @@ def _fetch_missing(folder: Path, jars: Sequence[Jar], maven_url: str, on_bytes: 
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock", timeout=_PATIENCE_S):
         for jar in jars:
-            if not _is_there(folder / jar.name, jar):
+            if not is_there(folder / jar.name, jar):
                 fetch(
                     f"{maven_url.rstrip('/')}/{jar.path}",
                     folder / jar.name,

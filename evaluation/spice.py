@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,7 +19,7 @@ from engine.download import OnBytes, silent
 from engine.errors import MetricUnavailable
 from engine.settings import Settings, read_settings
 from evaluation.intervals import Values
-from evaluation.jars import CORENLP, RHINO, jars_in
+from evaluation.jars import CORENLP, RHINO, is_there, jars_in
 from evaluation.java import Java, find_java, run_java
 from evaluation.tokenizer import scorer_file
 
@@ -40,7 +39,7 @@ def spice(captions: Sequence[str], references: Sequence[Sequence[str]]) -> Value
     Raises MetricUnavailable where Java or its jars are missing, or it fails.
     """
     java = find_java()
-    jars = [*_brought(), *_fetched()]
+    jars = [*_brought(), *fetch_parser()]
     rows = [
         {"image_id": row, "test": _cut(caption), "refs": [_cut(ref) for ref in refs]}
         for row, (caption, refs) in enumerate(zip(captions, references, strict=True))
@@ -57,13 +56,30 @@ def spice(captions: Sequence[str], references: Sequence[Sequence[str]]) -> Value
         return _read(written, len(rows))
 
 
-def fetch_parser(on_bytes: OnBytes = silent) -> None:
-    """Fetch what SPICE needs, 390 MB, unless it is here; `spice` does it too, but silently.
+def bytes_to_fetch() -> int:
+    """How many bytes SPICE lacks of its parser; 0 where it is here."""
+    folder = _folder(read_settings())
+    return sum(jar.size for jar in _JARS if not is_there(folder / jar.name, jar))
 
-    Raises MetricUnavailable.
+
+def fetch_parser(on_bytes: OnBytes = silent) -> list[Path]:
+    """Fetch what SPICE needs, 388 MB, unless it is here; `spice` does it too, but silently.
+
+    A process asks the network once: where it failed, it fails at once from then on. Raises
+    MetricUnavailable.
     """
     settings = read_settings()
-    jars_in(_folder(settings), [*CORENLP, *RHINO], settings.maven_url, on_bytes)
+    place = _folder(settings), settings.maven_url
+    if place not in _failed:
+        try:
+            return jars_in(place[0], _JARS, settings.maven_url, on_bytes)
+        except MetricUnavailable as error:
+            _failed[place] = f"needs the parser CoreNLP 3.6.0: {error}"
+    raise MetricUnavailable(_failed[place])
+
+
+_JARS = (*CORENLP, *RHINO)
+_failed: dict[tuple[Path, str], str] = {}
 
 
 def _folder(settings: Settings) -> Path:
@@ -74,24 +90,6 @@ def _brought() -> list[Path]:
     """The jars that pycocoevalcap brings."""
     folder = scorer_file(FOLDER)
     return [folder / "spice-1.0.jar", *sorted((folder / "lib").glob("*.jar"))]
-
-
-def _fetched() -> list[Path]:
-    """The jars that it does not bring."""
-    settings = read_settings()
-    found = _jars(_folder(settings), settings.maven_url)
-    if isinstance(found, str):
-        raise MetricUnavailable(found)
-    return found
-
-
-@cache
-def _jars(folder: Path, maven_url: str) -> list[Path] | str:
-    """The jars, or why they are not here: a process asks the network once, not at every call."""
-    try:
-        return jars_in(folder, [*CORENLP, *RHINO], maven_url)
-    except MetricUnavailable as error:
-        return f"needs the parser CoreNLP 3.6.0: {error}"
 
 
 def _cut(text: str) -> str:

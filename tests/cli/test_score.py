@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.conftest import ROOT, call
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+
+PUBLISHED = ROOT.parent / "shared" / "reference" / "metrics"
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason=f"published captions are not at {PUBLISHED}")
+def test_a_published_system_scores_as_it_was_printed(tmp_path: Path) -> None:
+    done = call(
+        tmp_path, "score", PUBLISHED / "llama-7b.flickr30k-test.json",
+        PUBLISHED / "flickr30k-test.refs.json", "--punctuation", "--json",
+        "--metrics", "bleu-1,bleu-4,rouge-l,cider-d",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    (answer,) = done.answers
+    assert {metric: round(one["value"], 6) for metric, one in answer["scores"].items()} == {
+        "bleu-1": 0.594619,
+        "bleu-4": 0.138019,
+        "rouge-l": 0.446861,
+        "cider-d": 0.356292,
+    }
+    assert (answer["pictures"], answer["punctuation"], answer["missing"]) == (1000, True, {})
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    captions, references = tmp_path / "captions.jsonl", tmp_path / "references.json"
+    said = {"a": "a dog\truns |||\nfast", "b": "...", "c": "", "d": "A tree!"}
+    rows = [{"image_id": key, "caption": text} for key, text in said.items()]
+    captions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    references.write_text(json.dumps({key: ["a dog runs", "a tree"] for key in (*said, "e")}))
+    return captions, references
+
+
+def test_captions_of_any_kind_are_scored(mrag: Run, files: tuple[Path, Path]) -> None:
+    done = mrag("score", *files, "--metrics", "bleu-1,meteor,rouge-l")
+    assert done.code == 0, done.err
+    for word in ("bleu-1", "meteor", "4 pictures", "punctuation removed"):
+        assert word in done.out
+    assert "1 pictures of the references have no caption" in done.err
+
+
+@pytest.mark.parametrize(
+    ("metrics", "said"), [("bleu", "unknown caption metric 'bleu'"), (",", "no caption metric")]
+)
+def test_metrics_that_are_none_are_said(
+    mrag: Run, files: tuple[Path, Path], metrics: str, said: str
+) -> None:
+    done = mrag("score", *files, "--metrics", metrics)
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_without_java_nothing_can_be_scored(
+    mrag: Run, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    done = mrag("score", *files)
+    assert done.code == 3
+    assert "needs Java" in done.err
+    assert "install a Java runtime" in done.err
+
+
+def test_a_parser_that_cannot_be_fetched_is_announced_and_missing(
+    mrag: Run, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MRAG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MRAG_MAVEN_URL", "http://127.0.0.1:9")
+    done = mrag("score", *files, "--metrics", "rouge-l,spice", "--json")
+    assert done.code == 0, done.err
+    (answer,) = done.answers
+    assert list(answer["scores"]) == ["rouge-l"]
+    assert "CoreNLP" in answer["missing"]["spice"]
+    assert str(tmp_path / "cache" / "jars") in answer["missing"]["spice"]
+    assert "fetching 387 MB, once. Ctrl-C stops it" in done.err
+    quiet = mrag("score", *files, "--metrics", "rouge-l", "--json")
+    assert "fetching" not in quiet.err
