@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from engine.app import Collection, CollectionSummary
@@ -57,12 +59,17 @@ def _overview(collection: Collection) -> None:
     lender = f"collection {card.memory}" if card.memory else "its own captions"
     st.markdown(
         f"- Encoder: {escaped(card.encoder_id)}, {card.dim} dimensions\n"
-        f"- Generator: {escaped(card.generator)}\n"
+        f"- Generator: {escaped(_without_folders(card.generator))}\n"
         f"- Pictures are described from: {lender}\n"
         f"- Map across the gap: {escaped(summary.method or 'none yet')}"
     )
     if summary.method:
         _show_choices(collection)
+
+
+def _without_folders(spec: str) -> str:
+    """A hub's name as it is, of a folder of this machine its last part: visitors see this."""
+    return Path(spec).name if Path(spec).is_absolute() else spec
 
 
 def _numbers(summary: CollectionSummary) -> None:
@@ -116,6 +123,7 @@ def _deletion(name: str) -> None:
             with errors_shown(), st.spinner(f"Deleting {name}"):
                 delete(engine(), name)
                 del st.session_state[_KEY]
+                st.query_params.pop(_KEY, None)
                 st.rerun()
 
 
