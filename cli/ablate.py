@@ -12,9 +12,11 @@ import typer
 from rich.table import Table
 
 from cli.options import (
+    CollectionArgument,
     DeviceOption,
     GeneratorOption,
     JsonOption,
+    LimitOption,
     opened_engine,
     settings_for,
 )
@@ -40,12 +42,7 @@ def register(app: typer.Typer) -> None:
 
 
 def ablate(
-    collection: Annotated[
-        str,
-        typer.Argument(
-            help="The collection; by default MRAG_COLLECTION, or the only one.", show_default=False
-        ),
-    ] = "",
+    collection: CollectionArgument = "",
     axes: Annotated[
         str, typer.Option(help=f"Some of {','.join(AXES)}, with commas between; empty: none.")
     ] = ",".join(AXES),
@@ -72,9 +69,7 @@ def ablate(
             show_default=False,
         ),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only a sample of so many pictures.")
-    ] = None,
+    limit: LimitOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws the sample and the intervals.")] = 0,
     jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: as many as help.")] = 0,
     table: Annotated[

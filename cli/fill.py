@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from cli.options import (
+    CollectionArgument,
     DeviceOption,
     EncoderOption,
     GeneratorOption,
@@ -73,12 +74,6 @@ CaptionColumnOption = Annotated[
 MemoryOption = Annotated[
     str,
     typer.Option(help="Collection whose captions describe these pictures.", show_default=False),
-]
-CollectionArgument = Annotated[
-    str,
-    typer.Argument(
-        help="The collection; by default MRAG_COLLECTION, or the only one.", show_default=False
-    ),
 ]
 MethodOption = Annotated[
     MethodName, typer.Option(help="How the map is fitted; auto chooses on held-out pairs.")

@@ -15,10 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.options import (
+    CollectionArgument,
     DeviceOption,
     EncoderOption,
     GeneratorOption,
     JsonOption,
+    LimitOption,
     opened_engine,
     settings_for,
 )
@@ -47,12 +49,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    collection: Annotated[
-        str,
-        typer.Argument(
-            help="The collection; by default MRAG_COLLECTION, or the only one.", show_default=False
-        ),
-    ] = "",
+    collection: CollectionArgument = "",
     split: Annotated[
         list[str] | None,
         typer.Option(
@@ -75,9 +72,7 @@ def evaluate(
         ),
     ] = ",".join(CAPTION_METRICS),
     k: Annotated[int, typer.Option("-k", min=1, help="Captions retrieved.")] = _DEFAULT.k,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only a sample of so many pictures.")
-    ] = None,
+    limit: LimitOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws samples and intervals.")] = 0,
     punctuation: Annotated[
         bool, typer.Option("--punctuation", help="Keep punctuation when captions are scored.")

@@ -20,6 +20,13 @@ CollectionOption = Annotated[
         show_default=False,
     ),
 ]
+CollectionArgument = Annotated[
+    str,
+    typer.Argument(
+        help="The collection; by default MRAG_COLLECTION, or the only one.", show_default=False
+    ),
+]
+LimitOption = Annotated[int | None, typer.Option(min=1, help="Only a sample of so many pictures.")]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON object a line on stdout, all else on stderr.")
 ]

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cli.fill import CollectionArgument
 from cli.options import (
+    CollectionArgument,
     DeviceOption,
     EncoderOption,
     GeneratorOption,
@@ -24,6 +24,7 @@ from cli.progress import progress_bars
 from engine.app import Collection, Engine
 from engine.models import CONSENSUS
 from engine.types import TRAINING_SPLITS
+from evaluation.intervals import Difference
 from ingest.refine import RefineOptions, RefineReport
 from ingest.refine import refine as refine_collection
 from ingest.rounds import Round
@@ -116,7 +117,7 @@ def _undo(engine: Engine, opened: Collection, number: int, as_json: bool) -> Non
 
 _COLUMNS = (
     "round", "written", "reached", "copies", "capped", "added", "threshold", "before", "after",
-    "state",
+    "gain", "state",
 )  # fmt: skip
 _LATER = " (later rounds are built on earlier ones, and go with them)"
 
@@ -130,8 +131,20 @@ def _show(name: str, report: RefineReport, as_json: bool) -> None:
         say(f"round {one.number} {one.state}: {one.reason}")
     say(
         f"{name}: {report.metric} on validation pictures {report.before:.4f} before, "
-        f"{report.after:.4f} after; stopped: {report.reason} ({report.seconds:.1f} s)"
+        f"{report.after:.4f} after{_told(report.gain)}; stopped: {report.reason} "
+        f"({report.seconds:.1f} s)"
     )
+
+
+def _told(gain: Difference | None) -> str:
+    if gain is None or gain.low == gain.high == 0:
+        return ""
+    chance = "" if gain.low > 0 else ", so it may be chance"
+    return f" ({_gain(gain)}, 95 % interval over the pictures{chance})"
+
+
+def _gain(gain: Difference | None) -> str:
+    return "" if gain is None else f"{gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
 
 
 def show_rounds(rounds: Sequence[Round]) -> None:
@@ -145,6 +158,7 @@ def show_rounds(rounds: Sequence[Round]) -> None:
         table.add_row(
             *(f"{count:,}" for count in counts),
             *("" if mean is None else f"{mean:.4f}" for mean in means),
+            _gain(one.gain),
             plain(one.state),
         )
     console().print(table)
