@@ -43,7 +43,7 @@ def search(page: Page) -> None:
 
 def compare(page: Page) -> None:
     """Raw beside mapped on postcards, a look that the tiny CLIP never saw."""
-    page.locator("[data-testid=stVegaLiteChart] canvas").first.wait_for()
+    page.locator("[data-testid=stVegaLiteChart] :is(canvas, svg)").first.wait_for()
 
 
 def collections(page: Page) -> None:
