@@ -75,6 +75,7 @@ def errors_shown() -> Iterator[None]:
         yield
     except Busy as error:
         st.warning(escaped(str(error)))
+        st.button("Try again", key="try again")
     except MragError as error:
         st.error(escaped(str(error)))
     except Exception:

@@ -179,6 +179,7 @@ def test_a_collection_is_deleted_once_its_name_is_typed(open_page: OpenPage, own
     page = press(page, "Delete for good")
     assert not page.exception
     assert not page.error
+    assert not page.warning  # the address does not name it any more
     assert not (own / "collections" / "postcards").exists()
     assert page.sidebar.selectbox(key="collection").value == "spare"
     assert page.selectbox(key="picked collection").value == "spare"

@@ -30,6 +30,29 @@ def shown(page: AppTest) -> str:
     return "\n".join(str(getattr(element, "proto", "")) for element in page)
 
 
+def busy_once() -> None:
+    """A page whose models are busy when it is first run."""
+    import streamlit as st
+
+    from engine.errors import Busy
+    from ui.shell import errors_shown
+
+    with errors_shown():
+        if "tried" not in st.session_state:
+            st.session_state["tried"] = True
+            raise Busy("8 calls wait for <b>; try again in a moment")
+        st.write("answered")
+
+
+def test_a_busy_app_says_so_and_can_be_asked_again() -> None:
+    page = AppTest.from_function(busy_once).run()
+    assert "try again in a moment" in page.warning[0].value
+    assert not page.markdown
+    page.button(key="try again").click().run()
+    assert not page.warning
+    assert page.markdown[0].value == "answered"
+
+
 def test_the_address_names_the_collection(open_page: OpenPage) -> None:
     page = open_page(collection="postcards")
     assert page.sidebar.selectbox(key="collection").value == "postcards"
