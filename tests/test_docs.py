@@ -13,18 +13,30 @@ from cli.main import app
 from engine.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "sample/README.md")
+DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "RESULTS.md", "sample/README.md")
+ROOMS = ("engine", "evaluation", "ingest", "cli", "ui")
+_BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_TOLD = re.compile(r"(?:: |`|\"|&& |\bor |\bwith )mrag ([a-z]+)")
 _COMMAND = re.compile(r"^\s*(?:\$ )?(mrag .*?)(?:\s{2,}#.*)?$", re.MULTILINE)
 
 
+def sources() -> list[Path]:
+    """The program's own files."""
+    return [
+        ROOT / "streamlit_app.py",
+        *(path for room in ROOMS for path in ROOT.glob(f"{room}/**/*.py")),
+    ]
+
+
 def shown_commands() -> list[str]:
-    """Every line of a fenced block in the README that is a mrag command."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```\n(.*?)```", text, re.DOTALL)
-    return [found.partition(" #")[0] for block in blocks for found in _COMMAND.findall(block)]
+    """Every line of a fenced block in the documents that is a mrag command."""
+    texts = [(ROOT / document).read_text(encoding="utf-8") for document in DOCUMENTS]
+    blocks = [block for text in texts for block in _BLOCK.findall(text)]
+    found = [line for block in blocks for line in _COMMAND.findall(block)]
+    return list(dict.fromkeys(line.partition(" #")[0] for line in found))
 
 
-def test_the_readme_shows_commands() -> None:
+def test_the_documents_show_commands() -> None:
     assert len(shown_commands()) > 5
 
 
@@ -46,14 +58,33 @@ def test_shown_make_targets_exist() -> None:
 
 def test_named_settings_exist() -> None:
     known = {f"MRAG_{name.upper()}" for name in Settings.model_fields}
-    sources = [ROOT / "README.md", *ROOT.glob("engine/**/*.py"), *ROOT.glob("cli/*.py")]
-    for source in sources:
+    documents = [ROOT / document for document in DOCUMENTS]
+    measuring = [*ROOT.glob("benchmarks/*.py"), *ROOT.glob("docs/*.py")]
+    for source in [*documents, *measuring, *sources()]:
         named = set(re.findall(r"MRAG_[A-Z][A-Z_]*[A-Z]", source.read_text(encoding="utf-8")))
         assert named <= known, source
 
 
 def test_commands_in_messages_exist() -> None:
-    known = {*typer.main.get_group(app).commands, "command", "process"}
-    for source in [*ROOT.glob("engine/**/*.py"), *ROOT.glob("ingest/**/*.py")]:
-        told = re.findall(r"(?:with|finish it with|or): (mrag \w+)", source.read_text())
-        assert {line.split()[1] for line in told} <= known, source
+    known = typer.main.get_group(app).commands.keys()
+    told = {path: set(_TOLD.findall(path.read_text(encoding="utf-8"))) for path in sources()}
+    assert {"fit", "push", "ingest", "memory"} <= set().union(*told.values())
+    for path, names in told.items():
+        assert names <= known, path
+
+
+def test_commands_named_in_documents_exist() -> None:
+    known = typer.main.get_group(app).commands.keys()
+    for document in DOCUMENTS:
+        named = re.findall(r"`mrag ([a-z]+)", (ROOT / document).read_text(encoding="utf-8"))
+        assert set(named) <= known, document
+
+
+def test_rooms_and_files_of_the_architecture_exist() -> None:
+    """Each name in the table of rooms is a module of its room."""
+    table = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    for room in ("evaluation", "engine", "ingest"):
+        (row,) = re.findall(rf"^\| `{room}/` \| (.*) \|$", table, re.MULTILINE)
+        named = {name.rstrip("/") for name in re.findall(r"`([a-z_0-9]+/?)`", row)}
+        present = {path.stem for path in (ROOT / room).iterdir()}
+        assert named <= present, (room, named - present)
