@@ -64,10 +64,11 @@ class Choice:
 
 
 def best_of_each(choices: Iterable[Choice]) -> list[Choice]:
-    """Of each method the row with the best strength, in the order of the table."""
+    """Of each method the row with the best strength, or the chosen one; in the table's order."""
     best: dict[Method, Choice] = {}
     for choice in choices:
-        if choice.method not in best or choice.score > best[choice.method].score:
+        so_far = best.setdefault(choice.method, choice)
+        if (choice.chosen, choice.score) > (so_far.chosen, so_far.score):
             best[choice.method] = choice
     return list(best.values())
 
@@ -145,8 +146,8 @@ def select(
 
     The score is the mean reciprocal rank: every pair counts by degree, so its standard error
     is smaller than that of R@1, which counts a pair as all or nothing. Chosen is the simplest
-    method that is within one standard error of the best candidate (Breiman et al. 1984, on
-    paired differences), in the order of METHODS, at the strength where it scores best.
+    candidate that is within one standard error of the best (Breiman et al. 1984, on paired
+    differences), in the order of METHODS and from the strongest of STRENGTHS to the weakest.
     """
     candidates = list(_candidates(methods))
     scores, among = [], 0
@@ -247,9 +248,7 @@ def _one_standard_error(candidates: Sequence[Candidate], ranks: Matrix, where: s
     errors = gaps.std(axis=1, ddof=1) / np.sqrt(ranks.shape[1])
     # Where one pair alone differs both are equal, but for rounding.
     within = differences <= errors * (1 + 1e-9)
-    simplest = next(method for (method, _), ok in zip(candidates, within, strict=True) if ok)
-    of_simplest = [i for i, (method, _) in enumerate(candidates) if method == simplest]
-    chosen = max(of_simplest, key=lambda i: means[i])
+    chosen = int(within.argmax())
     choices = tuple(
         Choice(*candidate, float(means[i]), float(differences[i]), float(errors[i]), i == chosen)
         for i, candidate in enumerate(candidates)

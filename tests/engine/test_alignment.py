@@ -14,8 +14,9 @@ from safetensors.numpy import save_file
 from scipy.linalg import orthogonal_procrustes
 from sklearn.linear_model import LinearRegression, Ridge
 
-from engine.alignment import Alignment, Fold, Method, PairMoments
+from engine.alignment import Alignment, Choice, Fold, Method, PairMoments
 from engine.errors import AlignmentError
+from engine.selection import best_of_each
 from engine.types import Vectors
 
 Rows = NDArray[np.float64]
@@ -309,7 +310,7 @@ def test_however_many_pairs_the_captions_of_other_folds_are_bounded() -> None:
     assert "2200 held-out pairs in 2 folds, among 2100 captions" in alignment.reason
 
 
-def test_auto_takes_the_simplest_method_within_one_standard_error_of_the_best() -> None:
+def test_auto_takes_the_simplest_map_within_one_standard_error_of_the_best() -> None:
     x, t = rotated(17, 200)
     alignment = Alignment.fit(moments_of(x, t), folds=folds_of(x, t))
     best = max(choice.score for choice in alignment.choices)
@@ -318,13 +319,24 @@ def test_auto_takes_the_simplest_method_within_one_standard_error_of_the_best() 
     assert chosen.difference <= chosen.standard_error
     for choice in alignment.choices:
         assert choice.difference == pytest.approx(best - choice.score)
-        if METHODS.index(choice.method) < METHODS.index(chosen.method):
-            assert choice.difference > choice.standard_error
-        if choice.method == chosen.method:
-            assert choice.score <= chosen.score
+    for simpler in alignment.choices[: alignment.choices.index(chosen)]:
+        assert simpler.difference > simpler.standard_error
+    order = [(METHODS.index(c.method), -(c.strength or 0)) for c in alignment.choices]
+    assert order == sorted(order)
     assert {choice.method for choice in alignment.choices} == set(METHODS)
     assert alignment.method in alignment.reason
     assert "200 held-out pairs in 5 folds" in alignment.reason
+
+
+def test_of_each_method_the_chosen_row_is_shown_or_else_the_best() -> None:
+    table = [
+        Choice("raw", None, 0.5, 0.4, 0.1),
+        Choice("shrink", 10, 0.8, 0.1, 0.2, chosen=True),
+        Choice("shrink", 1, 0.9, 0, 0),
+        Choice("ridge", 10, 0.2, 0.7, 0.1),
+        Choice("ridge", 1, 0.3, 0.6, 0.1),
+    ]
+    assert best_of_each(table) == [table[0], table[1], table[4]]
 
 
 def test_a_map_that_sends_all_to_one_point_scores_nothing() -> None:
@@ -339,7 +351,7 @@ def test_ridge_and_shrink_choose_their_strength_on_folds() -> None:
     alignment = Alignment.fit(moments_of(x, t), "shrink", folds=folds_of(x, t))
     assert {choice.method for choice in alignment.choices} == {"shrink"}
     assert alignment.strength is not None
-    assert alignment.strength < 1
+    assert alignment.strength <= 1
     assert alignment.strength < (fit(x, t, "shrink").strength or 0)
 
 
