@@ -70,6 +70,7 @@ def test_the_pages_are_reached_by_keyboard(open_app: OpenApp) -> None:
         page.keyboard.press("Tab")
         if link.evaluate("link => link === document.activeElement"):
             break
+    expect(link).to_have_css("outline-style", "solid")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Search pictures")
 
