@@ -31,9 +31,10 @@ class _Once(Generic[Part]):
         with self._lock:
             making = self._making.setdefault(key, RLock())
         with making:
-            if key not in self._made:
-                self._made[key] = self._make(key)
-            return self._made[key]
+            part = self._made.get(key)  # once: `clear` may come between two looks
+            if part is None:
+                part = self._made[key] = self._make(key)
+            return part
 
     def has(self, key: str) -> bool:
         return key in self._made

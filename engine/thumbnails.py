@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from PIL import Image
 
@@ -78,15 +78,17 @@ class Thumbnails:
         """Write it whole or not at all; a full or read-only disk costs speed alone."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile(dir=self._folder, delete=False) as file:
-                file.write(data)
-            Path(file.name).replace(kept)
+            written = self._folder / f"{secrets.token_hex(8)}.partial"
+            try:
+                written.write_bytes(data)
+                written.replace(kept)
+            finally:
+                written.unlink(missing_ok=True)
+            self._made += 1
+            if self._made % _SWEEP_EVERY == 0:
+                self._sweep()
         except OSError as error:
             _LOG.warning("thumbnails are not kept in %s: %s", self._folder, error)
-            return
-        self._made += 1
-        if self._made % _SWEEP_EVERY == 0:
-            self._sweep()
 
     def _sweep(self) -> None:
         """Remove those used longest ago until the rest is within the bound."""

@@ -100,3 +100,13 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_speed(
     (tmp_path / "kept").write_text("a file where the folder should be")
     uri = picture(tmp_path / "a.png")
     assert near(opened(make().get([uri], 60)[0]), (255, 0, 0))
+
+
+def test_what_cannot_be_kept_leaves_nothing_behind(make: Make, tmp_path: Path) -> None:
+    uri = picture(tmp_path / "a.png")
+    make().get([uri], 60)
+    (taken,) = (tmp_path / "kept").iterdir()
+    taken.unlink()
+    taken.mkdir()
+    assert near(opened(make().get([uri], 60)[0]), (255, 0, 0))
+    assert list((tmp_path / "kept").iterdir()) == [taken]

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.app import Engine, build_engine
 from engine.settings import SAMPLE_PACK, Settings
-from ingest import pipeline
+from ingest import filling
 from ingest.readers import open_source
 from ingest.records import Record
 
@@ -24,16 +24,7 @@ OpenPage = Callable[..., AppTest]
 
 def fill(engine: Engine, name: str, records: Iterable[Record]) -> None:
     """Bring records into a collection of the engine's home, with the sample models."""
-    encoder_spec, generator_spec = engine.settings.models()
-    pipeline.ingest(
-        records,
-        name=name,
-        encoder=engine.models.encoder(encoder_spec),
-        encoder_spec=encoder_spec,
-        generator_spec=generator_spec,
-        settings=engine.settings,
-        captioner_factory=lambda: engine.open(name).captioner(),
-    )
+    filling.fill(engine, records, name, models=filling.specs(engine, name))
 
 
 @pytest.fixture(scope="session")
