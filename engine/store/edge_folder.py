@@ -32,12 +32,14 @@ _SHARD = "shard"
 class SharedShard:
     """A shard that all the indexes of one process on one folder use together."""
 
-    def __init__(self, shard: edge.EdgeShard) -> None:
+    def __init__(self, key: Path, shard: edge.EdgeShard) -> None:
+        self.key = key
         self.shard = shard
         self.users = 0
 
 
 _open_shards: WeakValueDictionary[Path, SharedShard] = WeakValueDictionary()
+_folder_locks: dict[Path, threading.Lock] = {}
 _registry_lock = threading.Lock()
 
 
@@ -77,10 +79,10 @@ def check_folder(folder: Path, spec: IndexSpec) -> None:
 def acquire_shard(folder: Path, collection: str, patience_s: float) -> SharedShard:
     """Open the shard of a folder, or share it if this process has it open."""
     key = folder.resolve()
-    with _registry_lock:
+    with _lock_of(key):
         shared = _open_shards.get(key)
         if shared is None:
-            shared = SharedShard(_load(folder, collection, patience_s))
+            shared = SharedShard(key, _load(folder, collection, patience_s))
             _open_shards[key] = shared
         shared.users += 1
         return shared
@@ -88,11 +90,10 @@ def acquire_shard(folder: Path, collection: str, patience_s: float) -> SharedSha
 
 def release_shard(shared: SharedShard) -> None:
     """Give up one use of a shard; the last one closes it and lets other processes in."""
-    with _registry_lock:
+    with _lock_of(shared.key):
         shared.users -= 1
         if shared.users == 0:
-            for key in [key for key, value in _open_shards.items() if value is shared]:
-                del _open_shards[key]
+            _open_shards.pop(shared.key, None)
             shared.shard.close()
 
 
@@ -126,6 +127,12 @@ def edge_errors(folder: Path, collection: str) -> Iterator[None]:
                 "many at once, by setting MRAG_QDRANT_URL"
             ) from error
         raise StoreUnavailable(_damaged(folder, collection, str(error))) from error
+
+
+def _lock_of(key: Path) -> threading.Lock:
+    """One for each folder: to wait for a locked one takes seconds, and keeps nobody from others."""
+    with _registry_lock:
+        return _folder_locks.setdefault(key, threading.Lock())
 
 
 def _load(folder: Path, collection: str, patience_s: float) -> edge.EdgeShard:

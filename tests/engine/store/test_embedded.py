@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -121,6 +121,19 @@ def test_a_lock_that_goes_away_is_waited_for(path: Path, card: CollectionCard) -
         assert first_line(process) == "open"
         threading.Timer(0.3, process.kill).start()
         EdgeIndex(path, caption_spec(card), lock_patience_s=20).close()
+
+
+def test_who_waits_for_one_index_keeps_nobody_from_another(
+    path: Path, card: CollectionCard, tmp_path: Path
+) -> None:
+    spec = caption_spec(card)
+    with running(OPEN_AND_WAIT, path, card) as process, ThreadPoolExecutor(1) as pool:
+        assert first_line(process) == "open"
+        waiting = pool.submit(EdgeIndex, path, spec, lock_patience_s=20)
+        assert not wait([waiting], timeout=0.2).done
+        EdgeIndex.open_or_make(tmp_path / "other", spec).close()
+        process.kill()
+        waiting.result(30).close()
 
 
 def test_what_another_process_has_open_is_not_free_to_delete(
