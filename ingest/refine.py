@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
+import numpy as np
+
 from engine.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import InvalidInput
@@ -22,6 +24,7 @@ from engine.retriever import CaptionSearch
 from engine.settings import Settings
 from engine.store import open_caption_store
 from engine.types import TRAINING_SPLITS, Encoder
+from evaluation.intervals import Difference, paired
 from ingest.drafts import Draft, Writer, write_drafts
 from ingest.fit import fit_if_needed, sibling
 from ingest.ledger import Ledger
@@ -29,7 +32,15 @@ from ingest.lock import writing
 from ingest.progress import OnProgress, silent
 from ingest.push import push
 from ingest.rounds import Round, keep_before, note_rounds, read_rounds, round_shard
-from ingest.runs import Run, close_run, open_run, read_run, work_folder
+from ingest.runs import (
+    Run,
+    close_run,
+    note_worth,
+    open_run,
+    read_run,
+    read_worth,
+    work_folder,
+)
 from ingest.shards import write_round
 from ingest.sifting import Sifted, sift
 from ingest.undo import finish_withdrawals, withdraw
@@ -69,7 +80,8 @@ class RefineOptions:
 class RefineReport:
     """What came of a refinement: its rounds, validation means, and why it ended.
 
-    `before` is the mean without these rounds, `after` with those that were kept.
+    `before` is the mean without these rounds, `after` with those that were kept, `gain` their
+    difference with its 95 % interval over the validation pictures: small gains may be chance.
     """
 
     metric: str
@@ -78,6 +90,7 @@ class RefineReport:
     after: float
     reason: str
     seconds: float
+    gain: Difference | None = None
 
 
 def refine(
@@ -153,9 +166,10 @@ class _Refinement:
         }
         self._withdraw(fell)
         rounds = tuple(self._rounds())
+        gain = self._gain(self._best_round(), self._run.first - 1)
         close_run(self._folder)
         name, baseline = self._run.yardstick.name, self._run.baseline
-        return RefineReport(name, rounds, baseline, best, reason, monotonic() - started)
+        return RefineReport(name, rounds, baseline, best, reason, monotonic() - started, gain)
 
     # The run: begun, or as it was left
 
@@ -174,8 +188,9 @@ class _Refinement:
         yardstick = Yardstick.parse(self._options.metric)
         values = self._score(*_texts(drafts), yardstick.metrics)
         yardstick = yardstick.standardised(values)
-        baseline = float(yardstick.combined(values).mean())
-        run = Run(self._about(), self._next_number(), baseline, yardstick)
+        worth = yardstick.combined(values)
+        run = Run(self._about(), self._next_number(), float(worth.mean()), yardstick)
+        note_worth(self._folder, run.first - 1, _by_picture(drafts, worth))
         open_run(self._folder, run)
         return run
 
@@ -204,6 +219,20 @@ class _Refinement:
         kept = [one.after for one in self._rounds() if one.state == "kept"]
         return max([self._run.baseline, *(after for after in kept if after is not None)])
 
+    def _best_round(self) -> int:
+        """The round with the best mean; the one before the first where none was kept."""
+        kept = {one.number: one.after or 0.0 for one in self._rounds() if one.state == "kept"}
+        return max(kept, key=kept.__getitem__, default=self._run.first - 1)
+
+    def _gain(self, later: int, earlier: int) -> Difference | None:
+        """By how much the mean after one round is above that after another, over pictures."""
+        a, b = read_worth(self._folder, later), read_worth(self._folder, earlier)
+        both = sorted(a.keys() & b.keys())
+        if not both:
+            return None
+        values = (np.array([worth[picture] for picture in both]) for worth in (a, b))
+        return paired(*values, seed=0)
+
     def _over(self) -> str:
         """Why no further round is made; "" while one is."""
         rounds, trial = self._rounds(), self._trial()
@@ -231,9 +260,12 @@ class _Refinement:
         if cut.state == "empty":
             return
         self._level()
-        after = float(self._worth(self._validation(cut.number)).mean())
-        best = self._best()
-        done = replace(cut, after=after, seconds=monotonic() - started)
+        drafts = self._validation(cut.number)
+        worth = self._worth(drafts)
+        note_worth(self._folder, cut.number, _by_picture(drafts, worth))
+        after, best = float(worth.mean()), self._best()
+        gain = self._gain(cut.number, self._best_round())
+        done = replace(cut, after=after, gain=gain, seconds=monotonic() - started)
         if after > best:
             done = replace(done, state="kept", reason=_verdict(cut.metric, best, after))
             later = f"round {done.number} was built on it: {done.reason}"
@@ -356,6 +388,10 @@ class _Refinement:
 
 def _texts(drafts: Sequence[Draft]) -> tuple[list[str], list[tuple[str, ...]]]:
     return [draft.text for draft in drafts], [draft.references for draft in drafts]
+
+
+def _by_picture(drafts: Sequence[Draft], worth: Values) -> dict[str, float]:
+    return {draft.sha256: value for draft, value in zip(drafts, worth.tolist(), strict=True)}
 
 
 def _verdict(metric: str, best: float, after: float) -> str:

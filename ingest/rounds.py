@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from engine.collection import CollectionFolder
 from engine.errors import StoreUnavailable
+from evaluation.intervals import Difference
 from ingest.ledger import Ledger
 from ingest.shards import shard_path
 
@@ -28,7 +29,8 @@ class Round:
     nothing was good enough. Of the `written` captions, one for each training picture, `reached`
     scored `threshold` or more; of these `copies` say what is there already, `capped` are of
     pictures that have their share, and `added` were added. `before` and `after` are validation
-    means of `metric`. `copy_cosine` is the cosine above which captions count as copies.
+    means of `metric`; `gain` is `after` minus the best mean so far, with its 95 % interval over
+    the validation pictures. `copy_cosine` is the cosine above which captions count as copies.
     """
 
     number: int
@@ -45,6 +47,7 @@ class Round:
     copy_cosine: float
     writer: str
     after: float | None = None
+    gain: Difference | None = None
     seconds: float = 0.0
     reason: str = ""
 

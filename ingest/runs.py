@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ class Run:
 
 
 _RUN = TypeAdapter(Run)
+_WORTH = TypeAdapter(dict[str, float])
 
 
 def open_run(folder: CollectionFolder, run: Run) -> None:
@@ -52,9 +54,26 @@ def close_run(folder: CollectionFolder) -> None:
     shutil.rmtree(work_folder(folder), ignore_errors=True)
 
 
+def note_worth(folder: CollectionFolder, number: int, worth: Mapping[str, float]) -> None:
+    """Note what the caption of each validation picture was worth after a round, by its sha256."""
+    write_whole(_worth(folder, number), json.dumps(dict(worth)))
+
+
+def read_worth(folder: CollectionFolder, number: int) -> dict[str, float]:
+    """What captions were worth after a round of this run; nothing where it was not noted."""
+    try:
+        return _WORTH.validate_json(_worth(folder, number).read_bytes())
+    except (OSError, ValidationError):
+        return {}
+
+
 def work_folder(folder: CollectionFolder) -> Path:
     """Where a run writes down captions that are to be judged."""
     return folder.rounds / "work"
+
+
+def _worth(folder: CollectionFolder, number: int) -> Path:
+    return work_folder(folder) / f"worth-{number:05d}.json"
 
 
 def _path(folder: CollectionFolder) -> Path:

@@ -18,6 +18,7 @@ from engine.errors import InvalidInput
 from engine.settings import Settings
 from engine.store import caption_id, open_caption_store
 from engine.types import Filters, Vectors
+from evaluation.intervals import Difference
 from ingest.fit import fit, fit_if_needed
 from ingest.ledger import Ledger
 from ingest.pipeline import ingest
@@ -134,6 +135,7 @@ def test_a_round_adds_what_scores_at_or_above_the_validation_mean(world: World) 
     assert (one.state, one.written, one.reached, one.added) == ("kept", TRAIN, 2, 2)
     assert (one.threshold, one.before, one.after) == (1.0, 1.0, 1.5)
     assert (report.before, report.after) == (1.0, 1.5)
+    assert one.gain == report.gain == Difference(0.5, 0.5, 0.5, one.gain.p if one.gain else 0)
     assert "rose from 1.0000 to 1.5000" in one.reason
     texts = {"worth 1.0, take 0, of 0000.png", "worth 3.0, take 0, of 0002.png"}
     assert world.generated() == dict.fromkeys(texts, 1)
@@ -305,6 +307,9 @@ def test_patience_goes_on_past_a_fall_and_keeps_the_best(world: World) -> None:
     assert report.after == pytest.approx(1.3)
     assert set(world.generated().values()) == {1, 2}
     assert [one.before for one in report.rounds] == pytest.approx([1.0, 0.9, 1.3, 1.2])
+    # Gains are over the best so far, as that decides.
+    gains = [one.gain.mean for one in report.rounds if one.gain]
+    assert gains == pytest.approx([-0.1, 0.3, -0.1, -0.2])
 
 
 def test_no_more_rounds_than_asked_for(world: World) -> None:
