@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from importlib.metadata import PackageNotFoundError, version
@@ -75,6 +76,7 @@ for register in (
 def main() -> int:
     """Run the command line; errors go to stderr as text, never as a traceback."""
     _make_streams_safe()
+    _stop_in_order()
     arguments, debug = _without_debug(sys.argv[1:])
     try:
         app(arguments, prog_name="mrag")
@@ -99,6 +101,15 @@ def main() -> int:
             debug,
         )
     return DONE
+
+
+def _stop_in_order() -> None:
+    """Stop when asked by a signal as at Ctrl-C: what was started ends, and temporary files go."""
+    for name in ("SIGTERM", "SIGHUP"):
+        asked = getattr(signal, name, None)
+        # A command under nohup is to outlive its terminal.
+        if asked is not None and signal.getsignal(asked) == signal.SIG_DFL:
+            signal.signal(asked, signal.default_int_handler)
 
 
 def _make_streams_safe() -> None:

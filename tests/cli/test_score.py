@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,3 +90,31 @@ def test_a_parser_that_cannot_be_fetched_is_announced_and_missing(
     assert "fetching 387 MB, once. Ctrl-C stops it" in done.err
     quiet = mrag("score", *files, "--metrics", "rouge-l", "--json")
     assert "fetching" not in quiet.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are of Unix")
+def test_a_command_that_is_told_to_end_leaves_no_java_and_no_folder(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """SIGTERM is how systemd, Docker and a closed terminal's neighbours end a program."""
+    java, pid, rest = tmp_path / "bin" / "java", tmp_path / "pid", tmp_path / "temporary"
+    java.parent.mkdir()
+    rest.mkdir()
+    java.write_text(
+        '#!/bin/sh\n[ "$1" = -version ] && { echo \'version "17.0.1"\' >&2; exit; }\n'
+        f"echo $$ > {pid}; exec sleep 600\n"
+    )
+    java.chmod(0o755)
+    environment = {"PATH": f"{java.parent}:/usr/bin:/bin", "TMPDIR": str(rest)}
+    command = [sys.executable, "-m", "mrag", "score", *map(str, files), "--metrics", "rouge-l"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as process:
+        while not (pid.exists() and pid.read_text()):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"stopped" in errors
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+    assert not list(rest.iterdir())
