@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from engine.collection import CollectionCard, CollectionFolder
+from engine.models import Models
 from engine.settings import Settings
-from engine.types import CaptionResult, Vectors
+from engine.types import CaptionResult, Encoder, Vectors
 from ingest.records import ImageRecord
 
 DIM = 16
@@ -41,6 +42,18 @@ class PixelEncoder:
         seeds = [int.from_bytes(blake2b(text.encode(), digest_size=4).digest()) for text in texts]
         rows = [np.random.default_rng(seed).normal(size=self.dim) + 1 for seed in seeds]
         return _unit(np.array(rows).reshape(-1, self.dim))
+
+
+class OneEncoder(Models):
+    """Knows one encoder, whatever is asked for."""
+
+    def __init__(self, settings: Settings, encoder: Encoder) -> None:
+        super().__init__(settings)
+        self._encoder = encoder
+
+    def encoder(self, spec: str) -> Encoder:
+        del spec
+        return self._encoder
 
 
 class PlainDescriber:

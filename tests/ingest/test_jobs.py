@@ -25,13 +25,12 @@ from engine.errors import (
     StoreUnavailable,
 )
 from engine.gallery import Query
-from engine.models import Models
 from engine.settings import Settings
-from engine.types import Encoder, Vectors
+from engine.types import Vectors
 from ingest.delete import delete
 from ingest.job_records import KEPT, Job, JobRecords
 from ingest.jobs import MOST_WAITING, Jobs
-from tests.ingest.conftest import PixelEncoder
+from tests.ingest.conftest import OneEncoder, PixelEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,18 +48,6 @@ class Gate(PixelEncoder):
         self.entered.set()
         assert self.open.wait(20)
         return super().encode_images(images)
-
-
-class OneEncoder(Models):
-    """Knows one encoder, whatever is asked for."""
-
-    def __init__(self, settings: Settings, encoder: Encoder) -> None:
-        super().__init__(settings)
-        self._encoder = encoder
-
-    def encoder(self, spec: str) -> Encoder:
-        del spec
-        return self._encoder
 
 
 @pytest.fixture

@@ -9,19 +9,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.app import Engine
-from engine.models import Models
 from engine.settings import Settings
-from engine.types import Encoder
 from ingest.delete import delete
 from ingest.jobs import Jobs
-
-if TYPE_CHECKING:
-    from tests.ingest.conftest import PixelEncoder
+from tests.ingest.conftest import OneEncoder, PixelEncoder
 
 _REPOSITORY = Path(__file__).parents[2]
 _SERVER = """
@@ -63,18 +58,6 @@ ThreadPoolExecutor(1).submit(time.sleep, 0.5)
 """
 
 
-class Only(Models):
-    """Knows one encoder, whatever is asked for."""
-
-    def __init__(self, settings: Settings, encoder: Encoder) -> None:
-        super().__init__(settings)
-        self._encoder = encoder
-
-    def encoder(self, spec: str) -> Encoder:
-        del spec
-        return self._encoder
-
-
 @pytest.fixture
 def root(tmp_path: Path, painted: Callable[[Path, int], None]) -> Path:
     for seed in range(40):
@@ -107,7 +90,7 @@ def engine(tmp_path: Path, root: Path, encoder: PixelEncoder) -> Engine:
         home=tmp_path / "home", source_root=root, generator="consensus", qdrant_url=""
     )
     engine = Engine(settings)
-    engine.models = Only(settings, encoder)
+    engine.models = OneEncoder(settings, encoder)
     return engine
 
 
