@@ -15,7 +15,7 @@ from engine.errors import IncompatibleIndex
 from engine.hubs import HubRule, Hubs
 from engine.retriever import Retriever
 from engine.tensorfile import Matrix
-from engine.types import CaptionResult, Decoding, Encoder, Generator, Vectors
+from engine.types import TRAINING_SPLITS, CaptionResult, Decoding, Encoder, Generator, Vectors
 from evaluation.captions import score_captions
 from evaluation.clipscore import clip_scores
 from evaluation.examples import Examples
@@ -119,7 +119,9 @@ class Bench:
     def _describe(self, cell: Cell, study: Study, alignment: GapMap) -> list[CaptionResult]:
         index = MatrixCaptions(self._studies[cell.encoder, cell.index_of].index, alignment)
         hubs = Hubs(self._bank(cell).images, alignment, cell.hubs) if cell.hubs else None
-        retriever = Retriever([index], alignment, hubs)
+        # What people said of held-out pictures is borrowed only where its own captions may be.
+        splits = TRAINING_SPLITS if cell.exclude_own else frozenset[str]()
+        retriever = Retriever([index], alignment, hubs, splits=splits)
         captioner = Captioner(
             self._encoder(study), alignment, retriever, self._generator, cell.describe
         )

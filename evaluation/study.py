@@ -43,7 +43,8 @@ class Study:
         index = self.index
         texts = (self.encoder_id, self.training.fingerprint, self.examples.fingerprint)
         others = () if self.distractors is None else (self.distractors,)
-        return fingerprint((*texts, *index.texts, *index.image_ids), index.raw, *others)
+        told = (*texts, *index.texts, *index.image_ids, *index.splits)
+        return fingerprint(told, index.raw, *others)
 
 
 def fit_map(training: Examples, choice: MapChoice, distractors: Vectors | None = None) -> GapMap:

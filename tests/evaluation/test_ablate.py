@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engine.captioner import DescribeOptions
-from engine.errors import IncompatibleIndex, InvalidInput
+from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
 from engine.hubs import HubRule
 from engine.settings import Settings
 from engine.types import Decoding, Vectors
@@ -103,6 +104,17 @@ def test_own_captions_are_found_only_where_they_may_be() -> None:
     # With one vector per text a caption of the same words scores no less.
     assert found.means["clip"] >= kept.means["clip"]
     assert found.means["mrr"] == kept.means["mrr"]
+
+
+def test_nothing_that_was_said_of_held_out_pictures_is_borrowed() -> None:
+    one = study()
+    splits = ("val",) * PICTURES
+    held_out = replace(one, index=replace(one.index, splits=splits))
+    made, _ = bench({("", ""): held_out})
+    with pytest.raises(CollectionMissing, match="no captions to describe from"):
+        made.measure(RAW)
+    assert made.measure(replace(RAW, exclude_own=False)).captions
+    assert held_out.fingerprint != one.fingerprint
 
 
 def test_a_prompt_is_written_from_once() -> None:
