@@ -10,6 +10,7 @@ from engine.errors import InvalidInput
 MAX_TERMS = 16
 """The most terms with a sign in one search: each is embedded."""
 
+_SIGNS = "+-−"
 _SIGNED = re.compile(r'(?<!\S)([+\-−])[+\-−\s]*(?:"([^"]*)"|([^\s"+\-−][^\s"]*))')
 
 
@@ -32,7 +33,7 @@ def read_terms(typed: str) -> Terms:
     minus: list[str] = []
     for sign, phrase, word in _SIGNED.findall(typed):
         term = " ".join((phrase or word).split())
-        if term:
+        if _says_something(term):
             (plus if sign == "+" else minus).append(term)
     if len(plus) + len(minus) > MAX_TERMS:
         raise InvalidInput(
@@ -40,5 +41,10 @@ def read_terms(typed: str) -> Terms:
             f"{MAX_TERMS}; leave some out"
         )
     rest = _SIGNED.sub(" ", typed).replace('"', " ")
-    kept = (word for word in rest.split() if word.strip("+-−"))
+    kept = filter(_says_something, rest.split())
     return Terms(" ".join(kept), tuple(plus), tuple(minus))
+
+
+def _says_something(term: str) -> bool:
+    """Whether there is more to it than signs."""
+    return bool(term.strip(_SIGNS + " "))

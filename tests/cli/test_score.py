@@ -102,7 +102,7 @@ def test_a_command_that_is_told_to_end_leaves_no_java_and_no_folder(
     rest.mkdir()
     java.write_text(
         '#!/bin/sh\n[ "$1" = -version ] && { echo \'version "17.0.1"\' >&2; exit; }\n'
-        f"echo $$ > {pid}; exec sleep 600\n"
+        f"read first; echo $$ > {pid}; exec sleep 600\n"
     )
     java.chmod(0o755)
     environment = {"PATH": f"{java.parent}:/usr/bin:/bin", "TMPDIR": str(rest)}

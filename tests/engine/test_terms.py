@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as some
 
 from engine.errors import InvalidInput
@@ -40,6 +40,7 @@ def test_too_many_terms_are_refused() -> None:
 
 
 @given(some.text('ab +-−"\n', max_size=40))
+@example('-"-"')
 def test_whatever_is_typed_no_term_is_blank_or_a_sign(typed: str) -> None:
     terms = read_terms(typed)
     for term in (*terms.plus, *terms.minus):
