@@ -15,6 +15,7 @@ from ingest.ledger import Census, Ledger
 from ingest.lock import writing
 from ingest.pairs import Gathered, gather
 from ingest.progress import OnProgress, silent
+from ingest.shards import remove_leftovers
 
 AnyMethod = Method | Literal["auto"]
 
@@ -55,7 +56,9 @@ def fit(
         else:
             gathered = gather(folder, ledger, card.dim, on_progress)
             alignment = _made(gathered, folder, card, method, strength)
+            remove_leftovers(folder.path, folder.moments.name)
             gathered.total().save(folder.moments)
+        remove_leftovers(folder.path, folder.alignment.name)
         alignment.save(folder.alignment)
         request = _request(folder, card, method, strength, other)
         ledger.note_fact("fit", _state(ledger, request, alignment))

@@ -99,9 +99,8 @@ def standing_rounds(folder: CollectionFolder) -> list[Round]:
 def keep_before(folder: CollectionFolder, ledger: Ledger, number: int) -> None:
     """Keep copies of what a round will change, until the round is withdrawn."""
     place = _before(folder, number)
-    partial = place.with_suffix(".partial")
-    for leftover in (place, partial):
-        shutil.rmtree(leftover, ignore_errors=True)
+    partial = _partial(place)
+    forget_before(folder, number)
     partial.mkdir(parents=True)
     for path in (folder.alignment, folder.moments):
         if path.is_file():
@@ -146,7 +145,12 @@ def unfinished(folder: CollectionFolder) -> list[int]:
 
 def forget_before(folder: CollectionFolder, number: int) -> None:
     """Remove the copies that were kept before a round."""
-    shutil.rmtree(_before(folder, number), ignore_errors=True)
+    place = _before(folder, number)
+    partial = _partial(place)
+    shutil.rmtree(partial, ignore_errors=True)
+    if place.is_dir():
+        # At once: the half that a kill leaves would be put back as if it were all there was.
+        shutil.rmtree(place.rename(partial))
 
 
 def round_shard(folder: CollectionFolder, number: int) -> Path:
@@ -166,6 +170,11 @@ def _state(ledger: Ledger) -> dict[str, Any]:
 
 def _before(folder: CollectionFolder, number: int) -> Path:
     return folder.rounds / f"before-{number:05d}"
+
+
+def _partial(place: Path) -> Path:
+    """Where copies lie that are not whole; the ledger clears them away when it is opened."""
+    return place.with_name(f".{place.name}.partial")
 
 
 def _records(folder: CollectionFolder) -> Path:

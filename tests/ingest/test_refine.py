@@ -69,6 +69,11 @@ class World:
             settings=self.settings,
         )
 
+    def map(self) -> None:
+        """Fit a map that every new caption changes: noise is worth none, so auto takes raw."""
+        fit(self.folder, self.card, method="ridge")
+        push(self.folder, self.card, self.settings)
+
     def refine(self, **options: Any) -> RefineReport:
         return refine(
             self.folder,
@@ -114,6 +119,7 @@ def world(
 ) -> World:
     world = World(folder, card, settings, TwoTongues(encoder), records(pictures))
     world.fill()
+    world.map()
     return world
 
 
@@ -393,8 +399,7 @@ def test_a_refined_collection_stays_as_it_is_when_it_is_filled_again(world: Worl
     world.refine(max_rounds=1)
     before = world.state()
     world.fill()
-    fit(world.folder, world.card)
-    push(world.folder, world.card, world.settings)
+    world.map()
     assert world.state()[0] == before[0]
     fitted = fit_if_needed(world.folder, world.card)
     assert not fitted[1]
@@ -421,7 +426,7 @@ def test_a_picture_that_is_captioned_anew_loses_its_refined_captions(world: Worl
     world.fill([anew, *world.records[1:]])
     assert "worth 2.0, take 0, of 0000.png" not in world.generated()
     assert len(world.generated()) == TRAIN / 2 - 1
-    fit(world.folder, world.card)
+    world.map()
     assert PairMoments.load(world.folder.moments).n == 2 * TRAIN + TRAIN / 2
 
 
@@ -561,6 +566,41 @@ def test_an_undo_that_was_cut_is_finished_by_the_next(
     power.cut_at = -1
     assert world.undo(1) == UndoReport((1, 2), True)
     assert world.state() == before
+
+
+@pytest.mark.parametrize("removed", [0, 1, 2])
+def test_copies_that_a_cut_left_half_removed_are_not_put_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, removed: int
+) -> None:
+    before = world.state()
+    world.script([1.0, 0.9, 1.0, 0.9], half)
+
+    def cut(place: Path, **_: Any) -> None:
+        files = sorted(place.glob("*.*"))
+        if ".safetensors" in "".join(path.name for path in files):
+            files[removed].unlink()
+            raise Cut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", cut)
+        with pytest.raises(Cut):
+            world.refine()
+    assert world.state() == before
+    assert [one.state for one in world.refine().rounds] == ["withdrawn"]
+    assert world.state() == before
+    assert not list(world.folder.path.rglob("*.partial"))
+
+
+def test_a_fit_clears_away_what_a_killed_one_had_begun(world: World) -> None:
+    begun = [
+        path.with_name(f".{path.name}.x.partial")
+        for path in (world.folder.alignment, world.folder.moments)
+    ]
+    of_another = world.folder.gap.with_name(".gap.safetensors.x.partial")
+    for path in (*begun, of_another):
+        path.touch()
+    world.map()
+    assert list(world.folder.path.rglob("*.partial")) == [of_another]
 
 
 def test_what_was_written_before_a_cut_is_not_written_again(

@@ -19,7 +19,9 @@ import pytest
 from engine.alignment import PairMoments
 from engine.collection import CollectionCard, CollectionFolder
 from engine.settings import Settings
+from ingest.fit import fit
 from ingest.pipeline import ingest
+from ingest.push import push
 from ingest.records import ImageRecord
 from tests.ingest.refining import TwoTongues, outcome, points
 
@@ -51,6 +53,9 @@ def home(
         generator_spec=card.generator,
         settings=settings,
     )
+    # A map that every new caption changes: noise is worth none, so auto takes raw.
+    fit(folder, card, method="ridge")
+    push(folder, card, settings)
     return settings.home
 
 
