@@ -100,9 +100,12 @@ def test_settings_that_it_sets_exist(services: dict[str, dict[str, Any]]) -> Non
 
 def _has_compose() -> bool:
     docker = shutil.which("docker")
-    return bool(docker) and not subprocess.run(
-        ["docker", "compose", "version"], capture_output=True, check=False
-    ).returncode
+    return (
+        bool(docker)
+        and not subprocess.run(
+            ["docker", "compose", "version"], capture_output=True, check=False
+        ).returncode
+    )
 
 
 @pytest.mark.skipif(not _has_compose(), reason="docker compose is not installed")
