@@ -38,8 +38,8 @@ class Settings(BaseSettings):
         description="Folder of what can be fetched again: the jars that SPICE needs.",
     )
     maven_url: str = Field(
-        default="https://repo1.maven.org/maven2",
-        description="Maven repository, or a mirror of it, that jars are fetched from.",
+        default="",
+        description="Maven repository that jars are fetched from: Maven Central's, or a mirror.",
     )
     collection: str = Field(default="", description="Collection used when none is named.")
     profile: str = Field(default="fast", description="Models: sample, fast or paper.")

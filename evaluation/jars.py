@@ -1,7 +1,7 @@
 """The jars that SPICE needs and pycocoevalcap does not bring: found, or fetched once and checked.
 
-They lie in the program's cache (`MRAG_CACHE`), and come from Maven Central or a mirror of it
-(`MRAG_MAVEN_URL`). Where neither can be reached, copies made elsewhere may be put there by hand.
+They lie in the program's cache (`MRAG_CACHE`), and come from the Maven repository that
+`MRAG_MAVEN_URL` names. Without one, copies made elsewhere may be put there by hand.
 """
 
 from __future__ import annotations
@@ -90,7 +90,13 @@ def jars_in(
 
     Raises MetricUnavailable; it says where to put them by hand.
     """
-    if not all(is_there(folder / jar.name, jar) for jar in jars):
+    missing = [jar.name for jar in jars if not is_there(folder / jar.name, jar)]
+    if missing and not maven_url:
+        raise MetricUnavailable(
+            f"{', '.join(missing)} are not in {folder}; set MRAG_MAVEN_URL to the address of Maven "
+            "Central or a mirror to have them fetched, or put them there"
+        )
+    if missing:
         try:
             _fetch_missing(folder, jars, maven_url, on_bytes)
         except DownloadFailed as error:

@@ -57,8 +57,11 @@ def spice(captions: Sequence[str], references: Sequence[Sequence[str]]) -> Value
 
 
 def bytes_to_fetch() -> int:
-    """How many bytes SPICE lacks of its parser; 0 where it is here."""
-    folder = _folder(read_settings())
+    """How many bytes of its parser SPICE would fetch; 0 where it is here, or from nowhere."""
+    settings = read_settings()
+    if not settings.maven_url:
+        return 0
+    folder = _folder(settings)
     return sum(jar.size for jar in _JARS if not is_there(folder / jar.name, jar))
 
 

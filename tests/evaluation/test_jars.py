@@ -113,3 +113,8 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MetricUnavailable, match=r"file.* cannot be written .*MRAG_CACHE"):
         jars_in(tmp_path / "file" / "jars", [JAR], "http://127.0.0.1:9/none")
+
+
+def test_without_a_repository_it_is_told_what_is_missing_and_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(MetricUnavailable, match=rf"{JAR.name}.*set MRAG_MAVEN_URL"):
+        jars_in(tmp_path / "jars", [JAR], "")
