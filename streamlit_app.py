@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from ui.shell import ICON, errors_shown, navigation, picker, styles
-from ui.sign_in import sign_out_button, signed_in
+from ui.shared.shell import ICON, errors_shown, navigation, picker, styles
+from ui.shared.sign_in import sign_out_button, signed_in
 
 st.set_page_config(page_title="mRAG", page_icon=ICON, layout="wide")
 styles()

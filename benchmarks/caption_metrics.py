@@ -18,7 +18,7 @@ from collections.abc import Callable
 from statistics import median
 from time import perf_counter
 
-from evaluation.captions import CAPTION_METRICS, score_captions
+from evaluation.metrics.caption_metrics import CAPTION_METRICS, score_captions
 
 WORDS = (
     "man woman dog cat horse train bus street table plate pizza kitchen bathroom boy girl "

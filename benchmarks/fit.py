@@ -76,7 +76,7 @@ def read_shards(
 
 def fit_streamed(folder: Path, pairs: int, dim: int, result: Path) -> Row:
     """Fit `ols` from moments, one shard in memory at a time."""
-    from engine.alignment import Alignment, PairMoments
+    from engine.alignment.alignment import Alignment, PairMoments
 
     started = perf_counter()
     moments = PairMoments(dim)

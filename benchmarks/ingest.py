@@ -21,8 +21,8 @@ from PIL import Image
 
 from benchmarks.real_size_encoders import build
 from engine.collection import CollectionFolder
-from engine.encoder import OpenClipEncoder, load_encoder
 from engine.images import SUFFIXES, open_picture
+from engine.models.encoder import OpenClipEncoder, load_encoder
 from engine.settings import Settings
 from ingest.embed import embed
 from ingest.readers import open_source

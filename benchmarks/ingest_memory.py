@@ -22,15 +22,15 @@ from pathlib import Path
 import numpy as np
 from PIL.Image import Image
 
+from corpus.ledger import Ledger
+from corpus.records import CaptionRecord
+from corpus.shards import Contents, Entry, Shard, shard_path, write_shard
 from engine.collection import CollectionCard, CollectionFolder
 from engine.settings import Settings
 from engine.types import Vectors
 from ingest.embed import embed
 from ingest.fit import fit
-from ingest.ledger import Ledger
 from ingest.push import push
-from ingest.records import CaptionRecord
-from ingest.shards import Contents, Entry, Shard, shard_path, write_shard
 
 STAGES = ("embed", "ledger", "fit", "push")
 SHARD = 1024

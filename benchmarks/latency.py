@@ -23,7 +23,7 @@ import torch
 
 from benchmarks import real_size_encoders, real_size_generators
 from engine.app import Engine, build_engine
-from engine.captioner import DescribeOptions
+from engine.describe.captioner import DescribeOptions
 from engine.settings import SAMPLE_PACK, read_settings
 from engine.types import Decoding
 from ingest.pipeline import ingest

@@ -3,7 +3,7 @@
     python -m benchmarks.ranking
 
 Makes pictures with five captions each (random unit vectors, a caption near its picture) and
-scores picture to caption three ways, each in a process of its own: `evaluation.ranking`; a
+scores picture to caption three ways, each in a process of its own: `evaluation.metrics.ranking`; a
 plain numpy argsort of all scores; ir-measures given the 100 best of each query, which it needs
 as objects in memory. Prints wall time, time of all cores, peak memory, and the mean scores,
 which must agree; ir-measures knows no rank beyond the 100 it was given.
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.fit import alone, peak_mb
 from engine.types import Vectors
-from evaluation.ranking import picture_to_caption
+from evaluation.metrics.ranking import picture_to_caption
 
 CAPTIONS = 5
 DEPTH = 100

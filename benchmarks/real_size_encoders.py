@@ -87,7 +87,7 @@ def measure(folder: Path, precision: Any) -> dict[str, Any]:
     from PIL import Image
 
     started = perf_counter()
-    from engine.encoder import load_encoder
+    from engine.models.encoder import load_encoder
 
     encoder = load_encoder(f"local-dir:{folder}", precision=precision)
     loaded_s = perf_counter() - started

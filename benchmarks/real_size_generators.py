@@ -61,7 +61,7 @@ def build(size: str, folder: Path) -> None:
 
 def measure(folder: str, precision: Any) -> dict[str, float | str]:
     """Load the folder and write captions from it; seconds and GiB."""
-    from engine.generator import load_generator
+    from engine.models.generator import load_generator
     from engine.types import Decoding
 
     started = perf_counter()

@@ -23,20 +23,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.alignment import GapMap
-from engine.choice import worth
-from engine.closed_form import METHODS
-from engine.hubs import HubRule, Hubs
-from engine.retriever import Retriever
+from corpus.captions import CaptionTable
+from corpus.examples import Examples
+from engine.alignment.alignment import GapMap
+from engine.alignment.closed_form import METHODS
+from engine.describe.reranking import worth
+from engine.describe.retriever import Retriever
+from engine.search.hubs import HubRule, Hubs
 from engine.store.interface import RRF_K
 from engine.types import CaptionHit, DescribeSpace, Space, Vectors
-from evaluation.captions import score_captions
-from evaluation.examples import Examples
-from evaluation.grid import SHARES, AnyMethod, MapChoice
-from evaluation.intervals import paired
-from evaluation.matrix_captions import Captions, MatrixCaptions
-from evaluation.ranking import Relevance, rank
-from evaluation.study import fit_map, orthogonality
+from evaluation.ablation.grid import SHARES, AnyMethod, MapChoice
+from evaluation.ablation.study import fit_map, orthogonality
+from evaluation.matrix_captions import MatrixCaptions
+from evaluation.metrics.caption_metrics import score_captions
+from evaluation.metrics.intervals import paired
+from evaluation.metrics.ranking import Relevance, rank
 
 FOLDER = Path(__file__).parents[2] / "shared" / "reference" / "clip_vectors"
 FOLDS = 5
@@ -293,7 +294,7 @@ def _cider(
         made = maps.get(fold, MapChoice("shrink"))
         training = fold.training
         texts = tuple(said for (said,) in training.references)
-        index = MatrixCaptions(Captions(texts, training.captions, training.image_ids), made)
+        index = MatrixCaptions(CaptionTable(texts, training.captions, training.image_ids), made)
         hubs = Hubs(training.images, made, rule) if rule else None
         finder = Retriever([index], made, hubs)
         images = fold.held_out.images

@@ -30,7 +30,7 @@ from rich.table import Table
 
 from engine.collection import CollectionCard
 from engine.store import CaptionStore, caption_id
-from engine.store.captions import caption_spec
+from engine.store.caption_store import caption_spec
 from engine.store.embedded import EdgeIndex
 from engine.types import CaptionPoint, Vector, Vectors
 

@@ -23,13 +23,14 @@ from cli.options import (
 from cli.output import console, emit, plain, say
 from cli.progress import progress_bars
 from engine.app import Engine
-from evaluation.ablate import Row
-from evaluation.ablate import ablate as run_ablation
-from evaluation.cell_cache import CellCache
-from evaluation.cells import METRICS
-from evaluation.grid import AXES, Variant, grid
-from ingest.progress import Progress
-from ingest.studies import cells_folder, make_laboratory
+from engine.progress import Progress
+from evaluation.ablation.ablate import Row
+from evaluation.ablation.ablate import ablate as run_ablation
+from evaluation.ablation.cell_cache import CellCache
+from evaluation.ablation.cells import METRICS
+from evaluation.ablation.grid import AXES, Variant, grid
+from evaluation.ablation.laboratory import cells_folder, make_laboratory
+from ingest.reembed import embed_by
 
 _JUDGE = "cider-d"
 _WIDTH = 500
@@ -117,12 +118,13 @@ def _measured(
             folder,
             engine.settings,
             splits,
-            load_encoder=engine.models.encoder,
+            embedded_by=lambda spec: embed_by(
+                folder, spec, engine.models.encoder(spec), engine.settings, show
+            ),
             limit=limit,
             seed=seed,
             other=other,
             encoders=encoders,
-            on_progress=show,
         )
         return run_ablation(
             laboratory,

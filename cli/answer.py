@@ -20,13 +20,13 @@ from cli.options import (
 )
 from cli.output import console, emit, milliseconds, plain, say, short_path, side_by_side
 from engine.app import Engine
-from engine.captioner import DescribeOptions
-from engine.comparison import Comparison
+from engine.compare.comparison import Comparison
+from engine.describe.captioner import DescribeOptions
+from engine.describe.exports import caption_hit_json, caption_json
+from engine.describe.prompts import Order
 from engine.errors import UnreadableImage
-from engine.exports import caption_hit_json, caption_json
-from engine.gallery import Query
 from engine.images import Picture
-from engine.prompts import Order
+from engine.search.gallery import Query
 from engine.types import (
     SPACES,
     CaptionHit,

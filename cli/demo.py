@@ -17,13 +17,13 @@ from cli.answer import show_caption, show_comparison, show_search
 from cli.fill import fill
 from cli.options import opened_engine, settings_for
 from cli.output import console, say
+from corpus.records import ImageRecord
 from engine.app import Engine
 from engine.errors import Missing
-from engine.gallery import Query
+from engine.search.gallery import Query
 from engine.settings import SAMPLE_PACK
 from engine.types import SPACES
 from ingest.readers import open_captions, open_source
-from ingest.records import ImageRecord
 
 _ROOT = Path(__file__).parent.parent
 _COLLECTIONS = ("plain", "postcards")

@@ -24,6 +24,7 @@ from cli.options import (
 from cli.output import emit, say
 from cli.progress import progress_bars
 from cli.reports import alignment_json, embed_json, exit_if_skipped, show_choices, show_ingest
+from corpus.records import Record
 from engine.app import Engine
 from engine.errors import InvalidInput
 from ingest import filling, pipeline
@@ -33,7 +34,6 @@ from ingest.memory import COCO, coco_records
 from ingest.pipeline import IngestReport
 from ingest.push import push as push_points
 from ingest.readers import open_captions, open_source
-from ingest.records import Record
 
 MethodName = Literal["auto", "raw", "centred", "ols", "ridge", "shrink", "procrustes"]
 

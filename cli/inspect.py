@@ -22,7 +22,7 @@ from engine.app import CollectionSummary, Engine
 from engine.collection import CollectionFolder
 from engine.errors import MragError
 from engine.store import store_status
-from ingest.rounds import standing_rounds
+from refine.rounds import standing_rounds
 
 MISSING = 3
 

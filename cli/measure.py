@@ -28,16 +28,16 @@ from cli.output import console, emit, plain, say
 from cli.parser import fetch_parser_for
 from cli.progress import progress_bars
 from engine.app import Engine
-from engine.captioner import DescribeOptions
+from engine.describe.captioner import DescribeOptions
+from engine.progress import Progress
 from engine.types import Decoding
-from evaluation.captions import CAPTION_METRICS
 from evaluation.evaluate import EvaluateOptions, Evaluation
 from evaluation.evaluate import evaluate as run_evaluation
-from evaluation.figures import MEDIANS, Figure
 from evaluation.maps import MAPS
-from evaluation.report import Asked, Report, write_folder, write_whole
-from ingest.measuring import subject_of
-from ingest.progress import Progress
+from evaluation.metrics.caption_metrics import CAPTION_METRICS
+from evaluation.reports.figures import MEDIANS, Figure
+from evaluation.reports.report import Asked, Report, write_folder, write_whole
+from evaluation.subject import subject_of
 
 _HEEDED = ("HOME", "COLLECTION", "ENCODER", "GENERATOR", "DEVICE", "PRECISION", "BATCH_SIZE")
 _DEFAULT = DescribeOptions()
@@ -106,7 +106,7 @@ def evaluate(
     with opened_engine(settings) as engine:
         report = _measured(engine, collection, splits, limit, options)
     if html or out:
-        from evaluation.html import as_html  # drawing takes a second to import
+        from evaluation.reports.html import as_html  # drawing takes a second to import
 
         page = as_html(report)
         if html:

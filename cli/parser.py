@@ -7,9 +7,9 @@ from collections.abc import Collection
 from cli.output import say
 from cli.progress import progress_bars
 from engine.errors import MetricUnavailable
-from evaluation.java import find_java
-from evaluation.spice import bytes_to_fetch, fetch_parser
-from ingest.progress import Progress
+from engine.progress import Progress
+from evaluation.metrics.java import find_java
+from evaluation.metrics.spice import bytes_to_fetch, fetch_parser
 
 _MB = 1_000_000
 

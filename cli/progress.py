@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 from cli.output import say
-from ingest.progress import Progress as Step
+from engine.progress import Progress as Step
 
 
 class _Rate(ProgressColumn):

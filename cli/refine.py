@@ -22,14 +22,14 @@ from cli.output import console, emit, plain, say
 from cli.parser import fetch_parser_for
 from cli.progress import progress_bars
 from engine.app import Collection, Engine
-from engine.models import CONSENSUS
+from engine.models.loaded import CONSENSUS
 from engine.types import TRAINING_SPLITS
-from evaluation.intervals import Difference
-from ingest.refine import RefineOptions, RefineReport
-from ingest.refine import refine as refine_collection
-from ingest.rounds import Round
-from ingest.undo import undo as undo_round
-from ingest.yardstick import Yardstick
+from evaluation.metrics.intervals import Difference
+from refine.loop import RefineOptions, RefineReport
+from refine.loop import refine as refine_collection
+from refine.rounds import Round
+from refine.undo import undo as undo_round
+from refine.yardstick import Yardstick
 
 
 def register(app: typer.Typer) -> None:

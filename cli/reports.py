@@ -11,9 +11,9 @@ import typer
 from rich.table import Table
 
 from cli.output import console, emit, say
-from engine.alignment import Alignment
+from engine.alignment.alignment import Alignment
+from engine.alignment.cross_validation import best_of_each
 from engine.collection import CollectionFolder
-from engine.selection import best_of_each
 from ingest.embed import EmbedReport
 from ingest.pipeline import IngestReport
 

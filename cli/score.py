@@ -14,9 +14,14 @@ from cli.options import JsonOption
 from cli.output import console, emit, say
 from cli.parser import fetch_parser_for
 from engine.errors import MetricUnavailable
-from evaluation.caption_files import Scorable, read_scorable
-from evaluation.captions import CAPTION_METRICS, CaptionScores, checked_metrics, score_captions
-from evaluation.provenance import versions
+from evaluation.metrics.caption_files import Scorable, read_scorable
+from evaluation.metrics.caption_metrics import (
+    CAPTION_METRICS,
+    CaptionScores,
+    checked_metrics,
+    score_captions,
+)
+from evaluation.reports.provenance import versions
 
 
 def register(app: typer.Typer) -> None:

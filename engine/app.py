@@ -8,18 +8,18 @@ from functools import partial
 from pathlib import Path
 from threading import RLock
 
-from engine.alignment import Alignment
-from engine.captioner import Captioner, DescribeOptions
+from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder, collection_names
-from engine.comparison import Comparison, compare_captions, compare_pictures
+from engine.compare.comparison import Comparison, compare_captions, compare_pictures
+from engine.compare.gap import Gap
+from engine.compare.gap_store import GapKeeper
+from engine.describe.captioner import Captioner, DescribeOptions
+from engine.describe.retriever import Retriever
 from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
-from engine.gallery import Gallery
-from engine.gap import Gap
-from engine.gap_store import GapKeeper
 from engine.images import Picture, open_picture
-from engine.models import Models
-from engine.relevance import Relevance
-from engine.retriever import Retriever
+from engine.models.loaded import Models
+from engine.search.gallery import Gallery
+from engine.search.relevance import Relevance
 from engine.settings import Settings
 from engine.store import CaptionStore, ImageStore, open_caption_store, open_image_store
 from engine.types import CaptionHit, Encoder, Generator, ImageHit

@@ -59,6 +59,10 @@ class CollectionFolder:
         self._card = self.path / "collection.json"
         self._level = self.path / "level.txt"
 
+    def sibling(self, name: str) -> CollectionFolder:
+        """Another collection of the same home."""
+        return CollectionFolder(self.path.parent.parent, name)
+
     def exists(self) -> bool:
         """Whether the collection has been made."""
         return self._card.is_file()

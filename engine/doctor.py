@@ -12,7 +12,7 @@ from typing import Literal
 from engine.app import Engine
 from engine.errors import MragError
 from engine.footprint import free_bytes, process_bytes, readable
-from engine.models import CONSENSUS
+from engine.models.loaded import CONSENSUS
 from engine.store import store_status
 
 _PACKAGES = (

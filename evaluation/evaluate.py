@@ -8,22 +8,28 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.alignment import Alignment
-from engine.captioner import Captioner, DescribeOptions
+from corpus.captions import CaptionTable
+from corpus.examples import Examples, fingerprint
+from engine.alignment.alignment import Alignment
+from engine.describe.captioner import Captioner, DescribeOptions
+from engine.describe.retriever import Retriever
 from engine.errors import InvalidInput, MragError
-from engine.models import CONSENSUS
-from engine.retriever import Retriever
+from engine.models.loaded import CONSENSUS
 from engine.types import Encoder, Generator, Vectors
-from evaluation.captions import CAPTION_METRICS, CaptionScores, Scores, score_captions
-from evaluation.clipscore import clip_scores, ref_clip_scores
-from evaluation.examples import Examples, fingerprint
-from evaluation.figures import Figure, caption_figures, query_figures
-from evaluation.intervals import Values, bootstrap
 from evaluation.maps import MAPS, OWN, RAW, MapSource, checked_maps, make_maps
-from evaluation.matrix_captions import Captions, MatrixCaptions
-from evaluation.provenance import program_version
-from evaluation.ranking import picture_to_caption, rank, text_to_picture
-from evaluation.tokens import words_of
+from evaluation.matrix_captions import MatrixCaptions
+from evaluation.metrics.caption_metrics import (
+    CAPTION_METRICS,
+    CaptionScores,
+    Scores,
+    score_captions,
+)
+from evaluation.metrics.clipscore import clip_scores, ref_clip_scores
+from evaluation.metrics.intervals import Values, bootstrap
+from evaluation.metrics.ranking import picture_to_caption, rank, text_to_picture
+from evaluation.metrics.tokens import words_of
+from evaluation.reports.figures import Figure, caption_figures, query_figures
+from evaluation.reports.provenance import program_version
 from evaluation.written import OnStep, forget, kept_path, write_captions
 
 CAPTIONS = "captions"
@@ -44,7 +50,7 @@ class Subject:
 
     collection: str
     examples: Examples = field(repr=False)
-    memory: Captions = field(repr=False)
+    memory: CaptionTable = field(repr=False)
     source: MapSource
     encoder: Encoder
     generator: Callable[[], Generator | None]
@@ -281,6 +287,6 @@ class _Measured:
         return Scores(metric, values, float(values.mean()), *bounds)
 
 
-def memory_fingerprint(memory: Captions) -> str:
+def memory_fingerprint(memory: CaptionTable) -> str:
     """32 hex digits of the captions that are borrowed from."""
     return fingerprint((*memory.texts, *memory.image_ids), memory.raw)

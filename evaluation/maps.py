@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.alignment import Alignment, Choice, PairMoments
-from engine.closed_form import METHODS, REGULARISED, Method
+from engine.alignment.alignment import Alignment, Choice, PairMoments
+from engine.alignment.closed_form import METHODS, REGULARISED, Method
 from engine.errors import AlignmentError, InvalidInput
 
 RAW, OWN = "raw", "mapped"

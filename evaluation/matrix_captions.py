@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from engine.errors import InvalidInput
+from corpus.captions import CaptionTable
 from engine.store import caption_id
 from engine.store.interface import NO_FILTERS
 from engine.types import CaptionHit, Filters, Space, Vectors
@@ -18,35 +17,17 @@ _BLOCK = 2**24
 """Cosines held at once: 64 MiB."""
 
 
-@dataclass(frozen=True, eq=False)
-class Captions:
-    """Captions that people wrote: `raw` (m, dim) unit rows; "" where there is no picture."""
-
-    texts: tuple[str, ...]
-    raw: Vectors = field(repr=False)
-    image_ids: tuple[str, ...]
-    splits: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        lengths = {len(self.texts), len(self.raw), len(self.image_ids)}
-        if len(lengths) > 1 or len(self.splits) not in {0, len(self.texts)}:
-            raise InvalidInput(
-                f"{len(self.texts)} captions, {len(self.raw)} vectors, {len(self.image_ids)} "
-                f"picture ids and {len(self.splits)} splits do not pair up"
-            )
-
-
 class TextMap(Protocol):
-    """Carries captions into the mapped space, as `engine.alignment.Alignment` does."""
+    """Carries captions into the mapped space, as `engine.alignment.alignment.Alignment` does."""
 
     def map_texts(self, texts: ArrayLike) -> Vectors:
         """Map caption vectors (n, dim) to float32 unit rows."""
 
 
 class MatrixCaptions:
-    """Searches captions exactly, as `engine.retriever.CaptionSearch`; all count as human."""
+    """Searches captions exactly, as `CaptionSearch` does; all count as human."""
 
-    def __init__(self, captions: Captions, alignment: TextMap) -> None:
+    def __init__(self, captions: CaptionTable, alignment: TextMap) -> None:
         self._captions = captions
         self._rows: dict[Space, Vectors] = {
             "raw": captions.raw,

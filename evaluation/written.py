@@ -8,8 +8,8 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
-from engine.captioner import Captioner
-from evaluation.examples import Examples
+from corpus.examples import Examples
+from engine.describe.captioner import Captioner
 
 OnStep = Callable[[str, int, int], None]
 """Told of a stage, how much of it is done, and of how much."""

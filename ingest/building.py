@@ -10,13 +10,13 @@ from typing import TypeVar
 import numpy as np
 from PIL.Image import Image
 
+from corpus.ledger import Known, Ledger
+from corpus.records import CaptionRecord
+from corpus.shards import Contents, Entry, Halves, Shard, Withdrawn, shard_path, write_shard
 from engine.collection import CollectionFolder
-from engine.encoder import TEXTS_PER_PICTURE
 from engine.errors import InvalidInput
+from engine.models.encoder import TEXTS_PER_PICTURE
 from engine.types import Encoder, Vectors
-from ingest.ledger import Known, Ledger
-from ingest.records import CaptionRecord
-from ingest.shards import Contents, Entry, Halves, Shard, Withdrawn, shard_path, write_shard
 
 T = TypeVar("T")
 

@@ -6,6 +6,7 @@ import secrets
 import shutil
 from pathlib import Path
 
+from corpus.lock import writing
 from engine.app import Engine
 from engine.errors import (
     CollectionMissing,
@@ -15,9 +16,8 @@ from engine.errors import (
     StoreUnavailable,
 )
 from engine.store import free_indexes
-from ingest.archive import uploads
-from ingest.job_records import JobRecords, remove_records
-from ingest.lock import writing
+from ingest.jobs.archive import uploads
+from ingest.jobs.records import JobRecords, remove_records
 
 
 def delete(engine: Engine, name: str) -> None:

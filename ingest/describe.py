@@ -9,14 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
-from engine.collection import CollectionFolder
-from engine.errors import AlignmentError, CollectionMissing, InvalidInput
-from engine.types import CaptionResult, Encoder, Vectors
-from ingest.ledger import Ledger
-from ingest.lock import writing
-from ingest.progress import OnProgress, Progress, silent
-from ingest.records import Skipped
-from ingest.shards import (
+from corpus.ledger import Ledger
+from corpus.lock import writing
+from corpus.records import Skipped
+from corpus.shards import (
     Described,
     DescribedShard,
     Entry,
@@ -26,6 +22,10 @@ from ingest.shards import (
     unit,
     write_described,
 )
+from engine.collection import CollectionFolder
+from engine.errors import AlignmentError, CollectionMissing, InvalidInput
+from engine.progress import OnProgress, Progress, silent
+from engine.types import CaptionResult, Encoder, Vectors
 
 BATCH = 32
 SHARD_SIZE = 256
@@ -35,7 +35,7 @@ _EXAMPLES = 10
 
 
 class Describer(Protocol):
-    """Describes pictures by their vectors, as `engine.captioner.Captioner` does."""
+    """Describes pictures by their vectors, as `engine.describe.captioner.Captioner` does."""
 
     def describe_vectors(self, raw: Vectors) -> list[CaptionResult]:
         """Describe pictures by their raw vectors, (n, dim) unit rows."""

@@ -10,16 +10,16 @@ from operator import length_hint
 from pathlib import Path
 from time import monotonic
 
+from corpus.ledger import Known, Ledger, about_key, captions_key
+from corpus.lock import writing
+from corpus.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFolder
+from corpus.shards import Entry, Halves, ShardReader
 from engine.collection import CollectionFolder
 from engine.images import DEFAULT_LIMITS, Limits, Picture, open_picture
+from engine.progress import OnProgress, Progress, silent
 from engine.types import Encoder
 from ingest.building import Item, ShardBuilder
 from ingest.decoding import Opened, opened_in_order
-from ingest.ledger import Known, Ledger, about_key, captions_key
-from ingest.lock import writing
-from ingest.progress import OnProgress, Progress, silent
-from ingest.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFolder
-from ingest.shards import Entry, Halves, ShardReader
 from ingest.skips import Kind, SkipLog
 
 _EVERY_SECONDS = 0.1

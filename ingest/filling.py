@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from corpus.records import Record
 from engine.app import Engine
+from engine.progress import OnProgress, silent
 from ingest.fit import AnyMethod
 from ingest.pipeline import IngestReport, ingest
-from ingest.progress import OnProgress, silent
-from ingest.records import Record
 
 Specs = tuple[str, str]
 """What loads an encoder and a generator; see `engine.settings.Settings`."""

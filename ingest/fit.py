@@ -7,15 +7,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from engine.alignment import Alignment, Method
+from corpus.ledger import Census, Ledger
+from corpus.lock import writing
+from corpus.pairs import Gathered, gather
+from corpus.shards import remove_leftovers
+from engine.alignment.alignment import Alignment, Method
+from engine.alignment.distractors import SIZE
 from engine.collection import CollectionCard, CollectionFolder
-from engine.distractors import SIZE
 from engine.errors import AlignmentError, CollectionMissing, IncompatibleIndex, InvalidInput
-from ingest.ledger import Census, Ledger
-from ingest.lock import writing
-from ingest.pairs import Gathered, gather
-from ingest.progress import OnProgress, silent
-from ingest.shards import remove_leftovers
+from engine.progress import OnProgress, silent
 
 AnyMethod = Method | Literal["auto"]
 
@@ -188,7 +188,7 @@ def _borrow(folder: CollectionFolder, card: CollectionCard, name: str) -> Alignm
 
 def _load(folder: CollectionFolder, card: CollectionCard, name: str) -> Alignment:
     """The map of another collection, which must be of the same encoder."""
-    other = sibling(folder, name)
+    other = folder.sibling(name)
     encoder_id = other.read_card().encoder_id
     if encoder_id != card.encoder_id:
         raise IncompatibleIndex(
@@ -201,11 +201,6 @@ def _load(folder: CollectionFolder, card: CollectionCard, name: str) -> Alignmen
             f"collection {name!r} has no map yet; finish it with: mrag fit {name}"
         )
     return Alignment.load(other.alignment)
-
-
-def sibling(folder: CollectionFolder, name: str) -> CollectionFolder:
-    """Another collection of the same home."""
-    return CollectionFolder(folder.path.parent.parent, name)
 
 
 def _request(

@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 
 from filelock import FileLock, Timeout
 
+from corpus.records import CaptionRecord, Counted, ImageRecord, Record
 from engine.download import fetch, matches
 from engine.errors import DownloadFailed, SourceError
-from ingest.progress import OnProgress, Progress, silent
+from engine.progress import OnProgress, Progress, silent
 from ingest.readers import open_captions, open_source
-from ingest.records import CaptionRecord, Counted, ImageRecord, Record
 from ingest.unpack import unpack
 
 _TRAIN, _VAL = "captions_train2017.json", "captions_val2017.json"

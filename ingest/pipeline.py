@@ -9,20 +9,20 @@ from itertools import chain
 from operator import length_hint
 from time import monotonic
 
-from engine.alignment import Alignment
+from corpus.ledger import Ledger
+from corpus.lock import writing
+from corpus.records import Counted, Record, WholeFolder
+from corpus.shards import encoder_of
+from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import IncompatibleIndex, InvalidInput, SourceError
+from engine.progress import OnProgress, silent
 from engine.settings import Settings
 from engine.types import Encoder
 from ingest.describe import Describer, DescribeReport, describe
 from ingest.embed import EmbedReport, embed
-from ingest.fit import AnyMethod, fit_if_needed, sibling
-from ingest.ledger import Ledger
-from ingest.lock import writing
-from ingest.progress import OnProgress, silent
+from ingest.fit import AnyMethod, fit_if_needed
 from ingest.push import PushReport, push
-from ingest.records import Counted, Record, WholeFolder
-from ingest.shards import encoder_of
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def _check_leftovers(folder: CollectionFolder, encoder: Encoder) -> None:
 def _check_memory(folder: CollectionFolder, encoder: Encoder, memory: str) -> None:
     if memory == folder.name:
         raise InvalidInput(f"collection {memory!r} cannot be its own memory; leave --memory out")
-    encoder_id = sibling(folder, memory).read_card().encoder_id
+    encoder_id = folder.sibling(memory).read_card().encoder_id
     if encoder_id != encoder.id:
         raise IncompatibleIndex(
             f"memory {memory!r} was made with encoder {encoder_id}, the pictures would be embedded "

@@ -8,11 +8,11 @@ from datetime import datetime
 
 import numpy as np
 
-from engine.alignment import Alignment
+from corpus.records import CaptionRecord
+from corpus.shards import Entry, Halves, Shard, unit
+from engine.alignment.alignment import Alignment
 from engine.store.ids import caption_id, picture_id
 from engine.types import CaptionPoint, CaptionSource, ImagePoint, Vector, Vectors
-from ingest.records import CaptionRecord
-from ingest.shards import Entry, Halves, Shard, unit
 
 
 @dataclass(frozen=True)

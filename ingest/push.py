@@ -7,17 +7,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from time import monotonic
 
-from engine.alignment import Alignment
+from corpus.ledger import Ledger, Store
+from corpus.lock import writing
+from corpus.refined import RefinedReader
+from corpus.shards import DescribedShard, read_described, read_shard, shard_path
+from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import CollectionMissing
+from engine.progress import OnProgress, Progress, silent
 from engine.settings import Settings
 from engine.store import CaptionStore, ImageStore, open_caption_store, open_image_store
-from ingest.ledger import Ledger, Store
-from ingest.lock import writing
 from ingest.points import Caption, points_of
-from ingest.progress import OnProgress, Progress, silent
-from ingest.refined import RefinedReader
-from ingest.shards import DescribedShard, read_described, read_shard, shard_path
 
 _DELETE_BATCH = 1000
 

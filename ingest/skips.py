@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from ingest.records import Skipped
+from corpus.records import Skipped
 
 Kind = Literal["unreadable", "duplicate", "source", "repeated", "not finite"]
 """`unreadable`: a picture that cannot be opened. `duplicate`: another file has the same bytes.

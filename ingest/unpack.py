@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from engine.errors import SourceError
-from ingest.progress import OnProgress, Progress, silent
+from engine.progress import OnProgress, Progress, silent
 
 
 def unpack(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sample.render import EMOJI_FONT
+from sample.world.render import EMOJI_FONT
 from sample.write_pack import PACK, write_pack
 
 _log = logging.getLogger(__name__)
@@ -28,19 +28,19 @@ class Stage:
 
 
 def _train_clip(folder: Path) -> None:
-    from sample.train_clip import train
+    from sample.clip.train_clip import train
 
     train(folder)
 
 
 def _train_base(folder: Path) -> None:
-    from sample.train_t5 import train_base
+    from sample.t5.train_t5 import train_base
 
     train_base(folder)
 
 
 def _train_final(base: Path, clip: Path, folder: Path) -> None:
-    from sample.train_t5 import train_final
+    from sample.t5.train_t5 import train_final
 
     train_final(base, clip, folder)
 

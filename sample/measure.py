@@ -24,16 +24,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from engine.captioner import Captioner, DescribeOptions
-from engine.closed_form import Method
-from engine.models import Models
-from engine.retriever import Retriever
+from engine.alignment.closed_form import Method
+from engine.describe.captioner import Captioner, DescribeOptions
+from engine.describe.retriever import Retriever
+from engine.models.loaded import Models
 from engine.settings import Settings
 from engine.types import Encoder, Generator
-from sample.reading import read_truth
-from sample.render import LOOKS, Look
-from sample.splits import COLLECTIONS
 from sample.trial import Memory, Outcome, Outcomes, Part, embed, fill_store, fit, try_map
+from sample.world.reading import read_truth
+from sample.world.render import LOOKS, Look
+from sample.world.splits import COLLECTIONS
 from sample.write_pack import PACK
 
 RESAMPLES = 2000

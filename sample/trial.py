@@ -11,16 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from engine.alignment import Alignment, Fold, Method, PairMoments
-from engine.captioner import Captioner, DescribeOptions
+from engine.alignment.alignment import Alignment, Fold, Method, PairMoments
+from engine.alignment.distractors import Distractors
 from engine.collection import CollectionCard, CollectionFolder
-from engine.distractors import Distractors
-from engine.retriever import Retriever
+from engine.describe.captioner import Captioner, DescribeOptions
+from engine.describe.retriever import Retriever
 from engine.settings import Settings
 from engine.store import CaptionStore, caption_id, open_caption_store
 from engine.types import CaptionPoint, Encoder, Generator, Vectors
-from sample.reading import check_caption
-from sample.scenes import Meaning
+from sample.world.reading import check_caption
+from sample.world.scenes import Meaning
 
 FOLDS = 5
 

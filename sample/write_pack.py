@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from sample.render import postcard, render
-from sample.scenes import Scene
-from sample.splits import Shown, memory_captions, pack_scenes
+from sample.world.render import postcard, render
+from sample.world.scenes import Scene
+from sample.world.splits import Shown, memory_captions, pack_scenes
 
 PACK = Path(__file__).parent / "pack"
 _WEBP_QUALITY = 80

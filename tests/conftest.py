@@ -10,6 +10,8 @@ from PIL import Image
 
 from engine.types import Decoding, Vector, Vectors
 
+pytest_plugins = ["tests.worlds"]
+
 DIM = 4
 
 

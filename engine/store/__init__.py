@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from engine.collection import CollectionCard, CollectionFolder
 from engine.settings import Settings
-from engine.store.captions import CaptionStore, caption_spec
+from engine.store.caption_store import CaptionStore, caption_spec
 from engine.store.ids import caption_id, picture_id
-from engine.store.images import ImageStore, image_spec
+from engine.store.image_store import ImageStore, image_spec
 from engine.store.interface import IndexSpec, VectorIndex
 
 __all__ = [

@@ -9,14 +9,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from engine.errors import InvalidInput, SourceError
-from ingest.readers.coco import read_coco, read_coco_captions, read_karpathy
-from ingest.readers.detect import Kind, detect
-from ingest.readers.entry import Entry, printable
-from ingest.readers.folder import count_pictures, read_folder
-from ingest.readers.plaintext import read_text
-from ingest.readers.tables import Columns, Row, csv_rows, json_rows, jsonl_rows, read_table
-from ingest.records import (
+from corpus.records import (
     CaptionRecord,
     Counted,
     ImageRecord,
@@ -24,10 +17,17 @@ from ingest.records import (
     Skipped,
     WholeFolder,
 )
+from engine.errors import InvalidInput, SourceError
+from ingest.readers.annotation import Annotation, printable
+from ingest.readers.coco import read_coco, read_coco_captions, read_karpathy
+from ingest.readers.detect import Kind, detect
+from ingest.readers.folder import count_pictures, read_folder
+from ingest.readers.plaintext import read_text
+from ingest.readers.tables import Columns, Row, csv_rows, json_rows, jsonl_rows, read_table
 
-Entries = Iterator[Entry | Skipped]
+Annotations = Iterator[Annotation | Skipped]
 
-_READERS: dict[Kind, Callable[[Path], Entries]] = {
+_READERS: dict[Kind, Callable[[Path], Annotations]] = {
     "folder": read_folder,
     "coco": read_coco,
     "karpathy": read_karpathy,
@@ -112,20 +112,20 @@ def _check(path: Path, kind: Kind, images: Path | None, limit: int | None) -> No
         raise SourceError(f"there is no folder {images}; it should hold the pictures of {path}")
 
 
-def _entries(path: Path, kind: Kind, columns: Columns) -> Entries:
+def _entries(path: Path, kind: Kind, columns: Columns) -> Annotations:
     if kind in _READERS:
         return _READERS[kind](path)
     rows = csv_rows(path, columns) if kind == "csv" else _JSON_ROWS[kind](path)
     return read_table(path, rows, columns)
 
 
-def _texts_only(entries: Entries) -> Entries:
+def _texts_only(entries: Annotations) -> Annotations:
     for entry in entries:
         yield entry if isinstance(entry, Skipped) else replace(entry, image="")
 
 
 def _records(
-    path: Path, entries: Entries, base: Path, split: frozenset[str], limit: int | None
+    path: Path, entries: Annotations, base: Path, split: frozenset[str], limit: int | None
 ) -> Iterator[Record]:
     given = 0
     try:
@@ -143,7 +143,7 @@ def _records(
         yield Skipped(printable(str(path)), f"the rest cannot be read: {error}")
 
 
-def _of_split(path: Path, entries: Entries, split: frozenset[str]) -> Entries:
+def _of_split(path: Path, entries: Annotations, split: frozenset[str]) -> Annotations:
     """The entries of these splits; raises SourceError at the end if there were none."""
     others: set[str] = set()
     found = False
@@ -162,7 +162,7 @@ def _of_split(path: Path, entries: Entries, split: frozenset[str]) -> Entries:
         )
 
 
-def _records_of(entry: Entry, base: Path) -> Iterator[Record]:
+def _records_of(entry: Annotation, base: Path) -> Iterator[Record]:
     captions = tuple(dict.fromkeys(entry.captions))
     if not entry.image:
         for caption in captions:
@@ -176,7 +176,7 @@ def _records_of(entry: Entry, base: Path) -> Iterator[Record]:
         yield ImageRecord(entry.image_id, uri, found, captions, entry.split, entry.tags)
 
 
-def _find(entry: Entry, base: Path) -> Path | Skipped:
+def _find(entry: Annotation, base: Path) -> Path | Skipped:
     where = f"{entry.where}: " if entry.where else ""
     if re.match(r"\w+://", entry.image):
         reason = "a picture must be a local file; download it and name the file"

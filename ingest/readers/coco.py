@@ -6,24 +6,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from corpus.records import Skipped
 from engine.errors import SourceError
-from ingest.readers.entry import Entry, one_line
+from ingest.readers.annotation import Annotation, one_line
 from ingest.readers.gathering import Gathering
 from ingest.readers.jsonstream import items
-from ingest.records import Skipped
 
 
-def read_coco_captions(path: Path) -> Iterator[Entry | Skipped]:
+def read_coco_captions(path: Path) -> Iterator[Annotation | Skipped]:
     """An entry without a picture for each caption of a COCO file, in the file's order."""
     for found in _annotations(path):
         if isinstance(found, Skipped):
             yield found
         else:
             where, image_id, caption = found
-            yield Entry(where=where, captions=(caption,), image_id=image_id)
+            yield Annotation(where=where, captions=(caption,), image_id=image_id)
 
 
-def read_coco(path: Path) -> Iterator[Entry | Skipped]:
+def read_coco(path: Path) -> Iterator[Annotation | Skipped]:
     """An entry for each picture of a COCO file, with its captions.
 
     There is no split: COCO names it in the file name alone, and who reads one file means it.
@@ -36,7 +36,7 @@ def read_coco(path: Path) -> Iterator[Entry | Skipped]:
             except (KeyError, TypeError):
                 yield Skipped(str(path), f"{where} has no id or no file_name")
                 continue
-            gathering.add(key, Entry(where=where, image=name, image_id=key))
+            gathering.add(key, Annotation(where=where, image=name, image_id=key))
         for found in _annotations(path):
             if isinstance(found, Skipped):
                 yield found
@@ -45,7 +45,7 @@ def read_coco(path: Path) -> Iterator[Entry | Skipped]:
         yield from gathering.entries()
 
 
-def read_karpathy(path: Path) -> Iterator[Entry | Skipped]:
+def read_karpathy(path: Path) -> Iterator[Annotation | Skipped]:
     """An entry for each picture of a file of Karpathy's splits.
 
     `restval` is given as `train`, as all who train on these splits use it. The id is COCO's
@@ -59,11 +59,11 @@ def read_karpathy(path: Path) -> Iterator[Entry | Skipped]:
             yield Skipped(str(path), f"{where} is not as in Karpathy's files: {error!r}")
 
 
-def _karpathy_entry(where: str, image: Any) -> Entry:
+def _karpathy_entry(where: str, image: Any) -> Annotation:
     name, split = str(image["filename"]), str(image.get("split") or "")
     folder = str(image.get("filepath") or "")
     captions = tuple(one_line(sentence["raw"]) for sentence in image["sentences"])
-    return Entry(
+    return Annotation(
         where=where,
         image=f"{folder}/{name}" if folder else name,
         elsewhere=name,

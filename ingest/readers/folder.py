@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from ingest.readers.entry import Entry, one_line, printable
+from corpus.records import Skipped
+from ingest.readers.annotation import Annotation, one_line, printable
 from ingest.readers.lines import encoding_of
-from ingest.records import Skipped
 
 _SIDECAR_LIMIT = 2**20
 _NOT_THE_USERS = frozenset({"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN"})
 """Folders that file servers and archives put beside pictures, with copies of them."""
 
 
-def read_folder(folder: Path) -> Iterator[Entry | Skipped]:
+def read_folder(folder: Path) -> Iterator[Annotation | Skipped]:
     """An entry for each picture file, sub-folders included, folder by folder in order of names.
 
     Captions are the lines of `photo.jpg.txt`, else of `photo.txt`, beside `photo.jpg`.
@@ -89,7 +89,9 @@ def _list(folder: Path, linked: list[Path]) -> _Folder:
     return _Folder(folder, sorted(pictures), sidecars, sorted(folders))
 
 
-def _read_picture(root: Path, picture: Path, sidecars: dict[str, str]) -> Iterator[Entry | Skipped]:
+def _read_picture(
+    root: Path, picture: Path, sidecars: dict[str, str]
+) -> Iterator[Annotation | Skipped]:
     relative = picture.relative_to(root)
     sidecar = sidecars.get(f"{picture.name}.txt") or sidecars.get(f"{picture.stem}.txt")
     captions: tuple[str, ...] = ()
@@ -98,7 +100,9 @@ def _read_picture(root: Path, picture: Path, sidecars: dict[str, str]) -> Iterat
             captions = _read_sidecar(picture.with_name(sidecar))
         except (OSError, ValueError) as error:
             yield Skipped(printable(str(picture.with_name(sidecar))), f"captions not read: {error}")
-    yield Entry(image=str(relative), captions=captions, image_id=printable(relative.as_posix()))
+    yield Annotation(
+        image=str(relative), captions=captions, image_id=printable(relative.as_posix())
+    )
 
 
 def _read_sidecar(path: Path) -> tuple[str, ...]:

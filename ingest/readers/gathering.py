@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import TracebackType
 
 from engine.errors import SourceError
-from ingest.readers.entry import Entry
+from ingest.readers.annotation import Annotation
 
 _LAYOUT = """
 pragma journal_mode = off;
@@ -27,7 +27,7 @@ order by picture.n, caption.n
 
 
 class Gathering:
-    """Entries by key, each with the captions that were added to it; kept in a temporary file.
+    """Annotations by key, each with the captions that were added to it; kept in a temporary file.
 
     An in-memory dict of COCO's train captions takes 400 MiB and grows with the source.
     """
@@ -54,7 +54,7 @@ class Gathering:
                 "free room there, or set TMPDIR to another folder"
             ) from error
 
-    def add(self, key: str, entry: Entry) -> None:
+    def add(self, key: str, entry: Annotation) -> None:
         """Add an entry; where the key is known already, only its captions."""
         picture = self._find(key)
         if picture is None:
@@ -78,14 +78,14 @@ class Gathering:
     def _insert(self, picture: int | None, caption: str) -> None:
         self._db.execute("insert into caption (picture, text) values (?, ?)", (picture, caption))
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[Annotation]:
         """The entries in the order they were first added, with all their captions."""
         self._db.execute("create index by_picture on caption (picture)")
         rows = self._db.execute(_ALL)
         for (_, fields), group in itertools.groupby(rows, key=lambda row: row[:2]):
             captions = tuple(row[2] for row in group if row[2] is not None)
             values = json.loads(fields)
-            yield Entry(**{**values, "captions": captions, "tags": tuple(values["tags"])})
+            yield Annotation(**{**values, "captions": captions, "tags": tuple(values["tags"])})
 
 
 def _bytes(key: str) -> bytes:

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from corpus.records import Skipped
 from engine.errors import SourceError
-from ingest.readers.entry import Entry, one_line, printable
+from ingest.readers.annotation import Annotation, one_line, printable
 from ingest.readers.gathering import Gathering
 from ingest.readers.jsonstream import items
 from ingest.readers.lines import LINE_LIMIT, is_decoded, read_lines
-from ingest.records import Skipped
 
 _IMAGE = (
     "image image_path img_path file_path filepath file file_name filename image_name path img "
@@ -58,7 +58,7 @@ class Columns:
 
 def read_table(
     path: Path, rows: Iterable[Row | Skipped], columns: Columns
-) -> Iterator[Entry | Skipped]:
+) -> Iterator[Annotation | Skipped]:
     """An entry for each caption without a picture, then one for each picture.
 
     Rows of one picture become one entry wherever they stand; its id, split and tags are
@@ -193,7 +193,7 @@ def _check_known(path: Path, columns: Columns, values: Mapping[str, object]) -> 
     )
 
 
-def _entry(path: Path, row: Row, columns: Columns) -> Entry | Skipped:
+def _entry(path: Path, row: Row, columns: Columns) -> Annotation | Skipped:
     try:
         image = _text(*_first(row.values, columns.image))
         captions = tuple(map(one_line, _texts(*_first(row.values, columns.caption))))
@@ -205,7 +205,7 @@ def _entry(path: Path, row: Row, columns: Columns) -> Entry | Skipped:
         return Skipped(str(path), f"{row.where}: {error}")
     if not image and not any(captions):
         return Skipped(str(path), f"{row.where} has neither a picture nor a caption")
-    return Entry(row.where, image, tuple(filter(None, captions)), image_id, split, tags)
+    return Annotation(row.where, image, tuple(filter(None, captions)), image_id, split, tags)
 
 
 def _first(values: Mapping[str, object], names: tuple[str, ...]) -> tuple[str, object]:

@@ -9,7 +9,7 @@ import pytest
 
 from engine.collection import CollectionFolder
 from tests.cli.conftest import PACK, Run
-from tests.ingest.refining import points
+from tests.refine.refining import points
 
 TABLE = PACK / "plain" / "captions.jsonl"
 

@@ -14,9 +14,9 @@ from safetensors.numpy import save_file
 from scipy.linalg import orthogonal_procrustes
 from sklearn.linear_model import LinearRegression, Ridge
 
-from engine.alignment import Alignment, Choice, Fold, Method, PairMoments
+from engine.alignment.alignment import Alignment, Choice, Fold, Method, PairMoments
+from engine.alignment.cross_validation import best_of_each
 from engine.errors import AlignmentError
-from engine.selection import best_of_each
 from engine.types import Vectors
 
 Rows = NDArray[np.float64]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engine.alignment import Alignment, Fold, Method, PairMoments
+from engine.alignment.alignment import Alignment, Fold, Method, PairMoments
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "reference" / "clip_vectors"
 pytestmark = pytest.mark.skipif(

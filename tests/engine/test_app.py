@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.alignment import Alignment
+from engine.alignment.alignment import Alignment
 from engine.app import Engine, build_engine
 from engine.collection import CollectionCard
 from engine.doctor import examine

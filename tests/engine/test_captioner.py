@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.alignment import Alignment
-from engine.captioner import Captioner, DescribeOptions
+from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
+from engine.describe.captioner import Captioner, DescribeOptions
+from engine.describe.retriever import Retriever
 from engine.errors import CollectionMissing, InvalidInput
-from engine.retriever import Retriever
 from engine.settings import Settings
 from engine.store import CaptionStore, caption_id, open_caption_store
 from engine.types import CaptionPoint, Vector

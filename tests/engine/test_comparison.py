@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from engine.alignment import Alignment
+from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
-from engine.comparison import (
+from engine.compare.comparison import (
     Change,
     Comparison,
     Truth,
@@ -25,9 +25,9 @@ from engine.comparison import (
     rank_biased_overlap,
     rank_changes,
 )
+from engine.describe.retriever import Retriever
 from engine.errors import InvalidInput
 from engine.images import Picture
-from engine.retriever import Retriever
 from engine.settings import Settings
 from engine.store import (
     CaptionStore,

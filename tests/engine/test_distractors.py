@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from engine.distractors import Distractors
+from engine.alignment.distractors import Distractors
 
 TEXTS = [f"caption {i}" for i in range(40)]
 

@@ -18,10 +18,10 @@ from huggingface_hub import constants
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from engine.clip_loader import choose_precision
-from engine.encoder import OpenClipEncoder, load_encoder
 from engine.errors import InvalidInput, ModelMissing
 from engine.images import open_picture
+from engine.models.clip_loader import choose_precision
+from engine.models.encoder import OpenClipEncoder, load_encoder
 
 REPO = Path(__file__).parents[2]
 SAMPLE_CLIP = REPO / "sample" / "pack" / "clip"

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine.exports import as_csv, as_jsonl, as_sidecars
+from corpus.records import ImageRecord
+from engine.describe.exports import as_csv, as_jsonl, as_sidecars
 from engine.types import Candidate, CaptionHit, CaptionResult
 from ingest.readers import open_source
-from ingest.records import ImageRecord
 
 
 def described(caption: str) -> CaptionResult:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.alignment import Alignment
+from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import InvalidInput
-from engine.gallery import Gallery, Query, matched_words
+from engine.search.gallery import Gallery, Query, matched_words
 from engine.settings import Settings
 from engine.store import open_image_store, picture_id
 from engine.types import Filters, ImagePoint, SearchSpace, Vector

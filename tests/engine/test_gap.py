@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from engine import gap_store
-from engine.alignment import Alignment
+from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
+from engine.compare import gap_store
+from engine.compare.gap import Gap, Sample, measure, sign_test
+from engine.compare.gap_store import GapKeeper
 from engine.errors import CollectionMissing
-from engine.gap import Gap, Sample, measure, sign_test
-from engine.gap_store import GapKeeper
 from engine.settings import Settings
 from engine.store import (
     CaptionStore,

@@ -27,11 +27,11 @@ from transformers import (
     T5Tokenizer,
 )
 
+from engine.describe.prompts import build_prompt
 from engine.errors import InvalidInput, ModelMissing
-from engine.generator import Seq2SeqGenerator, consensus, load_generator
-from engine.nucleus import NucleusDraw, random_numbers
-from engine.prompts import build_prompt
-from engine.seq2seq import choose_dtype
+from engine.models.generator import Seq2SeqGenerator, consensus, load_generator
+from engine.models.nucleus import NucleusDraw, random_numbers
+from engine.models.seq2seq import choose_dtype
 from engine.types import Decoding, Vectors
 
 REPO = Path(__file__).parents[2]
@@ -418,7 +418,7 @@ def test_bfloat16_on_a_cpu_only_where_it_is_faster() -> None:
 HUB_SCRIPT = """
 import json, sys
 from engine.errors import MragError
-from engine.generator import load_generator
+from engine.models.generator import load_generator
 from engine.types import Decoding
 for name in sys.argv[1:]:
     try:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.alignment import Alignment
+from engine.alignment.alignment import Alignment
 from engine.errors import InvalidInput
-from engine.hubs import HubRule, Hubs
+from engine.search.hubs import HubRule, Hubs
 from engine.types import CaptionHit, Vector, Vectors
 
 NO_GAP = Alignment.from_means(np.zeros(3), np.zeros(3), n_images=1, n_captions=1)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from engine.alignment import PairMoments
+from engine.alignment.alignment import PairMoments
 from engine.errors import AlignmentError
 
 Rows = NDArray[np.float64]

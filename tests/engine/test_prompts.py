@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.describe.prompts import TEMPLATES, Order, build_prompt
 from engine.errors import InvalidInput
-from engine.prompts import TEMPLATES, Order, build_prompt
 
 CAPTIONS = ["a dog on a beach", "a dog by the sea", "two dogs run"]
 

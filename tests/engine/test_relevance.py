@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.alignment import Alignment
+from engine.alignment.alignment import Alignment
+from engine.alignment.moments import PairMoments
 from engine.collection import CollectionCard, CollectionFolder
-from engine.gallery import COSINE_SPACES, Query
-from engine.moments import PairMoments
-from engine.relevance import Relevance, Sample
+from engine.search.gallery import COSINE_SPACES, Query
+from engine.search.relevance import Relevance, Sample
 from engine.settings import Settings
 from engine.store import (
     CaptionStore,

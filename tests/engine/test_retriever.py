@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.alignment import Alignment
+from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
+from engine.describe.retriever import Retriever
 from engine.errors import InvalidInput
-from engine.hubs import HubRule, Hubs
-from engine.retriever import Retriever
+from engine.search.hubs import HubRule, Hubs
 from engine.settings import Settings
 from engine.store import caption_id, open_caption_store
 from engine.types import CaptionPoint, CaptionSource, Vector, Vectors

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as some
 
 from engine.errors import InvalidInput
-from engine.terms import MAX_TERMS, Terms, read_terms
+from engine.search.terms import MAX_TERMS, Terms, read_terms
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from engine.images import Limits
-from engine.thumbnails import Thumbnails
+from engine.search.thumbnails import Thumbnails
 
 Make = Callable[..., Thumbnails]
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.comparison import Comparison, Truth
-from engine.gap import Gap, Side
+from engine.compare.comparison import Comparison, Truth
+from engine.compare.gap import Gap, Side
+from engine.compare.verdict import on_collection, on_query
 from engine.types import CaptionHit
-from engine.verdict import on_collection, on_query
 
 _NONE = np.zeros((1, 2))
 SIDE = Side(_NONE, _NONE, _NONE, _NONE, 0.1, 0.1, 0.1, _NONE, _NONE, 0.1)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import MetricUnavailable
-from evaluation.java import find_java
+from evaluation.metrics.java import find_java
 
 FakeJava = Callable[[str], Path]
 

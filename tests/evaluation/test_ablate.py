@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.captioner import DescribeOptions
+from corpus.captions import CaptionTable
+from corpus.examples import Examples
+from engine.describe.captioner import DescribeOptions
 from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
-from engine.hubs import HubRule
+from engine.search.hubs import HubRule
 from engine.settings import Settings
 from engine.types import Decoding, Vectors
-from evaluation.ablate import Laboratory, Row, ablate
-from evaluation.cell_cache import CellCache
-from evaluation.cells import Bench, Outcome, ranking
-from evaluation.examples import Examples
-from evaluation.grid import DEFAULT, Cell, MapChoice, Variant
-from evaluation.matrix_captions import Captions
-from evaluation.study import Study, fit_map
+from evaluation.ablation.ablate import Laboratory, Row, ablate
+from evaluation.ablation.cell_cache import CellCache
+from evaluation.ablation.cells import Bench, Outcome, ranking
+from evaluation.ablation.grid import DEFAULT, Cell, MapChoice, Variant
+from evaluation.ablation.study import Study, fit_map
 
 DIM, PICTURES = 8, 30
 WORDS = ["red", "blue", "green", "dog", "cat", "bird", "tree", "lake"]
@@ -81,7 +81,7 @@ def study(seed: int = 0) -> Study:
         ids, ids, ("",) * PICTURES, tuple((text,) for text in said), images, captions,
         np.arange(PICTURES),
     )  # fmt: skip
-    index = Captions(tuple(said), captions, ids)
+    index = CaptionTable(tuple(said), captions, ids)
     return Study("shop", "words", "words", every, index, every.take(range(10)))
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import InvalidInput, SourceError
-from evaluation.caption_files import read_scorable
+from evaluation.metrics.caption_files import read_scorable
 
 CAPTIONS = [{"image_id": "2", "caption": "a cat"}, {"image_id": 1, "caption": "a dog"}]
 REFERENCES: dict[str, list[str]] = {"1": ["one dog", "a pet"], "2": ["one cat"], "3": ["a tree"]}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.captions import CaptionScores, score_captions
+from evaluation.metrics.caption_metrics import CaptionScores, score_captions
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "reference" / "metrics"
 pytestmark = pytest.mark.skipif(

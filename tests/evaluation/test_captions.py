@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from engine.errors import InvalidInput
-from evaluation.captions import CAPTION_METRICS, CaptionScores, score_captions
-from evaluation.java import find_java
-from evaluation.tokenizer import tokenize
+from evaluation.metrics.caption_metrics import CAPTION_METRICS, CaptionScores, score_captions
+from evaluation.metrics.java import find_java
+from evaluation.metrics.tokenizer import tokenize
 
 OVERLAP = ("bleu-1", "bleu-2", "bleu-3", "bleu-4", "rouge-l", "cider-d")
 NO_JARS = (*OVERLAP[:4], "meteor", *OVERLAP[4:])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
-from evaluation.clipscore import clip_scores, ref_clip_scores
+from evaluation.metrics.clipscore import clip_scores, ref_clip_scores
 
 IMAGES = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 
 from engine.errors import InvalidInput
-from evaluation.correlation import correlations
+from evaluation.metrics.correlation import correlations
 
 
 @settings(max_examples=30, deadline=None)

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.alignment import Alignment, PairMoments
-from engine.captioner import DescribeOptions
+from corpus.captions import CaptionTable
+from corpus.examples import Examples
+from engine.alignment.alignment import Alignment, PairMoments
+from engine.describe.captioner import DescribeOptions
 from engine.errors import InvalidInput, ModelMissing
 from engine.types import Decoding, Generator, Vectors
 from evaluation.evaluate import (
@@ -26,11 +28,9 @@ from evaluation.evaluate import (
     Subject,
     evaluate,
 )
-from evaluation.examples import Examples
-from evaluation.html import as_html
 from evaluation.maps import MapSource
-from evaluation.matrix_captions import Captions
-from evaluation.report import Asked, Report, write_folder, write_whole
+from evaluation.reports.html import as_html
+from evaluation.reports.report import Asked, Report, write_folder, write_whole
 
 DIM = 24
 THINGS = ("dog", "cat", "boat", "tree", "lamp", "horse")
@@ -107,7 +107,7 @@ def subject() -> Subject:
     own = Alignment.fit(moments, "ridge", strength=0.1, encoder_id="words", source="collection w")
     both = [*train.references, *test.references]
     owners = [*train.image_ids, *test.image_ids]
-    memory = Captions(
+    memory = CaptionTable(
         tuple(text for texts in both for text in texts),
         np.concatenate([train.captions, test.captions]),
         tuple(image_id for image_id in owners for _ in range(2)),

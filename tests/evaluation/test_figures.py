@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evaluation.captions import Scores
-from evaluation.figures import caption_figures, query_figures
-from evaluation.intervals import bootstrap, paired
+from evaluation.metrics.caption_metrics import Scores
+from evaluation.metrics.intervals import bootstrap, paired
+from evaluation.reports.figures import caption_figures, query_figures
 
 
 def test_one_query_a_picture_has_the_interval_of_the_plain_bootstrap() -> None:

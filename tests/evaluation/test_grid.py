@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from engine.captioner import DescribeOptions
+from engine.describe.captioner import DescribeOptions
 from engine.errors import InvalidInput
-from evaluation.grid import AXES, DEFAULT, SHARES, Cell, grid
+from evaluation.ablation.grid import AXES, DEFAULT, SHARES, Cell, grid
 
 
 def test_the_default_is_the_programs() -> None:

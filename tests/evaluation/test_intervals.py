@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import bootstrap as scipy_bootstrap
 
 from engine.errors import InvalidInput
-from evaluation.intervals import bootstrap, paired, resampled_sums
+from evaluation.metrics.intervals import bootstrap, paired, resampled_sums
 
 finite = st.floats(-1e3, 1e3)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import MetricUnavailable
-from evaluation.jars import CORENLP, RHINO, Jar, jars_in
+from evaluation.metrics.jars import CORENLP, RHINO, Jar, jars_in
 
 BODY = b"what a jar holds" * 1000
 JAR = Jar("org.some", "thing", "1.2", len(BODY), hashlib.sha256(BODY).hexdigest(), "models")

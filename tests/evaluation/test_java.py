@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import MetricUnavailable
-from evaluation.java import Java, find_java, run_java
+from evaluation.metrics.java import Java, find_java, run_java
 
 FakeJava = Callable[[str], Path]
 

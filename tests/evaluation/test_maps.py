@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.alignment import Alignment, PairMoments
+from engine.alignment.alignment import Alignment, PairMoments
+from engine.alignment.cross_validation import Choice
 from engine.errors import InvalidInput
-from engine.selection import Choice
 from evaluation.maps import MAPS, MapSource, checked_maps, make_maps
 
 DIM = 6

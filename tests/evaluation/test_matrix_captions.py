@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.alignment import Alignment
+from corpus.captions import CaptionTable
+from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import InvalidInput
 from engine.settings import Settings
 from engine.store import caption_id, open_caption_store
 from engine.types import CaptionPoint, Filters, Space, Vectors
-from evaluation.matrix_captions import Captions, MatrixCaptions
+from evaluation.matrix_captions import MatrixCaptions
 
 DIM = 8
 
@@ -24,7 +25,7 @@ def rows(n: int, seed: int) -> Vectors:
 
 
 RAW = rows(40, seed=0)
-CAPTIONS = Captions(
+CAPTIONS = CaptionTable(
     texts=tuple(f"caption {i}" for i in range(40)),
     raw=RAW,
     image_ids=tuple(str(i // 4) if i < 32 else "" for i in range(40)),
@@ -80,4 +81,4 @@ def test_all_are_found_where_k_is_more_than_there_are() -> None:
 
 def test_parts_that_do_not_pair_up_are_refused() -> None:
     with pytest.raises(InvalidInput, match="3 captions, 40 vectors"):
-        Captions(("a", "b", "c"), RAW, ("", "", ""))
+        CaptionTable(("a", "b", "c"), RAW, ("", "", ""))

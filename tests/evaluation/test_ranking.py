@@ -11,7 +11,7 @@ from ir_measures import RR, R, Success, nDCG
 
 from engine.errors import InvalidInput
 from engine.types import Vectors
-from evaluation.ranking import (
+from evaluation.metrics.ranking import (
     Relevance,
     picture_to_caption,
     rank,

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.alignment import Alignment, Method, PairMoments
+from engine.alignment.alignment import Alignment, Method, PairMoments
 from engine.types import Vectors
-from evaluation.ranking import Values, picture_to_caption, text_to_picture
+from evaluation.metrics.ranking import Values, picture_to_caption, text_to_picture
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "reference" / "clip_vectors"
 pytestmark = pytest.mark.skipif(

@@ -8,9 +8,9 @@ import pytest
 
 from engine.errors import MetricUnavailable
 from engine.settings import Settings
-from evaluation.captions import score_captions
-from evaluation.jars import CORENLP, RHINO
-from evaluation.spice import spice
+from evaluation.metrics.caption_metrics import score_captions
+from evaluation.metrics.jars import CORENLP, RHINO
+from evaluation.metrics.spice import spice
 
 FakeJava = Callable[[str], Path]
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.alignment import Alignment, PairMoments
-from engine.clusters import LocalMaps
+from corpus.captions import CaptionTable
+from corpus.examples import Examples
+from engine.alignment.alignment import Alignment, PairMoments
 from engine.errors import InvalidInput
 from engine.types import Vectors
-from evaluation.examples import Examples
-from evaluation.grid import MapChoice
-from evaluation.matrix_captions import Captions
-from evaluation.study import Study, fit_map, orthogonality
+from evaluation.ablation.clusters import LocalMaps
+from evaluation.ablation.grid import MapChoice
+from evaluation.ablation.study import Study, fit_map, orthogonality
 
 DIM, PICTURES, EACH = 6, 200, 2
 
@@ -115,9 +115,9 @@ def test_the_map_is_chosen_among_captions_of_no_picture_too() -> None:
 
 
 def test_a_studys_fingerprint_tells_its_data_and_encoder_apart() -> None:
-    index = Captions(("a", "b"), rows(2, 5), ("1", ""))
+    index = CaptionTable(("a", "b"), rows(2, 5), ("1", ""))
     study = Study("shop", "spec", "id", TRAINING, index, TRAINING)
-    said_else = Captions(("a", "c"), rows(2, 5), ("1", ""))
+    said_else = CaptionTable(("a", "c"), rows(2, 5), ("1", ""))
     others = [
         replace(study, encoder_id="another id"),
         replace(study, training=examples(7)),

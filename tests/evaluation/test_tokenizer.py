@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from evaluation.tokenizer import tokenize
+from evaluation.metrics.tokenizer import tokenize
 
 pytestmark = pytest.mark.usefixtures("java")
 

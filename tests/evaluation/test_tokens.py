@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from evaluation.tokens import words_of
+from evaluation.metrics.tokens import words_of
 
 
 def test_a_word_gains_a_picture_its_references_that_hold_it() -> None:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import runpy
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
+from corpus.records import CaptionRecord, Record
 from engine.settings import Settings
 from engine.types import Encoder, Vectors
 from ingest import building, describe, push
 from ingest.pipeline import ingest
 from ingest.readers import open_source
-from ingest.records import CaptionRecord, Record
-
-_FAKES: dict[str, Any] = runpy.run_path(str(Path(__file__).with_name("conftest.py")))
+from tests.worlds import PixelEncoder, PlainDescriber
 
 
 class SlowEncoder:
@@ -49,11 +46,11 @@ def run(home: Path, source: Path, seconds: float) -> None:
     ingest(
         records,
         name="killed",
-        encoder=SlowEncoder(_FAKES["PixelEncoder"](), seconds),
+        encoder=SlowEncoder(PixelEncoder(), seconds),
         encoder_spec="spec",
         generator_spec="consensus",
         settings=settings,
-        captioner_factory=_FAKES["PlainDescriber"],
+        captioner_factory=PlainDescriber,
     )
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from engine.errors import InvalidInput, SourceError
+from engine.progress import Progress
 from engine.settings import Settings
-from ingest.archive import keep_upload, source_in, unpack_upload, uploads
-from ingest.progress import Progress
+from ingest.jobs.archive import keep_upload, source_in, unpack_upload, uploads
 
 PNG = b"\x89PNG not really"
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from corpus.records import ImageRecord, Record
+from corpus.shards import shard_sizes
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import CollectionMissing, InvalidInput
 from engine.settings import Settings
@@ -15,11 +17,9 @@ from ingest.describe import DescribeReport, describe
 from ingest.embed import embed
 from ingest.fit import fit
 from ingest.push import push
-from ingest.records import ImageRecord, Record
-from ingest.shards import shard_sizes
 
 if TYPE_CHECKING:
-    from tests.ingest.conftest import PixelEncoder, PlainDescriber
+    from tests.worlds import PixelEncoder, PlainDescriber
 
 Pictures = Callable[..., list[ImageRecord]]
 

@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from corpus.ledger import Ledger
+from corpus.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFolder
+from corpus.shards import Entry, read_shard, shard_path, shard_sizes, unit
 from engine.collection import CollectionFolder
 from engine.errors import InvalidInput
 from engine.images import Limits
+from engine.progress import Progress
 from engine.types import Vector, Vectors
 from ingest.embed import EmbedReport, embed
-from ingest.ledger import Ledger
-from ingest.progress import Progress
 from ingest.readers import open_source
-from ingest.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFolder
-from ingest.shards import Entry, read_shard, shard_path, shard_sizes, unit
 
 if TYPE_CHECKING:
-    from tests.ingest.conftest import PixelEncoder
+    from tests.worlds import PixelEncoder
 
 Pictures = Callable[..., list[ImageRecord]]
 Paint = Callable[[Path, int], None]

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from engine.alignment import Alignment, PairMoments
+from corpus.ledger import Ledger
+from corpus.pairs import FOLDS, FoldSample, gather, read_distractors
+from corpus.records import CaptionRecord, ImageRecord, Record
+from engine.alignment.alignment import Alignment, PairMoments
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import AlignmentError, CollectionMissing, IncompatibleIndex, InvalidInput
+from engine.progress import silent
 from engine.settings import Settings
 from ingest.embed import embed
 from ingest.fit import ENOUGH, fit, fit_if_needed
-from ingest.ledger import Ledger
-from ingest.pairs import FOLDS, FoldSample, gather, read_distractors
-from ingest.progress import silent
-from ingest.records import CaptionRecord, ImageRecord, Record
 
 if TYPE_CHECKING:
-    from tests.ingest.conftest import PixelEncoder
+    from tests.worlds import PixelEncoder
 
 Pictures = Callable[..., list[ImageRecord]]
 Run = Callable[..., None]

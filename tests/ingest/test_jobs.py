@@ -24,13 +24,13 @@ from engine.errors import (
     StoreLocked,
     StoreUnavailable,
 )
-from engine.gallery import Query
+from engine.search.gallery import Query
 from engine.settings import Settings
 from engine.types import Vectors
 from ingest.delete import delete
-from ingest.job_records import KEPT, Job, JobRecords
-from ingest.jobs import MOST_WAITING, Jobs
-from tests.ingest.conftest import OneEncoder, PixelEncoder
+from ingest.jobs.background import MOST_WAITING, Jobs
+from ingest.jobs.records import KEPT, Job, JobRecords
+from tests.worlds import OneEncoder, PixelEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

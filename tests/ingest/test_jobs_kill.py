@@ -15,22 +15,23 @@ import pytest
 from engine.app import Engine
 from engine.settings import Settings
 from ingest.delete import delete
-from ingest.jobs import Jobs
-from tests.ingest.conftest import OneEncoder, PixelEncoder
+from ingest.jobs.background import Jobs
+from tests.worlds import OneEncoder, PixelEncoder
 
 _REPOSITORY = Path(__file__).parents[2]
 _SERVER = """
-import runpy, sys, time
+import sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from engine.app import Engine
-from engine.models import Models
+from engine.models.loaded import Models
 from engine.settings import Settings
 from ingest import building
-from ingest.jobs import Jobs
+from ingest.jobs.background import Jobs
+from tests.worlds import PixelEncoder
 
 building.SHARD_SECONDS = 0.05
-pixels = runpy.run_path("tests/ingest/conftest.py")["PixelEncoder"]()
+pixels = PixelEncoder()
 
 class Slow:
     id, dim, encode_texts = pixels.id, pixels.dim, pixels.encode_texts

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import qdrant_edge as edge
 
+from corpus.ledger import Ledger
+from corpus.shards import read_contents, read_described, shard_path, shard_sizes
 from engine.collection import CollectionFolder
-from ingest.ledger import Ledger
-from ingest.shards import read_contents, read_described, shard_path, shard_sizes
 
 _REPOSITORY = Path(__file__).parents[2]
 _SCRIPT = Path(__file__).with_name("killable.py")

@@ -16,10 +16,10 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
+from corpus.records import CaptionRecord, ImageRecord, Record, Skipped
 from engine.errors import DownloadFailed, SourceError
+from engine.progress import Progress
 from ingest.memory import COCO, Archive, MemorySource, coco_records
-from ingest.progress import Progress
-from ingest.records import CaptionRecord, ImageRecord, Record, Skipped
 from ingest.unpack import unpack
 
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from corpus.records import CaptionRecord, ImageRecord, Record, Skipped
 from engine.collection import CollectionFolder
 from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput, SourceError
+from engine.progress import Progress
 from engine.settings import Settings
 from engine.store import open_caption_store, open_image_store
 from ingest.pipeline import IngestReport, ingest
-from ingest.progress import Progress
 from ingest.readers import open_source
-from ingest.records import CaptionRecord, ImageRecord, Record, Skipped
 
 if TYPE_CHECKING:
-    from tests.ingest.conftest import PixelEncoder, PlainDescriber
+    from tests.worlds import PixelEncoder, PlainDescriber
 
 Pictures = Callable[..., list[ImageRecord]]
 

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from engine.alignment import Alignment
+from corpus.ledger import Ledger
+from corpus.lock import writing
+from corpus.records import CaptionRecord, ImageRecord, Record, WholeFolder
+from engine.alignment.alignment import Alignment
 from engine.app import Engine
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import CollectionMissing, StoreUnavailable
+from engine.progress import OnProgress, Progress, silent
 from engine.settings import Settings
 from engine.store import (
     CaptionStore,
@@ -24,15 +28,11 @@ from engine.store import (
 from engine.types import CaptionPoint, Filters, Space, Vectors
 from ingest.embed import embed
 from ingest.fit import fit
-from ingest.ledger import Ledger
-from ingest.lock import writing
-from ingest.progress import OnProgress, Progress, silent
 from ingest.push import PushReport, push
-from ingest.records import CaptionRecord, ImageRecord, Record, WholeFolder
 from tests.engine.store.conftest import QdrantService
 
 if TYPE_CHECKING:
-    from tests.ingest.conftest import PixelEncoder
+    from tests.worlds import PixelEncoder
 
 Pictures = Callable[..., list[ImageRecord]]
 Fill = Callable[..., PushReport]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from corpus.records import CaptionRecord, ImageRecord, Record, Skipped
 from engine.errors import InvalidInput, SourceError
 from ingest.readers import open_captions, open_source
-from ingest.records import CaptionRecord, ImageRecord, Record, Skipped
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from corpus.records import ImageRecord, Skipped, WholeFolder
 from engine.errors import InvalidInput, SourceError
 from ingest.readers import open_source
-from ingest.records import ImageRecord, Skipped, WholeFolder
 
 
 def touch(folder: Path, *names: str) -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from corpus.records import CaptionRecord, ImageRecord, Record, Skipped
 from engine.errors import SourceError
 from ingest.readers import open_source
-from ingest.records import CaptionRecord, ImageRecord, Record, Skipped
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from corpus.records import CaptionRecord, Counted, ImageRecord, Record, Skipped
 from engine.errors import InvalidInput, SourceError
-from ingest.records import CaptionRecord, Counted, ImageRecord, Record, Skipped
-from ingest.roots import check_links, inside, only_inside
+from ingest.jobs.roots import check_links, inside, only_inside
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sample.captions import caption, captions, plain_caption
-from sample.places import PLACES
-from sample.reading import check_caption, read_caption, things_in_order
-from sample.scenes import (
+from sample.world.captions import caption, captions, plain_caption
+from sample.world.places import PLACES
+from sample.world.reading import check_caption, read_caption, things_in_order
+from sample.world.scenes import (
     Draw,
     Group,
     Scene,
@@ -21,7 +21,7 @@ from sample.scenes import (
     random_scene,
     sibling,
 )
-from sample.things import THING_OF_NAME, THINGS, companions, plural
+from sample.world.things import THING_OF_NAME, THINGS, companions, plural
 
 SEEDS = st.integers(0, 2**32)
 DRAWS = st.sampled_from((lone_scene, natural_scene, random_scene))

@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from sample.prompts import PAPER, PROMPTS, SMALLCAP, SUMMARISE
-from sample.reading import read_caption
-from sample.retrieval import Clip
-from sample.splits import pack_scenes
+from sample.t5.prompts import PAPER, PROMPTS, SMALLCAP, SUMMARISE
+from sample.t5.retrieval import Clip
+from sample.world.reading import read_caption
+from sample.world.splits import pack_scenes
 from sample.write_pack import PACK
 
 TOLD = "Two dogs on the beach.\nA pair of dogs by the sea.\nTwo puppies are at the seaside."

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sample.reading import read_caption, read_truth
-from sample.render import EMOJI_FONT, postcard, render
-from sample.splits import COLLECTIONS, SPLITS, memory_captions, pack_scenes
+from sample.world.reading import read_caption, read_truth
+from sample.world.render import EMOJI_FONT, postcard, render
+from sample.world.splits import COLLECTIONS, SPLITS, memory_captions, pack_scenes
 from sample.write_pack import PACK, truth_of, write_collection
 
 LIMIT = 15_000_000

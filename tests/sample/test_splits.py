@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from random import Random
 
-from sample.reading import read_caption
-from sample.retrievals import imagined
-from sample.scenes import avoiding, natural_scene
-from sample.splits import (
+from sample.t5.retrievals import imagined
+from sample.world.reading import read_caption
+from sample.world.scenes import avoiding, natural_scene
+from sample.world.splits import (
     CAPTIONS_PER_MEANING,
     SPLITS,
     dev_scenes,

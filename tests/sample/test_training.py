@@ -13,19 +13,19 @@ import torch
 
 from sample import build as build_module
 from sample.build import Stage, build
-from sample.contrast import Embedded, Facts, contrastive_loss
-from sample.places import PLACES
-from sample.pool import Pool
-from sample.prompts import PAPER
-from sample.reading import check_caption
-from sample.render import EMOJI_FONT
-from sample.retrieval import nearest, without_repeats
-from sample.retrievals import example, imagined
-from sample.scenes import Group, Scene
-from sample.splits import held_out_meanings
-from sample.t5_folder import build_tokenizer, new_model, save_model
-from sample.things import THING_OF_NAME
-from sample.train_clip import Cycle, train
+from sample.clip.contrast import Embedded, Facts, contrastive_loss
+from sample.clip.pool import Pool
+from sample.clip.train_clip import Cycle, train
+from sample.t5.prompts import PAPER
+from sample.t5.retrieval import nearest, without_repeats
+from sample.t5.retrievals import example, imagined
+from sample.t5.t5_folder import build_tokenizer, new_model, save_model
+from sample.world.places import PLACES
+from sample.world.reading import check_caption
+from sample.world.render import EMOJI_FONT
+from sample.world.scenes import Group, Scene
+from sample.world.splits import held_out_meanings
+from sample.world.things import THING_OF_NAME
 
 needs_font = pytest.mark.skipif(not EMOJI_FONT.exists(), reason="needs the font Noto Color Emoji")
 

@@ -10,11 +10,11 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from corpus.records import Record
 from engine.app import Engine, build_engine
 from engine.settings import SAMPLE_PACK, Settings
 from ingest import filling
 from ingest.readers import open_source
-from ingest.records import Record
 
 ROOT = Path(__file__).parents[2]
 COUNTS = {"plain": 80, "postcards": 40}

@@ -14,9 +14,9 @@ from streamlit.testing.v1.element_tree import Selectbox
 
 from engine.settings import SAMPLE_PACK
 from tests.ui.conftest import OpenPage
-from ui.resources import jobs
+from ui.shared.resources import jobs
 
-PAGE = "ui/collections.py"
+PAGE = "ui/collections/page.py"
 PICTURES = sorted((SAMPLE_PACK / "plain" / "images").glob("*.webp"))[:3]
 
 

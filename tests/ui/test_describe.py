@@ -14,12 +14,12 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from corpus.records import CaptionRecord
 from engine.app import build_engine
 from engine.settings import SAMPLE_PACK, Settings
-from ingest.records import CaptionRecord
 from tests.ui.conftest import OpenPage, fill
-from ui.intake import read_pasted
-from ui.resources import engine
+from ui.describe.intake import read_pasted
+from ui.shared.resources import engine
 
 DOUGHNUTS = SAMPLE_PACK / "plain" / "images" / "351.webp"
 Upload = tuple[str, bytes, str]
@@ -158,8 +158,8 @@ def test_a_visit_to_another_page_loses_nothing(open_page: OpenPage) -> None:
     page = open_page()
     page.sidebar.slider(key="describe k").set_value(2).run()
     before = describe(page, *upload(DOUGHNUTS, DOUGHNUTS.with_name("352.webp")))
-    page.switch_page("ui/system.py").run()
-    page.switch_page("ui/describe.py").run()
+    page.switch_page("ui/system/page.py").run()
+    page.switch_page("ui/describe/page.py").run()
     assert list(elements(page, "described")) == before
     assert page.sidebar.slider(key="describe k").value == 2
     page.run()

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from engine.app import Collection
-from engine.captioner import DescribeOptions
-from engine.describer import Describer, Given, admitted
+from engine.describe.captioner import DescribeOptions
 from engine.images import DEFAULT_LIMITS
 from engine.settings import SAMPLE_PACK
-from ui.resources import engine
+from ui.describe.describer import Describer, Given, admitted
+from ui.shared.resources import engine
 
 IMAGES = sorted((SAMPLE_PACK / "plain" / "images").glob("*.webp"))[:7]
 OPTIONS = DescribeOptions()

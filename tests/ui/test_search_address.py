@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from engine.types import Facets, Filters
-from ui.search_address import (
+from ui.search.address import (
     MAX_PAGE,
     MAX_WORDS,
     PAGE_SIZES,

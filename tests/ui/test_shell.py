@@ -11,9 +11,15 @@ from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.conftest import OpenPage
-from ui.pictures import escaped
+from ui.shared.pictures import escaped
 
-PAGES = ("ui/describe.py", "ui/search.py", "ui/compare.py", "ui/collections.py", "ui/system.py")
+PAGES = (
+    "ui/describe/page.py",
+    "ui/search/page.py",
+    "ui/compare/page.py",
+    "ui/collections/page.py",
+    "ui/system/page.py",
+)
 AUTH = {
     "auth": {
         "redirect_uri": "http://localhost:8501/oauth2callback",
@@ -35,7 +41,7 @@ def busy_once() -> None:
     import streamlit as st
 
     from engine.errors import Busy
-    from ui.shell import errors_shown
+    from ui.shared.shell import errors_shown
 
     with errors_shown():
         if "tried" not in st.session_state:
@@ -60,7 +66,7 @@ def test_the_address_names_the_collection(open_page: OpenPage) -> None:
 
 
 def test_a_collection_that_is_not_there_is_named_and_another_one_shown(open_page: OpenPage) -> None:
-    page = open_page("ui/search.py", collection="<b>nosuch", q="snow")
+    page = open_page("ui/search/page.py", collection="<b>nosuch", q="snow")
     assert not page.exception
     said = page.warning[0].value.replace("\\", "")
     assert "“<b>nosuch”. Choose another one: plain, postcards." in said
@@ -70,7 +76,7 @@ def test_a_collection_that_is_not_there_is_named_and_another_one_shown(open_page
 def test_the_collection_stays_from_page_to_page(open_page: OpenPage) -> None:
     page = open_page()
     page.sidebar.selectbox(key="collection").set_value("postcards").run()
-    page.switch_page("ui/search.py").run()
+    page.switch_page("ui/search/page.py").run()
     assert page.sidebar.selectbox(key="collection").value == "postcards"
 
 

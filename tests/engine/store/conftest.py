@@ -24,9 +24,9 @@ from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
 
 from engine.collection import CollectionCard
 from engine.settings import Settings
-from engine.store.captions import CaptionStore, caption_spec
+from engine.store.caption_store import CaptionStore, caption_spec
 from engine.store.embedded import EdgeIndex
-from engine.store.images import ImageStore, image_spec
+from engine.store.image_store import ImageStore, image_spec
 from engine.store.interface import IndexSpec, VectorIndex
 from engine.store.server import ServerIndex, connect
 

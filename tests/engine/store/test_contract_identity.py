@@ -11,7 +11,7 @@ import pytest
 from engine.collection import CollectionCard
 from engine.errors import CollectionMissing, IncompatibleIndex
 from engine.store import CaptionStore, caption_id
-from engine.store.captions import caption_spec
+from engine.store.caption_store import caption_spec
 from engine.store.interface import IndexSpec, VectorIndex
 from engine.types import CaptionPoint
 

@@ -32,7 +32,7 @@ from engine.store import (
     open_caption_store,
     open_image_store,
 )
-from engine.store.captions import caption_spec
+from engine.store.caption_store import caption_spec
 from engine.store.embedded import EdgeIndex
 from engine.types import CaptionPoint
 
@@ -43,7 +43,7 @@ OPEN_AND_WAIT = """
 import sys, time
 from pathlib import Path
 from engine.collection import CollectionCard
-from engine.store.captions import caption_spec
+from engine.store.caption_store import caption_spec
 from engine.store.embedded import EdgeIndex
 card = CollectionCard(**eval(sys.argv[2]))
 index = EdgeIndex.open_or_make(Path(sys.argv[1]), caption_spec(card))
@@ -57,7 +57,7 @@ from pathlib import Path
 import numpy as np
 from engine.collection import CollectionCard
 from engine.store import CaptionStore, caption_id
-from engine.store.captions import caption_spec
+from engine.store.caption_store import caption_spec
 from engine.store.embedded import EdgeIndex
 from engine.types import CaptionPoint
 card = CollectionCard(**eval(sys.argv[2]))

@@ -15,7 +15,7 @@ from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput, StoreUnavailable
 from engine.settings import Settings
 from engine.store import CaptionStore, caption_id, free_indexes, open_caption_store
-from engine.store.captions import caption_spec
+from engine.store.caption_store import caption_spec
 from engine.store.server import ServerIndex, connect
 from engine.types import CaptionPoint
 

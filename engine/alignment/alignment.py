@@ -1,0 +1,300 @@
+"""The map across the modality gap: fitted in closed form, applied to pictures and captions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from engine.alignment.closed_form import METHODS, UNLEARNED, Method, Spectrum
+from engine.alignment.cross_validation import Choice, Fold, decide
+from engine.alignment.moments import (
+    MEAN_SLACK,
+    PairMoments,
+    as_rows,
+    blocks,
+    inverse,
+    row_norms,
+    unit_rows,
+)
+from engine.errors import AlignmentError
+from engine.tensorfile import Matrix, read_tensors, write_tensors
+from engine.types import Vectors
+
+__all__ = ["Alignment", "Choice", "Fold", "GapMap", "Method", "PairMoments"]
+
+_KIND = "mrag-alignment/1"
+_REMEDY = "fit it again with: mrag fit NAME"
+
+
+class GapMap(Protocol):
+    """Carries pictures and captions into one space."""
+
+    @property
+    def method(self) -> Method:
+        """How it was fitted; `raw` leaves both where they are."""
+
+    def map_images(self, images: ArrayLike) -> Vectors:
+        """Map picture vectors (n, dim) to float32 unit rows."""
+
+    def map_texts(self, texts: ArrayLike) -> Vectors:
+        """Map caption vectors (n, dim) to float32 unit rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """A linear map between CLIP's picture and caption cones, and where it came from.
+
+    mapped picture: unit((x - mean_image) matrix); mapped caption: unit(t - mean_text); `raw`
+    only makes rows unit length. The means are float64 (dim,); `matrix` is float64 (dim, dim),
+    None for the identity. `n` counts pairs and is 0 for unpaired means, which are of
+    `n_images` pictures and `n_captions` captions. `choices` is the table that `auto` chose
+    from, `reason` says in a sentence why this method was taken.
+    """
+
+    method: Method
+    dim: int
+    mean_image: Matrix | None = field(repr=False)
+    mean_text: Matrix = field(repr=False)
+    matrix: Matrix | None = field(default=None, repr=False)
+    strength: float | None = None
+    n: float = 0
+    n_images: float = 0
+    n_captions: float = 0
+    encoder_id: str = ""
+    source: str = ""
+    choices: tuple[Choice, ...] = field(default=(), repr=False)
+    reason: str = ""
+    created: str = ""
+    program: str = ""
+
+    @classmethod
+    def fit(
+        cls,
+        moments: PairMoments,
+        method: str = "auto",
+        *,
+        strength: float | None = None,
+        folds: Sequence[Fold] = (),
+        distractors: Vectors | None = None,
+        encoder_id: str = "",
+        source: str = "",
+    ) -> Alignment:
+        """Fit a map on the moments of at least 2 pairs, by one of METHODS or `auto`.
+
+        `auto` chooses method and strength on `folds`, which must be parts of `moments`; where
+        no two of them can be held out (each needs a sample, and 2 different pairs beside it)
+        it takes `raw`. ridge and shrink take `strength`, else choose it on `folds`, else use
+        `default_strength`. Right captions are told from those of other folds and from
+        `distractors` (p, dim), captions of no pair; the map itself owes nothing to these.
+        Raises AlignmentError for an unknown method, a strength that cannot be used, too few
+        pairs, or pairs whose pictures are all the same.
+        """
+        mean_image, mean_text = moments.means()
+        selection = decide(moments, method, strength, folds, distractors)
+        matrix = None
+        if selection.method not in UNLEARNED:
+            matrix = Spectrum(moments).matrix(selection.method, selection.strength)
+        return cls(
+            method=selection.method,
+            dim=moments.dim,
+            mean_image=mean_image,
+            mean_text=mean_text,
+            matrix=matrix,
+            strength=selection.strength,
+            n=moments.n,
+            n_images=moments.n,
+            n_captions=moments.n,
+            encoder_id=encoder_id,
+            source=source,
+            choices=selection.choices,
+            reason=selection.reason,
+            created=_now(),
+            program=_program(),
+        )
+
+    @classmethod
+    def from_means(
+        cls,
+        mean_image: ArrayLike | None,
+        mean_text: ArrayLike,
+        *,
+        n_images: int,
+        n_captions: int,
+        encoder_id: str = "",
+        source: str = "",
+    ) -> Alignment:
+        """The `centred` map from means (dim,) of unit rows that need not be pairs.
+
+        Without `mean_image` it maps captions only, until `with_image_mean` completes it.
+        """
+        text = _checked_mean(mean_text, None, "captions")
+        alignment = cls(
+            method="centred",
+            dim=len(text),
+            mean_image=None,
+            mean_text=text,
+            n_captions=n_captions,
+            encoder_id=encoder_id,
+            source=source,
+            reason=f"no pairs: captions centred by the mean of {n_captions} of them",
+            created=_now(),
+            program=_program(),
+        )
+        return alignment if mean_image is None else alignment.with_image_mean(mean_image, n_images)
+
+    def with_image_mean(self, mean_image: ArrayLike, n_images: int) -> Alignment:
+        """The same map with pictures centred by the mean (dim,) of `n_images` unit rows."""
+        mean = _checked_mean(mean_image, self.dim, "pictures")
+        reason = self.reason
+        if not self.n:
+            reason = (
+                f"no pairs: centred by the means of {n_images} pictures "
+                f"and {self.n_captions:g} captions"
+            )
+        return replace(self, mean_image=mean, n_images=n_images, reason=reason, created=_now())
+
+    def map_images(self, images: ArrayLike) -> Vectors:
+        """Map picture vectors (n, dim), of any length, to float32 unit rows.
+
+        Zero rows stay zero. Raises AlignmentError for another dimension, for rows that are
+        not finite (named), and where the mean of the pictures is not known yet.
+        """
+        if self.method == "raw":
+            return self._map(images, None, None, "images")
+        if self.mean_image is None:
+            raise AlignmentError(
+                "this map knows captions only and cannot map pictures; complete it with the mean "
+                "of your pictures, or fit it on pairs"
+            )
+        return self._map(images, self.mean_image, self.matrix, "images")
+
+    def map_texts(self, texts: ArrayLike) -> Vectors:
+        """Map caption vectors (n, dim), as `map_images` does pictures."""
+        return self._map(texts, None if self.method == "raw" else self.mean_text, None, "texts")
+
+    def _map(
+        self, vectors: ArrayLike, mean: Matrix | None, matrix: Matrix | None, name: str
+    ) -> Vectors:
+        rows = as_rows(vectors, self.dim, name)
+        norms = row_norms(rows, name)
+        result = np.empty(rows.shape, dtype=np.float32)
+        for block in blocks(*rows.shape):
+            mapped = rows[block] * inverse(norms[block])[:, None]
+            if mean is not None:
+                mapped[norms[block] > 0] -= mean
+            if matrix is not None:
+                mapped = mapped @ matrix
+            result[block] = unit_rows(mapped, name)
+        return result
+
+    def maps_texts_like(self, other: Alignment) -> bool:
+        """Whether both maps put captions in the same place, so that they can be compared."""
+        if self.method == "raw" or other.method == "raw":
+            return self.method == other.method
+        return np.array_equal(self.mean_text, other.mean_text)
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hex digits: equal exactly if the encoder and all that decides mapped vectors are."""
+        digest = hashlib.sha256(json.dumps([self.method, self.dim, self.encoder_id]).encode())
+        if self.method != "raw":
+            for tensor in (self.mean_image, self.mean_text, self.matrix):
+                digest.update(b"\0" if tensor is None else b"\1" + tensor.tobytes())
+        return digest.hexdigest()[:32]
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file with all provenance in its metadata, whole or not at all."""
+        named = {
+            "mean_image": self.mean_image,
+            "mean_text": self.mean_text,
+            "matrix": self.matrix,
+        }
+        tensors = {name: tensor for name, tensor in named.items() if tensor is not None}
+        about = {name: getattr(self, name) for name in _PROVENANCE}
+        about["choices"] = [asdict(choice) for choice in self.choices]
+        write_tensors(path, _KIND, tensors, {"alignment": json.dumps(about)})
+
+    @classmethod
+    def load(cls, path: Path) -> Alignment:
+        """Read what `save` wrote; raises AlignmentError for any other file."""
+        tensors, metadata = read_tensors(path, _KIND, _REMEDY)
+        try:
+            about = json.loads(metadata["alignment"])
+            choices = tuple(Choice(**choice) for choice in about.pop("choices"))
+            alignment = cls(
+                mean_image=tensors.get("mean_image"),
+                mean_text=tensors["mean_text"],
+                matrix=tensors.get("matrix"),
+                choices=choices,
+                **about,
+            )
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise AlignmentError(f"{path} is damaged ({error!r}); {_REMEDY}") from error
+        alignment._check(path)
+        return alignment
+
+    def _check(self, path: Path) -> None:
+        d = self.dim
+        shapes = {"mean_image": (d,), "mean_text": (d,), "matrix": (d, d)}
+        for name, shape in shapes.items():
+            tensor = getattr(self, name)
+            if tensor is not None and tensor.shape != shape:
+                raise AlignmentError(
+                    f"tensor {name!r} of {path} has shape {tensor.shape}, not {shape}; {_REMEDY}"
+                )
+        if self.method not in METHODS or (self.matrix is None) != (self.method in UNLEARNED):
+            raise AlignmentError(f"{path} does not hold a {self.method!r} map; {_REMEDY}")
+
+
+_PROVENANCE = (
+    "method",
+    "dim",
+    "strength",
+    "n",
+    "n_images",
+    "n_captions",
+    "encoder_id",
+    "source",
+    "reason",
+    "created",
+    "program",
+)
+
+
+def _checked_mean(mean: ArrayLike, dim: int | None, name: str) -> Matrix:
+    vector = np.array(mean, dtype=np.float64)
+    if vector.ndim != 1 or (dim is not None and len(vector) != dim):
+        wanted = "dim" if dim is None else str(dim)
+        raise AlignmentError(
+            f"the mean of the {name} has shape {vector.shape}, not ({wanted},); "
+            "use vectors of one encoder"
+        )
+    if not np.isfinite(vector).all():
+        raise AlignmentError(f"the mean of the {name} is not finite; embed them again")
+    length = float(np.linalg.norm(vector))
+    if length > 1 + MEAN_SLACK:
+        raise AlignmentError(
+            f"the mean of the {name} has length {length:.4g}, but a mean of unit rows has at "
+            "most 1; make the rows unit length before taking their mean"
+        )
+    return vector
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _program() -> str:
+    try:
+        return f"mrag {version('mrag')}"
+    except PackageNotFoundError:
+        return "mrag (not installed)"

@@ -1,0 +1,1 @@
+"""Raw CLIP beside mapped: rankings, the modality gap, and who wins."""

@@ -1,0 +1,187 @@
+"""The modality gap of a collection, before and after its map: what it looks like, its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.alignment.alignment import Alignment
+from engine.tensorfile import Matrix
+from engine.types import Space, Vector, Vectors
+
+BINS = 60
+"""Bars of a histogram of cosines."""
+
+CLEAR = 0.05
+"""How likely so many more wins may be by chance (sign test) to call one side the winner."""
+
+_TIE = 1e-6
+"""Cosines in float32 that differ by less are the same."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Pictures and captions that the gap is measured on, as raw unit vectors.
+
+    `images` (n, dim); `captions` (m, dim), of which caption j belongs to picture `owners[j]`,
+    -1: to none of them. `fitted`: the map was fitted on these pairs, which favours it.
+    """
+
+    images: Vectors
+    captions: Vectors
+    owners: NDArray[np.int64]
+    fitted: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The sample in one space.
+
+    `images` (n, 2) and `captions` (p, 2) are the clouds: pictures and a caption of each (or
+    as many others, where they have none) on the first two principal components `axes`
+    (2, dim) around `centre` (dim,). `distance` is that between the means of the two clouds in
+    all dimensions. `matched` and `unmatched` are mean cosines of pictures with their own and
+    with other captions, `matched_shares` and `unmatched_shares` (BINS,) their distribution,
+    `own_first` the share of pictures to which a caption of their own is the nearest. What
+    needs pairs is NaN without any.
+    """
+
+    images: Matrix
+    captions: Matrix
+    centre: Matrix
+    axes: Matrix
+    distance: float
+    matched: float
+    unmatched: float
+    matched_shares: Matrix
+    unmatched_shares: Matrix
+    own_first: float
+
+    def project(self, vector: Vector) -> tuple[float, float]:
+        """Where a vector (dim,) of this space lies in the picture."""
+        x, y = self.axes @ (vector - self.centre)
+        return float(x), float(y)
+
+
+@dataclass(frozen=True, eq=False)
+class Gap:
+    """The gap before (`raw`) and after (`mapped`) the map.
+
+    `edges` (BINS + 1,) are those of the histograms of both. `pictures`, `own` and `others`
+    count what was measured on: pictures, their captions, and further captions. Of the
+    `judged` pictures, those that have captions, `raw_wins` and `mapped_wins` count those
+    whose own stand higher on that side.
+    """
+
+    raw: Side
+    mapped: Side
+    edges: Matrix
+    pictures: int
+    own: int
+    others: int
+    fitted: bool
+    judged: int
+    raw_wins: int
+    mapped_wins: int
+
+    def side(self, space: Space) -> Side:
+        """One of the two."""
+        return self.raw if space == "raw" else self.mapped
+
+    @property
+    def winner(self) -> Space | None:
+        """The side with clearly more wins; None: the difference may be chance."""
+        if sign_test(self.raw_wins, self.mapped_wins) >= CLEAR:
+            return None
+        return "raw" if self.raw_wins > self.mapped_wins else "mapped"
+
+
+def sign_test(a: int, b: int) -> float:
+    """How likely a split at least as uneven as a to b is by chance: two-sided, 0 to 1."""
+    n, fewer = a + b, min(a, b)
+    return min(1.0, float(Fraction(2 * sum(comb(n, i) for i in range(fewer + 1)), 2**n)))
+
+
+def measure(sample: Sample, alignment: Alignment) -> Gap:
+    """Measure the gap on a sample that has pictures and captions."""
+    rows: dict[Space, tuple[Vectors, Vectors]] = {
+        "raw": (sample.images, sample.captions),
+        "mapped": (alignment.map_images(sample.images), alignment.map_texts(sample.captions)),
+    }
+    cosines = {space: images @ captions.T for space, (images, captions) in rows.items()}
+    low = min(float(found.min()) for found in cosines.values())
+    high = max(float(found.max()) for found in cosines.values())
+    edges = np.linspace(low, max(high, low + 1e-6), BINS + 1)
+    own = sample.owners == np.arange(len(sample.images))[:, None]
+    sides = {space: _side(*rows[space], cosines[space], own, edges) for space in rows}
+    ranks = {space: _own_ranks(cosines[space], own) for space in rows}
+    return Gap(
+        raw=sides["raw"],
+        mapped=sides["mapped"],
+        edges=edges,
+        pictures=len(sample.images),
+        own=int(own.sum()),
+        others=int((sample.owners < 0).sum()),
+        fitted=sample.fitted,
+        judged=len(ranks["raw"]),
+        raw_wins=int((ranks["raw"] < ranks["mapped"]).sum()),
+        mapped_wins=int((ranks["mapped"] < ranks["raw"]).sum()),
+    )
+
+
+def _side(
+    images: Vectors,
+    captions: Vectors,
+    cosines: Vectors,
+    own: NDArray[np.bool_],
+    edges: Matrix,
+) -> Side:
+    paired = own.any(axis=0).any()
+    firsts = own.argmax(axis=1)[own.any(axis=1)] if paired else np.arange(len(captions))
+    shown = captions[firsts[: len(images)]]
+    centre, axes = _principal(images, shown)
+    ranks = _own_ranks(cosines, own)
+    return Side(
+        images=(images - centre) @ axes.T,
+        captions=(shown - centre) @ axes.T,
+        centre=centre,
+        axes=axes,
+        distance=float(np.linalg.norm(images.mean(axis=0) - shown.mean(axis=0))),
+        matched=float(cosines[own].mean()) if paired else np.nan,
+        unmatched=float(cosines[~own].mean()) if not own.all() else np.nan,
+        matched_shares=_shares(cosines[own], edges),
+        unmatched_shares=_shares(cosines[~own], edges),
+        own_first=float((ranks == 1).mean()) if paired else np.nan,
+    )
+
+
+def _principal(images: Vectors, captions: Vectors) -> tuple[Matrix, Matrix]:
+    """Centre (dim,) and first two principal components (2, dim) of both clouds together.
+
+    Captions lie on the right of pictures; the second axis points to its largest component.
+    """
+    both = np.concatenate([images, captions]).astype(np.float64)
+    centre = both.mean(axis=0)
+    _, vectors = np.linalg.eigh((both - centre).T @ (both - centre))
+    axes = vectors[:, [-1, -2]].T
+    towards_captions = axes[0] @ (captions.mean(axis=0) - images.mean(axis=0))
+    largest = axes[1, np.abs(axes[1]).argmax()]
+    signs = np.where(np.array([towards_captions, largest]) < 0, -1.0, 1.0)
+    return centre, axes * signs[:, None]
+
+
+def _shares(cosines: Vectors, edges: Matrix) -> Matrix:
+    counts, _ = np.histogram(cosines, edges)
+    return counts / max(1, len(cosines))
+
+
+def _own_ranks(cosines: Vectors, own: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """For each picture that has captions, the rank of its best one, from 1: (pictures,)."""
+    paired = own.any(axis=1)
+    best = np.where(own, cosines, -np.inf).max(axis=1)[paired]
+    ahead = (cosines[paired] > best[:, None] + _TIE).sum(axis=1)
+    return np.asarray(ahead + 1, np.int64)

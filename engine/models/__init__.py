@@ -1,0 +1,1 @@
+"""Encoder and generator: loaded once, behind a queue each."""

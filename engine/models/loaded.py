@@ -1,0 +1,113 @@
+"""The loaded models: each once, for all collections and threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock, RLock
+from typing import Generic, TypeVar
+
+from engine.models.encoder import load_encoder
+from engine.models.generator import load_generator
+from engine.models.queues import BatchedEncoder, BatchedGenerator
+from engine.settings import Settings
+from engine.types import Encoder, Generator
+
+CONSENSUS = "consensus"
+"""The generator that is none: the description is the consensus of the retrieved captions."""
+
+Part = TypeVar("Part")
+
+
+class _Once(Generic[Part]):
+    """Makes a part for each key, once; a slow one keeps nobody from the others."""
+
+    def __init__(self, make: Callable[[str], Part]) -> None:
+        self._make = make
+        self._made: dict[str, Part] = {}
+        self._making: dict[str, RLock] = {}
+        self._lock = Lock()
+
+    def get(self, key: str) -> Part:
+        with self._lock:
+            making = self._making.setdefault(key, RLock())
+        with making:
+            part = self._made.get(key)  # once: `clear` may come between two looks
+            if part is None:
+                part = self._made[key] = self._make(key)
+            return part
+
+    def has(self, key: str) -> bool:
+        return key in self._made
+
+    def clear(self) -> list[Part]:
+        with self._lock:
+            made, self._made = list(self._made.values()), {}
+        return made
+
+
+class Models:
+    """Encoders and generators, each loaded once for all collections and threads.
+
+    The plain ones are for filling. The batched ones, in front of the same models, are for
+    answering: calls of many sessions are run together, and too many get Busy.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._encoders = _Once(self._load_encoder)
+        self._generators = _Once(self._load_generator)
+        self._batched_encoders = _Once(self._batch_encoder)
+        self._batched_generators = _Once(self._batch_generator)
+
+    def encoder(self, spec: str) -> Encoder:
+        """The encoder of a spec (see Settings); raises ModelMissing."""
+        return self._encoders.get(spec)
+
+    def generator(self, spec: str) -> Generator | None:
+        """The generator of a spec, None for `consensus`; raises ModelMissing."""
+        return None if spec == CONSENSUS else self._generators.get(spec)
+
+    def has_encoder(self, spec: str) -> bool:
+        """Whether the encoder of a spec is loaded."""
+        return self._encoders.has(spec)
+
+    def has_generator(self, spec: str) -> bool:
+        """Whether the generator of a spec is loaded."""
+        return self._generators.has(spec)
+
+    def batched_encoder(self, spec: str) -> Encoder:
+        """The encoder of a spec, behind a queue; raises ModelMissing."""
+        return self._batched_encoders.get(spec)
+
+    def batched_generator(self, spec: str) -> Generator | None:
+        """The generator of a spec, behind a queue; None for `consensus`; raises ModelMissing."""
+        return None if spec == CONSENSUS else self._batched_generators.get(spec)
+
+    def close(self) -> None:
+        """Answer what waits and end the queues; the models stay loaded."""
+        for encoder in self._batched_encoders.clear():
+            encoder.close()
+        for generator in self._batched_generators.clear():
+            generator.close()
+
+    def _load_encoder(self, spec: str) -> Encoder:
+        settings = self._settings
+        return load_encoder(
+            spec,
+            device=settings.device,
+            precision=settings.precision,
+            batch_size=settings.batch_size,
+        )
+
+    def _load_generator(self, spec: str) -> Generator:
+        settings = self._settings
+        return load_generator(spec, device=settings.device, precision=settings.precision)
+
+    def _batch_encoder(self, spec: str) -> BatchedEncoder:
+        settings = self._settings
+        return BatchedEncoder(
+            self.encoder(spec), max_waiting=settings.max_waiting, batch_size=settings.batch_size
+        )
+
+    def _batch_generator(self, spec: str) -> BatchedGenerator:
+        return BatchedGenerator(self._generators.get(spec), max_waiting=self._settings.max_waiting)

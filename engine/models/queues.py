@@ -1,0 +1,196 @@
+"""Runs calls of many threads together: a queue with a bound in front of each model.
+
+A worker takes the oldest call that waits and all others like it, up to a batch, runs them as
+one and hands the answers back. It never waits for company: a lone call starts at once, and
+batches form while the model is busy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, cast
+
+from PIL.Image import Image
+
+from engine.errors import Busy
+from engine.models.encoder import TEXTS_PER_PICTURE
+from engine.types import Decoding, Encoder, Generator, Vectors
+
+PROMPTS_TOGETHER = 8
+"""Prompts written for in one batch, as many as the generator takes at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """A call that waits: items that need each other's company no more than those of others."""
+
+    kind: Hashable
+    items: list[Any]
+    answer: Future[Sequence[Any]] = field(default_factory=Future)
+
+
+class BatchQueue:
+    """Hands the items of calls of one kind to `run(kind, items)` together, in one thread.
+
+    `run` gives one answer for each item. Where it raises for several calls, each is run alone,
+    so that only the one to blame fails.
+    """
+
+    def __init__(
+        self,
+        subject: str,
+        run: Callable[[Any, list[Any]], Sequence[Any]],
+        *,
+        max_batch: Callable[[Any], int],
+        max_waiting: int,
+    ) -> None:
+        """`subject` names in messages what is waited for; `max_batch` gives items by kind."""
+        self._subject = subject
+        self._run = run
+        self._max_batch = max_batch
+        self._max_waiting = max_waiting
+        self._lock = Lock()
+        self._waiting: list[_Call] = []
+        self._closed = False
+        self._worker = ThreadPoolExecutor(1, f"batch-{subject}")
+
+    def ask(self, kind: Hashable, items: list[Any]) -> Sequence[Any]:
+        """The answers to the items, in order; raises Busy where too many calls wait already."""
+        if not items:
+            return self._run(kind, items)
+        call = _Call(kind, items)
+        with self._lock:
+            if self._closed:
+                raise Busy(f"the {self._subject} is being closed; try again in a moment")
+            if len(self._waiting) >= self._max_waiting:
+                raise Busy(
+                    f"{len(self._waiting)} calls wait for the {self._subject} already, the most "
+                    "that may (MRAG_MAX_WAITING); try again in a moment"
+                )
+            self._waiting.append(call)
+            self._worker.submit(self._work)
+        return call.answer.result()
+
+    def waiting(self) -> int:
+        """How many calls wait, beside those that are being run."""
+        with self._lock:
+            return len(self._waiting)
+
+    def close(self) -> None:
+        """Answer what waits and end the thread; later calls get Busy."""
+        with self._lock:
+            self._closed = True
+        self._worker.shutdown()
+
+    def _work(self) -> None:
+        """Run the oldest call that waits with others like it, if none has taken it along yet."""
+        with self._lock:
+            calls = self._next()
+        if calls:
+            self._answer(calls)
+
+    def _next(self) -> list[_Call]:
+        taken: list[_Call] = []
+        room = 0
+        for call in self._waiting:
+            if not taken:
+                room = self._max_batch(call.kind)
+            elif call.kind != taken[0].kind or len(call.items) > room:
+                continue
+            taken.append(call)
+            room -= len(call.items)
+        self._waiting = [call for call in self._waiting if call not in taken]
+        return taken
+
+    def _answer(self, calls: list[_Call]) -> None:
+        items = [item for call in calls for item in call.items]
+        try:
+            answers = self._run(calls[0].kind, items)
+        except BaseException as error:
+            if len(calls) == 1:
+                calls[0].answer.set_exception(error)
+                return
+            for call in calls:
+                self._answer([call])
+            return
+        start = 0
+        for call in calls:
+            call.answer.set_result(answers[start : start + len(call.items)])
+            start += len(call.items)
+
+
+class BatchedEncoder:
+    """An encoder whose calls, when they arrive together, are run together; see `Encoder`."""
+
+    def __init__(self, encoder: Encoder, *, max_waiting: int, batch_size: int = 32) -> None:
+        self._encoder = encoder
+        sizes = {"pictures": batch_size, "texts": batch_size * TEXTS_PER_PICTURE}
+        self._queue = BatchQueue(
+            "encoder", self._run, max_batch=sizes.__getitem__, max_waiting=max_waiting
+        )
+
+    @property
+    def id(self) -> str:
+        """Model and weights."""
+        return self._encoder.id
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self._encoder.dim
+
+    def encode_images(self, images: list[Image]) -> Vectors:
+        """Embed RGB pictures: (n, dim) float32 unit rows; raises Busy."""
+        return cast(Vectors, self._queue.ask("pictures", images))
+
+    def encode_texts(self, texts: list[str]) -> Vectors:
+        """Embed texts: (n, dim) float32 unit rows; raises Busy."""
+        return cast(Vectors, self._queue.ask("texts", texts))
+
+    def close(self) -> None:
+        """Answer what waits and take no more."""
+        self._queue.close()
+
+    def _run(self, kind: str, items: list[Any]) -> Sequence[Any]:
+        encode: Any = (
+            self._encoder.encode_images if kind == "pictures" else self._encoder.encode_texts
+        )
+        return cast(Sequence[Any], encode(items))
+
+
+class BatchedGenerator:
+    """A generator whose calls for the same decoding are run together; see `Generator`."""
+
+    def __init__(self, generator: Generator, *, max_waiting: int) -> None:
+        self._generator = generator
+        self._queue = BatchQueue(
+            "generator", self._run, max_batch=lambda _: PROMPTS_TOGETHER, max_waiting=max_waiting
+        )
+
+    @property
+    def id(self) -> str:
+        """Model and weights."""
+        return self._generator.id
+
+    @property
+    def max_input_tokens(self) -> int:
+        """The longest prompt, as `count_tokens` counts."""
+        return self._generator.max_input_tokens
+
+    def count_tokens(self, text: str) -> int:
+        """The number of the model's tokens in the text, without the end token."""
+        return self._generator.count_tokens(text)
+
+    def generate(self, prompts: list[str], n: int, decoding: Decoding) -> list[list[str]]:
+        """Write up to `n` different candidates for each prompt; raises Busy."""
+        return cast(list[list[str]], self._queue.ask((n, decoding), prompts))
+
+    def close(self) -> None:
+        """Answer what waits and take no more."""
+        self._queue.close()
+
+    def _run(self, kind: tuple[int, Decoding], prompts: list[str]) -> Sequence[Any]:
+        return self._generator.generate(prompts, *kind)

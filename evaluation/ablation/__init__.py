@@ -1,0 +1,1 @@
+"""Grids of settings, measured cell by cell."""

@@ -1,0 +1,50 @@
+"""Measured cells on disk, one file each, so that a grid goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from evaluation.ablation.cells import Outcome
+
+_OUTCOME = TypeAdapter(Outcome)
+
+
+def cell_key(settings: Mapping[str, Any]) -> str:
+    """32 hex digits of all that a cell's outcome depends on: settings, data, program."""
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+class CellCache:
+    """The outcomes in a folder; a file that cannot be read counts as absent."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, settings: Mapping[str, Any]) -> Outcome | None:
+        """The outcome under these settings, None if there is none."""
+        try:
+            stored = json.loads(self._path(settings).read_text(encoding="utf-8"))
+            return _OUTCOME.validate_python(stored["outcome"])
+        except (OSError, ValueError, KeyError, TypeError, ValidationError):
+            return None
+
+    def put(self, settings: Mapping[str, Any], outcome: Outcome) -> None:
+        """Write an outcome, whole or not at all."""
+        path = self._path(settings)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        content = {"settings": settings, "outcome": asdict(outcome)}
+        partial.write_text(json.dumps(content), encoding="utf-8")
+        partial.replace(path)
+
+    def _path(self, settings: Mapping[str, Any]) -> Path:
+        return self._folder / f"{cell_key(settings)}.json"

@@ -1,0 +1,131 @@
+"""What an ablation works on: training pairs, the captions that are found, and the examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpus.captions import CaptionTable
+from corpus.examples import Examples, fingerprint
+from engine.alignment.alignment import Alignment, Fold, GapMap, PairMoments
+from engine.errors import InvalidInput
+from engine.types import Vectors
+from evaluation.ablation.clusters import LocalMaps, cluster_centres, nearest_centre
+from evaluation.ablation.grid import MapChoice
+
+FOLDS = 5
+SAMPLE = 1000
+"""Held-out pairs of a fold that `auto` ranks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A collection as one encoder sees it; `examples` are the pictures that are described.
+
+    `distractors`: the captions of no picture that `auto` judges maps among, None for none.
+    """
+
+    name: str
+    encoder: str
+    encoder_id: str
+    training: Examples = field(repr=False)
+    index: CaptionTable = field(repr=False)
+    examples: Examples = field(repr=False)
+    distractors: Vectors | None = field(default=None, repr=False)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hex digits of all that is in it."""
+        index = self.index
+        texts = (self.encoder_id, self.training.fingerprint, self.examples.fingerprint)
+        others = () if self.distractors is None else (self.distractors,)
+        told = (*texts, *index.texts, *index.image_ids, *index.splits)
+        return fingerprint(told, index.raw, *others)
+
+
+def fit_map(training: Examples, choice: MapChoice, distractors: Vectors | None = None) -> GapMap:
+    """Fit as `mrag fit` does, on a share of the pictures that depends on their ids alone.
+
+    `distractors` are captions of no picture, the same for every share. Smaller shares are
+    parts of larger ones. Raises AlignmentError where it cannot be fitted.
+    """
+    part = _share(training, choice.share)
+    folds = [_moments(part, rows) for rows in _folds(part)]
+    if not choice.centring:
+        folds = [_uncentred(moments) for moments in folds]
+    total = sum(folds[1:], folds[0])
+    samples = [_sample(part, rows[:SAMPLE]) for rows in _folds(part)]
+    whole = Alignment.fit(
+        total,
+        choice.method,
+        folds=[Fold(moments, *sample) for moments, sample in zip(folds, samples, strict=True)],
+        distractors=distractors,
+    )
+    if not choice.clusters:
+        return whole
+    centres = cluster_centres(part.images, choice.clusters)
+    own = nearest_centre(part.images, centres)
+    parts = [_moments(part, np.flatnonzero(own == c)) for c in range(choice.clusters)]
+    return LocalMaps.fit(whole, parts, centres, prior=choice.prior * total.n)
+
+
+def orthogonality(alignment: GapMap) -> float | None:
+    """|W'W - I| (Frobenius) of a map that is one matrix; 0 without a matrix."""
+    if not isinstance(alignment, Alignment):
+        return None
+    if alignment.matrix is None:
+        return 0.0
+    gram = alignment.matrix.T @ alignment.matrix
+    return float(np.linalg.norm(gram - np.eye(alignment.dim)))
+
+
+def _share(training: Examples, share: float) -> Examples:
+    if not 0 < share <= 1:
+        raise InvalidInput(f"the share of the pairs is {share}; it must be above 0, up to 1")
+    if share == 1:
+        return training
+    count = max(2, round(share * len(training)))
+    drawn = sorted(range(len(training)), key=lambda row: _hash("share", training.image_ids[row]))
+    return training.take(sorted(drawn[:count]))
+
+
+def _folds(part: Examples) -> list[NDArray[np.int64]]:
+    """The rows of each fold, in an order that has nothing to do with what they hold."""
+    hashes = [_hash("", image_id) for image_id in part.image_ids]
+    ordered = np.array(sorted(range(len(hashes)), key=hashes.__getitem__), np.int64)
+    folds = np.array([hashes[row] % FOLDS for row in ordered])
+    return [ordered[folds == fold] for fold in range(FOLDS)]
+
+
+def _moments(part: Examples, rows: NDArray[np.int64]) -> PairMoments:
+    moments = PairMoments(part.images.shape[1])
+    if len(rows):
+        taken = part.take(rows)
+        counts = np.bincount(taken.owners, minlength=len(taken))
+        sums = np.zeros(taken.images.shape)
+        np.add.at(sums, taken.owners, taken.captions)
+        moments.update(taken.images, sums / counts[:, None], counts)
+    return moments
+
+
+def _sample(part: Examples, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], ...]:
+    """Pictures, and the first caption of each."""
+    taken = part.take(rows)
+    return taken.images, taken.captions[np.searchsorted(taken.owners, np.arange(len(taken)))]
+
+
+def _uncentred(moments: PairMoments) -> PairMoments:
+    """Moments as if both means were zero: what is fitted on them centres nothing."""
+    result = moments + PairMoments(moments.dim)
+    result.image_sum = np.zeros(moments.dim)
+    result.text_sum = np.zeros(moments.dim)
+    return result
+
+
+def _hash(salt: str, image_id: str) -> int:
+    key = (salt + image_id).encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(key, digest_size=8).digest())

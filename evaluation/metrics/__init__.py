@@ -1,0 +1,1 @@
+"""What captions and rankings score, with intervals."""

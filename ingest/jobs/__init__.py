@@ -1,0 +1,1 @@
+"""Ingests in the background, and what they may read."""

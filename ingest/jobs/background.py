@@ -1,0 +1,305 @@
+"""Ingests in the background of a process that also answers: one after the other, in a thread."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from threading import RLock, Thread
+from time import monotonic
+
+from corpus.records import Record
+from engine.app import Engine
+from engine.collection import CollectionFolder
+from engine.errors import Busy, InvalidInput, MragError, StoreUnavailable
+from engine.progress import OnProgress, Progress
+from ingest.delete import empty_trash
+from ingest.filling import fill, specs_of_card
+from ingest.jobs.archive import keep_upload, source_in, unpack_upload, uploads
+from ingest.jobs.records import Job, JobRecords, State, new_id
+from ingest.jobs.roots import check_links, inside, only_inside
+from ingest.pipeline import IngestReport
+from ingest.readers import open_source
+from ingest.readers.detect import detect
+
+MOST_WAITING = 20
+"""Jobs that may wait behind the one that runs."""
+
+PATIENCE_S = 5.0
+"""How long a process that ends waits for its job to come to the end of a step."""
+
+_WRITE_EVERY_S = 2.0
+_LOG = logging.getLogger(__name__)
+
+
+class _Stopped(Exception):
+    """Raised out of a job's progress: it was cancelled, or the process ends."""
+
+
+class Jobs:
+    """The background ingests of an engine; any number of threads may use it.
+
+    Each job is a file under the home, so it is still known after a restart: what ran then is
+    `interrupted`, and `resume` goes on from where it was. Graphs are never built here, as that
+    stops every thread (see `ingest.push`).
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._records = JobRecords(engine.settings.home)
+        self._records.sweep()
+        empty_trash(engine.settings.home)
+        self._owner = secrets.token_hex(4)
+        self._alive = self._records.lock(self._owner)
+        self._own: dict[str, Job] = {}
+        self._lock = RLock()
+        self._thread: Thread | None = None
+        self._closing = False
+
+    def start(self, name: str, source: Path, *, memory: str = "") -> Job:
+        """Ingest a folder or file of this machine, inside `settings.source_root`.
+
+        Raises InvalidInput and SourceError for what may not or cannot be read, CollectionMissing
+        for a memory that is not there, Busy when too many jobs wait, StoreUnavailable where the
+        job cannot be recorded.
+        """
+        self._check(name, memory)
+        place = inside(self._root(), source)
+        detect(place)
+        return self._begin(self._new(name, place, memory))
+
+    def start_upload(self, name: str, file: BytesIO, filename: str, *, memory: str = "") -> Job:
+        """Ingest an uploaded zip archive; raises as `keep_upload` and `start` do."""
+        self._check(name, memory)
+        kept = keep_upload(file, filename, name, self._engine.settings)
+        return self._begin(self._new(name, kept, memory))
+
+    def all(self) -> list[Job]:
+        """All jobs that are known, the newest first."""
+        with self._lock:
+            return [self._settled(job) for job in self._records.read()]
+
+    def get(self, key: str) -> Job:
+        """The job of that id; raises InvalidInput where there is none."""
+        for job in self.all():
+            if job.id == key:
+                return job
+        raise InvalidInput(f"there is no job {key!r}; it may have been removed since")
+
+    def active(self, name: str) -> list[Job]:
+        """The jobs of a collection that wait or run."""
+        return [job for job in self.all() if job.collection == name and job.is_active]
+
+    def cancel(self, key: str) -> Job:
+        """End a job at its next step; what it has done is kept. One that has ended stays so."""
+        with self._lock:
+            job = self.get(key)
+            if job.state == "waiting" and job.owner == self._owner:
+                return self._end(job, "cancelled")
+            if job.state == "running" and job.owner == self._owner:
+                return self._note(replace(job, stopping=True))
+            if job.is_active:
+                raise InvalidInput("another process works on this job; cancel it there")
+            return job
+
+    def resume(self, key: str) -> Job:
+        """Run a job again: what has been done before is not done again; raises as `start`."""
+        with self._lock:
+            job = self.get(key)
+            if job.is_active:
+                raise InvalidInput("this job has not ended; cancel it first")
+            self._check(job.collection, job.memory)
+            return self._begin(
+                replace(
+                    job,
+                    owner=self._owner,
+                    state="waiting",
+                    started=datetime.now(UTC),
+                    ended=None,
+                    message="",
+                    skipped=0,
+                )
+            )
+
+    def close(self) -> None:
+        """End what runs, as `interrupted`, and wait a little for it."""
+        with self._lock:
+            self._closing = True
+            thread = self._thread
+            for job in list(self._own.values()):
+                if job.state == "waiting":
+                    self._end(job, "interrupted")
+        if thread is not None:
+            thread.join(PATIENCE_S)
+        self._alive.release()
+
+    def _check(self, name: str, memory: str) -> None:
+        CollectionFolder(self._engine.settings.home, name)
+        if memory:
+            self._engine.folder(memory).read_card()
+
+    def _root(self) -> Path:
+        root = self._engine.settings.source_root
+        if root is None:
+            raise InvalidInput(
+                "no folder of this machine may be read; name one with MRAG_SOURCE_ROOT, or upload "
+                "a zip"
+            )
+        return root
+
+    def _new(self, name: str, source: Path, memory: str) -> Job:
+        return Job(new_id(), name, source, datetime.now(UTC), self._owner, memory)
+
+    def _begin(self, job: Job) -> Job:
+        with self._lock:
+            if self._closing:
+                raise Busy("this process is about to end; try again when it has been started anew")
+            if sum(one.state == "waiting" for one in self._own.values()) >= MOST_WAITING:
+                raise Busy(
+                    f"{MOST_WAITING} jobs wait already; cancel one, or try again when some have "
+                    "ended"
+                )
+            if not self._alive.is_locked:
+                self._alive.acquire()
+                atexit.register(self.close)
+            self._records.write(job)
+            self._own[job.id] = job
+            if self._thread is None:
+                # Not waited for when the process ends: `close` stops it between two steps.
+                self._thread = Thread(target=self._work, name="ingest-jobs", daemon=True)
+                self._thread.start()
+            return job
+
+    def _settled(self, job: Job) -> Job:
+        """The job as it is now, whatever its record says."""
+        if job.id in self._own:
+            return self._own[job.id]
+        if job.is_active and not self._records.is_alive(job.owner):
+            job = replace(job, state="interrupted", stopping=False)
+            self._kept(job)
+        return job
+
+    def _note(self, job: Job) -> Job:
+        self._own[job.id] = job
+        self._kept(job)
+        return job
+
+    def _kept(self, job: Job) -> bool:
+        """Whether its record could be written; a full disk shall not end the thread."""
+        try:
+            self._records.write(job)
+        except StoreUnavailable as error:
+            _LOG.warning("%s", error)
+            return False
+        return True
+
+    def _end(self, job: Job, state: State, message: str = "", skipped: int = 0) -> Job:
+        ended = replace(
+            job,
+            state=state,
+            stopping=False,
+            ended=datetime.now(UTC),
+            message=message,
+            skipped=skipped,
+        )
+        self._own[job.id] = ended
+        if self._kept(ended):
+            del self._own[job.id]
+            self._records.prune()
+        return ended
+
+    def _work(self) -> None:
+        """Run the jobs that wait, the oldest first, until none is left."""
+        while (job := self._next()) is not None:
+            try:
+                report = self._ingest(job)
+            except _Stopped:
+                self._close(job, "interrupted" if self._closing else "cancelled")
+            except MragError as error:
+                self._close(job, "failed", str(error))
+            except OSError as error:
+                self._close(job, "failed", f"{error}; check that the disk has space")
+            except Exception as error:
+                if self._closing or not _threads_can_start():
+                    self._close(job, "interrupted")
+                    continue
+                _LOG.exception("job %s failed", job.id)
+                self._close(job, "failed", f"this is a bug: {type(error).__name__}: {error}")
+            else:
+                skipped = report.embed.skipped.items()
+                failed = sum(count for kind, count in skipped if kind != "duplicate")
+                self._close(job, "done", report.text, failed)
+
+    def _next(self) -> Job | None:
+        with self._lock:
+            waiting = [job for job in self._own.values() if job.state == "waiting"]
+            if self._closing or not waiting:
+                self._thread = None
+                return None
+            first = min(waiting, key=lambda job: job.started)
+            return self._note(replace(first, state="running"))
+
+    def _close(self, job: Job, state: State, message: str = "", skipped: int = 0) -> None:
+        with self._lock:
+            self._end(self._own[job.id], state, message, skipped)
+
+    def _ingest(self, job: Job) -> IngestReport:
+        tell = self._teller(job.id)
+        tell(Progress("load the models", 0))
+        models = specs_of_card(self._engine, job.collection, job.memory)
+        self._engine.models.encoder(models[0])
+        return fill(
+            self._engine,
+            self._read(job, tell),
+            job.collection,
+            models=models,
+            memory=job.memory,
+            optimize=False,
+            on_progress=tell,
+        )
+
+    def _read(self, job: Job, tell: OnProgress) -> Iterator[Record]:
+        """The records of the job's source, none of which lies outside the folder allowed."""
+        kept = uploads(self._engine.settings.home, job.collection)
+        if job.source.is_relative_to(kept):
+            root = unpack_upload(job.source, self._engine.settings, on_progress=tell)
+            source = source_in(root)
+        else:
+            root = self._root()
+            source = inside(root, job.source)
+            if source.is_dir():
+                check_links(root, source)
+        return only_inside(open_source(source), root)
+
+    def _teller(self, key: str) -> OnProgress:
+        """Notes progress; raises _Stopped where the job is to end."""
+        written = monotonic()
+
+        def tell(progress: Progress) -> None:
+            nonlocal written
+            with self._lock:
+                job = replace(self._own[key], progress=progress)
+                self._own[key] = job
+                if monotonic() - written > _WRITE_EVERY_S:
+                    written = monotonic()
+                    self._kept(job)
+                if job.stopping or self._closing:
+                    raise _Stopped
+
+        return tell
+
+
+def _threads_can_start() -> bool:
+    """Whether the process goes on: when it ends none can start any more, even before `close`."""
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(int)
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,134 @@
+"""What is known of background ingests, one JSON file each, so that it outlives the process."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
+
+from engine.errors import StoreUnavailable
+from engine.progress import Progress
+
+State = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
+ACTIVE: frozenset[State] = frozenset(("waiting", "running"))
+
+KEPT = 50
+"""Records of ended jobs that are kept, the newest."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A background ingest.
+
+    `owner` is the process that works on it; without that one an active job is `interrupted`.
+    `stopping`: it was cancelled and ends at the next step. `message`: what it did, or why it
+    failed. `skipped`: inputs that could not be read, see `CollectionFolder.skipped`.
+    """
+
+    id: str
+    collection: str
+    source: Path
+    started: datetime
+    owner: str = ""
+    memory: str = ""
+    state: State = "waiting"
+    progress: Progress | None = None
+    stopping: bool = False
+    ended: datetime | None = None
+    message: str = ""
+    skipped: int = 0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it waits or runs."""
+        return self.state in ACTIVE
+
+
+_JOB = TypeAdapter(Job)
+
+
+def new_id() -> str:
+    """An id that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
+
+
+class JobRecords:
+    """The records under `home/jobs`."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / "jobs"
+
+    def write(self, job: Job) -> None:
+        """Keep a record, whole or not at all; raises StoreUnavailable where the disk refuses."""
+        path = self._path(job.id)
+        partial = path.with_suffix(".partial")
+        told = json.dumps(asdict(job), default=str, indent=2) + "\n"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            partial.write_text(told, encoding="utf-8")
+            partial.replace(path)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the job cannot be recorded in {self._folder}: {error.strerror}; check that the "
+                "disk has space, and who may write there"
+            ) from error
+
+    def read(self) -> Iterator[Job]:
+        """All records, the newest first; what cannot be read is left out."""
+        for path in sorted(self._folder.glob("*.json"), reverse=True):
+            try:
+                yield _JOB.validate_json(path.read_bytes())
+            except (OSError, ValueError):
+                continue
+
+    def remove(self, job: Job) -> None:
+        """Forget a job."""
+        self._path(job.id).unlink(missing_ok=True)
+
+    def prune(self) -> None:
+        """Forget the oldest of the ended jobs, beyond those that are kept."""
+        ended = [job for job in self.read() if not job.is_active]
+        for job in ended[KEPT:]:
+            self.remove(job)
+
+    def lock(self, owner: str) -> FileLock:
+        """The lock that a process holds as long as it works on its jobs."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(self._folder / f"{owner}.lock", timeout=1, thread_local=False)
+
+    def is_alive(self, owner: str) -> bool:
+        """Whether the process that works on jobs under this name still runs."""
+        path = self._folder / f"{owner}.lock"
+        if not path.exists():
+            return False
+        lock = self.lock(owner)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        path.unlink(missing_ok=True)
+        return False
+
+    def sweep(self) -> None:
+        """Remove the locks of processes that were killed."""
+        for path in self._folder.glob("*.lock"):
+            self.is_alive(path.stem)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.json"
+
+
+def remove_records(home: Path, collection: str) -> None:
+    """Forget all jobs of a collection."""
+    records = JobRecords(home)
+    for job in records.read():
+        if job.collection == collection:
+            records.remove(job)

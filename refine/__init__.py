@@ -1,0 +1,1 @@
+"""The paper's loop: good descriptions become captions to borrow from."""

@@ -1,0 +1,129 @@
+"""Captions written for pictures that have captions of their own, to be judged against these."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from corpus.ledger import Ledger
+from corpus.shards import Entry, ShardReader, unit
+from engine.collection import CollectionFolder
+from engine.progress import OnProgress, Progress, silent
+from engine.types import CaptionResult, Vectors
+
+BATCH = 32
+
+
+class Writer(Protocol):
+    """Describes pictures by their vectors, as `engine.describe.captioner.Captioner` does."""
+
+    def describe_vectors(
+        self, raw: Vectors, *, exclude: Sequence[Collection[str]] | None = None
+    ) -> list[CaptionResult]:
+        """Describe pictures by raw vectors; `exclude` names ids not to borrow from, for each."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A caption written for a picture, and the captions that people wrote of it."""
+
+    sha256: str
+    image_id: str
+    references: tuple[str, ...]
+    text: str
+
+
+def write_drafts(
+    folder: CollectionFolder,
+    ledger: Ledger,
+    splits: Collection[str],
+    make_writer: Callable[[], Writer],
+    path: Path,
+    *,
+    stage: str = "describe",
+    on_progress: OnProgress = silent,
+) -> list[Draft]:
+    """Write a caption for every picture of these splits that people have captioned.
+
+    A picture's own captions, and those that rounds added to it, are never borrowed from. What is
+    written goes to `path` batch by batch, and what is there already is not written again: a
+    run that was killed goes on. `make_writer` is called only if something is to be written.
+    Pictures of which nothing can be said are left out.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = _read(path)
+    pictures = list(_pictures(folder, ledger, splits))
+    missing = [at for at in pictures if at.sha256 not in known]
+    if missing:
+        writer = make_writer()
+        with path.open("a", encoding="utf-8") as lines:
+            for entries, images in _batches(folder, missing):
+                on_progress(Progress(stage, len(known), len(pictures)))
+                texts = _written(writer, entries, images)
+                known |= texts
+                lines.writelines(json.dumps(pair) + "\n" for pair in texts.items())
+                lines.flush()
+    on_progress(Progress(stage, len(pictures), len(pictures)))
+    return [
+        Draft(at.sha256, at.image_id, at.references, text)
+        for at in pictures
+        if (text := known[at.sha256])
+    ]
+
+
+def _written(writer: Writer, entries: Sequence[Entry], images: Vectors) -> dict[str, str]:
+    """What is said of each picture, by its sha256."""
+    own = [{entry.image_id} for entry in entries]
+    results = writer.describe_vectors(images, exclude=own)
+    texts = (" ".join(result.caption.split()) for result in results)
+    return {entry.sha256: text for entry, text in zip(entries, texts, strict=True)}
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A picture with captions of its own, and where its vector lies."""
+
+    sha256: str
+    image_id: str
+    references: tuple[str, ...]
+    shard: int
+    row: int
+
+
+def _pictures(
+    folder: CollectionFolder, ledger: Ledger, splits: Collection[str]
+) -> Iterator[_Picture]:
+    reader = ShardReader(folder.embeddings)
+    for number in ledger.shards():
+        entries = reader.read(number).contents.entries
+        for row in ledger.live_rows(number):
+            entry = entries[row]
+            if entry.captions and entry.split in splits:
+                yield _Picture(entry.sha256, entry.image_id, entry.captions, number, row)
+
+
+def _batches(
+    folder: CollectionFolder, pictures: Sequence[_Picture]
+) -> Iterator[tuple[list[Entry], Vectors]]:
+    """The pictures' entries and raw vectors, by the batch; a batch lies in one shard."""
+    reader = ShardReader(folder.embeddings)
+    start = 0
+    while start < len(pictures):
+        number = pictures[start].shard
+        rows = [at.row for at in pictures[start : start + BATCH] if at.shard == number]
+        shard = reader.read(number)
+        yield [shard.contents.entries[row] for row in rows], unit(shard.images[rows])
+        start += len(rows)
+
+
+def _read(path: Path) -> dict[str, str]:
+    """What was written before; a line that was cut short is left out."""
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8").split("\n")
+    if lines[-1]:  # cut short: what follows shall begin on a line of its own
+        path.write_text("\n".join(lines[:-1]) + "\n" if len(lines) > 1 else "", encoding="utf-8")
+    return dict(json.loads(line) for line in lines[:-1])

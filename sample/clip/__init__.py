@@ -1,0 +1,1 @@
+"""The sample world's tiny CLIP, and how it was trained."""

@@ -1,0 +1,144 @@
+"""A small encoder that needs no model, and small worlds of pictures for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from corpus.records import ImageRecord
+from engine.collection import CollectionCard, CollectionFolder
+from engine.models.loaded import Models
+from engine.settings import Settings
+from engine.types import CaptionResult, Encoder, Vectors
+
+DIM = 16
+
+
+class PixelEncoder:
+    """Vectors that follow from the pixels and from the letters; counts what it encodes."""
+
+    def __init__(self, identifier: str = "pixels", dim: int = DIM) -> None:
+        self.id = identifier
+        self.dim = dim
+        self.pictures = 0
+        self.texts: list[str] = []
+        self.fails_at = -1
+        self._projection = np.random.default_rng(0).normal(size=(48, dim))
+
+    def encode_images(self, images: list[Image.Image]) -> Vectors:
+        if self.pictures <= self.fails_at < self.pictures + len(images):
+            raise RuntimeError("out of memory")
+        self.pictures += len(images)
+        pixels = [np.asarray(image.resize((4, 4))).reshape(-1) / 255 - 0.5 for image in images]
+        return _unit(np.array(pixels).reshape(-1, 48) @ self._projection)
+
+    def encode_texts(self, texts: list[str]) -> Vectors:
+        self.texts += texts
+        seeds = [int.from_bytes(blake2b(text.encode(), digest_size=4).digest()) for text in texts]
+        rows = [np.random.default_rng(seed).normal(size=self.dim) + 1 for seed in seeds]
+        return _unit(np.array(rows).reshape(-1, self.dim))
+
+
+class OneEncoder(Models):
+    """Knows one encoder, whatever is asked for."""
+
+    def __init__(self, settings: Settings, encoder: Encoder) -> None:
+        super().__init__(settings)
+        self._encoder = encoder
+
+    def encoder(self, spec: str) -> Encoder:
+        del spec
+        return self._encoder
+
+
+class PlainDescriber:
+    """Describes a picture by the place where its vector is greatest."""
+
+    def __init__(self) -> None:
+        self.described = 0
+        self.silent_about: set[int] = set()
+
+    def describe_vectors(self, raw: Vectors) -> list[CaptionResult]:
+        numbers = range(self.described, self.described + len(raw))
+        self.described += len(raw)
+        texts = [
+            "" if number in self.silent_about else f"a picture of kind {int(vector.argmax())}"
+            for number, vector in zip(numbers, raw, strict=True)
+        ]
+        return [CaptionResult(text, (), (), "", "mapped", {}) for text in texts]
+
+
+def _unit(rows: np.ndarray) -> Vectors:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def paint(path: Path, seed: int) -> None:
+    """A PNG of noise; each seed another."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+
+
+def record(path: Path, captions: Sequence[str] = (), split: str = "") -> ImageRecord:
+    return ImageRecord(path.name, str(path), path, tuple(captions), split)
+
+
+@pytest.fixture
+def encoder() -> PixelEncoder:
+    return PixelEncoder()
+
+
+@pytest.fixture
+def other_encoder() -> PixelEncoder:
+    return PixelEncoder("other pixels")
+
+
+@pytest.fixture
+def describer() -> PlainDescriber:
+    return PlainDescriber()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home", batch_size=4, workers=2, qdrant_url="")
+
+
+@pytest.fixture
+def folder(settings: Settings) -> CollectionFolder:
+    folder = CollectionFolder(settings.home, "noise")
+    folder.path.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def card(folder: CollectionFolder, encoder: PixelEncoder) -> CollectionCard:
+    card = CollectionCard(folder.name, "spec", encoder.id, encoder.dim, "consensus")
+    folder.write_card(card)
+    return card
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Callable[..., list[ImageRecord]]:
+    """Paint `n` pictures, each with `captions` captions, and give their records."""
+
+    def make(n: int, *, captions: int = 0, first: int = 0, split: str = "") -> list[ImageRecord]:
+        records = []
+        for seed in range(first, first + n):
+            path = tmp_path / "pictures" / f"{seed:04d}.png"
+            if not path.exists():
+                paint(path, seed)
+            texts = [f"caption {i} of picture {seed}" for i in range(captions)]
+            records.append(record(path, texts, split))
+        return records
+
+    return make
+
+
+@pytest.fixture
+def painted() -> Callable[[Path, int], None]:
+    return paint

@@ -1,0 +1,113 @@
+"""The ingests that run in the background, on the page Collections."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+
+import streamlit as st
+
+from ingest.jobs.records import Job
+from ui.shared.pictures import escaped
+from ui.shared.resources import engine, jobs
+from ui.shared.shell import errors_shown
+
+_EVERY_S = 1.0
+_SHOWN = 5
+_NAMED = 100
+_STATES = {
+    "waiting": "waits",
+    "running": "runs",
+    "done": "done",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "interrupted": "interrupted, as the app ended",
+}
+
+
+def show_jobs() -> None:
+    """The jobs that wait or run, told anew every second, and those that have ended."""
+    with errors_shown():
+        known = jobs().all()
+        if not known:
+            return
+        st.header("Ingests")
+        if active := [job for job in known if job.is_active]:
+            st.fragment(_show_active, run_every=_EVERY_S)([job.id for job in active])
+        for job in islice((job for job in known if not job.is_active), _SHOWN):
+            _show_ended(job)
+
+
+def _show_active(ids: list[str]) -> None:
+    """Those that wait or run; once one of them has ended the whole page is told."""
+    with errors_shown():
+        active = [job for job in jobs().all() if job.is_active]
+        if [job.id for job in active] != ids:
+            st.rerun()
+        for job in active:
+            _show_running(job)
+
+
+def _show_running(job: Job) -> None:
+    with st.container(border=True):
+        st.progress(_share(job), text=f"**{job.collection}** {_step(job)}")
+        if st.button(
+            "Stopping" if job.stopping else "Cancel",
+            key=f"cancel {job.id}",
+            disabled=job.stopping,
+            help=f"Stop filling {job.collection}; what is done is kept",
+        ):
+            jobs().cancel(job.id)
+            st.rerun()
+
+
+def _step(job: Job) -> str:
+    progress = job.progress
+    if job.stopping:
+        return "stops after this step"
+    if job.state == "waiting" or progress is None:
+        return _STATES[job.state]
+    if progress.total:
+        return f"{escaped(progress.stage)}: {progress.done:,} of {progress.total:,}"
+    return f"{escaped(progress.stage)}: {progress.done:,}" if progress.done else progress.stage
+
+
+def _share(job: Job) -> float:
+    progress = job.progress
+    if progress is None or not progress.total:
+        return 0.0
+    return min(1.0, progress.done / progress.total)
+
+
+def _show_ended(job: Job) -> None:
+    name = job.source.name
+    with st.container(border=True):
+        st.markdown(
+            f"**{job.collection}** from {escaped(name)}: {_STATES[job.state]} "
+            f"{job.ended or job.started:%Y-%m-%d %H:%M} UTC"
+        )
+        if job.state == "failed":
+            st.error(escaped(job.message))
+        elif job.message:
+            with st.expander("What was done"):
+                st.code(job.message, language=None, wrap_lines=True)
+        if job.skipped:
+            with st.expander(f"{job.skipped:,} could not be read"):
+                st.code("\n".join(_skipped(job)), language=None, wrap_lines=True)
+        if job.state != "done" and st.button(
+            "Resume", key=f"resume {job.id}", help="Go on from what is done"
+        ):
+            jobs().resume(job.id)
+            st.rerun()
+
+
+def _skipped(job: Job) -> Iterator[str]:
+    """What the last ingest into the collection could not read, and why."""
+    path = engine().folder(job.collection).skipped
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as lines:
+        found = (json.loads(line) for line in lines)
+        bad = (one for one in found if one["kind"] != "duplicate")
+        yield from (f"{one['uri']}: {one['reason']}" for one in islice(bad, _NAMED))

@@ -1,0 +1,102 @@
+"""The side panel of the page Describe: how pictures are described."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import streamlit as st
+
+from engine.describe.captioner import DescribeOptions
+from engine.describe.prompts import SLOT, TEMPLATES, Order
+from engine.types import Decoding, DescribeSpace
+
+_DEFAULT = DescribeOptions()
+_OWN = "your own"
+_SPACES: dict[DescribeSpace, str] = {
+    "mapped": "mapped across the gap",
+    "raw": "raw CLIP",
+    "fused": "both, fused",
+}
+_METHODS: dict[Literal["greedy", "beam", "nucleus"], str] = {
+    "greedy": "the likeliest words",
+    "beam": "beam search",
+    "nucleus": "sampling",
+}
+
+
+def describe_options() -> DescribeOptions:
+    """What the panel says; raises InvalidInput for a prompt that has no place for captions."""
+    panel = st.sidebar
+    panel.subheader("How to describe")
+    space = panel.selectbox(
+        "Look for captions in",
+        get_args(DescribeSpace),
+        _at(DescribeSpace, _DEFAULT.space),
+        format_func=lambda one: _SPACES[one],
+        key="describe space",
+        persist_state="session",
+    )
+    k = panel.slider(
+        "Captions retrieved", 1, 16, _DEFAULT.k, key="describe k", persist_state="session"
+    )
+    order = panel.selectbox(
+        "Their order in the prompt",
+        get_args(Order),
+        _at(Order, _DEFAULT.order),
+        format_func=lambda one: one.replace("-", " "),
+        key="describe order",
+        persist_state="session",
+    )
+    names = [*TEMPLATES, _OWN]
+    template = panel.selectbox(
+        "Prompt",
+        names,
+        names.index(_DEFAULT.template),
+        key="describe prompt",
+        persist_state="session",
+    )
+    if template == _OWN:
+        template = panel.text_area(
+            "Your prompt",
+            TEMPLATES[_DEFAULT.template],
+            key="describe own prompt",
+            persist_state="session",
+            help=f"{SLOT} stands for the captions.",
+        )
+    method = panel.selectbox(
+        "How words are chosen",
+        list(_METHODS),
+        key="describe decoding",
+        persist_state="session",
+        format_func=lambda one: _METHODS[one],
+    )
+    candidates = panel.slider(
+        "Candidates written",
+        1,
+        10,
+        _DEFAULT.candidates,
+        key="describe candidates",
+        persist_state="session",
+    )
+    return DescribeOptions(
+        space=space,
+        k=k,
+        order=order,
+        template=template,
+        candidates=candidates,
+        decoding=Decoding(method),
+    )
+
+
+def borrow_own() -> bool:
+    """Whether a picture may be described with captions that the collection has of itself."""
+    return st.sidebar.toggle(
+        "Use a picture's own captions",
+        key="describe own captions",
+        persist_state="session",
+        help="Off: a picture of the collection is described as if it were new.",
+    )
+
+
+def _at(choices: object, value: str) -> int:
+    return list(get_args(choices)).index(value)

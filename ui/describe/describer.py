@@ -1,0 +1,202 @@
+"""Describes the picture files that a person hands in, and does nothing twice."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection as AnyOf
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from engine.app import Collection
+from engine.describe.captioner import DescribeOptions
+from engine.errors import UnreadableImage
+from engine.images import Limits, Picture, open_picture
+from engine.search.thumbnails import shrunk
+from engine.store import picture_id
+from engine.timing import Stopwatch
+from engine.types import CaptionResult, Encoder, Vector
+
+_TOGETHER = 4
+"""Files described in one batch after the first: a batch is quicker, a small one answers soon."""
+PREVIEW = 640
+"""Width and height, at most, of the picture that is shown beside its description."""
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Given:
+    """A picture file that was handed in; `id` tells it from all others.
+
+    `read` gives its bytes, or the path of a file on this machine.
+    """
+
+    id: str
+    name: str
+    size: int
+    read: Callable[[], bytes | Path]
+
+
+@dataclass(frozen=True)
+class Described:
+    """A file and its description, or the trouble with it.
+
+    `preview` is WebP. `known` are the captions that the collection has of this very picture.
+    """
+
+    given: Given
+    preview: bytes = b""
+    result: CaptionResult | None = None
+    known: tuple[str, ...] = ()
+    trouble: str = ""
+
+
+def admitted(given: Sequence[Given], *, max_files: int, max_bytes: int) -> tuple[list[Given], str]:
+    """The first files that are within the limits, and what to say of the others."""
+    total = 0
+    for count, item in enumerate(given):
+        total += item.size
+        if count == max_files or total > max_bytes:
+            return list(given[:count]), (
+                f"{len(given) - count} of {len(given)} files are left out: at most {max_files:,} "
+                f"files and {max_bytes:,} bytes are taken together; give them after these, or "
+                "raise MRAG_MAX_UPLOAD_FILES and MRAG_MAX_UPLOAD_BYTES"
+            )
+    return list(given), ""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What is remembered of a file that could be read."""
+
+    sha256: str
+    preview: bytes
+    vector: Vector
+    timings_ms: dict[str, float]
+
+
+class Describer:
+    """Describes files over any collection; remembers vectors and results of the last `keep`.
+
+    A change of options costs a retrieval and a writing, a change of collection with the same
+    encoder no more. One session's: not to be shared between threads.
+    """
+
+    def __init__(self, limits: Limits, keep: int = 256) -> None:
+        self._limits = limits
+        self._opened: _Recent[tuple[str, str], _Opened] = _Recent(keep)
+        self._troubles: _Recent[str, str] = _Recent(keep)
+        self._results: _Recent[tuple[object, ...], Described] = _Recent(keep)
+
+    def describe(
+        self,
+        given: Sequence[Given],
+        collection: Collection,
+        options: DescribeOptions,
+        *,
+        borrow_own: bool = False,
+    ) -> Iterator[Described]:
+        """The files' descriptions in order, each as soon as it is there.
+
+        Captions that the collection has of the very same picture are not borrowed from, unless
+        `borrow_own`. A file that cannot be read is given back with its trouble.
+        """
+        card, places = collection.card, collection.alignment.fingerprint
+        how = (card, places, collection.captions.count(), options, borrow_own)
+        start, size = 0, 1
+        while start < len(given):
+            part = given[start : start + size]
+            new = [item for item in part if (how, item.id) not in self._results]
+            if new:
+                for done in self._described(new, collection, options, borrow_own):
+                    self._results[how, done.given.id] = done
+            yield from (self._results[how, item.id] for item in part)
+            start, size = start + size, _TOGETHER
+
+    def _described(
+        self,
+        given: Sequence[Given],
+        collection: Collection,
+        options: DescribeOptions,
+        borrow_own: bool,
+    ) -> Iterator[Described]:
+        opened = self._open(given, collection.encoder)
+        known = [_known(collection, file.sha256) for file in opened.values()]
+        exclude: list[AnyOf[str]] = [() if borrow_own else ids for ids, _ in known]
+        results = []
+        if opened:
+            vectors = np.stack([file.vector for file in opened.values()])
+            captioner = collection.captioner(options)
+            results = captioner.describe_vectors(vectors, exclude=exclude)
+        written = dict(zip(opened, zip(opened.values(), known, results, strict=True), strict=True))
+        for item in given:
+            if item.id not in written:
+                yield Described(item, trouble=self._troubles[item.id])
+                continue
+            file, (_, captions), result = written[item.id]
+            timed = replace(result, timings_ms={**file.timings_ms, **result.timings_ms})
+            yield Described(item, file.preview, timed, captions)
+
+    def _open(self, given: Sequence[Given], encoder: Encoder) -> dict[str, _Opened]:
+        """The files that can be read, by id; the trouble with the others is remembered."""
+        pictures: dict[str, tuple[Picture, float]] = {}
+        for item in given:
+            if (encoder.id, item.id) in self._opened or item.id in self._troubles:
+                continue
+            watch = Stopwatch()
+            source = item.read()
+            try:
+                with watch.stage("open"):
+                    picture = open_picture(source, self._limits)
+                pictures[item.id] = picture, watch.timings_ms["open"]
+            except UnreadableImage as error:
+                named = "the given bytes" if isinstance(source, bytes) else str(source)
+                self._troubles[item.id] = str(error).removeprefix(f"{named}: ")
+        self._encode(pictures, encoder)
+        return {
+            item.id: self._opened[encoder.id, item.id]
+            for item in given
+            if (encoder.id, item.id) in self._opened
+        }
+
+    def _encode(self, pictures: dict[str, tuple[Picture, float]], encoder: Encoder) -> None:
+        if not pictures:
+            return
+        watch = Stopwatch()
+        with watch.stage("encode"):
+            vectors = encoder.encode_images([picture.image for picture, _ in pictures.values()])
+        spent = watch.timings_ms["encode"] / len(pictures)
+        for (id_, (picture, opening)), vector in zip(pictures.items(), vectors, strict=True):
+            timings = {"open": opening, "encode": spent}
+            preview = shrunk(picture.image, PREVIEW)
+            self._opened[encoder.id, id_] = _Opened(picture.sha256, preview, vector, timings)
+
+
+def _known(collection: Collection, sha256: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Its id in the collection and what people wrote of it there; nothing where it is new."""
+    hits = collection.images.get([picture_id(sha256)])
+    written = [hit for hit in hits if hit.payload["source"] == "human"]
+    captions = tuple(caption for hit in written for caption in hit.captions)
+    return frozenset(hit.image_id for hit in hits), captions
+
+
+class _Recent(OrderedDict[Key, Value], Generic[Key, Value]):
+    """A dict of the last entries; the one used longest ago goes first."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def __getitem__(self, key: Key) -> Value:
+        self.move_to_end(key)
+        return super().__getitem__(key)
+
+    def __setitem__(self, key: Key, value: Value) -> None:
+        super().__setitem__(key, value)
+        while len(self) > self._most:
+            self.popitem(last=False)

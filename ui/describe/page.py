@@ -1,0 +1,105 @@
+"""The page Describe: pictures in, descriptions out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import streamlit as st
+
+from engine.app import Collection
+from engine.describe.captioner import DescribeOptions
+from engine.describe.exports import Descriptions, as_csv, as_jsonl, as_sidecars
+from ui.describe.controls import borrow_own, describe_options
+from ui.describe.describer import Described, Describer, Given, admitted
+from ui.describe.intake import clear, tray
+from ui.describe.results import announce, show_description
+from ui.shared.pictures import escaped
+from ui.shared.resources import engine
+from ui.shared.shell import chosen, errors_shown
+
+_CARD_HEIGHT = 260
+
+
+def page() -> None:
+    """The whole page."""
+    st.title("Describe pictures")
+    collection = chosen()
+    spoken = st.container()
+    given = tray(collection)
+    done: list[Described] = []
+    with errors_shown():
+        options, own = describe_options(), borrow_own()
+        if given:
+            _describe(given, collection, options, own, done)
+        else:
+            st.write("A picture's description appears here, and how it was made.")
+    with spoken:
+        announce(_spoken(done))
+
+
+def _describe(
+    given: Sequence[Given],
+    collection: Collection,
+    options: DescribeOptions,
+    own: bool,
+    done: list[Described],
+) -> None:
+    """Show every description as soon as it is there, and add it to `done`."""
+    settings = engine().settings
+    taken, left_out = admitted(
+        given, max_files=settings.max_upload_files, max_bytes=settings.max_upload_bytes
+    )
+    if left_out:
+        st.warning(escaped(left_out))
+    describer: Describer = st.session_state.setdefault(
+        "describer", Describer(settings.limits, keep=2 * settings.max_upload_files)
+    )
+    _take_away(done)
+    count = st.empty()
+    answers = describer.describe(taken, collection, options, borrow_own=own)
+    while len(done) < len(taken):
+        with st.skeleton(_CARD_HEIGHT):
+            item = next(answers)
+        show_description(item, open_details=len(taken) == 1)
+        done.append(item)
+        if len(taken) > 1:
+            count.progress(len(done) / len(taken), _told(done, len(taken)))
+
+
+def _told(done: Sequence[Described], total: int) -> str:
+    bad = sum(item.result is None for item in done)
+    told = f"{len(done) - bad} of {total} described"
+    return f"{told}, {bad} could not be read" if bad else told
+
+
+def _take_away(done: Sequence[Described]) -> None:
+    """Buttons that write out what is done by the time of the click."""
+    kinds = (
+        ("Download CSV", as_csv, "captions.csv", "text/csv", "A table for a spreadsheet"),
+        ("JSONL", as_jsonl, "captions.jsonl", "application/x-ndjson", "All details, for programs"),
+        ("Text files", as_sidecars, "captions.zip", "application/zip",
+         "photo.jpg.txt for photo.jpg: unpack beside the pictures"),
+    )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for label, write, name, mime, told in kinds:
+            data = partial(_written, done, write)
+            st.download_button(label, data, name, mime, on_click="ignore", help=told)
+        st.button("Clear", on_click=clear)
+
+
+def _written(done: Sequence[Described], write: Callable[[Descriptions], bytes]) -> bytes:
+    return write((item.given.name, item.result) for item in done if item.result is not None)
+
+
+def _spoken(done: Sequence[Described]) -> str:
+    if not done:
+        return ""
+    newest = done[0]
+    told = newest.result.caption if newest.result else newest.trouble
+    return f"{newest.given.name}: {told}" + (
+        f" ({_told(done, len(done))})" if len(done) > 1 else ""
+    )
+
+
+page()

@@ -1,0 +1,101 @@
+"""How a description and what it was made of are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from engine.describe.exports import chosen_score
+from engine.types import CaptionResult
+from ui.describe.describer import Described
+from ui.shared.components import as_text, component
+from ui.shared.pictures import escaped
+from ui.shared.resources import thumbnails
+
+_SOURCE_SIDE = 128
+
+_described = component("described", '<div class="place"></div>')
+_scored = component("scored", "<ol></ol>")
+_announcer = component(
+    "announcer",
+    '<div class="mrag-announcer" role="status" aria-live="polite"></div>',
+    isolated=False,
+)
+
+
+def announce(text: str) -> None:
+    """Let a screen reader say it; to be called in the same place in every run."""
+    _announcer(key="announcer", data=text)
+
+
+def show_description(item: Described, *, open_details: bool) -> None:
+    """The picture with its caption large, or the trouble with it; the details on demand.
+
+    `open_details`: whether they are to be seen without asking.
+    """
+    name, key = item.given.name, item.given.id
+    if item.result is None:
+        _described(key=f"described {key}", data={"name": name, "trouble": item.trouble})
+        return
+    data = {
+        "image": as_text(item.preview),
+        "caption": item.result.caption,
+        "notes": _notes(item, item.result),
+    }
+    with st.container(key=f"picture {key}"):  # its style keeps the room until it is there
+        _described(key=f"described {key}", data=data)
+    with st.expander(
+        "How it was made", open_details, key=f"details {key}", on_change="rerun"
+    ) as details:
+        if details.open:
+            _show_details(item.result, key)
+
+
+def _notes(item: Described, result: CaptionResult) -> list[str]:
+    spent = sum(result.timings_ms.values())
+    notes = [f"{item.given.name} · score {chosen_score(result):.3f} · {spent:.0f} ms"]
+    if item.known:
+        notes.append(f"In the collection people wrote: {item.known[0]}")
+    return notes
+
+
+def _show_details(result: CaptionResult, key: str) -> None:
+    st.markdown("**Candidates**, by likeness to the picture")
+    _scored(
+        key=f"candidates {key}",
+        data={
+            "rows": [
+                {
+                    "text": made.text,
+                    "score": f"{made.score:.3f}",
+                    "chosen": made.text == result.caption,
+                }
+                for made in sorted(result.candidates, key=lambda made: -made.score)
+            ]
+        },
+    )
+    st.markdown(f"**Retrieved captions**, in the space {escaped(result.space)}")
+    _scored(key=f"retrieved {key}", data={"rows": _retrieved_rows(result)})
+    if result.prompt:
+        st.markdown("**Prompt**")
+        st.code(result.prompt, language=None, wrap_lines=True)
+    st.markdown("**Time**")
+    st.text(_stages(result.timings_ms))
+
+
+def _retrieved_rows(result: CaptionResult) -> list[dict[str, str]]:
+    uris = [hit.uri for hit in result.retrieved if hit.uri]
+    images = dict(zip(uris, thumbnails().get(uris, _SOURCE_SIDE), strict=True))
+    return [
+        {
+            "text": hit.text,
+            "score": f"{hit.score:.3f}",
+            "image": as_text(images[hit.uri]) if hit.uri else "",
+        }
+        for hit in result.retrieved
+    ]
+
+
+def _stages(timings: Mapping[str, float]) -> str:
+    return " · ".join(f"{stage} {spent:.1f} ms" for stage, spent in timings.items())

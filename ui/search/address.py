@@ -1,0 +1,198 @@
+"""The address of a search: what the page Search shows is what its address says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, date, datetime, time
+from typing import Any, get_args
+from uuid import UUID
+
+from engine.search.relevance import STRICTNESS
+from engine.types import Facets, Filters, SearchSpace
+
+SPACES: tuple[SearchSpace, ...] = get_args(SearchSpace)
+PAGE_SIZES = (12, 24, 48, 96)
+STRICTNESSES = (0.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9)
+"""Shares of unrelated pictures, in percent, that can be asked to be hidden."""
+MAX_PAGE = 100
+MAX_WORDS = 500
+"""Characters of what is looked for."""
+
+_MAX_VALUES = 50
+_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class SearchAddress:
+    """A search as its address says it; fields that have their default are left out of it.
+
+    `like` is the id of a picture whose like is looked for, `picture` of the one that is open.
+    """
+
+    q: str = ""
+    like: str = ""
+    space: SearchSpace = "mapped"
+    strict: float = 100 * STRICTNESS
+    split: tuple[str, ...] = ()
+    source: tuple[str, ...] = ()
+    tag: tuple[str, ...] = ()
+    taken_from: date | None = None
+    taken_until: date | None = None
+    k: int = 24
+    page: int = 1
+    picture: str = ""
+
+    @property
+    def filters(self) -> Filters:
+        """The filters; days are those of UTC."""
+        first, last = self.taken_from, self.taken_until
+        return Filters(
+            splits=frozenset(self.split),
+            sources=frozenset(self.source),
+            tags=frozenset(self.tag),
+            taken_from=datetime.combine(first, time.min, UTC) if first else None,
+            taken_until=datetime.combine(last, time.max, UTC) if last else None,
+        )
+
+    @property
+    def offset(self) -> int:
+        """How many pictures come before this page."""
+        return (self.page - 1) * self.k
+
+    def parameters(self) -> dict[str, list[str]]:
+        """All parameters of the address; those without values are to be taken out of it."""
+        default = SearchAddress()
+        found: dict[str, list[str]] = {}
+        for name in _NAMES:
+            value = getattr(self, name)
+            values = value if isinstance(value, tuple) else (value,)
+            same = value == getattr(default, name)
+            found[name] = [] if same else [_written(one) for one in values]
+        return found
+
+
+_NAMES = tuple(field.name for field in fields(SearchAddress))
+
+
+def read_address(values: Callable[[str], Sequence[str]]) -> tuple[SearchAddress, list[str]]:
+    """The search that parameters stand for, and for each that cannot be used why and what then.
+
+    `values` gives all values of a parameter.
+    """
+    read: dict[str, Any] = {}
+    problems = []
+    for name, reader in _READERS.items():
+        given = [value for value in values(name) if value]
+        if not given:
+            continue
+        try:
+            read[name] = reader(given)
+        except ValueError as error:
+            shown = given[-1] if len(given[-1]) <= _SHOWN else given[-1][:_SHOWN] + "…"
+            problems.append(f"“{name}={shown}” in the address is not used: {error}.")
+    return SearchAddress(**read), problems
+
+
+def within(address: SearchAddress, facets: Facets) -> tuple[SearchAddress, list[str]]:
+    """The address without filters that the collection has nothing for, and what was taken out."""
+    kept: dict[str, Any] = {}
+    problems = []
+    offered: dict[str, Mapping[str, int]] = {
+        "split": facets.splits,
+        "source": facets.sources,
+        "tag": facets.tags,
+    }
+    for name, counts in offered.items():
+        chosen = getattr(address, name)
+        kept[name] = tuple(value for value in chosen if value in counts)
+        if kept[name] != chosen:
+            has = ", ".join(list(counts)[:10]) or "none"
+            problems.append(f"A {name} in the address is not used: this collection has {has}.")
+    first, last = facets.taken_from, facets.taken_until
+    for name in ("taken_from", "taken_until"):
+        day = getattr(address, name)
+        if day is None or (first and last and first.date() <= day <= last.date()):
+            continue
+        kept[name] = None
+        spans = (
+            f"from {first:%Y-%m-%d} to {last:%Y-%m-%d}" if first and last else "at unknown times"
+        )
+        problems.append(f"“{name}” is not used: pictures here were taken {spans}.")
+    return replace(address, **kept), problems
+
+
+def _written(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _words(given: Sequence[str]) -> str:
+    if len(given[-1]) > MAX_WORDS:
+        raise ValueError(f"a search has up to {MAX_WORDS} characters; use fewer words")
+    return given[-1]
+
+
+def _space(given: Sequence[str]) -> SearchSpace:
+    for space in SPACES:
+        if space == given[-1]:
+            return space
+    raise ValueError(f"choose one of {', '.join(SPACES)}")
+
+
+def _strict(given: Sequence[str]) -> float:
+    for share in STRICTNESSES:
+        if _written(share) == given[-1]:
+            return share
+    raise ValueError(f"choose one of {', '.join(map(_written, STRICTNESSES))}")
+
+
+def _size(given: Sequence[str]) -> int:
+    for size in PAGE_SIZES:
+        if str(size) == given[-1]:
+            return size
+    raise ValueError(f"a page has {', '.join(map(str, PAGE_SIZES))} pictures")
+
+
+def _page(given: Sequence[str]) -> int:
+    for page in range(1, MAX_PAGE + 1):
+        if str(page) == given[-1]:
+            return page
+    raise ValueError(f"pages go from 1 to {MAX_PAGE}")
+
+
+def _values(given: Sequence[str]) -> tuple[str, ...]:
+    if len(given) > _MAX_VALUES:
+        raise ValueError(f"choose up to {_MAX_VALUES}")
+    return tuple(dict.fromkeys(given))
+
+
+def _day(given: Sequence[str]) -> date:
+    try:
+        return date.fromisoformat(given[-1])
+    except ValueError:
+        raise ValueError("write a day like 2024-12-31") from None
+
+
+def _picture(given: Sequence[str]) -> str:
+    try:
+        return str(UUID(given[-1]))
+    except ValueError:
+        raise ValueError(
+            "it is no picture's id; open a picture and take the address from there"
+        ) from None
+
+
+_READERS: dict[str, Callable[[Sequence[str]], Any]] = {
+    "q": _words,
+    "like": _picture,
+    "space": _space,
+    "strict": _strict,
+    "split": _values,
+    "source": _values,
+    "tag": _values,
+    "taken_from": _day,
+    "taken_until": _day,
+    "k": _size,
+    "page": _page,
+    "picture": _picture,
+}
