@@ -41,7 +41,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def open_page(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[OpenPage]:
-    """Opens a page of the app, `ui/search.py` for one, over a home, and has run it once.
+    """Opens a page of the app, `ui/search/search.py` for one, over a home, and has run it once.
 
     One engine serves all tests over the shared home; another home gets one of its own.
     """

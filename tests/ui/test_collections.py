@@ -16,7 +16,7 @@ from engine.settings import SAMPLE_PACK
 from tests.ui.conftest import OpenPage
 from ui.shared.resources import jobs
 
-PAGE = "ui/collections/page.py"
+PAGE = "ui/collections/collections.py"
 PICTURES = sorted((SAMPLE_PACK / "plain" / "images").glob("*.webp"))[:3]
 
 

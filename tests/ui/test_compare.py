@@ -20,7 +20,7 @@ from ingest.push import push
 from ingest.readers import open_captions, open_source
 from tests.ui.conftest import OpenPage, fill
 
-PAGE = "ui/compare/page.py"
+PAGE = "ui/compare/compare.py"
 
 
 @pytest.fixture(scope="module")

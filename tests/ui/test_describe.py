@@ -158,8 +158,8 @@ def test_a_visit_to_another_page_loses_nothing(open_page: OpenPage) -> None:
     page = open_page()
     page.sidebar.slider(key="describe k").set_value(2).run()
     before = describe(page, *upload(DOUGHNUTS, DOUGHNUTS.with_name("352.webp")))
-    page.switch_page("ui/system/page.py").run()
-    page.switch_page("ui/describe/page.py").run()
+    page.switch_page("ui/system/system.py").run()
+    page.switch_page("ui/describe/describe.py").run()
     assert list(elements(page, "described")) == before
     assert page.sidebar.slider(key="describe k").value == 2
     page.run()

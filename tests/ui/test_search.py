@@ -16,7 +16,7 @@ from engine.app import build_engine
 from engine.settings import SAMPLE_PACK, Settings
 from tests.ui.conftest import OpenPage, fill
 
-PAGE = "ui/search/page.py"
+PAGE = "ui/search/search.py"
 PICTURES = sorted((SAMPLE_PACK / "plain" / "images").glob("*.webp"))
 HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) ![y](http://evil.example/z.png) $x$"
 
@@ -294,7 +294,7 @@ def test_pictures_whose_files_are_gone_are_still_found_and_told_so(
     assert card["image"]
     page = open_page(PAGE, at=tmp_path, q="a dog", strict="0", picture=card["id"])
     assert "has been moved or removed" in page.warning[0].value
-    page = open_page("ui/compare/page.py", at=tmp_path)
+    page = open_page("ui/compare/compare.py", at=tmp_path)
     said = page.error[0].value.replace("\\", "")
     assert said.startswith("one.webp of this collection cannot be read")
     assert str(tmp_path) not in said

@@ -14,11 +14,11 @@ from tests.ui.conftest import OpenPage
 from ui.shared.pictures import escaped
 
 PAGES = (
-    "ui/describe/page.py",
-    "ui/search/page.py",
-    "ui/compare/page.py",
-    "ui/collections/page.py",
-    "ui/system/page.py",
+    "ui/describe/describe.py",
+    "ui/search/search.py",
+    "ui/compare/compare.py",
+    "ui/collections/collections.py",
+    "ui/system/system.py",
 )
 AUTH = {
     "auth": {
@@ -66,7 +66,7 @@ def test_the_address_names_the_collection(open_page: OpenPage) -> None:
 
 
 def test_a_collection_that_is_not_there_is_named_and_another_one_shown(open_page: OpenPage) -> None:
-    page = open_page("ui/search/page.py", collection="<b>nosuch", q="snow")
+    page = open_page("ui/search/search.py", collection="<b>nosuch", q="snow")
     assert not page.exception
     said = page.warning[0].value.replace("\\", "")
     assert "“<b>nosuch”. Choose another one: plain, postcards." in said
@@ -76,7 +76,7 @@ def test_a_collection_that_is_not_there_is_named_and_another_one_shown(open_page
 def test_the_collection_stays_from_page_to_page(open_page: OpenPage) -> None:
     page = open_page()
     page.sidebar.selectbox(key="collection").set_value("postcards").run()
-    page.switch_page("ui/search/page.py").run()
+    page.switch_page("ui/search/search.py").run()
     assert page.sidebar.selectbox(key="collection").value == "postcards"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.ui.conftest import OpenPage
 
-PAGE = "ui/system/page.py"
+PAGE = "ui/system/system.py"
 
 
 def test_all_that_is_in_order_is_listed(open_page: OpenPage) -> None:

@@ -33,7 +33,7 @@ def navigation() -> StreamlitPage:
     names = ("Describe", "Search", "Compare", "Collections", "System")
     return st.navigation(
         [
-            st.Page(_page(name), title=name, url_path=name.lower(), default=name == names[0])
+            st.Page(_page(name), title=name, default=name == names[0])
             for name in names
         ],
         position="top",
@@ -41,7 +41,7 @@ def navigation() -> StreamlitPage:
 
 
 def _page(name: str) -> Path:
-    return _PAGES / name.lower() / "page.py"
+    return _PAGES / name.lower() / f"{name.lower()}.py"
 
 
 def picker() -> None:
