@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ from cli.options import (
 from cli.output import console, emit, plain, say
 from cli.progress import progress_bars
 from engine.app import Engine
+from engine.files import write_whole
 from engine.progress import Progress
 from evaluation.ablation.ablate import Row
 from evaluation.ablation.ablate import ablate as run_ablation
@@ -154,18 +156,19 @@ def row_json(row: Row) -> dict[str, Any]:
 
 def _write_csv(path: Path, rows: Sequence[Row]) -> None:
     bounds = [f"{_JUDGE} {part}" for part in ("difference", "low", "high", "p")]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["axis", "setting", *METRICS, "|W'W - I|", *bounds, "failed"])
-        for row in rows:
-            outcome = row.outcome
-            means = [outcome.means.get(metric, "") if outcome else "" for metric in METRICS]
-            apart = outcome.about["orthogonality"] if outcome else ""
-            found = row.differences.get(_JUDGE)
-            difference = [found.mean, found.low, found.high, found.p] if found else [""] * 4
-            writer.writerow(
-                [row.variant.axis, row.variant.label, *means, apart, *difference, row.failed]
-            )
+    table = StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(["axis", "setting", *METRICS, "|W'W - I|", *bounds, "failed"])
+    for row in rows:
+        outcome = row.outcome
+        means = [outcome.means.get(metric, "") if outcome else "" for metric in METRICS]
+        apart = outcome.about["orthogonality"] if outcome else ""
+        found = row.differences.get(_JUDGE)
+        difference = [found.mean, found.low, found.high, found.p] if found else [""] * 4
+        writer.writerow(
+            [row.variant.axis, row.variant.label, *means, apart, *difference, row.failed]
+        )
+    write_whole(path, table.getvalue())
 
 
 def _show(rows: Sequence[Row]) -> None:

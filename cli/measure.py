@@ -36,7 +36,7 @@ from evaluation.evaluate import evaluate as run_evaluation
 from evaluation.maps import MAPS
 from evaluation.metrics.caption_metrics import CAPTION_METRICS
 from evaluation.reports.figures import MEDIANS, Figure
-from evaluation.reports.report import Asked, Report, write_folder, write_whole
+from evaluation.reports.report import Asked, Report, write_folder, write_text
 from evaluation.subject import subject_of
 
 _HEEDED = ("HOME", "COLLECTION", "ENCODER", "GENERATOR", "DEVICE", "PRECISION", "BATCH_SIZE")
@@ -110,7 +110,7 @@ def evaluate(
 
         page = as_html(report)
         if html:
-            write_whole(html, page)
+            write_text(html, page)
         if out:
             write_folder(report, out, page)
     if as_json:

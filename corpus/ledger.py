@@ -27,11 +27,11 @@ from corpus.shards import (
     read_contents,
     read_described,
     read_round,
-    remove_leftovers,
     shard_path,
     shard_sizes,
 )
 from engine.collection import CollectionFolder
+from engine.files import remove_partials
 from engine.store.ids import caption_id, picture_id
 from engine.types import TRAINING_SPLITS, CaptionSource
 
@@ -358,8 +358,8 @@ class Ledger:
         return True
 
     def _catch_up(self) -> None:
-        remove_leftovers(self._embeddings)
-        remove_leftovers(self._generated)
+        remove_partials(self._embeddings)
+        remove_partials(self._generated)
         known = {number for (number,) in self._db.execute("select number from shard")}
         for number, size in shard_sizes(self._embeddings).items():
             if number not in known:
@@ -373,7 +373,7 @@ class Ledger:
 
     def _catch_up_rounds(self) -> None:
         """Rounds come and go: a withdrawn one has no shard any more."""
-        remove_leftovers(self._rounds)
+        remove_partials(self._rounds)
         present, known = shard_sizes(self._rounds), self.refined.sizes()
         with self._db:
             for number, size in known.items():

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -158,15 +157,6 @@ def shard_sizes(folder: Path) -> dict[int, int]:
         if match:
             found[int(match[1])] = path.stat().st_size
     return dict(sorted(found.items()))
-
-
-def remove_leftovers(folder: Path, of: str = "") -> None:
-    """Remove what a killed run had begun to write or to remove, of names that begin with `of`."""
-    for path in folder.glob(f".{of}*.partial"):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def write_shard(path: Path, shard: Shard, encoder_id: str) -> None:

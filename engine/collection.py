@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
+from engine.files import write_whole
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 LAYOUT = 1
@@ -91,16 +92,11 @@ class CollectionFolder:
 
     def write_card(self, card: CollectionCard) -> None:
         """Write the card, whole or not at all."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        partial = self._card.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(card), indent=2) + "\n", encoding="utf-8")
-        partial.replace(self._card)
+        write_whole(self._card, json.dumps(asdict(card), indent=2) + "\n")
 
     def write_level(self, fingerprint: str) -> None:
         """Note by its fingerprint the map that the whole index has been written with."""
-        partial = self._level.with_suffix(".partial")
-        partial.write_text(fingerprint, encoding="utf-8")
-        partial.replace(self._level)
+        write_whole(self._level, fingerprint)
 
     def read_level(self) -> str:
         """The fingerprint of the map that the index was written with, "" where none is noted."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from engine.errors import AlignmentError
+from engine.files import write_whole
 
 Matrix = NDArray[np.float64]
 
@@ -21,21 +20,8 @@ Matrix = NDArray[np.float64]
 def write_tensors(
     path: Path, kind: str, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
 ) -> None:
-    """Write the file in one step, so that a reader or a crash never sees half of it."""
-    content = save(dict(tensors), metadata={**metadata, "kind": kind})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    partial = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.chmod(0o644)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    """Write the file, whole or not at all."""
+    write_whole(path, save(dict(tensors), metadata={**metadata, "kind": kind}))
 
 
 def read_tensors(path: Path, kind: str, remedy: str) -> tuple[dict[str, Matrix], dict[str, str]]:

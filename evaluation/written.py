@@ -10,6 +10,7 @@ from pathlib import Path
 
 from corpus.examples import Examples
 from engine.describe.captioner import Captioner
+from engine.files import write_whole
 
 OnStep = Callable[[str, int, int], None]
 """Told of a stage, how much of it is done, and of how much."""
@@ -61,5 +62,5 @@ def _read(path: Path) -> list[str]:
     lines = path.read_bytes().splitlines(keepends=True)
     whole = [line for line in lines if line.endswith(b"\n")]
     whole = whole[: len(whole) // _TOGETHER * _TOGETHER]
-    path.write_bytes(b"".join(whole))
+    write_whole(path, b"".join(whole))
     return [json.loads(line) for line in whole]

@@ -10,11 +10,11 @@ import numpy as np
 from corpus.ledger import Census, Ledger
 from corpus.lock import writing
 from corpus.pairs import Gathered, gather
-from corpus.shards import remove_leftovers
 from engine.alignment.alignment import Alignment, Method
 from engine.alignment.distractors import SIZE
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import AlignmentError, CollectionMissing, IncompatibleIndex, InvalidInput
+from engine.files import remove_partials
 from engine.progress import OnProgress, silent
 
 AnyMethod = Method | Literal["auto"]
@@ -56,9 +56,9 @@ def fit(
         else:
             gathered = gather(folder, ledger, card.dim, on_progress)
             alignment = _made(gathered, folder, card, method, strength)
-            remove_leftovers(folder.path, folder.moments.name)
+            remove_partials(folder.path, folder.moments.name)
             gathered.total().save(folder.moments)
-        remove_leftovers(folder.path, folder.alignment.name)
+        remove_partials(folder.path, folder.alignment.name)
         alignment.save(folder.alignment)
         request = _request(folder, card, method, strength, other)
         ledger.note_fact("fit", _state(ledger, request, alignment))

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from corpus.records import Skipped
+from engine.files import partial_path, remove_partials
 
 Kind = Literal["unreadable", "duplicate", "source", "repeated", "not finite"]
 """`unreadable`: a picture that cannot be opened. `duplicate`: another file has the same bytes.
@@ -26,7 +27,8 @@ class SkipLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._partial = path.with_suffix(".partial")
+        remove_partials(path.parent, of=path.name)
+        self._partial = partial_path(path)
         self._file = self._partial.open("w", encoding="utf-8")
         self.counts: Counter[str] = Counter()
         self.examples: list[Skipped] = []

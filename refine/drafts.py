@@ -11,6 +11,7 @@ from typing import Protocol
 from corpus.ledger import Ledger
 from corpus.shards import Entry, ShardReader, unit
 from engine.collection import CollectionFolder
+from engine.files import write_whole
 from engine.progress import OnProgress, Progress, silent
 from engine.types import CaptionResult, Vectors
 
@@ -125,5 +126,5 @@ def _read(path: Path) -> dict[str, str]:
         return {}
     lines = path.read_text(encoding="utf-8").split("\n")
     if lines[-1]:  # cut short: what follows shall begin on a line of its own
-        path.write_text("\n".join(lines[:-1]) + "\n" if len(lines) > 1 else "", encoding="utf-8")
+        write_whole(path, "\n".join(lines[:-1]) + "\n" if len(lines) > 1 else "")
     return dict(json.loads(line) for line in lines[:-1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +15,7 @@ from corpus.ledger import Ledger
 from corpus.shards import shard_path
 from engine.collection import CollectionFolder
 from engine.errors import StoreUnavailable
+from engine.files import remove_partials, write_whole
 from evaluation.metrics.intervals import Difference
 
 State = Literal["trial", "kept", "withdrawn", "empty"]
@@ -73,7 +73,9 @@ def read_rounds(folder: CollectionFolder) -> list[Round]:
 def write_rounds(folder: CollectionFolder, rounds: Sequence[Round]) -> None:
     """Write the records, all or none."""
     lines = (json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in rounds)
-    write_whole(_records(folder), "".join(lines))
+    path = _records(folder)
+    remove_partials(folder.path, of=path.name)
+    write_whole(path, "".join(lines))
 
 
 def note_rounds(folder: CollectionFolder, noted: Sequence[Round]) -> None:
@@ -124,9 +126,7 @@ def put_back(folder: CollectionFolder, ledger: Ledger, number: int) -> bool:
     for path in (folder.moments, folder.alignment):
         kept = place / path.name
         if kept.is_file():
-            partial = path.with_suffix(".partial")
-            shutil.copy(kept, partial)
-            partial.replace(path)
+            write_whole(path, kept.read_bytes())
         else:
             path.unlink(missing_ok=True)
     ledger.note_fact("fit", state["fit"])
@@ -179,13 +179,3 @@ def _partial(place: Path) -> Path:
 
 def _records(folder: CollectionFolder) -> Path:
     return folder.path / "rounds.jsonl"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a small file, whole or not at all."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

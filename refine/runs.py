@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from engine.collection import CollectionFolder
-from refine.rounds import write_whole
+from engine.files import write_whole
 from refine.yardstick import Yardstick
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,6 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from engine.errors import UnreadableImage
+from engine.files import write_whole
 from engine.images import Limits, open_picture
 
 _LOG = logging.getLogger(__name__)
@@ -77,13 +77,7 @@ class Thumbnails:
     def _keep(self, kept: Path, data: bytes) -> None:
         """Write it whole or not at all; a full or read-only disk costs speed alone."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            written = self._folder / f"{secrets.token_hex(8)}.partial"
-            try:
-                written.write_bytes(data)
-                written.replace(kept)
-            finally:
-                written.unlink(missing_ok=True)
+            write_whole(kept, data, durable=False)
             self._made += 1
             if self._made % _SWEEP_EVERY == 0:
                 self._sweep()

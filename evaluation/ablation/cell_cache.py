@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from engine.files import write_whole
 from evaluation.ablation.cells import Outcome
 
 _OUTCOME = TypeAdapter(Outcome)
@@ -39,12 +39,8 @@ class CellCache:
 
     def put(self, settings: Mapping[str, Any], outcome: Outcome) -> None:
         """Write an outcome, whole or not at all."""
-        path = self._path(settings)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
         content = {"settings": settings, "outcome": asdict(outcome)}
-        partial.write_text(json.dumps(content), encoding="utf-8")
-        partial.replace(path)
+        write_whole(self._path(settings), json.dumps(content))
 
     def _path(self, settings: Mapping[str, Any]) -> Path:
         return self._folder / f"{cell_key(settings)}.json"

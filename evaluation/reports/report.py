@@ -11,6 +11,7 @@ from typing import Any
 
 from corpus.examples import Examples
 from engine.alignment.alignment import Alignment
+from engine.files import write_whole
 from evaluation.evaluate import (
     CAPTIONS,
     EvaluateOptions,
@@ -157,20 +158,16 @@ class Report:
         }
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    # File names that are no text cannot be written as UTF-8.
-    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    partial.replace(path)
+def write_text(path: Path, text: str) -> None:
+    """Write a file of a report, whole; file names that are no text are written as escapes."""
+    write_whole(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_folder(report: Report, folder: Path, html: str) -> None:
     """Write report.json, report.html and pictures.jsonl."""
-    write_whole(folder / "report.json", json.dumps(report.as_json(), indent=1) + "\n")
-    write_whole(folder / "report.html", html)
-    write_whole(
+    write_text(folder / "report.json", json.dumps(report.as_json(), indent=1) + "\n")
+    write_text(folder / "report.html", html)
+    write_text(
         folder / "pictures.jsonl", "".join(json.dumps(row) + "\n" for row in report.pictures())
     )
 

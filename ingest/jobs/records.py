@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from engine.errors import StoreUnavailable
+from engine.files import remove_partials, write_whole
 from engine.progress import Progress
 
 State = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
@@ -67,13 +68,9 @@ class JobRecords:
 
     def write(self, job: Job) -> None:
         """Keep a record, whole or not at all; raises StoreUnavailable where the disk refuses."""
-        path = self._path(job.id)
-        partial = path.with_suffix(".partial")
         told = json.dumps(asdict(job), default=str, indent=2) + "\n"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            partial.write_text(told, encoding="utf-8")
-            partial.replace(path)
+            write_whole(self._path(job.id), told)
         except OSError as error:
             raise StoreUnavailable(
                 f"the job cannot be recorded in {self._folder}: {error.strerror}; check that the "
@@ -90,7 +87,9 @@ class JobRecords:
 
     def remove(self, job: Job) -> None:
         """Forget a job."""
-        self._path(job.id).unlink(missing_ok=True)
+        path = self._path(job.id)
+        path.unlink(missing_ok=True)
+        remove_partials(self._folder, of=path.name)
 
     def prune(self) -> None:
         """Forget the oldest of the ended jobs, beyond those that are kept."""

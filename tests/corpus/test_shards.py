@@ -18,7 +18,6 @@ from corpus.shards import (
     read_contents,
     read_described,
     read_shard,
-    remove_leftovers,
     shard_path,
     shard_sizes,
     unit,
@@ -26,6 +25,7 @@ from corpus.shards import (
     write_shard,
 )
 from engine.errors import StoreUnavailable
+from engine.files import remove_partials
 
 
 def entry(name: str, *captions: str) -> Entry:
@@ -115,7 +115,7 @@ def test_only_whole_shards_are_listed_and_leftovers_are_removed(tmp_path: Path) 
     leftover.write_bytes(b"half")
     (tmp_path / "shard-notes.safetensors").write_bytes(b"")
     assert list(shard_sizes(tmp_path)) == [2, 11]
-    remove_leftovers(tmp_path)
+    remove_partials(tmp_path)
     assert not leftover.exists()
     assert list(shard_sizes(tmp_path)) == [2, 11]
 

@@ -30,7 +30,7 @@ from evaluation.evaluate import (
 )
 from evaluation.maps import MapSource
 from evaluation.reports.html import as_html
-from evaluation.reports.report import Asked, Report, write_folder, write_whole
+from evaluation.reports.report import Asked, Report, write_folder, write_text
 
 DIM = 24
 THINGS = ("dog", "cat", "boat", "tree", "lamp", "horse")
@@ -318,7 +318,7 @@ def nasty(subject: Subject, measured: Evaluation, tmp_path: Path) -> Report:
 
 
 def test_the_page_asks_for_nothing_and_runs_nothing(nasty: Report, tmp_path: Path) -> None:
-    write_whole(tmp_path / "page.html", as_html(nasty))
+    write_text(tmp_path / "page.html", as_html(nasty))
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     page = Page()
     page.feed(text)

@@ -6,7 +6,9 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from errno import ENOSPC
 from io import BytesIO
 from pathlib import Path
 from threading import Event
@@ -24,10 +26,12 @@ from engine.errors import (
     StoreLocked,
     StoreUnavailable,
 )
+from engine.files import write_whole
 from engine.search.gallery import Query
 from engine.settings import Settings
 from engine.types import Vectors
 from ingest.delete import delete
+from ingest.jobs import records
 from ingest.jobs.background import MOST_WAITING, Jobs
 from ingest.jobs.records import KEPT, Job, JobRecords
 from tests.worlds import OneEncoder, PixelEncoder
@@ -187,34 +191,42 @@ def test_a_failure_says_why_and_the_next_job_runs(jobs: Jobs, gate: Gate, album:
     assert ended(jobs, jobs.resume(failed.id)).state == "done"
 
 
-def block_records(home: Path, job: Job) -> Path:
-    """Let the record of a job be written no more, as on a full disk."""
-    blocked = home / "jobs" / f"{job.id}.partial"
-    blocked.mkdir()
-    return blocked
+@contextmanager
+def no_space_for(*jobs: Job) -> Iterator[None]:
+    """Let the records of these jobs be written no more, as on a full disk."""
+    names = {f"{job.id}.json" for job in jobs}
+
+    def write(path: Path, content: bytes | str) -> None:
+        if path.name in names:
+            raise OSError(ENOSPC, "No space left on device")
+        write_whole(path, content)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records, "write_whole", write)
+        yield
 
 
 def test_jobs_go_on_where_their_records_cannot_be_written(
-    jobs: Jobs, engine: Engine, gate: Gate, album: Path
+    jobs: Jobs, gate: Gate, album: Path
 ) -> None:
     gate.open.clear()
     first = jobs.start("one", album)
     assert gate.entered.wait(20)
     waiting = jobs.start("two", album)
-    for job in (first, waiting):
-        block_records(engine.settings.home, job)
-    gate.open.set()
-    assert [ended(jobs, job).state for job in (first, waiting)] == ["done", "done"]
-    assert ended(jobs, jobs.start("three", album)).state == "done"
+    with no_space_for(first, waiting):
+        gate.open.set()
+        assert [ended(jobs, job).state for job in (first, waiting)] == ["done", "done"]
+        assert ended(jobs, jobs.start("three", album)).state == "done"
 
 
-def test_a_job_that_cannot_be_recorded_is_refused(jobs: Jobs, engine: Engine, album: Path) -> None:
+def test_a_job_that_cannot_be_recorded_is_refused(jobs: Jobs, album: Path) -> None:
     job = ended(jobs, jobs.start("one", album))
-    blocked = block_records(engine.settings.home, job)
-    with pytest.raises(StoreUnavailable, match="check that the disk has space"):
+    with (
+        no_space_for(job),
+        pytest.raises(StoreUnavailable, match="check that the disk has space"),
+    ):
         jobs.resume(job.id)
     assert jobs.get(job.id) == job
-    blocked.rmdir()
     assert ended(jobs, jobs.resume(job.id)).state == "done"
 
 

@@ -1,0 +1,60 @@
+"""Files written whole: a reader, a crash or a full disk never shows half of one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+
+def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> None:
+    """Write a file in one step; text is UTF-8, and folders that are missing are made.
+
+    `durable`: the file outlives a power cut once this returns. A cache needs no more than that
+    nobody sees half of a file.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = partial_path(path)
+    try:
+        with partial.open("xb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        partial.chmod(0o644)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def partial_path(path: Path) -> Path:
+    """A new place beside `path` for what is not whole yet, hidden and of a name of its own."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+
+
+def remove_partials(folder: Path, of: str = "") -> None:
+    """Remove what a killed process had begun to write or to remove, of names beginning with `of`.
+
+    For whoever alone may write these: what another process is writing would go too.
+    """
+    for path in folder.glob(f".{of}*.partial"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder outlive a power cut: new, renamed or removed files."""
+    if os.name == "nt":  # folders cannot be opened there, and need not be
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
