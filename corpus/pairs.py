@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,35 +11,19 @@ from numpy.typing import NDArray
 from corpus.ledger import Ledger
 from corpus.lock import writing
 from corpus.refined import RefinedReader
-from corpus.shards import Halves, Shard, read_shard, shard_path, unit
+from corpus.shards import Halves, Shard, read_shard, shard_path
 from engine.alignment.alignment import Fold, PairMoments
 from engine.alignment.distractors import Distractors
 from engine.collection import CollectionFolder
 from engine.progress import OnProgress, Progress
+from engine.sampling import HashSample, name_hashes
 from engine.tensorfile import Matrix
 from engine.types import TRAINING_SPLITS, Vectors
+from engine.vectors import unit
 
 FOLDS = 5
 SAMPLE = 1000
 """Held-out pairs kept of each fold."""
-
-
-class FoldSample:
-    """The pairs of a fold with the smallest hashes: a sample that no order of reading changes."""
-
-    def __init__(self, dim: int, size: int = SAMPLE) -> None:
-        self._size = size
-        self._hashes: NDArray[np.uint64] = np.empty(0, np.uint64)
-        self.images: Vectors = np.empty((0, dim), np.float32)
-        self.captions: Vectors = np.empty((0, dim), np.float32)
-
-    def update(self, hashes: NDArray[np.uint64], images: Vectors, captions: Vectors) -> None:
-        """Offer pairs: row i of `images` with row i of `captions`."""
-        merged = np.concatenate([self._hashes, hashes])
-        kept = np.argsort(merged, kind="stable")[: self._size]
-        self._hashes = merged[kept]
-        self.images = np.concatenate([self.images, images])[kept]
-        self.captions = np.concatenate([self.captions, captions])[kept]
 
 
 @dataclass
@@ -70,7 +53,7 @@ class Gathered:
 
     def __init__(self, dim: int) -> None:
         self.moments = [PairMoments(dim) for _ in range(FOLDS)]
-        self.samples = [FoldSample(dim) for _ in range(FOLDS)]
+        self.samples = [HashSample(SAMPLE, dim, dim) for _ in range(FOLDS)]
         self.distractors = Distractors(dim)
         self.images = Mean(np.zeros(dim))
         self.captions = Mean(np.zeros(dim))
@@ -83,7 +66,7 @@ class Gathered:
     def folds(self) -> list[Fold]:
         """The folds for cross-validation."""
         parts = zip(self.moments, self.samples, strict=True)
-        return [Fold(moments, sample.images, sample.captions) for moments, sample in parts]
+        return [Fold(moments, *sample.columns) for moments, sample in parts]
 
     def add(
         self, shard: Shard, live: list[int], refined: Mapping[int, Halves] | None = None
@@ -107,7 +90,7 @@ class Gathered:
             if refined and row in refined:
                 told[at] = np.concatenate([told[at], unit(refined[row])])
             self.captions.update(told[at])
-        hashes = np.array([_hash(contents.entries[row].image_id) for row in paired], np.uint64)
+        hashes = name_hashes(contents.entries[row].image_id for row in paired)
         if paired:
             means = np.stack([rows.mean(axis=0) for rows in told])
             firsts = captions[[span.start for span in spans]]
@@ -167,7 +150,3 @@ def _loose(shard: Shard) -> tuple[list[str], Vectors]:
     loose, start = shard.contents.loose, shard.contents.loose_span.start
     kept = [i for i, caption in enumerate(loose) if caption.split in TRAINING_SPLITS]
     return [loose[i].text for i in kept], unit(shard.captions[[start + i for i in kept]])
-
-
-def _hash(image_id: str) -> int:
-    return int.from_bytes(blake2b(image_id.encode(), digest_size=8).digest())

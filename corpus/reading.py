@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
@@ -22,12 +21,13 @@ from corpus.shards import (
     read_contents,
     read_shard,
     shard_path,
-    unit,
 )
 from engine.collection import CollectionFolder
 from engine.errors import InvalidInput
+from engine.sampling import name_hash
 from engine.store import caption_id
 from engine.types import Vectors
+from engine.vectors import unit
 
 
 class _Place(NamedTuple):
@@ -64,7 +64,7 @@ def read_examples(
             raise InvalidInput(_nothing(folder.name, splits, [entry for _, entry in found]))
         left_out = len(chosen) - len(places)
         if limit is not None and limit < len(places):
-            places = sorted(places, key=lambda at: _draw(seed, at.image_id))[:limit]
+            places = sorted(places, key=lambda at: name_hash(at.image_id, salt=f"{seed}:"))[:limit]
         return _read(folder, sorted(places), left_out)
 
 
@@ -149,11 +149,6 @@ def _read(folder: CollectionFolder, places: Sequence[_Place], left_out: int) -> 
         np.repeat(np.arange(len(read), dtype=np.int64), [len(entry.captions) for entry in read]),
         left_out,
     )
-
-
-def _draw(seed: int, image_id: str) -> bytes:
-    key = f"{seed}:{image_id}".encode("utf-8", "surrogatepass")
-    return blake2b(key, digest_size=8).digest()
 
 
 def _captioned(entries: Iterable[Entry]) -> dict[str, int]:

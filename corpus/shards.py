@@ -24,7 +24,6 @@ from safetensors import SafetensorError, safe_open
 from corpus.records import CaptionRecord
 from engine.errors import StoreUnavailable
 from engine.tensorfile import write_tensors
-from engine.types import Vectors
 
 Halves = NDArray[np.float16]
 
@@ -135,13 +134,6 @@ class RoundShard:
 
     refined: tuple[Refined, ...]
     captions: Halves
-
-
-def unit(rows: Halves) -> Vectors:
-    """Stored vectors as float32 unit rows; zero rows stay zero."""
-    wide = rows.astype(np.float32)
-    norms = np.linalg.norm(wide, axis=1, keepdims=True)
-    return np.asarray(wide / np.where(norms > 0, norms, 1), dtype=np.float32)
 
 
 def shard_path(folder: Path, number: int) -> Path:

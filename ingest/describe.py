@@ -19,13 +19,13 @@ from corpus.shards import (
     Halves,
     read_shard,
     shard_path,
-    unit,
     write_described,
 )
 from engine.collection import CollectionFolder
 from engine.errors import AlignmentError, CollectionMissing, InvalidInput
 from engine.progress import OnProgress, Progress, silent
 from engine.types import CaptionResult, Encoder, Vectors
+from engine.vectors import unit
 
 BATCH = 32
 SHARD_SIZE = 256

@@ -9,10 +9,11 @@ from datetime import datetime
 import numpy as np
 
 from corpus.records import CaptionRecord
-from corpus.shards import Entry, Halves, Shard, unit
+from corpus.shards import Entry, Halves, Shard
 from engine.alignment.alignment import Alignment
 from engine.store.ids import caption_id, picture_id
 from engine.types import CaptionPoint, CaptionSource, ImagePoint, Vector, Vectors
+from engine.vectors import unit
 
 
 @dataclass(frozen=True)

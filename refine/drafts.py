@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Protocol
 
 from corpus.ledger import Ledger
-from corpus.shards import Entry, ShardReader, unit
+from corpus.shards import Entry, ShardReader
 from engine.collection import CollectionFolder
 from engine.files import write_whole
 from engine.progress import OnProgress, Progress, silent
 from engine.types import CaptionResult, Vectors
+from engine.vectors import unit
 
 BATCH = 32
 

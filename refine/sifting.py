@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from corpus.ledger import Ledger, captions_key
 from corpus.refined import RefinedReader
-from corpus.shards import Refined, RoundShard, ShardReader, unit
+from corpus.shards import Refined, RoundShard, ShardReader
 from engine.collection import CollectionFolder
 from engine.describe.retriever import CaptionSearch, content_words
 from engine.types import TRAINING_SPLITS, Encoder, Filters, Vectors
+from engine.vectors import unit
 from refine.drafts import Draft
 
 COPY_QUANTILE = 0.95

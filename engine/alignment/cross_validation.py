@@ -22,6 +22,7 @@ from engine.alignment.moments import PairMoments, as_rows, unit_rows
 from engine.errors import AlignmentError
 from engine.tensorfile import Matrix
 from engine.types import Vectors
+from engine.vectors import unit
 
 STRENGTHS: tuple[float, ...] = tuple(float(f"{10.0**p:.3g}") for p in np.arange(3, -3.5, -0.5))
 """What ridge and shrink are tried with: 1000 to 0.001 in half decades, strongest first."""
@@ -207,7 +208,7 @@ def _score_rows(
     """Reciprocal ranks (candidates, m) of pictures (m, dim); the first m captions are theirs."""
     # float32 from here: half the time, and cosines are compared with a tolerance.
     pictures = ((x - spectrum.mean_image) @ spectrum.basis).astype(np.float32)
-    captions = _unit((t - spectrum.mean_text) @ spectrum.basis).astype(np.float32)
+    captions = unit((t - spectrum.mean_text) @ spectrum.basis).astype(np.float32)
     rows = []
     for method, strength in candidates:
         if method == "raw":
@@ -216,13 +217,8 @@ def _score_rows(
         mapped: NDArray[np.floating] = pictures
         if method not in UNLEARNED:
             mapped = spectrum.apply(pictures, method, strength)
-        rows.append(_reciprocal_ranks(_unit(mapped) @ captions.T))
+        rows.append(_reciprocal_ranks(unit(mapped) @ captions.T))
     return np.stack(rows)
-
-
-def _unit(rows: NDArray[np.floating]) -> NDArray[np.floating]:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(norms > 0, norms, 1))
 
 
 def _reciprocal_ranks(cosines: NDArray[np.floating]) -> Matrix:

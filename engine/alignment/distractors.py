@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
 
-import numpy as np
-from numpy.typing import NDArray
-
+from engine.sampling import HashSample, name_hashes
 from engine.types import Vectors
 
 SIZE = 1000
@@ -21,18 +18,13 @@ class Distractors:
     """
 
     def __init__(self, dim: int, size: int = SIZE) -> None:
-        self._size = size
-        self._hashes: NDArray[np.uint64] = np.empty(0, np.uint64)
-        self.captions: Vectors = np.empty((0, dim), np.float32)
+        self._sample = HashSample(size, dim)
+
+    @property
+    def captions(self) -> Vectors:
+        """The sample, (at most size, dim)."""
+        return self._sample.columns[0]
 
     def update(self, texts: Sequence[str], captions: Vectors) -> None:
         """Offer texts with their vectors, (n, dim)."""
-        hashes = np.array([_hash(text) for text in texts], np.uint64)
-        merged, first = np.unique(np.concatenate([self._hashes, hashes]), return_index=True)
-        self._hashes = merged[: self._size]
-        self.captions = np.concatenate([self.captions, captions])[first[: self._size]]
-
-
-def _hash(text: str) -> int:
-    key = text.encode("utf-8", "surrogatepass")
-    return int.from_bytes(blake2b(key, digest_size=8).digest())
+        self._sample.update(name_hashes(texts), captions)

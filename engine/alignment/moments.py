@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.errors import AlignmentError
 from engine.tensorfile import Matrix, read_tensors, write_tensors
+from engine.vectors import unit
 
 _KIND = "mrag-pair-moments/1"
 _REMEDY = "compute it again with: mrag fit NAME"
@@ -185,8 +186,8 @@ def row_norms(rows: NDArray[np.floating], name: str) -> Matrix:
 
 def unit_rows(rows: NDArray[np.floating], name: str) -> Matrix:
     """The rows in float64 at length 1; zero rows stay zero. Raises as `row_norms`."""
-    scale = inverse(row_norms(rows, name))[:, None]
-    return np.asarray(rows * scale)
+    row_norms(rows, name)
+    return unit(rows.astype(np.float64, copy=False))
 
 
 def blocks(n: int, dim: int) -> Iterator[slice]:

@@ -19,6 +19,7 @@ from engine.errors import AlignmentError, CollectionMissing
 from engine.store import CaptionStore, ImageStore, caption_id
 from engine.tensorfile import read_tensors, write_tensors
 from engine.types import SPACES, TRAINING_SPLITS, CaptionHit, Filters, ImageHit, Space, Vectors
+from engine.vectors import unit
 
 PAIRS = 2000
 """Pairs of a picture and a caption that are measured, about, and as many other captions."""
@@ -136,9 +137,7 @@ def _others(stores: Sequence[CaptionStore], taken: set[str]) -> list[CaptionHit]
 
 
 def _raw(hits: Sequence[ImageHit | CaptionHit]) -> Vectors:
-    rows = np.stack([hit.vector for hit in hits if hit.vector is not None])
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(norms > 0, norms, 1), np.float32)
+    return unit(np.stack([hit.vector for hit in hits if hit.vector is not None]))
 
 
 def _write(path: Path, key: str, gap: Gap) -> None:

@@ -11,10 +11,9 @@ from PIL.Image import Image
 
 from engine.alignment.alignment import GapMap
 from engine.describe.prompts import Order, Prompt, build_prompt, split_template
-from engine.describe.reranking import diverse, worth
+from engine.describe.reranking import consensus, diverse, worth
 from engine.describe.retriever import Retriever
 from engine.errors import CollectionMissing, InvalidInput
-from engine.models.generator import consensus
 from engine.timing import Stopwatch
 from engine.types import (
     Candidate,

@@ -1,4 +1,4 @@
-"""Text from prompts: transformers seq2seq models, and `consensus`, which needs no model."""
+"""Text from prompts: transformers seq2seq models."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
 from engine.models.device import Precision, choose_device
 from engine.models.nucleus import NucleusDraw, random_numbers
 from engine.models.seq2seq import load_seq2seq
-from engine.types import Decoding, Vectors
+from engine.types import Decoding
 
-if TYPE_CHECKING:  # torch takes seconds to import, and `consensus` does not need it
+if TYPE_CHECKING:  # torch takes seconds to import
     from torch import Tensor
 
 DEFAULT_INPUT_TOKENS = 512
@@ -258,31 +257,3 @@ def _digest(folder: Path) -> str:
         with path.open("rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()[:12]
-
-
-def consensus(vectors: Vectors, scores: NDArray[np.floating[Any]], n: int) -> list[int]:
-    """The indices of the n captions closest to all that were retrieved, best first.
-
-    Caption i is worth sum_j w_j cos(t_i, t_j) with w_j = max(score_j, 0): what agrees most with
-    the evidence, each piece counted by how near the picture it lies (all alike if no score is
-    positive). The sum includes j = i, without which the farther of two captions would always
-    win. Equal worth keeps the order given. Minimum Bayes risk decoding (Kumar and Byrne, 2004)
-    with the cosine as gain. `vectors` (m, dim) need not be unit rows; `scores` (m,). Raises
-    InvalidInput for lengths that differ, values that are not finite, and n < 1.
-    """
-    if n < 1:
-        raise InvalidInput(f"{n} captions were asked for; it must be 1 or more")
-    if vectors.ndim != 2 or scores.shape != (len(vectors),):
-        raise InvalidInput(f"vectors {vectors.shape} and scores {scores.shape} do not pair up")
-    if not (np.isfinite(vectors).all() and np.isfinite(scores).all()):
-        raise InvalidInput("vectors and scores must be finite; some are not")
-    rows = vectors.astype(np.float64)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    rows = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
-    weights = np.clip(scores.astype(np.float64), 0, None)
-    if not weights.any():
-        weights = np.ones_like(weights)
-    worth = rows @ (weights / weights.sum() @ rows)
-    # Rounded, so that equal captions tie in spite of the last bits of their sums.
-    ranked = np.argsort(-worth.round(12), kind="stable")[:n]
-    return [int(i) for i in ranked]

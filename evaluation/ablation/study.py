@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from corpus.captions import CaptionTable
 from corpus.examples import Examples, fingerprint
 from engine.alignment.alignment import Alignment, Fold, GapMap, PairMoments
 from engine.errors import InvalidInput
+from engine.sampling import name_hashes
 from engine.types import Vectors
 from evaluation.ablation.clusters import LocalMaps, cluster_centres, nearest_centre
 from evaluation.ablation.grid import MapChoice
@@ -89,15 +89,15 @@ def _share(training: Examples, share: float) -> Examples:
     if share == 1:
         return training
     count = max(2, round(share * len(training)))
-    drawn = sorted(range(len(training)), key=lambda row: _hash("share", training.image_ids[row]))
-    return training.take(sorted(drawn[:count]))
+    drawn = np.argsort(name_hashes(training.image_ids, salt="share"), kind="stable")
+    return training.take(np.sort(drawn[:count]))
 
 
 def _folds(part: Examples) -> list[NDArray[np.int64]]:
     """The rows of each fold, in an order that has nothing to do with what they hold."""
-    hashes = [_hash("", image_id) for image_id in part.image_ids]
-    ordered = np.array(sorted(range(len(hashes)), key=hashes.__getitem__), np.int64)
-    folds = np.array([hashes[row] % FOLDS for row in ordered])
+    hashes = name_hashes(part.image_ids)
+    ordered = np.argsort(hashes, kind="stable")
+    folds = hashes[ordered] % FOLDS
     return [ordered[folds == fold] for fold in range(FOLDS)]
 
 
@@ -124,8 +124,3 @@ def _uncentred(moments: PairMoments) -> PairMoments:
     result.image_sum = np.zeros(moments.dim)
     result.text_sum = np.zeros(moments.dim)
     return result
-
-
-def _hash(salt: str, image_id: str) -> int:
-    key = (salt + image_id).encode("utf-8", "surrogatepass")
-    return int.from_bytes(blake2b(key, digest_size=8).digest())

@@ -20,12 +20,12 @@ from corpus.shards import (
     read_shard,
     shard_path,
     shard_sizes,
-    unit,
     write_described,
     write_shard,
 )
 from engine.errors import StoreUnavailable
 from engine.files import remove_partials
+from engine.vectors import unit
 
 
 def entry(name: str, *captions: str) -> Entry:

@@ -28,8 +28,9 @@ from transformers import (
 )
 
 from engine.describe.prompts import build_prompt
+from engine.describe.reranking import consensus
 from engine.errors import InvalidInput, ModelMissing
-from engine.models.generator import Seq2SeqGenerator, consensus, load_generator
+from engine.models.generator import Seq2SeqGenerator, load_generator
 from engine.models.nucleus import NucleusDraw, random_numbers
 from engine.models.seq2seq import choose_dtype
 from engine.types import Decoding, Vectors

@@ -14,12 +14,13 @@ from PIL import Image
 
 from corpus.ledger import Ledger
 from corpus.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFolder
-from corpus.shards import Entry, read_shard, shard_path, shard_sizes, unit
+from corpus.shards import Entry, read_shard, shard_path, shard_sizes
 from engine.collection import CollectionFolder
 from engine.errors import InvalidInput
 from engine.images import Limits
 from engine.progress import Progress
 from engine.types import Vector, Vectors
+from engine.vectors import unit
 from ingest.embed import EmbedReport, embed
 from ingest.readers import open_source
 

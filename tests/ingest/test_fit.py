@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from corpus.ledger import Ledger
-from corpus.pairs import FOLDS, FoldSample, gather, read_distractors
+from corpus.pairs import FOLDS, gather, read_distractors
 from corpus.records import CaptionRecord, ImageRecord, Record
 from engine.alignment.alignment import Alignment, PairMoments
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import AlignmentError, CollectionMissing, IncompatibleIndex, InvalidInput
 from engine.progress import silent
+from engine.sampling import HashSample
 from engine.settings import Settings
 from ingest.embed import embed
 from ingest.fit import ENOUGH, fit, fit_if_needed
@@ -144,11 +145,11 @@ def test_folds_sum_to_all_pairs_and_samples_are_bounded(
         gathered = gather(folder, ledger, card.dim, silent)
     assert sum(fold.moments.n for fold in gathered.folds()) == gathered.total().n == 60
     assert sum(len(fold.images) for fold in gathered.folds()) == 30
-    sample = FoldSample(2, size=3)
+    sample = HashSample(3, 2, 2)
     for hashes in ([9, 5, 7], [1, 8], [6]):
         rows = np.array([[hash_, 0] for hash_ in hashes], np.float32)
         sample.update(np.array(hashes, np.uint64), rows, rows)
-    assert sample.images[:, 0].tolist() == sample.captions[:, 0].tolist() == [1, 5, 6]
+    assert [column[:, 0].tolist() for column in sample.columns] == [[1, 5, 6], [1, 5, 6]]
 
 
 def test_a_method_that_is_asked_for_is_fitted(
