@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,33 @@ class WholeFolder:
 
 
 Record = ImageRecord | CaptionRecord | Skipped | WholeFolder
+
+
+def not_text(text: str) -> str:
+    """What is wrong with a text that cannot be written as UTF-8; "" where nothing is.
+
+    JSON may hold half of a character (`"\\ud83d"`), which no database or file of text takes.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = ascii(text[error.start])[1:-1]
+        return f"holds half a character ({half}), which is no text: {text[:80]!a}"
+    return ""
+
+
+def unwritable(record: ImageRecord | CaptionRecord) -> str:
+    """Why a record cannot be kept: the first of its texts that is none; "" where all are."""
+    texts: dict[str, Iterable[str]] = {"the id": [record.image_id], "the split": [record.split]}
+    if isinstance(record, ImageRecord):
+        texts |= {"the address": [record.uri], "a tag": record.tags, "a caption": record.captions}
+    else:
+        texts |= {"the caption": [record.text]}
+    for name, values in texts.items():
+        for value in values:
+            if trouble := not_text(value):
+                return f"{name} {trouble}"
+    return ""
 
 
 class Counted(Iterator[Record]):

@@ -16,6 +16,8 @@ from corpus.records import (
     Record,
     Skipped,
     WholeFolder,
+    not_text,
+    unwritable,
 )
 from engine.errors import InvalidInput, SourceError
 from ingest.readers.annotation import Annotation, printable
@@ -23,6 +25,7 @@ from ingest.readers.coco import read_coco, read_coco_captions, read_karpathy
 from ingest.readers.detect import Kind, detect
 from ingest.readers.folder import count_pictures, read_folder
 from ingest.readers.plaintext import read_text
+from ingest.readers.spelling import Folders
 from ingest.readers.tables import Columns, Row, csv_rows, json_rows, jsonl_rows, read_table
 
 Annotations = Iterator[Annotation | Skipped]
@@ -127,10 +130,10 @@ def _texts_only(entries: Annotations) -> Annotations:
 def _records(
     path: Path, entries: Annotations, base: Path, split: frozenset[str], limit: int | None
 ) -> Iterator[Record]:
-    given = 0
+    given, folders = 0, Folders()
     try:
         for entry in _of_split(path, entries, split):
-            for record in [entry] if isinstance(entry, Skipped) else _records_of(entry, base):
+            for record in _records_of(path, entry, base, folders):
                 yield record
                 given += not isinstance(record, Skipped)
                 if given == limit:
@@ -162,13 +165,33 @@ def _of_split(path: Path, entries: Annotations, split: frozenset[str]) -> Annota
         )
 
 
-def _records_of(entry: Annotation, base: Path) -> Iterator[Record]:
-    captions = tuple(dict.fromkeys(entry.captions))
+def _records_of(
+    path: Path, entry: Annotation | Skipped, base: Path, folders: Folders
+) -> Iterator[Record]:
+    """The records of an entry, and Skipped for what in it is no text."""
+    if isinstance(entry, Skipped):
+        yield Skipped(printable(entry.uri), printable(entry.reason))
+        return
+    where = f"{entry.where}: " if entry.where else ""
+    captions = []
+    for caption in dict.fromkeys(entry.captions):
+        if trouble := not_text(caption):
+            yield Skipped(printable(str(path)), f"{where}a caption {trouble}")
+        else:
+            captions.append(caption)
+    for record in _whole_records(entry, tuple(captions), base, folders):
+        trouble = "" if isinstance(record, Skipped) else unwritable(record)
+        yield Skipped(printable(str(path)), where + trouble) if trouble else record
+
+
+def _whole_records(
+    entry: Annotation, captions: tuple[str, ...], base: Path, folders: Folders
+) -> Iterator[ImageRecord | CaptionRecord | Skipped]:
     if not entry.image:
         for caption in captions:
             yield CaptionRecord(caption, entry.image_id, entry.split)
         return
-    found = _find(entry, base)
+    found = _find(entry, base, folders)
     if isinstance(found, Skipped):
         yield found
     else:
@@ -176,15 +199,15 @@ def _records_of(entry: Annotation, base: Path) -> Iterator[Record]:
         yield ImageRecord(entry.image_id, uri, found, captions, entry.split, entry.tags)
 
 
-def _find(entry: Annotation, base: Path) -> Path | Skipped:
+def _find(entry: Annotation, base: Path, folders: Folders) -> Path | Skipped:
     where = f"{entry.where}: " if entry.where else ""
     if re.match(r"\w+://", entry.image):
         reason = "a picture must be a local file; download it and name the file"
-        return Skipped(entry.image, where + reason)
+        return Skipped(printable(entry.image), where + reason)
     for name in filter(None, (entry.image, entry.elsewhere)):
         try:
-            if (base / name).is_file():
-                return base / name
+            if found := folders.find(base, name):
+                return found
         except (OSError, ValueError) as error:
             return Skipped(printable(str(base / name)), f"{where}{error}")
     return Skipped(printable(str(base / entry.image)), f"{where}there is no such picture file")

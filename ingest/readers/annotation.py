@@ -23,8 +23,8 @@ class Annotation:
 
 
 def one_line(text: str) -> str:
-    """The text as one line of plain Unicode: a caption is a line, whatever it was quoted in."""
-    return " ".join(text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8").split())
+    """The text as one line: a caption is a line, whatever it was quoted in."""
+    return " ".join(text.replace("\0", " ").split())
 
 
 def printable(name: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from corpus.records import Skipped
 from ingest.readers.annotation import Annotation, one_line, printable
 from ingest.readers.lines import encoding_of
+from ingest.readers.spelling import Spellings, spelled, spellings
 
 _SIDECAR_LIMIT = 2**20
 _NOT_THE_USERS = frozenset({"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN"})
@@ -29,7 +30,7 @@ def read_folder(folder: Path) -> Iterator[Annotation | Skipped]:
             yield found
             continue
         for name in found.pictures:
-            yield from _read_picture(folder, found.path / name, found.sidecars)
+            yield from _read_picture(folder, found, name)
 
 
 def count_pictures(folder: Path) -> int:
@@ -39,12 +40,27 @@ def count_pictures(folder: Path) -> int:
 
 
 class _Folder(NamedTuple):
-    """Names in one folder: pictures and folders in order, sidecars by lower-case suffix."""
+    """Names in one folder: pictures and folders in order, sidecars by lower-case suffix.
+
+    `spellings` are those of the sidecars.
+    """
 
     path: Path
     pictures: list[str]
-    sidecars: dict[str, str]
+    spellings: Spellings
+    sidecars: Mapping[str, str]
     folders: list[str]
+
+    def sidecar(self, picture: str) -> str:
+        """The file with the captions of a picture, "" where it has none.
+
+        Raises ValueError where several may be meant.
+        """
+        wanted = (f"{picture}.txt", f"{PurePath(picture).stem}.txt")
+        names = [name for name in wanted if name in self.sidecars] or [
+            name for one in wanted if (name := spelled(one, self.spellings))
+        ]
+        return self.sidecars[names[0]] if names else ""
 
 
 def _walk(folder: Path) -> Iterator[_Folder | Skipped]:
@@ -86,20 +102,19 @@ def _list(folder: Path, linked: list[Path]) -> _Folder:
             elif suffix.lower() == ".txt":
                 sidecars[item.name.removesuffix(suffix) + ".txt"] = item.name
     linked.extend(sorted(links))
-    return _Folder(folder, sorted(pictures), sidecars, sorted(folders))
+    return _Folder(folder, sorted(pictures), spellings(sidecars), sidecars, sorted(folders))
 
 
-def _read_picture(
-    root: Path, picture: Path, sidecars: dict[str, str]
-) -> Iterator[Annotation | Skipped]:
-    relative = picture.relative_to(root)
-    sidecar = sidecars.get(f"{picture.name}.txt") or sidecars.get(f"{picture.stem}.txt")
+def _read_picture(root: Path, found: _Folder, name: str) -> Iterator[Annotation | Skipped]:
+    relative = (found.path / name).relative_to(root)
     captions: tuple[str, ...] = ()
-    if sidecar:
-        try:
-            captions = _read_sidecar(picture.with_name(sidecar))
-        except (OSError, ValueError) as error:
-            yield Skipped(printable(str(picture.with_name(sidecar))), f"captions not read: {error}")
+    sidecar = f"{name}.txt"
+    try:
+        if sidecar := found.sidecar(name):
+            captions = _read_sidecar(found.path / sidecar)
+    except (OSError, ValueError) as error:
+        uri = printable(str(found.path / (sidecar or name)))
+        yield Skipped(uri, f"captions not read: {error}")
     yield Annotation(
         image=str(relative), captions=captions, image_id=printable(relative.as_posix())
     )

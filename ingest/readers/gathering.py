@@ -76,18 +76,24 @@ class Gathering:
         return found[0] if found else None
 
     def _insert(self, picture: int | None, caption: str) -> None:
-        self._db.execute("insert into caption (picture, text) values (?, ?)", (picture, caption))
+        self._db.execute(
+            "insert into caption (picture, text) values (?, ?)", (picture, _bytes(caption))
+        )
 
     def entries(self) -> Iterator[Annotation]:
         """The entries in the order they were first added, with all their captions."""
         self._db.execute("create index by_picture on caption (picture)")
         rows = self._db.execute(_ALL)
         for (_, fields), group in itertools.groupby(rows, key=lambda row: row[:2]):
-            captions = tuple(row[2] for row in group if row[2] is not None)
+            captions = tuple(_text(row[2]) for row in group if row[2] is not None)
             values = json.loads(fields)
             yield Annotation(**{**values, "captions": captions, "tags": tuple(values["tags"])})
 
 
-def _bytes(key: str) -> bytes:
-    """A key as SQLite can hold it: file names need not be Unicode."""
-    return key.encode("utf-8", "surrogatepass")
+def _bytes(text: str) -> bytes:
+    """Text as SQLite can hold it: file names need not be Unicode, and JSON may hold halves."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _text(kept: bytes) -> str:
+    return kept.decode("utf-8", "surrogatepass")

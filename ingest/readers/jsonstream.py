@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import mmap
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,6 +13,9 @@ from typing import Any, BinaryIO
 import ijson
 
 from engine.errors import SourceError
+
+_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_HALF = re.compile(rb"%s(?!%s)|(?<!\\u[dD][89abAB]..)%s" % (_HIGH, _LOW, _LOW))
 
 
 def items(path: Path, prefix: str) -> Iterator[Any]:
@@ -20,9 +26,10 @@ def items(path: Path, prefix: str) -> Iterator[Any]:
     """
     count = 0
     with path.open("rb") as file:
+        parser = ijson.get_backend("python") if _has_halves(file) else ijson
         _pass_mark(file)
         try:
-            for item in ijson.items(file, prefix, use_float=True):
+            for item in parser.items(file, prefix, use_float=True):
                 count += 1
                 yield item
         except (ijson.JSONError, ValueError, ArithmeticError) as error:
@@ -39,6 +46,18 @@ def _said(error: Exception) -> str:
     return text.strip().partition("\n")[0]
 
 
+def _has_halves(file: BinaryIO) -> bool:
+    """Whether a half of a character may be written in the file, such as `\\ud83d` alone.
+
+    ijson's C parser makes "?" of it, or breaks off; the slow one hands it on, to be refused.
+    """
+    if not file.seek(0, os.SEEK_END):
+        return False
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return _HALF.search(content) is not None
+
+
 def _pass_mark(file: BinaryIO) -> None:
+    file.seek(0)
     if file.read(3) != codecs.BOM_UTF8:
         file.seek(0)

@@ -89,27 +89,45 @@ def csv_rows(path: Path, columns: Columns) -> Iterator[Row | Skipped]:
     # make the rest of the file one caption. The limit is the process's, so it is only raised.
     csv.field_size_limit(max(csv.field_size_limit(), LINE_LIMIT))
     delimiter = delimiter_of(header, columns)
-    reader = csv.reader(
-        itertools.chain([header], lines),
-        delimiter=delimiter,
-        strict=True,
-        skipinitialspace=f"{delimiter} " in header,
-    )
-    try:
-        names = [_plain(name) for name in next(reader, [])]
-    except csv.Error as error:
-        raise SourceError(f"{path} has no header that can be read: {error}") from error
+    spaced = f"{delimiter} " in header
+    every = itertools.chain([header], lines)
+    rows = _tab_fields(every, spaced) if delimiter == "\t" else _fields(every, delimiter, spaced)
+    first = next(rows, [])
+    if isinstance(first, str):
+        raise SourceError(f"{path} has no header that can be read: {first}")
+    names = [_plain(name) for name in first]
     _check_named(path, columns, names)
-    for number in itertools.count(2):
+    for number, fields in enumerate(rows, start=2):
+        if isinstance(fields, str):
+            yield Skipped(str(path), f"row {number} {fields}")
+        elif fields:
+            yield _csv_row(path, f"row {number}", names, fields)
+
+
+def _fields(lines: Iterable[str], delimiter: str, spaced: bool) -> Iterator[list[str] | str]:
+    """The fields of each row, or what is wrong with it."""
+    reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=spaced)
+    while True:
         try:
-            fields = next(reader)
+            yield next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Skipped(str(path), f"row {number} (up to line {reader.line_num}): {error}")
-            continue
-        if fields:
-            yield _csv_row(path, f"row {number}", names, fields)
+            yield f"(up to line {reader.line_num}): {error}"
+
+
+def _tab_fields(lines: Iterable[str], spaced: bool) -> Iterator[list[str]]:
+    """The fields of each line: between tabs nothing is quoted, and a line is always a row.
+
+    But spreadsheets and pandas quote there too. A line whose quotes are in order is read as
+    theirs, any other as it stands: a caption may begin with a word in quotes.
+    """
+    for line in lines:
+        row = line.rstrip("\r\n")
+        try:
+            yield next(csv.reader([row], "excel-tab", strict=True, skipinitialspace=spaced))
+        except csv.Error:
+            yield [field.lstrip(" ") if spaced else field for field in row.split("\t")]
 
 
 def _csv_row(path: Path, where: str, names: list[str], fields: list[str]) -> Row | Skipped:
