@@ -15,7 +15,7 @@ from corpus.shards import Halves, Shard, read_shard, shard_path
 from engine.alignment.alignment import Fold, PairMoments
 from engine.alignment.distractors import Distractors
 from engine.collection import CollectionFolder
-from engine.progress import OnProgress, Progress
+from engine.progress import OnProgress, Progress, check_cancelled
 from engine.sampling import HashSample, name_hashes
 from engine.tensorfile import Matrix
 from engine.types import TRAINING_SPLITS, Vectors
@@ -124,6 +124,7 @@ def gather(
     gathered = Gathered(dim)
     shards, reader = ledger.shards(), RefinedReader(folder.rounds)
     for done, number in enumerate(shards):
+        check_cancelled()
         on_progress(Progress("fit", done, len(shards)))
         shard = read_shard(shard_path(folder.embeddings, number))
         refined = {

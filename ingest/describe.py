@@ -23,7 +23,7 @@ from corpus.shards import (
 )
 from engine.collection import CollectionFolder
 from engine.errors import AlignmentError, CollectionMissing, InvalidInput
-from engine.progress import OnProgress, Progress, silent
+from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.types import CaptionResult, Encoder, Vectors
 from engine.vectors import unit
 
@@ -72,6 +72,7 @@ def describe(
         if total:
             captioner = make_captioner()
             for entries, images in _batches(folder, ledger, batch_size):
+                check_cancelled()
                 run.describe(captioner, entries, images)
                 on_progress(Progress("describe", run.seen, total))
             run.commit()

@@ -16,7 +16,7 @@ from corpus.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFol
 from corpus.shards import Entry, Halves, ShardReader
 from engine.collection import CollectionFolder
 from engine.images import DEFAULT_LIMITS, Limits, Picture, open_picture
-from engine.progress import OnProgress, Progress, silent
+from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.types import Encoder
 from ingest.building import Item, ShardBuilder
 from ingest.decoding import Opened, opened_in_order
@@ -292,6 +292,7 @@ class _Run:
         self._count()
 
     def _count(self) -> None:
+        check_cancelled()
         self._settled += 1
         self._tell()
 

@@ -14,7 +14,7 @@ from corpus.shards import DescribedShard, read_described, read_shard, shard_path
 from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import CollectionMissing
-from engine.progress import OnProgress, Progress, silent
+from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.settings import Settings
 from engine.store import CaptionStore, ImageStore, open_caption_store, open_image_store
 from ingest.points import Caption, points_of
@@ -155,6 +155,7 @@ class _Push:
         unflushed: list[int] = []
         points = 0
         for done, number in enumerate(shards):
+            check_cancelled()
             self._on_progress(Progress("push", done, len(shards)))
             points += self._write_shard(number)
             unflushed.append(number)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 import shutil
 import stat
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 from engine.errors import InvalidInput, SourceError
+from engine.files import partial_path
 from engine.images import SUFFIXES
-from engine.progress import OnProgress, Progress, silent
+from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.settings import Settings
 from ingest.readers.detect import detect
 
@@ -78,29 +79,60 @@ def keep_upload(file: BytesIO, filename: str, collection: str, settings: Setting
     return kept
 
 
+def discard_upload(archive: Path) -> None:
+    """Remove an upload that nothing came of: the archive, and what was unpacked of it."""
+    for place in (_unpacked(archive), _unpacking(archive)):
+        shutil.rmtree(place, ignore_errors=True)
+    archive.unlink(missing_ok=True)
+    with suppress(OSError):  # others lie there, or none ever did
+        archive.parent.rmdir()
+
+
 def unpack_upload(archive: Path, settings: Settings, *, on_progress: OnProgress = silent) -> Path:
     """Unpack a kept archive beside itself, paths and all, and remove it; gives the folder.
 
-    What has been unpacked is not unpacked again, so a killed run may be run again. Raises as
-    `keep_upload` does.
+    What has been unpacked is not unpacked again, so a killed run may be run again. An archive
+    that cannot be unpacked is not kept. Raises as `keep_upload` does.
     """
-    folder = archive.with_suffix("")
+    folder = _unpacked(archive)
     if not folder.is_dir():
-        partial = folder.with_name(f"{folder.name}.part")
         try:
-            shutil.rmtree(partial, ignore_errors=True)
-            with zipfile.ZipFile(archive) as zipped:
-                members = _wanted(zipped, archive.name, settings)
-                for done, (path, member) in enumerate(members.items()):
-                    on_progress(Progress("unpack", done, len(members)))
-                    _take(zipped, member, partial / path)
-            partial.rename(folder)
-        except _BAD as error:
-            raise SourceError(f"{archive.name} is damaged: {error}; pack it again") from error
-        except OSError as error:
-            raise SourceError(f"{archive.name} cannot be unpacked: {error.strerror}") from error
+            _unpack(archive, settings, on_progress)
+        except (SourceError, InvalidInput):
+            discard_upload(archive)
+            raise
     archive.unlink(missing_ok=True)
     return folder
+
+
+def _unpacked(archive: Path) -> Path:
+    return archive.with_suffix("")
+
+
+def _unpacking(archive: Path) -> Path:
+    return archive.with_suffix(".part")
+
+
+def _unpack(archive: Path, settings: Settings, on_progress: OnProgress) -> None:
+    partial = _unpacking(archive)
+    if not archive.is_file():
+        raise SourceError(f"{archive.name} is kept no longer; upload it again")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        with zipfile.ZipFile(archive) as zipped:
+            members = _wanted(zipped, archive.name, settings)
+            for done, (path, member) in enumerate(members.items()):
+                check_cancelled()
+                on_progress(Progress("unpack", done, len(members)))
+                _take(zipped, member, partial / path)
+        partial.rename(_unpacked(archive))
+    except _BAD as error:
+        raise SourceError(f"{archive.name} is damaged: {error}; pack it again") from error
+    except OSError as error:
+        raise SourceError(
+            f"{archive.name} cannot be unpacked: {error.strerror}; upload it again when that "
+            "is mended"
+        ) from error
 
 
 def source_in(folder: Path) -> Path:
@@ -225,7 +257,7 @@ def _take(zipped: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> Non
 
 def _copy(file: BytesIO, target: Path) -> None:
     """Keep a file, whole or not at all."""
-    partial = target.with_suffix(f".{secrets.token_hex(4)}.part")
+    partial = partial_path(target)
     file.seek(0)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -233,6 +265,7 @@ def _copy(file: BytesIO, target: Path) -> None:
             shutil.copyfileobj(file, kept)
         partial.replace(target)
     except OSError as error:
+        partial.unlink(missing_ok=True)
         raise SourceError(
             f"the upload cannot be kept in {target.parent}: {error.strerror}"
         ) from error

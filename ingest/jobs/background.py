@@ -18,10 +18,10 @@ from corpus.records import Record
 from engine.app import Engine
 from engine.collection import CollectionFolder
 from engine.errors import Busy, InvalidInput, MragError, StoreUnavailable
-from engine.progress import OnProgress, Progress
+from engine.progress import Cancellation, Cancelled, OnProgress, Progress, check_cancelled
 from ingest.delete import empty_trash
 from ingest.filling import fill, specs_of_card
-from ingest.jobs.archive import keep_upload, source_in, unpack_upload, uploads
+from ingest.jobs.archive import discard_upload, keep_upload, source_in, unpack_upload, uploads
 from ingest.jobs.records import Job, JobRecords, State, new_id
 from ingest.jobs.roots import check_links, inside, only_inside
 from ingest.pipeline import IngestReport
@@ -36,10 +36,6 @@ PATIENCE_S = 5.0
 
 _WRITE_EVERY_S = 2.0
 _LOG = logging.getLogger(__name__)
-
-
-class _Stopped(Exception):
-    """Raised out of a job's progress: it was cancelled, or the process ends."""
 
 
 class Jobs:
@@ -60,6 +56,7 @@ class Jobs:
         self._own: dict[str, Job] = {}
         self._lock = RLock()
         self._thread: Thread | None = None
+        self._running = Cancellation()
         self._closing = False
 
     def start(self, name: str, source: Path, *, memory: str = "") -> Job:
@@ -78,7 +75,12 @@ class Jobs:
         """Ingest an uploaded zip archive; raises as `keep_upload` and `start` do."""
         self._check(name, memory)
         kept = keep_upload(file, filename, name, self._engine.settings)
-        return self._begin(self._new(name, kept, memory))
+        job = self._new(name, kept, memory)
+        try:
+            return self._begin(job)
+        except MragError:
+            self._discard(job)
+            raise
 
     def all(self) -> list[Job]:
         """All jobs that are known, the newest first."""
@@ -103,6 +105,7 @@ class Jobs:
             if job.state == "waiting" and job.owner == self._owner:
                 return self._end(job, "cancelled")
             if job.state == "running" and job.owner == self._owner:
+                self._running.ask()
                 return self._note(replace(job, stopping=True))
             if job.is_active:
                 raise InvalidInput("another process works on this job; cancel it there")
@@ -131,6 +134,7 @@ class Jobs:
         """End what runs, as `interrupted`, and wait a little for it."""
         with self._lock:
             self._closing = True
+            self._running.ask()
             thread = self._thread
             for job in list(self._own.values()):
                 if job.state == "waiting":
@@ -211,15 +215,17 @@ class Jobs:
         self._own[job.id] = ended
         if self._kept(ended):
             del self._own[job.id]
-            self._records.prune()
+            for forgotten in self._records.prune():
+                self._discard(forgotten)
         return ended
 
     def _work(self) -> None:
         """Run the jobs that wait, the oldest first, until none is left."""
         while (job := self._next()) is not None:
             try:
-                report = self._ingest(job)
-            except _Stopped:
+                with self._running.watched():
+                    report = self._ingest(job)
+            except Cancelled:
                 self._close(job, "interrupted" if self._closing else "cancelled")
             except MragError as error:
                 self._close(job, "failed", str(error))
@@ -242,15 +248,33 @@ class Jobs:
             if self._closing or not waiting:
                 self._thread = None
                 return None
+            self._running = Cancellation()
             first = min(waiting, key=lambda job: job.started)
             return self._note(replace(first, state="running"))
 
     def _close(self, job: Job, state: State, message: str = "", skipped: int = 0) -> None:
         with self._lock:
+            if state == "failed" and not self._engine.folder(job.collection).exists():
+                self._discard(job)
             self._end(self._own[job.id], state, message, skipped)
+
+    def _discard(self, job: Job) -> None:
+        """Remove the upload of a job that is not to be resumed, unless another job needs it.
+
+        Where there is a collection, its pictures may lie in what was unpacked: that stays.
+        """
+        others = (one for one in self.all() if one.id != job.id)
+        needed = any(one.source == job.source and one.may_go_on for one in others)
+        if needed or not _is_upload(self._engine, job):
+            return
+        if self._engine.folder(job.collection).exists():
+            job.source.unlink(missing_ok=True)
+        else:
+            discard_upload(job.source)
 
     def _ingest(self, job: Job) -> IngestReport:
         tell = self._teller(job.id)
+        check_cancelled()
         tell(Progress("load the models", 0))
         models = specs_of_card(self._engine, job.collection, job.memory)
         self._engine.models.encoder(models[0])
@@ -266,8 +290,7 @@ class Jobs:
 
     def _read(self, job: Job, tell: OnProgress) -> Iterator[Record]:
         """The records of the job's source, none of which lies outside the folder allowed."""
-        kept = uploads(self._engine.settings.home, job.collection)
-        if job.source.is_relative_to(kept):
+        if _is_upload(self._engine, job):
             root = unpack_upload(job.source, self._engine.settings, on_progress=tell)
             source = source_in(root)
         else:
@@ -278,7 +301,7 @@ class Jobs:
         return only_inside(open_source(source), root)
 
     def _teller(self, key: str) -> OnProgress:
-        """Notes progress; raises _Stopped where the job is to end."""
+        """Notes progress."""
         written = monotonic()
 
         def tell(progress: Progress) -> None:
@@ -289,10 +312,12 @@ class Jobs:
                 if monotonic() - written > _WRITE_EVERY_S:
                     written = monotonic()
                     self._kept(job)
-                if job.stopping or self._closing:
-                    raise _Stopped
 
         return tell
+
+
+def _is_upload(engine: Engine, job: Job) -> bool:
+    return job.source.is_relative_to(uploads(engine.settings.home, job.collection))
 
 
 def _threads_can_start() -> bool:

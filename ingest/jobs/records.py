@@ -51,6 +51,11 @@ class Job:
         """Whether it waits or runs."""
         return self.state in ACTIVE
 
+    @property
+    def may_go_on(self) -> bool:
+        """Whether it waits or runs, or was ended halfway by no fault of its source."""
+        return self.state not in {"done", "failed"}
+
 
 _JOB = TypeAdapter(Job)
 
@@ -91,11 +96,12 @@ class JobRecords:
         path.unlink(missing_ok=True)
         remove_partials(self._folder, of=path.name)
 
-    def prune(self) -> None:
-        """Forget the oldest of the ended jobs, beyond those that are kept."""
-        ended = [job for job in self.read() if not job.is_active]
-        for job in ended[KEPT:]:
+    def prune(self) -> list[Job]:
+        """Forget the oldest of the ended jobs, beyond those that are kept; gives these."""
+        forgotten = [job for job in self.read() if not job.is_active][KEPT:]
+        for job in forgotten:
             self.remove(job)
+        return forgotten
 
     def lock(self, owner: str) -> FileLock:
         """The lock that a process holds as long as it works on its jobs."""

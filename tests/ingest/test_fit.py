@@ -13,7 +13,7 @@ from corpus.records import CaptionRecord, ImageRecord, Record
 from engine.alignment.alignment import Alignment, PairMoments
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import AlignmentError, CollectionMissing, IncompatibleIndex, InvalidInput
-from engine.progress import silent
+from engine.progress import Cancellation, Cancelled, silent
 from engine.sampling import HashSample
 from engine.settings import Settings
 from ingest.embed import embed
@@ -150,6 +150,21 @@ def test_folds_sum_to_all_pairs_and_samples_are_bounded(
         rows = np.array([[hash_, 0] for hash_ in hashes], np.float32)
         sample.update(np.array(hashes, np.uint64), rows, rows)
     assert [column[:, 0].tolist() for column in sample.columns] == [[1, 5, 6], [1, 5, 6]]
+
+
+def test_it_stops_between_two_steps_without_a_word_of_progress(
+    run: Run, folder: CollectionFolder, card: CollectionCard, pictures: Pictures
+) -> None:
+    stop = Cancellation()
+    records = pictures(6, captions=1)
+    with stop.watched():
+        run(records[:3])
+    stop.ask()
+    with stop.watched(), pytest.raises(Cancelled):
+        run(records)
+    with Ledger.open(folder) as ledger, stop.watched(), pytest.raises(Cancelled):
+        gather(folder, ledger, card.dim, silent)
+    run(records)
 
 
 def test_a_method_that_is_asked_for_is_fitted(

@@ -32,6 +32,7 @@ from engine.settings import Settings
 from engine.types import Vectors
 from ingest.delete import delete
 from ingest.jobs import records
+from ingest.jobs.archive import uploads
 from ingest.jobs.background import MOST_WAITING, Jobs
 from ingest.jobs.records import KEPT, Job, JobRecords
 from tests.worlds import OneEncoder, PixelEncoder
@@ -174,6 +175,82 @@ def test_one_runs_and_the_others_wait(jobs: Jobs, gate: Gate, album: Path) -> No
     assert {jobs.cancel(job.id).state for job in others[1:]} == {"cancelled"}
     gate.open.set()
     assert [ended(jobs, job).state for job in (first, others[0])] == ["done", "done"]
+
+
+def left_of(engine: Engine, name: str) -> list[Path]:
+    return sorted(uploads(engine.settings.home, name).rglob("*"))
+
+
+def test_an_upload_that_cannot_begin_leaves_nothing(
+    jobs: Jobs, engine: Engine, gate: Gate, album: Path
+) -> None:
+    gate.open.clear()
+    first = jobs.start("one", album)
+    assert gate.entered.wait(20)
+    waiting = [jobs.start("one", album) for _ in range(MOST_WAITING)]
+    for name in ("new", "one"):
+        with pytest.raises(Busy):
+            jobs.start_upload(name, zipped(album), "a.zip")
+        assert left_of(engine, name) == []
+    for job in waiting:
+        jobs.cancel(job.id)
+    gate.open.set()
+    ended(jobs, first)
+
+
+def test_an_upload_that_fails_before_there_is_a_collection_leaves_nothing(
+    jobs: Jobs, engine: Engine, album: Path
+) -> None:
+    (album / "captions.csv").write_text("colour,weight\nred,3\n", encoding="utf-8")
+    failed = ended(jobs, jobs.start_upload("noise", zipped(album), "a.zip"))
+    assert failed.state == "failed"
+    assert "no column for a picture" in failed.message
+    assert left_of(engine, "noise") == []
+    again = ended(jobs, jobs.resume(failed.id))
+    assert (again.state, "upload it again" in again.message) == ("failed", True)
+    (album / "captions.csv").unlink()
+    assert ended(jobs, jobs.start_upload("noise", zipped(album), "a.zip")).state == "done"
+    (album / "captions.csv").write_text("colour,weight\nred,3\n", encoding="utf-8")
+    assert ended(jobs, jobs.start_upload("noise", zipped(album), "b.zip")).state == "failed"
+    assert engine.open("noise").summary().images == 12
+    images = engine.open("noise").images
+    assert all(Path(hit.uri).is_file() for hit in images.get(list(images.ids())))
+
+
+def test_an_upload_that_another_job_needs_is_kept(
+    jobs: Jobs, engine: Engine, gate: Gate, album: Path
+) -> None:
+    gate.open.clear()
+    first = jobs.start("one", album)
+    assert gate.entered.wait(20)
+    upload = jobs.start_upload("noise", zipped(album), "a.zip")
+    jobs.cancel(upload.id)
+    waiting = [jobs.start("one", album) for _ in range(MOST_WAITING)]
+    with pytest.raises(Busy):
+        jobs.start_upload("noise", zipped(album), "a.zip")
+    assert left_of(engine, "noise") == [upload.source]
+    for job in waiting:
+        jobs.cancel(job.id)
+    gate.open.set()
+    ended(jobs, first)
+    assert ended(jobs, jobs.resume(upload.id)).state == "done"
+
+
+def test_the_upload_of_a_forgotten_job_goes_with_it(
+    jobs: Jobs, engine: Engine, gate: Gate, album: Path
+) -> None:
+    gate.open.clear()
+    first = jobs.start("one", album)
+    assert gate.entered.wait(20)
+    upload = jobs.start_upload("noise", zipped(album), "a.zip")
+    stopped = jobs.cancel(upload.id)
+    gate.open.set()
+    ended(jobs, first)
+    records = JobRecords(engine.settings.home)
+    for number in range(KEPT):
+        records.write(replace(stopped, id=f"{upload.id}x{number:03}", source=album))
+    ended(jobs, jobs.start("one", album))
+    assert left_of(engine, "noise") == []
 
 
 def test_a_failure_says_why_and_the_next_job_runs(jobs: Jobs, gate: Gate, album: Path) -> None:
