@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Collection as AnyOf
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import numpy as np
+from cachetools import LRUCache
 
 from engine.app import Collection
 from engine.describe.captioner import DescribeOptions
@@ -24,9 +23,6 @@ _TOGETHER = 4
 """Files described in one batch after the first: a batch is quicker, a small one answers soon."""
 PREVIEW = 640
 """Width and height, at most, of the picture that is shown beside its description."""
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -89,9 +85,9 @@ class Describer:
 
     def __init__(self, limits: Limits, keep: int = 256) -> None:
         self._limits = limits
-        self._opened: _Recent[tuple[str, str], _Opened] = _Recent(keep)
-        self._troubles: _Recent[str, str] = _Recent(keep)
-        self._results: _Recent[tuple[object, ...], Described] = _Recent(keep)
+        self._opened: LRUCache[tuple[str, str], _Opened] = LRUCache(keep)
+        self._troubles: LRUCache[str, str] = LRUCache(keep)
+        self._results: LRUCache[tuple[object, ...], Described] = LRUCache(keep)
 
     def describe(
         self,
@@ -183,20 +179,3 @@ def _known(collection: Collection, sha256: str) -> tuple[frozenset[str], tuple[s
     written = [hit for hit in hits if hit.payload["source"] == "human"]
     captions = tuple(caption for hit in written for caption in hit.captions)
     return frozenset(hit.image_id for hit in hits), captions
-
-
-class _Recent(OrderedDict[Key, Value], Generic[Key, Value]):
-    """A dict of the last entries; the one used longest ago goes first."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self._most = most
-
-    def __getitem__(self, key: Key) -> Value:
-        self.move_to_end(key)
-        return super().__getitem__(key)
-
-    def __setitem__(self, key: Key, value: Value) -> None:
-        super().__setitem__(key, value)
-        while len(self) > self._most:
-            self.popitem(last=False)
