@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,11 +13,9 @@ import typer
 
 from cli.options import (
     CollectionArgument,
-    DeviceOption,
-    EncoderOption,
-    GeneratorOption,
     JsonOption,
-    ProfileOption,
+    ModelOptions,
+    expanded,
     opened_engine,
     settings_for,
 )
@@ -75,6 +73,37 @@ MemoryOption = Annotated[
     str,
     typer.Option(help="Collection whose captions describe these pictures.", show_default=False),
 ]
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """A source, what of it is taken, and what it fills."""
+
+    source: SourceArgument
+    collection: NameOption = ""
+    images: ImagesOption = None
+    split: SplitOption = None
+    limit: LimitOption = None
+    image_column: ImageColumnOption = ""
+    caption_column: CaptionColumnOption = ""
+    memory: MemoryOption = ""
+
+    def name(self) -> str:
+        """The collection to fill."""
+        return self.collection or name_after(self.source)
+
+    def records(self) -> Iterator[Record]:
+        """What the source holds of what is wanted."""
+        return open_source(
+            self.source,
+            images=self.images,
+            split=frozenset(self.split or ()),
+            limit=self.limit,
+            image_column=self.image_column,
+            caption_column=self.caption_column,
+        )
+
+
 MethodOption = Annotated[
     MethodName, typer.Option(help="How the map is fitted; auto chooses on held-out pairs.")
 ]
@@ -87,72 +116,40 @@ StrengthOption = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     for command in (ingest, embed, fit, push, memory, delete):
-        app.command()(command)
+        app.command()(expanded(command))
 
 
 def ingest(
-    source: SourceArgument,
-    collection: NameOption = "",
-    images: ImagesOption = None,
-    split: SplitOption = None,
-    limit: LimitOption = None,
-    image_column: ImageColumnOption = "",
-    caption_column: CaptionColumnOption = "",
-    memory: MemoryOption = "",
+    *,
+    source: SourceOptions,
     alignment: Annotated[
         str, typer.Option(help="Collection whose map is used.", show_default=False)
     ] = "",
     method: MethodOption = "auto",
-    profile: ProfileOption = "",
-    encoder: EncoderOption = "",
-    generator: GeneratorOption = "",
-    device: DeviceOption = "",
+    models: ModelOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Fill a collection: embed, fit the map, push, and describe what has no caption."""
-    name = collection or name_after(source)
-    records = open_source(
-        source,
-        images=images,
-        split=frozenset(split or ()),
-        limit=limit,
-        image_column=image_column,
-        caption_column=caption_column,
-    )
-    settings = settings_for(profile=profile, encoder=encoder, generator=generator, device=device)
+    name, records = source.name(), source.records()
+    settings = models.settings()
     with opened_engine(settings) as engine:
-        report = fill(engine, records, name, memory=memory, alignment=alignment, method=method)
+        report = fill(
+            engine, records, name, memory=source.memory, alignment=alignment, method=method
+        )
         show_ingest(engine.folder(name), report, as_json)
 
 
 def embed(
-    source: SourceArgument,
-    collection: NameOption = "",
-    images: ImagesOption = None,
-    split: SplitOption = None,
-    limit: LimitOption = None,
-    image_column: ImageColumnOption = "",
-    caption_column: CaptionColumnOption = "",
-    memory: MemoryOption = "",
-    profile: ProfileOption = "",
-    encoder: EncoderOption = "",
-    generator: GeneratorOption = "",
-    device: DeviceOption = "",
+    *,
+    source: SourceOptions,
+    models: ModelOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Embed a source and no more; `mrag fit` and `mrag push` make the rest of an ingest."""
-    name = collection or name_after(source)
-    records = open_source(
-        source,
-        images=images,
-        split=frozenset(split or ()),
-        limit=limit,
-        image_column=image_column,
-        caption_column=caption_column,
-    )
-    settings = settings_for(profile=profile, encoder=encoder, generator=generator, device=device)
+    name, records = source.name(), source.records()
+    settings = models.settings()
     with opened_engine(settings) as engine, progress_bars() as on_progress:
-        encoder_spec, generator_spec = filling.specs(engine, name, memory)
+        encoder_spec, generator_spec = filling.specs(engine, name, source.memory)
         report = pipeline.embed_only(
             records,
             name=name,
@@ -160,7 +157,7 @@ def embed(
             encoder_spec=encoder_spec,
             generator_spec=generator_spec,
             settings=settings,
-            memory=memory,
+            memory=source.memory,
             on_progress=on_progress,
         )
     if as_json:
@@ -215,6 +212,7 @@ def push(collection: CollectionArgument = "", as_json: JsonOption = False) -> No
 
 
 def memory(
+    *,
     kind: Annotated[
         Literal["coco", ""],
         typer.Argument(help="coco: the captions of COCO 2017.", show_default=False),
@@ -237,16 +235,13 @@ def memory(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before fetching.")] = False,
     method: MethodOption = "auto",
-    profile: ProfileOption = "",
-    encoder: EncoderOption = "",
-    generator: GeneratorOption = "",
-    device: DeviceOption = "",
+    models: ModelOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Make a memory: captions that describe the pictures of other collections."""
     if bool(kind) == (captions is not None):
         raise InvalidInput("name one memory: `mrag memory coco`, or --captions FILE")
-    settings = settings_for(profile=profile, encoder=encoder, generator=generator, device=device)
+    settings = models.settings()
     name = collection or (kind or name_after(captions or Path()))
     with opened_engine(settings) as engine:
         # The models come first: a gigabyte is not fetched for an encoder that is missing.

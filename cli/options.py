@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -57,6 +60,56 @@ ProfileOption = Annotated[
 DeviceOption = Annotated[
     str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.", show_default=False)
 ]
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which models fill a collection, and where they run."""
+
+    profile: ProfileOption = ""
+    encoder: EncoderOption = ""
+    generator: GeneratorOption = ""
+    device: DeviceOption = ""
+
+    def settings(self) -> Settings:
+        """The settings with these in place of those of the environment."""
+        return settings_for(**asdict(self))
+
+
+def expanded(command: Callable[..., None]) -> Callable[..., None]:
+    """A command for typer: the fields of parameters that are dataclasses become its options.
+
+    So options that several commands share are declared once, and come together.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    options: list[Parameter] = []
+    for name, parameter in signature(command).parameters.items():
+        if name in groups:
+            options += _options(groups[name])
+        else:
+            options.append(parameter.replace(annotation=hints[name]))
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        made = {
+            name: group(**{option.name: given.pop(option.name) for option in fields(group)})
+            for name, group in groups.items()
+        }
+        command(**made, **given)
+
+    run.__annotations__ = {option.name: option.annotation for option in options}
+    run.__dict__["__signature__"] = Signature(options)
+    return run
+
+
+def _options(group: Any) -> Iterator[Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    for option in fields(group):
+        default = Parameter.empty if option.default is MISSING else option.default
+        yield Parameter(
+            option.name, Parameter.KEYWORD_ONLY, default=default, annotation=hints[option.name]
+        )
 
 
 def settings_for(**given: str) -> Settings:
