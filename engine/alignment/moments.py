@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +18,8 @@ _REMEDY = "compute it again with: mrag fit NAME"
 _BLOCK_BYTES = 2**25
 _NO_SPREAD = 1e-9
 """A mean squared distance from the mean picture that is rounding of float32 vectors."""
+_SHORT, _LONG = 1e-15, 1e15
+"""Lengths between which float32 can hold the squares."""
 MEAN_SLACK = 1e-2
 """How far above 1 the norm of a mean of unit vectors may lie: float16 storage rounds."""
 
@@ -26,6 +29,11 @@ class PairMoments:
 
     float64, O(dim^2) memory for any number of pairs. Moments of separate parts add to the
     moments of the whole; subtracting takes a part out again.
+
+    Captions in float16 or float32 are multiplied with pictures in float32, block by block, and
+    the blocks summed in float64: that takes half the time. Pictures are multiplied with pictures
+    in float64, whatever they are stored in, as maps divide by that product: its least
+    eigenvalues, far below the rounding of float32, tell which directions there are at all.
     """
 
     def __init__(self, dim: int) -> None:
@@ -58,25 +66,29 @@ class PairMoments:
                 f"{len(x)} image rows cannot pair with {len(t)} caption rows; "
                 "give one caption row for each image row"
             )
-        x_norms, t_norms = row_norms(x, "images"), row_norms(t, "captions")
-        if weights is None:
-            w, t_scale = np.ones(len(x)), inverse(t_norms)
-        else:
-            w, t_scale = _checked_weights(weights, len(x)), _checked_means(t_norms)
-        w = np.where((x_norms > 0) & (t_norms > 0), w, 0.0)
-        x_scale = inverse(x_norms)
-        for block in blocks(len(x), self.dim):
-            self._add(x[block] * x_scale[block, None], t[block] * t_scale[block, None], w[block])
-
-    def _add(self, x: Matrix, t: Matrix, w: Matrix) -> None:
-        self.n += float(w.sum())
-        self.image_sum += w @ x
-        self.text_sum += w @ t
-        # The square root on both sides lets BLAS use the symmetric product: half the work.
-        root = np.sqrt(w)[:, None]
-        x, t = x * root, t * root
-        self.image_image += x.T @ x
-        self.image_text += x.T @ t
+        w = np.ones(len(x)) if weights is None else _checked_weights(weights, len(x))
+        precision = np.float64 if t.dtype == np.float64 else np.float32
+        part = PairMoments(self.dim)  # so that nothing is added where a later row is refused
+        for block in blocks(len(x), 2 * self.dim):
+            x_rows, x_norms = _measured(x, block, "images", np.float64)
+            t_rows, t_norms = _measured(t, block, "captions", precision)
+            means = weights is not None
+            t_scale = _checked_means(t_norms, block.start) if means else inverse(t_norms)
+            weight = np.where((x_norms > 0) & (t_norms > 0), w[block], 0.0)
+            # The square root on both sides lets BLAS use the symmetric product: half the work.
+            root = np.sqrt(weight)
+            x_rows *= (inverse(x_norms) * root)[:, None]
+            t_rows *= (t_scale * root).astype(precision)[:, None]
+            part.n += float(weight.sum())
+            part.image_sum += root @ x_rows
+            part.text_sum += root @ t_rows
+            part.image_image += x_rows.T @ x_rows
+            part.image_text += x_rows.astype(precision, copy=False).T @ t_rows
+        self.n += part.n
+        self.image_sum += part.image_sum
+        self.text_sum += part.text_sum
+        self.image_image += part.image_image
+        self.image_text += part.image_text
 
     def __add__(self, other: PairMoments) -> PairMoments:
         """The moments of both sets of pairs together."""
@@ -184,6 +196,18 @@ def row_norms(rows: NDArray[np.floating], name: str) -> Matrix:
     return norms
 
 
+def _measured(
+    rows: NDArray[np.floating], block: slice, name: str, precision: type[np.floating]
+) -> tuple[NDArray[Any], Matrix]:
+    """A copy of a block in this precision and its norms; raises as `row_norms` of all rows."""
+    part: NDArray[Any] = rows[block].astype(precision)
+    norms = np.sqrt(np.einsum("ij,ij->i", part, part)).astype(np.float64)
+    # Of other lengths the squares may be out of the range of float32, or there is no length.
+    if not ((norms > _SHORT) & (norms < _LONG)).all():
+        norms = row_norms(part if np.isfinite(part).all() else rows, name)
+    return part, norms
+
+
 def unit_rows(rows: NDArray[np.floating], name: str) -> Matrix:
     """The rows in float64 at length 1; zero rows stay zero. Raises as `row_norms`."""
     row_norms(rows, name)
@@ -215,11 +239,12 @@ def _checked_weights(weights: ArrayLike, rows: int) -> Matrix:
     return w
 
 
-def _checked_means(norms: Matrix) -> Matrix:
+def _checked_means(norms: Matrix, first: int) -> Matrix:
+    """Scales of 1 for means of these norms, the rows from `first` on; refuses longer ones."""
     bad = np.flatnonzero(norms > 1 + MEAN_SLACK)
     if len(bad):
         raise AlignmentError(
-            f"row {bad[0]} of captions has length {norms[bad[0]]:.4g}, but a mean of unit vectors "
-            "has at most 1; make caption vectors unit length before taking their mean"
+            f"row {first + bad[0]} of captions has length {norms[bad[0]]:.4g}, but a mean of unit "
+            "vectors has at most 1; make caption vectors unit length before taking their mean"
         )
     return np.ones_like(norms)

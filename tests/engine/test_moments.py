@@ -118,11 +118,53 @@ def test_adding_leaves_both_parts_as_they_were() -> None:
     assert_same(b, moments_of(*pairs(2, 3)))
 
 
-def test_half_precision_rows_are_summed_in_double() -> None:
-    images, captions = (rows.astype(np.float16) for rows in pairs(4, 30))
-    moments = PairMoments(DIM)
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_narrow_rows_are_summed_to_single_precision(kind: type[np.floating]) -> None:
+    images, captions = (rows.astype(kind) for rows in pairs(4, 5000, 64))
+    moments = PairMoments(64)
     moments.update(images, captions)
-    assert_same(moments, moments_of(images.astype(float), captions.astype(float)))
+    exact = moments_of(images.astype(float), captions.astype(float))
+    assert moments.n == exact.n
+    for name in FIELDS[1:]:
+        found, wanted = getattr(moments, name), getattr(exact, name)
+        assert found.dtype == np.float64
+        assert np.linalg.norm(found - wanted) < 2e-7 * np.linalg.norm(wanted)
+
+
+def test_sums_of_narrow_rows_do_not_grow_less_exact_with_their_number() -> None:
+    images, captions = (rows.astype(np.float32) for rows in pairs(4, 300, DIM))
+    once, often = PairMoments(DIM), PairMoments(DIM)
+    once.update(images, captions)
+    for _ in range(200):
+        often.update(images, captions)
+    for name in FIELDS:
+        np.testing.assert_allclose(getattr(often, name), 200 * getattr(once, name), rtol=1e-12)
+
+
+@pytest.mark.parametrize("length", [1e-30, 1e30])
+def test_narrow_rows_may_be_of_any_length(length: float) -> None:
+    images, captions = pairs(5, 30)
+    images[7], captions[8] = 0, 0
+    moments = PairMoments(DIM)
+    moments.update((images * length).astype(np.float32), (captions / length).astype(np.float32))
+    assert_same(moments, moments_of(images, captions), 1e-5)
+
+
+def test_narrow_rows_that_are_not_finite_are_named_and_nothing_is_added() -> None:
+    images, captions = (rows.astype(np.float16) for rows in pairs(8, 9000, 1024))
+    captions[8999, 3] = np.inf
+    moments = PairMoments(1024)
+    with pytest.raises(AlignmentError, match="row 8999 of captions"):
+        moments.update(images, captions)
+    assert_same(moments, PairMoments(1024))
+
+
+def test_a_mean_that_is_too_long_is_named_wherever_it_stands() -> None:
+    images, captions = pairs(9, 9000, 1024)
+    captions = unit(captions)
+    captions[8990] *= 1.5
+    with pytest.raises(AlignmentError, match=r"row 8990 of captions has length 1\.5"):
+        PairMoments(1024).update(images, captions, np.ones(9000))
 
 
 def test_pairs_with_a_zero_row_are_left_out() -> None:
