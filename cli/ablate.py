@@ -128,6 +128,11 @@ def _measured(
             other=other,
             encoders=encoders,
         )
+        if laboratory.left_out:
+            say(
+                f"{laboratory.left_out:,} pictures are left out of every row: the embedding by "
+                "another encoder lacks them (their files are missing or cannot be read)"
+            )
         return run_ablation(
             laboratory,
             variants,

@@ -23,23 +23,23 @@ from cli.output import emit, say
 from cli.progress import progress_bars
 from cli.reports import alignment_json, embed_json, exit_if_skipped, show_choices, show_ingest
 from corpus.records import Record
+from engine.alignment.closed_form import AnyMethod
 from engine.app import Engine
 from engine.errors import InvalidInput
 from ingest import filling, pipeline
 from ingest.delete import delete as delete_collection
 from ingest.fit import fit as fit_map
 from ingest.memory import COCO, coco_records
-from ingest.pipeline import IngestReport
+from ingest.parts import Part, adopt_parts
+from ingest.pipeline import IngestReport, graph_lines
 from ingest.push import push as push_points
 from ingest.readers import open_captions, open_source
-
-MethodName = Literal["auto", "raw", "centred", "ols", "ridge", "shrink", "procrustes"]
+from ingest.readers.detect import KINDS
 
 SourceArgument = Annotated[
     Path,
     typer.Argument(
-        help="A folder of pictures; COCO or Karpathy JSON; CSV, TSV or JSONL; or a text file of "
-        "captions.",
+        help=f"{KINDS[0].upper()}{KINDS[1:]}.",
         show_default=False,
     ),
 ]
@@ -105,7 +105,7 @@ class SourceOptions:
 
 
 MethodOption = Annotated[
-    MethodName, typer.Option(help="How the map is fitted; auto chooses on held-out pairs.")
+    AnyMethod, typer.Option(help="How the map is fitted; auto chooses on held-out pairs.")
 ]
 StrengthOption = Annotated[
     float | None,
@@ -142,6 +142,14 @@ def ingest(
 def embed(
     *,
     source: SourceOptions,
+    part: Annotated[
+        str,
+        typer.Option(
+            help="Only this share of the source, like 3/8: several processes or machines that "
+            "share the folder of collections embed at once, the next ingest joins their parts.",
+            show_default=False,
+        ),
+    ] = "",
     models: ModelOptions,
     as_json: JsonOption = False,
 ) -> None:
@@ -158,6 +166,7 @@ def embed(
             generator_spec=generator_spec,
             settings=settings,
             memory=source.memory,
+            part=Part.parse(part) if part else None,
             on_progress=on_progress,
         )
     if as_json:
@@ -179,6 +188,7 @@ def fit(
     """Fit a collection's map again; `mrag push` then brings the index level with it."""
     with opened_engine(settings_for()) as engine, progress_bars() as on_progress:
         opened = engine.open(collection)
+        adopt_parts(opened.folder, on_progress)
         found = fit_map(
             opened.folder,
             opened.card,
@@ -195,12 +205,20 @@ def fit(
     say(f"{found.method}: {found.reason}\nnow: mrag push {name}")
 
 
-def push(collection: CollectionArgument = "", as_json: JsonOption = False) -> None:
+def push(
+    collection: CollectionArgument = "",
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Write the whole index anew, whatever it holds.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Bring a collection's index level with its embeddings and its map."""
     settings = settings_for()
     with opened_engine(settings) as engine, progress_bars() as on_progress:
         opened = engine.open(collection)
-        report = push_points(opened.folder, opened.card, settings, on_progress=on_progress)
+        report = push_points(
+            opened.folder, opened.card, settings, rebuild=rebuild, on_progress=on_progress
+        )
         name = opened.card.name
     if as_json:
         emit({"collection": name, **asdict(report)})
@@ -209,6 +227,8 @@ def push(collection: CollectionArgument = "", as_json: JsonOption = False) -> No
             f"wrote {report.images:,} pictures and {report.captions:,} captions, "
             f"deleted {report.deleted:,} points ({report.seconds:.1f} s)"
         )
+        for line in graph_lines(report):
+            say(line)
 
 
 def memory(
@@ -287,7 +307,7 @@ def fill(
     *,
     memory: str = "",
     alignment: str = "",
-    method: MethodName = "auto",
+    method: AnyMethod = "auto",
 ) -> IngestReport:
     """Bring records into a collection, with progress on stderr."""
     with progress_bars() as on_progress:

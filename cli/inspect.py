@@ -47,8 +47,8 @@ def collections(as_json: JsonOption = False) -> None:
     elif summaries:
         _show(summaries)
         for summary in summaries:
-            if summary.trouble:
-                say(f"{summary.card.name}: {summary.trouble}")
+            for told in filter(None, (summary.trouble, summary.waiting)):
+                say(f"{summary.card.name}: {told}")
     if len(summaries) < len(names):
         raise typer.Exit(1)
 
@@ -111,6 +111,7 @@ def summary_json(
         "path": str(summary.path),
         "rounds": rounds,
         "trouble": summary.trouble,
+        "waiting": summary.waiting,
     }
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from cli import ablate, answer, demo, fill, inspect, measure, refine, score
+from cli import ablate, answer, demo, fill, inspect, measure, refine, score, upkeep
 from cli.output import say
 from engine.errors import Missing, MragError, UnreadableImage
 
@@ -69,6 +69,7 @@ for register in (
     ablate.register,
     refine.register,
     demo.register,
+    upkeep.register,
 ):
     register(app)
 

@@ -38,6 +38,7 @@ from evaluation.metrics.caption_metrics import CAPTION_METRICS
 from evaluation.reports.figures import MEDIANS, Figure
 from evaluation.reports.report import Asked, Report, write_folder, write_text
 from evaluation.subject import subject_of
+from refine.rounds import kept_by
 
 _HEEDED = ("HOME", "COLLECTION", "ENCODER", "GENERATOR", "DEVICE", "PRECISION", "BATCH_SIZE")
 _DEFAULT = DescribeOptions()
@@ -142,6 +143,7 @@ def _measured(
         limit=limit,
         created=created,
         seconds=round(monotonic() - started, 1),
+        chosen_on=kept_by(engine.folder(subject.collection)),
     )
     return Report(subject, options, evaluation, asked)
 

@@ -50,7 +50,7 @@ def refine(
         int, typer.Option(min=1, help="At most so many rounds.")
     ] = RefineOptions.max_rounds,
     patience: Annotated[
-        int, typer.Option(min=1, help="Rounds on end without a rise before it stops.")
+        int, typer.Option(min=1, help="Rounds on end without a clear rise before it stops.")
     ] = RefineOptions.patience,
     split: Annotated[
         str, typer.Option(help="The captioned pictures that validate.")
@@ -73,7 +73,8 @@ def refine(
 
     Captions that are written for the training pictures and score no less than the validation mean
     join the captions that are borrowed from, and the pairs that the map is fitted on. A round
-    after which the validation mean is no higher is withdrawn. Killed and run again, it goes on.
+    after which the validation mean is no higher, or by no more than chance explains, is withdrawn.
+    Killed and run again, it goes on.
     """
     settings = settings_for(encoder=encoder, generator=generator, device=device)
     with opened_engine(settings) as engine:

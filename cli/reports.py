@@ -76,10 +76,7 @@ def show_choices(alignment: Alignment) -> None:
     for choice in best:
         table.add_row(
             choice.method,
-            "" if choice.strength is None else f"{choice.strength:g}",
-            f"{choice.score:.3f}",
-            f"{choice.difference:.3f}",
-            f"{choice.standard_error:.3f}",
+            *choice.shown(),
             style="bold" if choice.method == alignment.method else None,
         )
     console().print(table)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.identity import PictureIdentity, Pictures
 from engine.types import Vectors
 
 
@@ -16,11 +17,13 @@ from engine.types import Vectors
 class Examples:
     """Pictures that have captions by people, ascending by `image_ids`.
 
+    `pictures` says which pictures they are, `image_ids` by which names they are shown.
     `images` (n, d) and `captions` (m, d) are raw float32 unit rows; `captions` are the vectors
     of `references`, flattened in order, and `owners` (m,) names the picture row of each.
     `left_out` counts the pictures of the same splits that no one has captioned.
     """
 
+    pictures: tuple[PictureIdentity, ...]
     image_ids: tuple[str, ...]
     uris: tuple[str, ...]
     splits: tuple[str, ...]
@@ -42,6 +45,7 @@ class Examples:
         captions = [np.arange(s, s + n) for s, n in zip(starts, counts, strict=True)]
         flat = np.concatenate([*captions, np.empty(0, np.int64)]).astype(np.int64)
         return Examples(
+            tuple(self.pictures[row] for row in chosen),
             tuple(self.image_ids[row] for row in chosen),
             tuple(self.uris[row] for row in chosen),
             tuple(self.splits[row] for row in chosen),
@@ -52,11 +56,16 @@ class Examples:
             self.left_out,
         )
 
+    def without(self, others: Iterable[PictureIdentity]) -> Examples:
+        """Those that are none of the other pictures."""
+        known = Pictures(others)
+        return self.take([row for row, one in enumerate(self.pictures) if one not in known])
+
     @property
     def fingerprint(self) -> str:
-        """32 hex digits of the picture ids, the references and the vectors."""
-        records = zip(self.image_ids, self.references, strict=True)
-        texts = (text for image_id, said in records for text in (image_id, *said))
+        """32 hex digits of what the pictures are, of their references and of the vectors."""
+        records = zip(self.pictures, self.references, strict=True)
+        texts = (text for one, said in records for text in (*sorted(one.keys), *said))
         return fingerprint(texts, self.images, self.captions)
 
 

@@ -1,4 +1,4 @@
-"""One writer at a time in a collection."""
+"""One writer at a time in a collection, and readers whose shards stay while they read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 
 from engine.collection import CollectionFolder
 from engine.errors import StoreLocked
+from engine.folder_lock import release, shared
 
 
 @contextmanager
@@ -33,3 +34,16 @@ def writing(folder: CollectionFolder) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+class Reading:
+    """Keeps the shards that a ledger names from being removed, until it is closed."""
+
+    def __init__(self, folder: CollectionFolder) -> None:
+        # Who reads waits for who removes, which takes a moment; who removes does it another day.
+        self._handle = shared(folder.embeddings, wait=True)
+
+    def close(self) -> None:
+        """Let go; more than once is allowed."""
+        release(self._handle)
+        self._handle = None

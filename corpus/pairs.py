@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus.ledger import Ledger
-from corpus.lock import writing
+from corpus.ledger import Ledger, Live
 from corpus.refined import RefinedReader
-from corpus.shards import Halves, Shard, read_shard, shard_path
+from corpus.shards import Halves, Shard
 from engine.alignment.alignment import Fold, PairMoments
 from engine.alignment.distractors import Distractors
 from engine.collection import CollectionFolder
-from engine.progress import OnProgress, Progress, check_cancelled
+from engine.identity import PictureIdentity
+from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.sampling import HashSample, name_hashes
 from engine.tensorfile import Matrix
 from engine.types import TRAINING_SPLITS, Vectors
@@ -24,6 +24,9 @@ from engine.vectors import unit
 FOLDS = 5
 SAMPLE = 1000
 """Held-out pairs kept of each fold."""
+
+_PORTION = 1024
+"""Pairs of a fold that are added at once: to add few costs as much as to add many."""
 
 
 @dataclass
@@ -38,116 +41,212 @@ class Mean:
         self.total += rows.sum(axis=0, dtype=np.float64)
         self.n += len(rows)
 
+    def add(self, sums: Matrix, counts: NDArray[np.int64]) -> None:
+        """Add sums (n, dim) of so many rows each."""
+        self.total += sums.sum(axis=0)
+        self.n += int(counts.sum())
+
     @property
     def value(self) -> Matrix:
         """The mean, (dim,) float64; zeros before the first row."""
         return self.total / max(1, self.n)
 
 
+class _Waiting:
+    """Pairs that wait to be added to the moments of a fold."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Halves, Vectors, NDArray[np.int64], NDArray[np.uint64]]] = []
+        self._rows = 0
+
+    def add_to(
+        self,
+        moments: PairMoments,
+        images: Halves,
+        means: Vectors,
+        counts: NDArray[np.int64],
+        numbers: NDArray[np.uint64],
+    ) -> None:
+        """Take pairs, which are added once there are enough; see `PairMoments.update`."""
+        if len(images):
+            self._parts.append((images, means, counts, numbers))
+            self._rows += len(images)
+        if self._rows >= _PORTION:
+            self.flush(moments)
+
+    def flush(self, moments: PairMoments) -> None:
+        """Add what waits."""
+        parts, self._parts, self._rows = self._parts, [], 0
+        if parts:
+            images, means, counts, numbers = (
+                np.concatenate(column) for column in zip(*parts, strict=True)
+            )
+            moments.update(images, means, counts, pictures=numbers)
+
+
 class Gathered:
     """Moments and a sample of each fold's pairs, and the means of all pictures and captions.
 
     `distractors` are a sample of the captions of no picture; `pictures` counts the pictures
-    that have captions. Training splits only.
+    that have captions, `passed_over` those of them that were not to be looked at. Training splits
+    only.
     """
 
     def __init__(self, dim: int) -> None:
-        self.moments = [PairMoments(dim) for _ in range(FOLDS)]
+        self._moments = [PairMoments(dim) for _ in range(FOLDS)]
+        self._waiting = [_Waiting() for _ in range(FOLDS)]
         self.samples = [HashSample(SAMPLE, dim, dim) for _ in range(FOLDS)]
         self.distractors = Distractors(dim)
         self.images = Mean(np.zeros(dim))
         self.captions = Mean(np.zeros(dim))
         self.pictures = 0
+        self.passed_over = 0
+
+    @property
+    def moments(self) -> list[PairMoments]:
+        """The moments of each fold."""
+        for moments, waiting in zip(self._moments, self._waiting, strict=True):
+            waiting.flush(moments)
+        return self._moments
 
     def total(self) -> PairMoments:
         """The moments of all pairs."""
-        return sum(self.moments[1:], self.moments[0])
+        moments = self.moments
+        return sum(moments[1:], moments[0])
 
     def folds(self) -> list[Fold]:
         """The folds for cross-validation."""
         parts = zip(self.moments, self.samples, strict=True)
         return [Fold(moments, *sample.columns) for moments, sample in parts]
 
-    def add(
-        self, shard: Shard, live: list[int], refined: Mapping[int, Halves] | None = None
-    ) -> None:
+    def add(self, shard: Shard, live: Live, refined: Mapping[int, Halves] | None = None) -> None:
         """Add the living rows of a shard; `refined` has captions (k, dim) by picture row.
 
         Pictures with captions of their own only have refined ones. Held-out samples are of what
         people wrote.
         """
-        contents = shard.contents
         images, captions = unit(shard.images), unit(shard.captions)
-        rows = [row for row in live if contents.entries[row].split in TRAINING_SPLITS]
+        rows = _training(shard, live.pictures)
         self.images.update(images[rows])
-        texts, loose = _loose(shard)
+        texts, loose = _loose(shard, live, captions)
         self.captions.update(loose)
         self.distractors.update(texts, loose)
-        paired = [row for row in rows if contents.entries[row].captions]
-        spans = [contents.spans[row] for row in paired]
-        told = [captions[span] for span in spans]
-        for at, row in enumerate(paired):
+        told = np.diff(shard.offsets)
+        paired = rows[told[rows] > 0]
+        if not len(paired):
+            return
+        starts = shard.offsets[paired]
+        sums, counts = _sums(captions, shard.offsets, paired), told[paired]
+        for at, row in enumerate(paired.tolist() if refined else ()):
             if refined and row in refined:
-                told[at] = np.concatenate([told[at], unit(refined[row])])
-            self.captions.update(told[at])
-        hashes = name_hashes(contents.entries[row].image_id for row in paired)
-        if paired:
-            means = np.stack([rows.mean(axis=0) for rows in told])
-            firsts = captions[[span.start for span in spans]]
-            counts = np.array([len(rows) for rows in told])
-            self._add_pairs(hashes, images[paired], means, firsts, counts)
+                sums[at] += unit(refined[row]).sum(axis=0)
+                counts[at] += len(refined[row])
+        self.captions.add(sums, counts)
+        ids, contents = shard.image_ids, shard.sha256s
+        drawn = name_hashes(ids[row] for row in paired.tolist())
+        pictures = name_hashes(contents[row].hex() for row in paired.tolist())
+        means = (sums / counts[:, None]).astype(np.float32)
+        self._add_pairs(
+            drawn,
+            pictures,
+            shard.images[paired],
+            images[paired],
+            means,
+            captions[starts],
+            counts,
+        )
 
     def _add_pairs(
         self,
-        hashes: NDArray[np.uint64],
+        drawn: NDArray[np.uint64],
+        pictures: NDArray[np.uint64],
+        stored: Halves,
         images: Vectors,
         means: Vectors,
         firsts: Vectors,
         counts: NDArray[np.int64],
     ) -> None:
         self.pictures += len(images)
-        folds = hashes % FOLDS
+        folds = drawn % FOLDS
         for fold in range(FOLDS):
             of_fold = np.flatnonzero(folds == fold)
-            self.moments[fold].update(images[of_fold], means[of_fold], counts[of_fold])
-            self.samples[fold].update(hashes[of_fold], images[of_fold], firsts[of_fold])
+            self._waiting[fold].add_to(
+                self._moments[fold],
+                stored[of_fold],
+                means[of_fold],
+                counts[of_fold],
+                pictures[of_fold],
+            )
+            self.samples[fold].update(drawn[of_fold], images[of_fold], firsts[of_fold])
 
 
 def gather(
     folder: CollectionFolder,
     ledger: Ledger,
     dim: int,
-    on_progress: OnProgress,
-    without: Container[str] = (),
+    on_progress: OnProgress = silent,
+    without: Container[PictureIdentity] = (),
 ) -> Gathered:
-    """Read every shard once; pictures whose ids are in `without` are passed over."""
+    """Read every shard once; the pictures in `without` are passed over."""
     gathered = Gathered(dim)
-    shards, reader = ledger.shards(), RefinedReader(folder.rounds)
-    for done, number in enumerate(shards):
+    files, reader = ledger.shards(), RefinedReader(folder.rounds)
+    for done, file in enumerate(files):
         check_cancelled()
-        on_progress(Progress("fit", done, len(shards)))
-        shard = read_shard(shard_path(folder.embeddings, number))
+        on_progress(Progress("fit", done, len(files)))
+        live = ledger.live(file.number)
+        if not (live.pictures or live.loose):
+            continue
+        shard = Shard(file)
         refined = {
-            row: np.stack([vector for _, vector in captions])
-            for row, captions in reader.by_picture(ledger.refined.standing_in(number)).items()
+            row: np.stack([vector for _, _, vector in captions])
+            for row, captions in reader.by_picture(ledger.refined.standing_in(file.number)).items()
         }
-        entries, live = shard.contents.entries, ledger.live_rows(number)
-        gathered.add(shard, [r for r in live if entries[r].image_id not in without], refined)
-    on_progress(Progress("fit", len(shards), len(shards)))
+        if without != ():
+            rows = _others(shard, live.pictures, without)
+            passed_over = _training(shard, sorted(set(live.pictures) - set(rows)))
+            gathered.passed_over += int((np.diff(shard.offsets)[passed_over] > 0).sum())
+            live = live._replace(pictures=rows)
+        gathered.add(shard, live, refined)
+    on_progress(Progress("fit", len(files), len(files)))
     return gathered
 
 
 def read_distractors(folder: CollectionFolder) -> Vectors:
     """The captions of no picture that `gather` would judge maps among, (p, dim)."""
     distractors = Distractors(folder.read_card().dim)
-    with writing(folder), Ledger.open(folder) as ledger:
-        for number in ledger.shards():
-            distractors.update(*_loose(read_shard(shard_path(folder.embeddings, number))))
+    with Ledger.read(folder) as ledger:
+        for file in ledger.shards():
+            live = ledger.live(file.number)
+            if live.loose:
+                shard = Shard(file)
+                distractors.update(*_loose(shard, live, unit(shard.captions)))
     return distractors.captions
 
 
-def _loose(shard: Shard) -> tuple[list[str], Vectors]:
+def _others(shard: Shard, rows: Sequence[int], without: Container[PictureIdentity]) -> list[int]:
+    """The rows whose pictures are none of those."""
+    pairs = zip(rows, shard.entries(rows), strict=True)
+    return [row for row, entry in pairs if entry.identity not in without]
+
+
+def _training(shard: Shard, rows: Sequence[int]) -> NDArray[np.int64]:
+    """The rows that are of training splits."""
+    return np.array([row for row in rows if shard.splits[row] in TRAINING_SPLITS], np.int64)
+
+
+def _sums(
+    captions: Vectors, offsets: NDArray[np.int64], rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The sum of the captions of each of these rows: (n, dim)."""
+    starts, counts = offsets[rows], offsets[rows + 1] - offsets[rows]
+    sums = np.zeros((len(rows), captions.shape[1]))
+    for nth in range(int(counts.max())):
+        those = np.flatnonzero(counts > nth)
+        sums[those] += captions[starts[those] + nth]
+    return sums
+
+
+def _loose(shard: Shard, live: Live, captions: Vectors) -> tuple[list[str], Vectors]:
     """The captions of a shard that belong to no picture, of the training splits."""
-    loose, start = shard.contents.loose, shard.contents.loose_span.start
-    kept = [i for i, caption in enumerate(loose) if caption.split in TRAINING_SPLITS]
-    return [loose[i].text for i in kept], unit(shard.captions[[start + i for i in kept]])
+    kept = _training(shard, live.loose)
+    return [shard.texts[row][0] for row in kept.tolist()], captions[shard.offsets[kept]]

@@ -1,27 +1,22 @@
-"""Reads from the shards what is measured on: nothing is encoded again, and no index is opened."""
+"""Reads from the shards what is measured on: nothing is encoded again, and no index is opened.
+
+Nobody waits for a writer here: what is read is the collection as it was when reading began.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from heapq import nsmallest
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from corpus.captions import CaptionTable
 from corpus.examples import Examples
-from corpus.ledger import Ledger
-from corpus.lock import writing
+from corpus.ledger import Ledger, Live
 from corpus.refined import RefinedReader, Standing
-from corpus.shards import (
-    Entry,
-    Halves,
-    Shard,
-    ShardReader,
-    read_contents,
-    read_shard,
-    shard_path,
-)
+from corpus.shards import Halves, Shard
 from engine.collection import CollectionFolder
 from engine.errors import InvalidInput
 from engine.sampling import name_hash
@@ -29,17 +24,14 @@ from engine.store import caption_id
 from engine.types import Vectors
 from engine.vectors import unit
 
-
-class _Place(NamedTuple):
-    image_id: str
-    shard: int
-    row: int
+Places = Sequence[tuple[int, list[int]]]
+"""By shard, rows of pictures."""
 
 
 class _Found(NamedTuple):
     text: str
     vector: Halves
-    image_id: str
+    picture: str
     split: str
 
 
@@ -52,26 +44,26 @@ def read_examples(
 ) -> Examples:
     """The captioned pictures of these splits (None: of all), with their vectors as stored.
 
-    With a `limit` below their number, a sample that depends on the seed and the picture ids
-    alone. Raises InvalidInput, with the splits that there are, where no picture is left.
+    With a `limit` below their number, a sample that depends on the seed and on their names alone.
+    Raises InvalidInput, with the splits that there are, where no picture is left.
     """
-    with writing(folder), Ledger.open(folder) as ledger:
-        found = list(_live(folder, ledger))
-        chosen = [at for at, entry in found if splits is None or entry.split in splits]
-        captioned = {at for at, entry in found if entry.captions}
-        places = [at for at in chosen if at in captioned]
+    with Ledger.read(folder) as ledger:
+        counts = ledger.split_counts()
+        places: Places = list(ledger.in_splits(splits))
         if not places:
-            raise InvalidInput(_nothing(folder.name, splits, [entry for _, entry in found]))
-        left_out = len(chosen) - len(places)
-        if limit is not None and limit < len(places):
-            places = sorted(places, key=lambda at: name_hash(at.image_id, salt=f"{seed}:"))[:limit]
-        return _read(folder, sorted(places), left_out)
+            raise InvalidInput(_nothing(folder.name, splits, _captioned(counts)))
+        total = sum(len(rows) for _, rows in places)
+        asked = [of for split, of in counts.items() if splits is None or split in splits]
+        left_out = sum(pictures for pictures, _ in asked) - total
+        if limit is not None and limit < total:
+            places = _drawn(ledger, places, limit, seed)
+        return _read(ledger, places, left_out)
 
 
 def captioned_splits(folder: CollectionFolder) -> dict[str, int]:
     """How many captioned pictures each split has, by name; "" is a source without splits."""
-    with writing(folder), Ledger.open(folder) as ledger:
-        return _captioned(entry for _, entry in _live(folder, ledger))
+    with Ledger.read(folder) as ledger:
+        return _captioned(ledger.split_counts())
 
 
 def read_captions(folder: CollectionFolder, splits: Collection[str] | None = None) -> CaptionTable:
@@ -79,16 +71,18 @@ def read_captions(folder: CollectionFolder, splits: Collection[str] | None = Non
     that refinement rounds added. `splits`: only of these; None: of all."""
     found: dict[str, _Found] = {}
     parts: list[Halves] = []
-    with writing(folder), Ledger.open(folder) as ledger:
-        dim = folder.read_card().dim
+    dim = folder.read_card().dim
+    with Ledger.read(folder) as ledger:
         refined = RefinedReader(folder.rounds)
-        for number in ledger.shards():
-            shard = read_shard(shard_path(folder.embeddings, number))
-            added = refined.by_picture(ledger.refined.standing_in(number))
-            for one in _captions(shard, ledger.live_rows(number), added):
+        for file in ledger.shards():
+            live = ledger.live(file.number)
+            if not (live.pictures or live.loose):
+                continue
+            added = refined.by_picture(ledger.refined.standing_in(file.number))
+            for one in _captions(Shard(file), live, added):
                 if splits is not None and one.split not in splits:
                     continue
-                point = caption_id(one.image_id, one.text, "human")
+                point = caption_id(one.picture, one.text, "human")
                 if point not in found:
                     found[point] = one
                     parts.append(one.vector[None])
@@ -97,66 +91,95 @@ def read_captions(folder: CollectionFolder, splits: Collection[str] | None = Non
     return CaptionTable(
         tuple(one.text for one in captions),
         vectors,
-        tuple(one.image_id for one in captions),
+        tuple(one.picture for one in captions),
         tuple(one.split for one in captions),
     )
 
 
 def _captions(
-    shard: Shard, live: Sequence[int], added: Mapping[int, Sequence[tuple[Standing, Halves]]]
+    shard: Shard,
+    live: Live,
+    added: Mapping[int, Sequence[tuple[Standing, str, Halves]]],
 ) -> Iterator[_Found]:
     """The captions that are still there, and those `added` to pictures, by row."""
-    contents = shard.contents
-    for picture in live:
-        entry, span = contents.entries[picture], contents.spans[picture]
-        for text, vector in zip(entry.captions, shard.captions[span], strict=True):
-            yield _Found(text, vector, entry.image_id, entry.split)
-        for standing, vector in added.get(picture, ()):
-            yield _Found(standing.text, vector, entry.image_id, entry.split)
-    alone = zip(contents.loose, shard.captions[contents.loose_span], strict=True)
-    for loose, vector in alone:
-        yield _Found(loose.text, vector, loose.image_id, loose.split)
+    vectors = shard.captions
+    for row, entry in zip(live.pictures, shard.entries(live.pictures), strict=True):
+        for text, vector in zip(entry.captions, vectors[shard.span(row)], strict=True):
+            yield _Found(text, vector, entry.identity.key, entry.split)
+        for _, text, vector in added.get(row, ()):
+            yield _Found(text, vector, entry.identity.key, entry.split)
+    for row, loose in zip(live.loose, shard.loose_captions(live.loose), strict=True):
+        yield _Found(loose.text, vectors[shard.offsets[row]], loose.picture, loose.split)
 
 
-def _live(folder: CollectionFolder, ledger: Ledger) -> Iterator[tuple[_Place, Entry]]:
-    for number in ledger.shards():
-        contents = read_contents(shard_path(folder.embeddings, number))
-        for row in ledger.live_rows(number):
-            entry = contents.entries[row]
-            yield _Place(entry.image_id, number, row), entry
+def _drawn(ledger: Ledger, places: Places, limit: int, seed: int) -> Places:
+    """The rows whose pictures have the smallest hashes."""
+
+    def hashes() -> Iterator[tuple[int, int, int]]:
+        for number, rows in places:
+            ids = Shard(ledger.shard(number)).image_ids
+            for row in rows:
+                yield name_hash(ids[row], salt=f"{seed}:"), number, row
+
+    chosen: dict[int, list[int]] = {}
+    for number, row in sorted(place[1:] for place in nsmallest(limit, hashes())):
+        chosen.setdefault(number, []).append(row)
+    return list(chosen.items())
 
 
-def _read(folder: CollectionFolder, places: Sequence[_Place], left_out: int) -> Examples:
-    """The examples in the order of `places`, reading each shard once."""
-    entries: list[Entry | None] = [None] * len(places)
-    images: list[Vectors] = [np.empty(0, np.float32)] * len(places)
-    captions: list[Vectors] = list(images)
-    reader = ShardReader(folder.embeddings)
-    for at in sorted(range(len(places)), key=lambda at: places[at][1:]):
-        _, number, row = places[at]
-        shard = reader.read(number)
-        entries[at] = shard.contents.entries[row]
-        images[at] = unit(shard.images[row : row + 1])
-        captions[at] = unit(shard.captions[shard.contents.spans[row]])
-    read = [entry for entry in entries if entry is not None]
+def _read(ledger: Ledger, places: Places, left_out: int) -> Examples:
+    """The examples, ascending by their ids: first what is said of them, then their vectors, each
+    put where it belongs, so that nothing is held twice."""
+    entries = [
+        entry for number, rows in places for entry in Shard(ledger.shard(number)).entries(rows)
+    ]
+    order = sorted(range(len(entries)), key=lambda at: (entries[at].image_id, entries[at].sha256))
+    read = [entries[at] for at in order]
+    counts = np.array([len(entry.captions) for entry in read], np.int64)
+    place_of = np.empty(len(order), np.int64)
+    place_of[order] = np.arange(len(order))
+    images, captions = _vectors(ledger, places, place_of, counts)
     return Examples(
+        tuple(entry.identity for entry in read),
         tuple(entry.image_id for entry in read),
         tuple(entry.uri for entry in read),
         tuple(entry.split for entry in read),
         tuple(entry.captions for entry in read),
-        np.concatenate(images),
-        np.concatenate(captions),
-        np.repeat(np.arange(len(read), dtype=np.int64), [len(entry.captions) for entry in read]),
+        images,
+        captions,
+        np.repeat(np.arange(len(read), dtype=np.int64), counts),
         left_out,
     )
 
 
-def _captioned(entries: Iterable[Entry]) -> dict[str, int]:
-    return dict(sorted(Counter(entry.split for entry in entries if entry.captions).items()))
+def _vectors(
+    ledger: Ledger, places: Places, place_of: NDArray[np.int64], counts: NDArray[np.int64]
+) -> tuple[Vectors, Vectors]:
+    """The vectors of pictures and captions as unit rows.
+
+    `place_of` says at which place each picture in `places` comes, `counts` how many captions the
+    picture at each place has.
+    """
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    dim = Shard(ledger.shard(places[0][0])).columns.dim
+    images = np.empty((len(counts), dim), np.float32)
+    captions = np.empty((int(starts[-1]), dim), np.float32)
+    first = 0
+    for number, rows in places:
+        shard, own = Shard(ledger.shard(number)), place_of[first : first + len(rows)]
+        first += len(rows)
+        images[own] = unit(shard.images[rows])
+        stored = np.concatenate([np.arange(*shard.offsets[[row, row + 1]]) for row in rows])
+        wanted = np.concatenate([np.arange(*starts[[at, at + 1]]) for at in own])
+        captions[wanted] = unit(shard.captions[stored])
+    return images, captions
 
 
-def _nothing(name: str, splits: Collection[str] | None, entries: Sequence[Entry]) -> str:
-    captioned = _captioned(entries)
+def _captioned(counts: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+    return {split: captioned for split, (_, captioned) in counts.items() if captioned}
+
+
+def _nothing(name: str, splits: Collection[str] | None, captioned: Mapping[str, int]) -> str:
     there = ", ".join(f"{split!r} ({count:,})" for split, count in captioned.items())
     if not there:
         return (

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.identity import name_key
+
 
 @dataclass(frozen=True)
 class ImageRecord:
@@ -29,6 +31,11 @@ class CaptionRecord:
     text: str
     image_id: str = ""
     split: str = ""
+
+    @property
+    def picture(self) -> str:
+        """The key of the picture that it is of, "" for none."""
+        return name_key(self.image_id)
 
 
 @dataclass(frozen=True)

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
-from itertools import groupby
+from collections.abc import Iterable
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-
-from corpus.shards import Halves, Refined, round_rows, shard_path
-from engine.store.ids import caption_id
+from corpus.described import RoundShard
+from corpus.parquet import DamagedShard, Halves, ShardFile, shard_files
 
 _SCHEMA = """
-create table if not exists round_shard (number integer primary key, bytes integer);
-create table if not exists refined (
-    sha256 text, captions_key blob, text text, round integer, row integer,
-    primary key (round, row)
+create table round_shard (number integer primary key, name text, commit_ integer);
+create table refined (
+    round integer, row integer, sha256 blob, captions_key integer, primary key (round, row)
 ) without rowid;
-create index if not exists refined_by_picture on refined (sha256);
+create index refined_by_picture on refined (sha256);
 """
 # A caption stands while the picture is there with the captions that it was scored against, in a
 # training split. So nothing needs to be noted when a picture goes, or is captioned anew.
 _STANDING = (
     "from picture p join refined r on r.sha256 = p.sha256 and r.captions_key = p.captions_key "
-    "where p.training and"
+    "and substr(p.sha256, 1, 8) = substr(r.sha256, 1, 8) "
+    "where p.split in (select id from split where training) and"
 )
 
 
@@ -34,56 +31,63 @@ class Standing(NamedTuple):
     """A refined caption of the picture in `row` of an embedding shard, and where it lies."""
 
     row: int
-    text: str
     round: int
     round_row: int
 
 
 class RefinedTable:
-    """The part of a ledger that knows the refinement rounds; made where it is missing."""
+    """The part of a ledger that knows the refinement rounds."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, shift: int) -> None:
         self._db = db
-        db.executescript(_SCHEMA)
+        self._shift = shift
 
-    def sizes(self) -> dict[int, int]:
-        """The rounds that are taken in: number -> bytes of the shard, ascending."""
-        return dict(self._db.execute("select number, bytes from round_shard order by number"))
+    def make(self) -> None:
+        """Make it, empty."""
+        self._db.executescript(_SCHEMA)
 
-    def add(self, number: int, refined: Sequence[Refined], size: int) -> None:
-        """Take in a round; the shards of its pictures are then to be pushed again."""
-        rows = [
-            (one.sha256, bytes.fromhex(one.captions_key), one.text, number, row)
-            for row, one in enumerate(refined)
-        ]
-        self._db.executemany("insert into refined values (?, ?, ?, ?, ?)", rows)
-        self._db.execute("insert into round_shard values (?, ?)", (number, size))
-        self._db.execute(
-            "update shard set pushed = '' where number in "
-            f"(select p.shard {_STANDING} r.round = ?)",
-            (number,),
-        )
+    def rounds(self) -> list[int]:
+        """The rounds whose captions are in the collection, ascending."""
+        found = self._db.execute("select number from round_shard order by number")
+        return [number for (number,) in found]
 
-    def remove(self, number: int) -> None:
-        """Forget a round."""
-        self._db.execute("delete from refined where round = ?", (number,))
-        self._db.execute("delete from round_shard where number = ?", (number,))
+    def last_commit(self) -> int:
+        """The latest commit among them."""
+        query = "select coalesce(max(commit_), 0) from round_shard"
+        (latest,) = self._db.execute(query).fetchone()
+        return int(latest)
 
-    def points_of_round(self, number: int) -> list[str]:
-        """The ids of the captions of a round that stand."""
-        return self._points("r.round = ?", number)
+    def fits(self, folder: Path) -> bool:
+        """Whether the rounds taken in are those on disk."""
+        return self._names() == {n: file.path.name for n, file in shard_files(folder).items()}
 
-    def points_of_picture(self, sha256: str) -> list[str]:
-        """The ids of a picture's refined captions that stand."""
-        return self._points("p.sha256 = ?", sha256)
+    def catch_up(self, folder: Path) -> None:
+        """Take in new rounds and forget withdrawn ones; raises DamagedShard."""
+        present, known = shard_files(folder), self._names()
+        with self._db:
+            for number, name in known.items():
+                if number not in present or present[number].path.name != name:
+                    self._db.execute("delete from refined where round = ?", (number,))
+                    self._db.execute("delete from round_shard where number = ?", (number,))
+            for number, file in present.items():
+                if known.get(number) != file.path.name:
+                    self._take(file)
 
     def standing_in(self, shard: int) -> list[Standing]:
         """The refined captions of a shard's pictures, by picture and round."""
+        first, end = shard << self._shift, (shard + 1) << self._shift
         found = self._db.execute(
-            f"select p.row, r.text, r.round, r.row {_STANDING} p.shard = ? order by 1, 3, 4",
-            (shard,),
+            f"select p.place - ?, r.round, r.row {_STANDING} p.place >= ? and p.place < ? "
+            "order by 1, 2, 3",
+            (first, first, end),
         )
         return [Standing(*values) for values in found]
+
+    def changed(self, after: int) -> list[int]:
+        """The places of pictures whose captions of rounds after a commit stand."""
+        late = "(select number from round_shard where commit_ > ?)"
+        found = self._db.execute(f"select distinct p.place {_STANDING} r.round in {late}", (after,))
+        return [place for (place,) in found]
 
     def counts(self) -> dict[int, int]:
         """How many captions of each round stand; a round without any is left out."""
@@ -91,32 +95,38 @@ class RefinedTable:
             self._db.execute(f"select r.round, count(*) {_STANDING} true group by 1 order by 1")
         )
 
-    def _points(self, condition: str, value: object) -> list[str]:
-        found = self._db.execute(f"select p.image_id, r.text {_STANDING} {condition}", (value,))
-        return [caption_id(image_id, text, "generated") for image_id, text in found]
+    def _take(self, file: ShardFile) -> None:
+        if not file.is_whole():
+            raise DamagedShard(file.path, "its checksum is not that in its name")
+        shard = RoundShard(file)
+        rows = [
+            (file.number, row, bytes.fromhex(one.sha256), one.captions_key)
+            for row, one in enumerate(shard.refined())
+        ]
+        self._db.executemany("insert into refined values (?, ?, ?, ?)", rows)
+        self._db.execute(
+            "insert into round_shard values (?, ?, ?)", (file.number, file.path.name, shard.commit)
+        )
+
+    def _names(self) -> dict[int, str]:
+        return dict(self._db.execute("select number, name from round_shard order by number"))
 
 
 class RefinedReader:
-    """Reads vectors of refined captions; only the rows that are asked for."""
+    """Reads refined captions and their vectors, a few thousand at a time."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._rounds: dict[int, Any] = {}
+        self._files = shard_files(folder)
+        self._rounds: dict[int, RoundShard] = {}
 
-    def by_picture(self, standing: Iterable[Standing]) -> dict[int, list[tuple[Standing, Halves]]]:
+    def by_picture(
+        self, standing: Iterable[Standing]
+    ) -> dict[int, list[tuple[Standing, str, Halves]]]:
         """The captions with their stored vectors (dim,), by the row of their picture."""
-        found: dict[int, list[tuple[Standing, Halves]]] = {}
-        in_rounds = sorted(standing, key=attrgetter("round", "round_row"))
-        for number, group in groupby(in_rounds, key=attrgetter("round")):
-            captions = list(group)
-            vectors = self._vectors(number, [caption.round_row for caption in captions])
-            for caption, vector in zip(captions, vectors, strict=True):
-                found.setdefault(caption.row, []).append((caption, vector))
+        found: dict[int, list[tuple[Standing, str, Halves]]] = {}
+        for one in sorted(standing, key=attrgetter("round", "round_row")):
+            if one.round not in self._rounds:
+                self._rounds[one.round] = RoundShard(self._files[one.round])
+            text, vector = self._rounds[one.round].caption(one.round_row)
+            found.setdefault(one.row, []).append((one, text, vector))
         return found
-
-    def _vectors(self, number: int, rows: list[int]) -> Halves:
-        """Those rows of a round, ascending, in one read: they lie together as pictures do."""
-        if number not in self._rounds:
-            self._rounds[number] = round_rows(shard_path(self._folder, number))
-        span = self._rounds[number][rows[0] : rows[-1] + 1]
-        return np.asarray(span[[row - rows[0] for row in rows]], np.float16)

@@ -1,305 +1,348 @@
-"""Embedding shards: one safetensors file holds vectors and what they are of, and is one commit.
+"""Embedding shards: pictures, captions that stand alone, and what was withdrawn, as columns.
 
-A shard holds pictures in order, then captions that stand alone ("loose"). Tensors: `images`
-(n, d) and `captions` (m, d), float16; `caption_owner` (m,) int32, the row of the picture, -1
-for loose captions. The captions of a picture lie together, in its order. Pictures of earlier
-shards that are there no longer are named ("withdrawn").
+A shard holds pictures in order, then captions that stand alone ("loose"), then the pictures that it
+withdraws, a row each; see `SCHEMA`. No shard is ever changed: a picture that is written again is
+superseded by the later row of the same content. `since` is the commit that a row was last changed
+in, which it keeps when it is moved to another shard by a compaction.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
+from corpus.arrays import binaries, lists, numbers, offsets, texts
+from corpus.entry import Entry, Name
+from corpus.parquet import (
+    Columns,
+    DamagedShard,
+    Halves,
+    ShardFile,
+    packed,
+    shard_files,
+    write_columns,
+)
 from corpus.records import CaptionRecord
-from engine.errors import StoreUnavailable
-from engine.tensorfile import write_tensors
 
-Halves = NDArray[np.float16]
+__all__ = ["DamagedShard", "Halves", "ShardFile", "shard_files"]
 
-_KIND = "mrag-shard/1"
-_GENERATED_KIND = "mrag-generated/1"
-_ROUND_KIND = "mrag-round/1"
-_DAMAGE = (SafetensorError, OSError, ValueError, KeyError, TypeError)
-_NAME = re.compile(r"shard-(\d{5,})\.safetensors")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A picture as it was embedded: its record, and its file at that time."""
-
-    image_id: str
-    uri: str
-    path: str
-    size: int
-    mtime_ns: int
-    sha256: str
-    width: int
-    height: int
-    taken_at: str | None
-    captions: tuple[str, ...]
-    split: str
-    tags: tuple[str, ...]
+KIND = "mrag-shard/2"
+VECTORS = ("image", "caption_vectors")
+_NAME = pa.struct(
+    [
+        ("image_id", pa.string()),
+        ("uri", pa.string()),
+        ("path", pa.binary()),
+        ("size", pa.int64()),
+        ("mtime_ns", pa.int64()),
+        ("captions", pa.list_(pa.string())),
+        ("split", pa.string()),
+        ("tags", pa.list_(pa.string())),
+    ]
+)
+SCHEMA = pa.schema(
+    [
+        ("since", pa.int64()),
+        ("sha256", pa.binary()),  # 32 bytes; none: a caption that stands alone
+        ("names", pa.list_(_NAME)),  # captions only where there are several; path as the system's
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("taken_at", pa.string()),  # ISO 8601
+        ("split", pa.string()),
+        ("captions", pa.list_(pa.string())),
+        ("image", pa.binary()),  # float16 (dim,), little-endian
+        ("caption_vectors", pa.binary()),  # float16 (len(captions), dim)
+    ]
+)
 
 
 class Withdrawn(NamedTuple):
-    """A picture that is there no longer: its id, and the sha256 that it had."""
+    """A picture that is there no longer, by its content, as of a commit."""
 
-    image_id: str
     sha256: str
+    since: int = 0
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a shard's vectors are of, and which pictures it withdraws."""
+    """What goes into a shard; `images` (n, dim) and `captions` (m, dim) as they are stored.
 
-    entries: tuple[Entry, ...]
-    loose: tuple[CaptionRecord, ...]
-    withdrawn: tuple[Withdrawn, ...] = ()
-
-    @cached_property
-    def spans(self) -> list[slice]:
-        """For each picture the rows of its captions."""
-        ends = accumulate((len(entry.captions) for entry in self.entries), initial=0)
-        return [slice(start, end) for start, end in pairwise(ends)]
-
-    @cached_property
-    def loose_span(self) -> slice:
-        """The rows of the loose captions."""
-        start = self.spans[-1].stop if self.spans else 0
-        return slice(start, start + len(self.loose))
-
-    @cached_property
-    def owners(self) -> NDArray[np.int32]:
-        """For each caption row the row of its picture, -1 for loose captions: (m,)."""
-        counts = [len(entry.captions) for entry in self.entries]
-        owned = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-        return np.concatenate([owned, np.full(len(self.loose), -1, np.int32)])
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A shard in memory; vectors as they are stored, see `unit`."""
-
-    contents: Contents
-    images: Halves
-    captions: Halves
-
-
-@dataclass(frozen=True)
-class Described:
-    """A caption that was generated for the picture with this sha256."""
-
-    sha256: str
-    image_id: str
-    text: str
-
-
-@dataclass(frozen=True)
-class DescribedShard:
-    """Generated captions and their vectors, row by row."""
-
-    described: tuple[Described, ...]
-    captions: Halves
-
-
-@dataclass(frozen=True)
-class Refined:
-    """A caption that a refinement round adds to a picture, which has captions of its own.
-
-    It stands while these are the ones that it was scored against: `captions_key` is theirs, as
-    hex. `score` is what it was worth.
+    The captions of the pictures in order, then the loose ones. `since`: the commit of each
+    picture, where that is an earlier one than the shard's; None: of that.
     """
 
-    sha256: str
-    image_id: str
-    captions_key: str
-    text: str
-    score: float
-
-
-@dataclass(frozen=True)
-class RoundShard:
-    """The captions of a refinement round and their vectors, row by row."""
-
-    refined: tuple[Refined, ...]
+    entries: Sequence[Entry]
+    loose: Sequence[CaptionRecord]
+    withdrawn: Sequence[Withdrawn]
+    images: Halves
     captions: Halves
+    since: Sequence[int | None] = ()
+
+    def commits(self, commit: int) -> list[int]:
+        """The commit of each picture."""
+        since = self.since or [None] * len(self.entries)
+        return [commit if one is None else one for one in since]
 
 
-def shard_path(folder: Path, number: int) -> Path:
-    """The file of a shard."""
-    return folder / f"shard-{number:05d}.safetensors"
-
-
-def shard_sizes(folder: Path) -> dict[int, int]:
-    """The shards in a folder: number -> bytes, ascending."""
-    found: dict[int, int] = {}
-    for path in folder.glob("shard-*.safetensors"):
-        match = _NAME.fullmatch(path.name)
-        if match:
-            found[int(match[1])] = path.stat().st_size
-    return dict(sorted(found.items()))
-
-
-def write_shard(path: Path, shard: Shard, encoder_id: str) -> None:
-    """Write a shard, whole or not at all."""
-    contents = shard.contents
-    records = {
-        "entries": [asdict(entry) for entry in contents.entries],
-        "loose": [asdict(caption) for caption in contents.loose],
-        "withdrawn": contents.withdrawn,
+def write_shard(
+    folder: Path, number: int, contents: Contents, *, commit: int, encoder_id: str
+) -> ShardFile:
+    """Write a shard of this commit, whole or not at all."""
+    counts = len(contents.entries), len(contents.loose), len(contents.withdrawn)
+    total = sum(counts)
+    told = [len(entry.captions) for entry in contents.entries]
+    if len(contents.images) != counts[0] or len(contents.captions) != sum(told) + counts[1]:
+        raise ValueError(
+            f"{len(contents.images)} pictures' and {len(contents.captions)} captions' vectors do "
+            f"not belong to {counts[0]} pictures with {sum(told)} captions and {counts[1]} alone"
+        )
+    said = [*(entry.captions for entry in contents.entries)]
+    said += [(caption.text,) for caption in contents.loose]
+    said += [()] * counts[2]
+    hashes = [bytes.fromhex(entry.sha256) for entry in contents.entries]
+    gone = [bytes.fromhex(one.sha256) for one in contents.withdrawn]
+    rest = [None] * (total - counts[0])
+    entries = contents.entries
+    splits = [entry.split for entry in entries] + [caption.split for caption in contents.loose]
+    ends = np.minimum(np.arange(total + 1), counts[0])
+    columns = {
+        "since": numbers([*contents.commits(commit), *[commit] * (counts[1] + counts[2])]),
+        "sha256": binaries([*hashes, *[None] * counts[1], *gone]),
+        "names": _names_column(
+            [
+                *(entry.names for entry in entries),
+                *((Name(caption.image_id, "", "", 0, 0),) for caption in contents.loose),
+                *((),) * counts[2],
+            ]
+        ),
+        "width": numbers([*(entry.width for entry in entries), *rest], pa.int32()),
+        "height": numbers([*(entry.height for entry in entries), *rest], pa.int32()),
+        "taken_at": texts([*(entry.taken_at for entry in entries), *rest]),
+        "split": texts([*splits, *[None] * counts[2]]),
+        "captions": _texts_column(said),
+        "image": packed(contents.images, ends),
+        "caption_vectors": packed(contents.captions, offsets(said).astype(np.int64)),
     }
-    tensors: dict[str, NDArray[Any]] = {
-        "images": shard.images,
-        "captions": shard.captions,
-        "caption_owner": contents.owners,
-    }
-    write_tensors(path, _KIND, tensors, {"encoder_id": encoder_id, "records": json.dumps(records)})
+    table = pa.table(columns, schema=SCHEMA)
+    return write_rows(folder, number, table, counts, commit, contents.images.shape[1], encoder_id)
 
 
-def read_contents(path: Path) -> Contents:
-    """Read what a shard's vectors are of; raises StoreUnavailable for a damaged file."""
-    with _Opened(path, _KIND) as opened:
-        return _contents(opened.records)
+def write_rows(
+    folder: Path,
+    number: int,
+    table: pa.Table,
+    counts: tuple[int, int, int],
+    commit: int,
+    dim: int,
+    encoder_id: str,
+) -> ShardFile:
+    """Write rows of SCHEMA that are in order; `counts`: pictures, loose captions, withdrawn.
+
+    `commit` is the latest that they know of.
+    """
+    numbers = dict(zip(("pictures", "loose", "withdrawn"), counts, strict=True))
+    numbers |= {"dim": dim, "commit": commit}
+    about = {"kind": KIND, "encoder_id": encoder_id}
+    about |= {key: str(value) for key, value in numbers.items()}
+    return write_columns(folder, number, table, about, VECTORS)
 
 
-def read_shard(path: Path) -> Shard:
-    """Read a shard; raises StoreUnavailable for a damaged file."""
-    with _Opened(path, _KIND) as opened:
-        contents = _contents(opened.records)
-        shard = Shard(contents, opened.tensor("images"), opened.tensor("captions"))
-        if len(shard.images) != len(contents.entries) or not np.array_equal(
-            opened.tensor("caption_owner"), contents.owners
-        ):
-            raise ValueError("its vectors do not belong to its records")
-        return shard
+class Shard:
+    """A shard, read column by column as it is asked for; rows are those of the file.
 
+    Every reading raises DamagedShard where the file is not what was written.
+    """
 
-def write_described(path: Path, shard: DescribedShard, encoder_id: str) -> None:
-    """Write a shard of generated captions, whole or not at all."""
-    records = json.dumps([asdict(described) for described in shard.described])
-    metadata = {"encoder_id": encoder_id, "records": records}
-    write_tensors(path, _GENERATED_KIND, {"captions": shard.captions}, metadata)
+    def __init__(self, file: ShardFile) -> None:
+        self.columns = Columns(file, KIND)
+        self.number = file.number
+        self.pictures = self.columns.number("pictures")
+        self.loose = self.columns.number("loose")
+        self.withdrawn = self.columns.number("withdrawn")
+        self.commit = self.columns.number("commit")
+        if self.pictures + self.loose + self.withdrawn != self.columns.rows:
+            raise DamagedShard(file.path, "its counts do not add up")
 
+    @property
+    def encoder_id(self) -> str:
+        """The encoder that the vectors were made with."""
+        return str(self.columns.about.get("encoder_id", ""))
 
-def read_described(path: Path) -> DescribedShard:
-    """Read a shard of generated captions; raises StoreUnavailable for a damaged file."""
-    with _Opened(path, _GENERATED_KIND) as opened:
-        described = tuple(Described(**record) for record in opened.records)
-        captions = opened.tensor("captions")
-        if len(captions) != len(described):
-            raise ValueError("its vectors do not belong to its records")
-        return DescribedShard(described, captions)
+    @property
+    def images(self) -> Halves:
+        """The vectors of the pictures: (pictures, dim)."""
+        return self.columns.halves("image")
 
+    @property
+    def captions(self) -> Halves:
+        """The vectors of all captions: those of the pictures in order, then the loose ones."""
+        return self.columns.halves("caption_vectors")
 
-def write_round(path: Path, shard: RoundShard, encoder_id: str) -> None:
-    """Write the captions of a refinement round, whole or not at all."""
-    records = json.dumps([asdict(refined) for refined in shard.refined])
-    metadata = {"encoder_id": encoder_id, "records": records}
-    write_tensors(path, _ROUND_KIND, {"captions": shard.captions}, metadata)
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """For each row where its captions begin among `captions`, and the end: (rows + 1,)."""
+        return self.columns.offsets("caption_vectors")
 
+    def span(self, row: int) -> slice:
+        """The rows of `captions` that belong to a picture or a loose caption."""
+        return slice(int(self.offsets[row]), int(self.offsets[row + 1]))
 
-def read_round(path: Path) -> RoundShard:
-    """Read the captions of a refinement round; raises StoreUnavailable for a damaged file."""
-    with _Opened(path, _ROUND_KIND) as opened:
-        refined = tuple(Refined(**record) for record in opened.records)
-        captions = opened.tensor("captions")
-        if len(captions) != len(refined):
-            raise ValueError("its vectors do not belong to its records")
-        return RoundShard(refined, captions)
+    @cached_property
+    def splits(self) -> list[str]:
+        """The split of each picture and each loose caption."""
+        return self._list("split", self.pictures + self.loose)
 
+    @cached_property
+    def sha256s(self) -> list[bytes]:
+        """The content of each picture."""
+        return self._list("sha256", self.pictures)
 
-def round_rows(path: Path) -> Any:
-    """The vectors of a refinement round, of which only the rows sliced are read: (n, dim)."""
-    with _Opened(path, _ROUND_KIND) as opened:
-        return opened.rows("captions")
+    @cached_property
+    def image_ids(self) -> list[str]:
+        """The name by which each picture is shown."""
+        names = self.columns.column("names").slice(0, self.pictures)
+        firsts = pc.list_element(names, 0)
+        ids: list[str] = pc.struct_field(firsts, "image_id").to_pylist()
+        return ids
+
+    @cached_property
+    def texts(self) -> list[list[str]]:
+        """The captions of each picture, and of each loose caption its one."""
+        return self._list("captions", self.pictures + self.loose)
+
+    @cached_property
+    def since(self) -> list[int]:
+        """The commit that each row was last changed in."""
+        return self._list("since", self.columns.rows)
+
+    def gone(self) -> list[Withdrawn]:
+        """The pictures that are withdrawn."""
+        first = self.pictures + self.loose
+        hashes = self.columns.column("sha256").slice(first).to_pylist()
+        return [
+            Withdrawn(sha256.hex(), since)
+            for sha256, since in zip(hashes, self.since[first:], strict=True)
+        ]
+
+    def entry(self, row: int) -> Entry:
+        """The picture in a row."""
+        (found,) = self.entries([row])
+        return found
+
+    def entries(self, rows: Sequence[int] | None = None) -> list[Entry]:
+        """The pictures in these rows, in the order given; None: all."""
+        chosen = range(self.pictures) if rows is None else rows
+        taken = numbers(chosen)
+        lists = {
+            name: self.columns.column(name).take(taken).to_pylist()
+            for name in ("sha256", "width", "height", "taken_at", "split", "captions")
+        }
+        names = _names(self.columns.column("names").take(taken))
+        each = zip(*lists.values(), names, strict=True)
+        return [
+            Entry(sha256.hex(), width, height, _told(own, split, tuple(captions)), taken_at)
+            for sha256, width, height, taken_at, split, captions, own in each
+        ]
+
+    def loose_captions(self, rows: Sequence[int] | None = None) -> list[CaptionRecord]:
+        """The captions that stand alone in these rows; None: all."""
+        chosen = range(self.pictures, self.pictures + self.loose) if rows is None else rows
+        names = _names(self.columns.column("names").take(numbers(chosen)))
+        return [
+            CaptionRecord(self.texts[row][0], own[0].image_id, self.splits[row])
+            for row, own in zip(chosen, names, strict=True)
+        ]
+
+    def _list(self, name: str, rows: int) -> list[Any]:
+        values: list[Any] = self.columns.column(name).slice(0, rows).to_pylist()
+        return values
 
 
 def encoder_of(folder: Path) -> str:
     """The id of the encoder that a folder's shards were made with, "" where there is no shard.
 
-    Raises StoreUnavailable for a damaged file.
+    Raises DamagedShard.
     """
-    for number in shard_sizes(folder):
-        with _Opened(shard_path(folder, number), _KIND) as opened:
-            return opened.encoder_id
+    for file in shard_files(folder).values():
+        return Shard(file).encoder_id
     return ""
 
 
-class ShardReader:
-    """Reads the shards of a folder and keeps the one read last, for rows that lie together."""
+def _names_column(names: Sequence[Sequence[Name]]) -> pa.Array:
+    """The names of each row; what they say is written only where there are several."""
+    flat = list(chain.from_iterable(names))
+    several = [len(own) > 1 for own in names for _ in own]
+    said = list(zip(flat, several, strict=True))
+    columns = [
+        texts([name.image_id for name in flat]),
+        texts([name.uri for name in flat]),
+        binaries([os.fsencode(name.path) for name in flat]),
+        numbers([name.size for name in flat]),
+        numbers([name.mtime_ns for name in flat]),
+        _texts_column([name.captions if more else () for name, more in said]),
+        texts([name.split if more else None for name, more in said]),
+        _texts_column([name.tags for name in flat]),
+    ]
+    structs = pa.StructArray.from_arrays(columns, fields=list(_NAME))
+    return lists(offsets(names), structs)
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._number = -1
-        self._shard: Shard | None = None
 
-    def read(self, number: int) -> Shard:
-        """The shard of that number; raises StoreUnavailable for a damaged file."""
-        if self._shard is None or number != self._number:
-            self._shard = read_shard(shard_path(self._folder, number))
-            self._number = number
-        return self._shard
+def _texts_column(said: Sequence[Sequence[str]]) -> pa.Array:
+    return lists(offsets(said), texts(list(chain.from_iterable(said))))
 
 
-class _Opened:
-    """A shard file being read; whatever is wrong with it becomes StoreUnavailable."""
-
-    def __init__(self, path: Path, kind: str) -> None:
-        self._path = path
-        self._kind = kind
-
-    def __enter__(self) -> _Opened:
-        try:
-            self._file: Any = safe_open(self._path, framework="numpy")  # its methods are untyped
-            metadata = self._metadata()
-            self.encoder_id = metadata["encoder_id"]
-            self.records: Any = json.loads(metadata["records"])
-        except _DAMAGE as error:
-            raise self._damaged(error) from error
-        return self
-
-    def _metadata(self) -> Mapping[str, str]:
-        metadata: Mapping[str, str] = self._file.metadata() or {}
-        if metadata.get("kind") != self._kind:
-            raise ValueError(f"it is of kind {metadata.get('kind')}, not {self._kind}")
-        return metadata
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, _DAMAGE):
-            raise self._damaged(error) from error
-
-    def tensor(self, name: str) -> NDArray[Any]:
-        return np.asarray(self._file.get_tensor(name))
-
-    def rows(self, name: str) -> Any:
-        return self._file.get_slice(name)
-
-    def _damaged(self, error: Exception) -> StoreUnavailable:
-        return StoreUnavailable(
-            f"the embeddings in {self._path} cannot be read ({error}); delete that file and "
-            "ingest again: only what was in it is embedded again"
+def _names(column: pa.Array) -> Iterator[list[Name]]:
+    """The names of each row."""
+    flat = column.flatten()
+    fields: Mapping[str, list[Any]] = {
+        field.name: column.to_pylist()
+        for field, column in zip(flat.type, flat.flatten(), strict=True)
+    }
+    names = [
+        Name(
+            image_id,
+            uri,
+            os.fsdecode(path),
+            size,
+            mtime_ns,
+            tuple(captions),
+            split or "",
+            tuple(tags),
         )
+        for image_id, uri, path, size, mtime_ns, captions, split, tags in zip(
+            *fields.values(), strict=True
+        )
+    ]
+    start = 0
+    for count in column.value_lengths().to_pylist():
+        yield names[start : start + count]
+        start += count
 
 
-def _contents(records: Mapping[str, Any]) -> Contents:
-    return Contents(
-        tuple(_entry(values) for values in records["entries"]),
-        tuple(CaptionRecord(**values) for values in records["loose"]),
-        tuple(Withdrawn(*values) for values in records.get("withdrawn", ())),
+def _told(names: list[Name], split: str, captions: tuple[str, ...]) -> tuple[Name, ...]:
+    """The names with what they say: a single one says what the picture has."""
+    if len(names) > 1:
+        return tuple(names)
+    (name,) = names
+    return (
+        Name(
+            name.image_id,
+            name.uri,
+            name.path,
+            name.size,
+            name.mtime_ns,
+            captions,
+            split,
+            name.tags,
+        ),
     )
-
-
-def _entry(values: dict[str, Any]) -> Entry:
-    entry = Entry(**values)
-    return replace(entry, captions=tuple(entry.captions), tags=tuple(entry.tags))

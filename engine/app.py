@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import RLock
+from time import monotonic
 
 from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder, collection_names
 from engine.compare.comparison import Comparison, compare_captions, compare_pictures
 from engine.compare.gap import Gap
-from engine.compare.gap_store import GapKeeper
 from engine.describe.captioner import Captioner, DescribeOptions
 from engine.describe.retriever import Retriever
 from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
+from engine.generation import Generation, open_generation
 from engine.images import Picture, open_picture
 from engine.models.loaded import Models
 from engine.search.gallery import Gallery
 from engine.search.relevance import Relevance
 from engine.settings import Settings
-from engine.store import CaptionStore, ImageStore, open_caption_store, open_image_store
+from engine.store import CaptionStore, ImageStore
+from engine.store.generations import pointer_stamp
+from engine.store.sweeping import sweep
 from engine.types import CaptionHit, Encoder, Generator, ImageHit
+
+_SWEEP_AGAIN_S = 5.0
 
 
 @dataclass(frozen=True)
 class CollectionSummary:
-    """A collection at a glance; counts are None where the store cannot be asked."""
+    """A collection at a glance; counts are None where there is no index yet.
+
+    `trouble` says so with the remedy. `waiting` says that something newer than what the index
+    holds waits to be pushed, and how; what is found is right meanwhile.
+    """
 
     card: CollectionCard
     path: Path
@@ -35,6 +44,7 @@ class CollectionSummary:
     captions: int | None
     method: str
     trouble: str = ""
+    waiting: str = ""
 
 
 class Collection:
@@ -45,12 +55,10 @@ class Collection:
         self.card = folder.read_card()
         self._engine = engine
         self._lock = RLock()
-        self._gap = GapKeeper(folder.gap, folder.name)
-        self._images: ImageStore | None = None
-        self._captions: CaptionStore | None = None
-        self._alignment: Alignment | None = None
-        self._alignment_stamp: tuple[int, int] | None = None
-        self._relevance: Relevance | None = None
+        self._generation: Generation | None = None
+        self._stamp: tuple[int, int] | None = None
+        self._fitted: tuple[tuple[int, int], Alignment] | None = None
+        self._sweep_at: float | None = None  # when older generations are to be removed, if any
         self._closed = False
 
     @property
@@ -80,58 +88,88 @@ class Collection:
         return encoder
 
     @property
+    def current(self) -> Generation:
+        """The generation of the index that answers now: map and stores that fit each other.
+
+        Raises CollectionMissing before the first push. One that is held on to goes on answering
+        when another one has taken its place, until it is let go of.
+        """
+        with self._lock:
+            self._check_open()
+            stamp = pointer_stamp(self.folder)
+            now = self._generation
+            if now is None or stamp != self._stamp:
+                if now is not None:
+                    self._sweep_at = monotonic()
+                now = self._generation = None
+                now = open_generation(self.folder, self.card, self._engine.settings)
+                self._generation, self._stamp = now, stamp
+        self._sweep()
+        return now
+
+    def _sweep(self) -> None:
+        """Remove older generations, and again later while somebody still reads one of them."""
+        due = self._sweep_at
+        if due is not None and monotonic() >= due:
+            self._sweep_at = monotonic() + _SWEEP_AGAIN_S
+            if sweep(self.folder, self._engine.settings):
+                self._sweep_at = None
+
+    @property
     def alignment(self) -> Alignment:
-        """The map between the two spaces; raises CollectionMissing before the first fit."""
+        """The map between the two spaces that the index was written with."""
+        return self.current.alignment
+
+    @property
+    def fitted(self) -> Alignment:
+        """The map that was fitted last, which a push brings into the index.
+
+        Raises CollectionMissing before the first fit.
+        """
         with self._lock:
             try:
                 status = self.folder.alignment.stat()
             except FileNotFoundError as error:
-                self._check_open()
                 raise CollectionMissing(
                     f"collection {self.card.name!r} has no map yet; "
                     f"finish it with: mrag fit {self.card.name} && mrag push {self.card.name}"
                 ) from error
-            # An ingest may have fitted another since; the index holds what that one maps.
             stamp = (status.st_ino, status.st_mtime_ns)
-            if self._alignment is None or stamp != self._alignment_stamp:
-                self._alignment = Alignment.load(self.folder.alignment)
-                self._alignment_stamp = stamp
-            return self._alignment
+            if self._fitted is None or self._fitted[0] != stamp:
+                self._fitted = (stamp, Alignment.load(self.folder.alignment))
+            return self._fitted[1]
 
     @property
     def images(self) -> ImageStore:
         """The index of pictures."""
-        with self._lock:
-            self._check_open()
-            if self._images is None:
-                self._images = open_image_store(self.folder, self.card, self._engine.settings)
-            return self._images
+        return self.current.images
 
     @property
     def captions(self) -> CaptionStore:
         """The index of this collection's own captions."""
-        with self._lock:
-            self._check_open()
-            if self._captions is None:
-                self._captions = open_caption_store(self.folder, self.card, self._engine.settings)
-            return self._captions
+        return self.current.captions
 
     @property
     def gallery(self) -> Gallery:
         """Finds this collection's pictures."""
-        return Gallery(self.encoder, self.alignment, self.images)
+        return self._gallery(self.current)
 
     @property
     def relevance(self) -> Relevance:
         """From which score on a picture is worth showing; measured once for each map."""
-        alignment, known = self.alignment, self._relevance
-        if known is None or known.alignment is not alignment:
-            sources = [self]
-            if self.card.memory:
-                sources.append(self._engine.open(self.card.memory))
-            known = Relevance.of(alignment, self.images, [source.captions for source in sources])
-            self._relevance = known
-        return known
+        return self._relevance(self.current)
+
+    def search_tools(self) -> tuple[Gallery, Relevance]:
+        """`gallery` and `relevance`, of one generation."""
+        now = self.current
+        return self._gallery(now), self._relevance(now)
+
+    def _gallery(self, now: Generation) -> Gallery:
+        return Gallery(self.encoder, now.alignment, now.images)
+
+    def _relevance(self, now: Generation) -> Relevance:
+        lender = self.card.memory
+        return now.relevance(self._engine.open(lender).current if lender else None)
 
     @property
     def retriever(self) -> Retriever:
@@ -139,28 +177,26 @@ class Collection:
 
         Raises IncompatibleIndex where the memory has been fitted anew since its map was taken.
         """
-        return self._retriever(self.alignment)
+        return self._retriever(self.current)
 
-    def _retriever(self, alignment: Alignment, splits: frozenset[str] = frozenset()) -> Retriever:
-        return Retriever(self._caption_stores(alignment), alignment, splits=splits)
+    def _retriever(self, now: Generation, splits: frozenset[str] = frozenset()) -> Retriever:
+        stores = [now.captions, *self._lent(now)]
+        return Retriever(stores, now.alignment, splits=splits)
 
-    def _caption_stores(self, alignment: Alignment) -> list[CaptionStore]:
-        stores, lender = [self.captions], self.card.memory
-        if lender:
-            memory = self._engine.open(lender)
-            # A raw map compares raw vectors, which no fit moves.
-            if alignment.method != "raw":
-                self._check_level(alignment, memory)
-            stores.append(memory.captions)
-        return stores
-
-    def _check_level(self, alignment: Alignment, memory: Collection) -> None:
-        if not alignment.maps_texts_like(memory.alignment):
-            name, lender = self.card.name, memory.card.name
+    def _lent(self, now: Generation) -> list[CaptionStore]:
+        """The captions of the memory, if there is one."""
+        lender = self.card.memory
+        if not lender:
+            return []
+        lent = self._engine.open(lender).current
+        # A raw map compares raw vectors, which no fit moves.
+        if now.alignment.method != "raw" and not now.alignment.maps_texts_like(lent.alignment):
+            name = self.card.name
             raise IncompatibleIndex(
                 f"memory {lender!r} has been fitted anew since collection {name!r} took its map; "
                 f"bring both level with: mrag push {lender} && mrag fit {name} && mrag push {name}"
             )
+        return [lent.captions]
 
     def captioner(self, options: DescribeOptions | None = None) -> Captioner:
         """Describes pictures with this collection's captions, map and models."""
@@ -183,19 +219,19 @@ class Collection:
         *,
         splits: frozenset[str] = frozenset(),
     ) -> Captioner:
-        alignment = self.alignment  # one for all parts, though it may be fitted anew meanwhile
-        retriever = self._retriever(alignment, splits)
-        return Captioner(encoder, alignment, retriever, generator, options)
+        now = self.current  # one for all parts, though another may take its place meanwhile
+        retriever = self._retriever(now, splits)
+        return Captioner(encoder, now.alignment, retriever, generator, options)
 
     def compare(self, picture: Picture, k: int = 5) -> Comparison[CaptionHit]:
         """The captions nearest to a picture, raw beside mapped."""
-        alignment = self.alignment
+        now = self.current
         compared = compare_captions(
             picture,
             k,
             encoder=self.encoder,
-            retriever=self._retriever(alignment),
-            images=self.images,
+            retriever=self._retriever(now),
+            images=now.images,
         )
         if not compared.raw and not compared.mapped:
             raise CollectionMissing(
@@ -206,49 +242,51 @@ class Collection:
 
     def compare_pictures(self, sought: str | Picture, k: int = 5) -> Comparison[ImageHit]:
         """The pictures nearest to words or to a picture, raw beside mapped."""
+        now = self.current
         return compare_pictures(
             sought,
             k,
             encoder=self.encoder,
-            alignment=self.alignment,
-            images=self.images,
-            captions=self.captions,
+            alignment=now.alignment,
+            images=now.images,
+            captions=now.captions,
         )
 
     def gap(self) -> Gap:
         """The modality gap before and after the map, measured once; see GapKeeper."""
-        alignment = self.alignment
-        return self._gap.gap(alignment, self.images, self._caption_stores(alignment))
+        now = self.current
+        return now.gap(self._lent(now))
 
     def summary(self) -> CollectionSummary:
         """Counts and map of this collection."""
-        method = self.alignment.method if self.folder.alignment.is_file() else ""
-        summary = CollectionSummary(self.card, self.folder.path, None, None, method)
-        if method and self.folder.read_level() not in {"", self.alignment.fingerprint}:
-            summary = replace(
-                summary,
-                trouble="its map is newer than its index, so mapped results are wrong for now; "
-                f"wait for the ingest that runs, or finish it with: mrag push {self.card.name}",
-            )
+        fitted = self.fitted if self.folder.alignment.is_file() else None
+        about, name = (self.card, self.folder.path), self.card.name
         try:
-            return replace(summary, images=self.images.count(), captions=self.captions.count())
+            now = self.current
+            counts, method = (now.images.count(), now.captions.count()), now.alignment.method
         except CollectionMissing:
-            return replace(
-                summary, trouble=f"not indexed yet; do it with: mrag push {self.card.name}"
+            trouble = f"not indexed yet; do it with: mrag push {name}"
+            return CollectionSummary(*about, None, None, fitted.method if fitted else "", trouble)
+        waiting = ""
+        if fitted is not None and not fitted.maps_like(now.alignment):
+            waiting = (
+                f"a newer map ({fitted.method}) waits for: mrag push {name}; until then the index "
+                "answers with the one that it was written with"
             )
+        return CollectionSummary(*about, *counts, method, waiting=waiting)
 
     def refresh(self) -> None:
         """Read the card again: an ingest may have named another memory or generator."""
         self.card = self.folder.read_card()
 
     def close(self) -> None:
-        """Release the indexes, so that another process can write to them; open it anew then."""
+        """Release the index, so that another process can write to it; open it anew then."""
         with self._lock:
             self._closed = True
-            for store in (self._images, self._captions):
-                if store is not None:
-                    store.close()
-            self._images = self._captions = None
+            now, self._generation = self._generation, None
+        if now is not None:
+            now.close()
+            sweep(self.folder, self._engine.settings)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -13,7 +13,7 @@ from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
 from engine.files import write_whole
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-LAYOUT = 1
+LAYOUT = 2
 """Version of the folder layout; another one is refused."""
 
 
@@ -54,11 +54,9 @@ class CollectionFolder:
         self.rounds = self.path / "rounds"
         self.alignment = self.path / "alignment.safetensors"
         self.moments = self.path / "moments.safetensors"
-        self.gap = self.path / "gap.safetensors"
         self.index = self.path / "index"
         self.skipped = self.path / "skipped.jsonl"
         self._card = self.path / "collection.json"
-        self._level = self.path / "level.txt"
 
     def sibling(self, name: str) -> CollectionFolder:
         """Another collection of the same home."""
@@ -68,8 +66,16 @@ class CollectionFolder:
         """Whether the collection has been made."""
         return self._card.is_file()
 
-    def read_card(self) -> CollectionCard:
-        """Read the card; raises CollectionMissing or IncompatibleIndex."""
+    def layout(self) -> int | None:
+        """The layout that the card names; None without a card that says it."""
+        try:
+            values = json.loads(self._card.read_text(encoding="utf-8"))
+            return int(values["layout"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def read_card(self, *, layout: int = LAYOUT) -> CollectionCard:
+        """Read the card of that layout; raises CollectionMissing or IncompatibleIndex."""
         if not self.exists():
             raise CollectionMissing(
                 f"there is no collection {self.name!r} in {self.path.parent}; "
@@ -77,33 +83,27 @@ class CollectionFolder:
             )
         try:
             values = json.loads(self._card.read_text(encoding="utf-8"))
-            layout = values.get("layout") if isinstance(values, dict) else None
-            if layout is None or layout == LAYOUT:
+            found = values.get("layout") if isinstance(values, dict) else None
+            if found is None or found == layout:
                 return _CARD.validate_python(values)
         except (OSError, ValueError) as error:
             raise IncompatibleIndex(
                 f"{self._card} cannot be read ({_brief(error)}); delete that file and ingest the "
                 "same source with the same encoder again: what has been embedded is kept"
             ) from error
+        if isinstance(found, int) and found < layout:
+            raise IncompatibleIndex(
+                f"collection {self.name!r} was made by an earlier version of mrag (layout {found}, "
+                f"this one reads {layout}); bring it over with: mrag migrate {self.name}"
+            )
         raise IncompatibleIndex(
-            f"collection {self.name!r} has layout {layout!r}, this program reads layout {LAYOUT}; "
-            f"delete {self.path} and ingest again"
+            f"collection {self.name!r} has layout {found!r}, this program reads layout {layout}; "
+            "update mrag if a later version made it, or ingest into a collection of another name"
         )
 
     def write_card(self, card: CollectionCard) -> None:
         """Write the card, whole or not at all."""
         write_whole(self._card, json.dumps(asdict(card), indent=2) + "\n")
-
-    def write_level(self, fingerprint: str) -> None:
-        """Note by its fingerprint the map that the whole index has been written with."""
-        write_whole(self._level, fingerprint)
-
-    def read_level(self) -> str:
-        """The fingerprint of the map that the index was written with, "" where none is noted."""
-        try:
-            return self._level.read_text(encoding="utf-8")
-        except OSError:
-            return ""
 
 
 def _brief(error: Exception) -> str:

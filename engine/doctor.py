@@ -147,5 +147,8 @@ def _collections(engine: Engine) -> list[Check]:
             continue
         held = summary.trouble or f"{summary.images} pictures, {summary.captions} captions"
         told = f"{held}; map {summary.method or 'not fitted'}, encoder {summary.card.encoder_id}"
-        checks.append(Check(f"collection {name}", "note" if summary.trouble else "ok", told))
+        if summary.waiting:
+            told += f"; {summary.waiting}"
+        open_end = bool(summary.trouble or summary.waiting)
+        checks.append(Check(f"collection {name}", "note" if open_end else "ok", told))
     return checks

@@ -28,7 +28,7 @@ def read_tensors(path: Path, kind: str, remedy: str) -> tuple[dict[str, Matrix],
     """Read the tensors and the metadata of a file of this kind.
 
     Raises AlignmentError, which ends with the remedy, when the file is absent, damaged,
-    of another kind, or holds anything but finite float64 numbers.
+    of another kind, or holds anything but finite float64 numbers and uint64 ones.
     """
     if not path.is_file():
         raise AlignmentError(f"there is no file {path}; {remedy}")
@@ -42,6 +42,8 @@ def read_tensors(path: Path, kind: str, remedy: str) -> tuple[dict[str, Matrix],
         found = metadata.get("kind", "none")
         raise AlignmentError(f"{path} is not a file of kind {kind} (found: {found}); {remedy}")
     for name, tensor in tensors.items():
+        if tensor.dtype == np.uint64:
+            continue
         if tensor.dtype != np.float64 or not np.isfinite(tensor).all():
             raise AlignmentError(
                 f"tensor {name!r} of {path} is not finite float64 (found {tensor.dtype}); {remedy}"

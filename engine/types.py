@@ -90,24 +90,29 @@ class Generator(Protocol):
 
 @dataclass(frozen=True)
 class CaptionPoint:
-    """A caption as it is stored; `id` follows from image_id, text and source."""
+    """A caption as it is stored; `id` follows from picture, text and source.
+
+    `picture` is the key of the picture that it is of (`engine.identity`), "" for none;
+    `image_id` is the name by which that picture is shown.
+    """
 
     id: str
     text: str
     raw: Vector
     mapped: Vector
+    picture: str = ""
     image_id: str = ""
     uri: str = ""
     split: str = ""
     source: CaptionSource = "human"
     round: int = 0
-    language: str = ""
 
 
 @dataclass(frozen=True)
 class ImagePoint:
     """A picture as it is stored; `id` follows from the sha256 of its file.
 
+    `image_id` is the name by which it is shown, `names` are all that it goes by.
     `caption` is the mapped vector of its captions, None while it has none.
     """
 
@@ -125,13 +130,15 @@ class ImagePoint:
     split: str = ""
     taken_at: datetime | None = None
     tags: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Filters:
     """What found points must satisfy; an empty filter is satisfied by all.
 
-    Sets mean "any of these"; `not_splits` and `not_image_ids` exclude captions or pictures.
+    Sets mean "any of these"; `not_splits` excludes captions or pictures, `not_pictures`
+    those of pictures with one of these keys (`engine.identity`).
     `proven` leaves out captions that neither people wrote nor a refinement round added.
     """
 
@@ -139,7 +146,7 @@ class Filters:
     not_splits: frozenset[str] = frozenset()
     sources: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
-    not_image_ids: frozenset[str] = frozenset()
+    not_pictures: frozenset[str] = frozenset()
     proven: bool = False
     taken_from: datetime | None = None
     taken_until: datetime | None = None
@@ -162,11 +169,15 @@ class Facets:
 
 @dataclass(frozen=True)
 class CaptionHit:
-    """A caption that was found; `score` is a cosine. `vector` is its raw vector if asked for."""
+    """A caption that was found; `score` is a cosine. `vector` is its raw vector if asked for.
+
+    `picture` is the key of the picture that it is of, "" for none; see `CaptionPoint`.
+    """
 
     id: str
     text: str
     score: float
+    picture: str = ""
     image_id: str = ""
     uri: str = ""
     source: CaptionSource = "human"

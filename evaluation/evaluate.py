@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from corpus.captions import CaptionTable
-from corpus.examples import Examples, fingerprint
+from corpus.examples import Examples
 from engine.alignment.alignment import Alignment
 from engine.describe.captioner import Captioner, DescribeOptions
 from engine.describe.retriever import Retriever
@@ -29,7 +30,6 @@ from evaluation.metrics.intervals import Values, bootstrap
 from evaluation.metrics.ranking import picture_to_caption, rank, text_to_picture
 from evaluation.metrics.tokens import words_of
 from evaluation.reports.figures import Figure, caption_figures, query_figures
-from evaluation.reports.provenance import program_version
 from evaluation.written import OnStep, forget, kept_path, write_captions
 
 CAPTIONS = "captions"
@@ -45,7 +45,8 @@ class Subject:
     """What is evaluated: pictures with references, captions to borrow (`memory`), maps and models.
 
     `generator` is called only where captions have to be written; it gives None where the
-    consensus of the retrieved captions is taken.
+    consensus of the retrieved captions is taken. `conditions` are what decides the outcome beside
+    all this (`evaluation.conditions`): captions that were kept under others are written anew.
     """
 
     collection: str
@@ -54,6 +55,7 @@ class Subject:
     source: MapSource
     encoder: Encoder
     generator: Callable[[], Generator | None]
+    conditions: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -225,12 +227,12 @@ class _Measured:
         retriever = Retriever([memory], alignment)
         captioner = Captioner(subject.encoder, alignment, retriever, generator, options.describe)
         about = (
-            program_version(),
+            json.dumps(subject.conditions, sort_keys=True),
             alignment.fingerprint,
             self.generator,
             repr(options.describe),
             subject.examples.fingerprint,
-            memory_fingerprint(subject.memory),
+            subject.memory.fingerprint,
         )
         kept = kept_path(self._folder, about)
         self.kept.append(kept)
@@ -285,8 +287,3 @@ class _Measured:
     def _with_interval(self, metric: str, values: Values) -> Scores:
         bounds = bootstrap(values, seed=self._options.seed)
         return Scores(metric, values, float(values.mean()), *bounds)
-
-
-def memory_fingerprint(memory: CaptionTable) -> str:
-    """32 hex digits of the captions that are borrowed from."""
-    return fingerprint((*memory.texts, *memory.image_ids), memory.raw)

@@ -21,14 +21,14 @@ MAPS: tuple[str, ...] = (RAW, OWN, *FITTED)
 class MapSource:
     """What maps can be had from: the collection's map, and the pairs that others are fitted on.
 
-    `moments` is None where there are no pairs, `moments_of` says what they are of. `seen` says
-    whether the collection's map was fitted on pictures that are now evaluated.
+    `moments` is None where there are no pairs, `moments_of` says what they are of. `seen` counts
+    the evaluated pictures on which the collection's map was fitted.
     """
 
     own: Alignment
     moments: PairMoments | None = field(repr=False)
     moments_of: str
-    seen: bool = False
+    seen: int = 0
 
 
 @dataclass(frozen=True)

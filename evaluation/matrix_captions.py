@@ -65,17 +65,17 @@ class MatrixCaptions:
         if filters.splits:
             splits = captions.splits or ("",) * len(passes)
             passes &= [split in filters.splits for split in splits]
-        if filters.not_image_ids:
-            passes &= [image_id not in filters.not_image_ids for image_id in captions.image_ids]
+        if filters.not_pictures:
+            passes &= [picture not in filters.not_pictures for picture in captions.pictures]
         return np.flatnonzero(passes)
 
     def _hit(self, row: int, score: float, with_vector: bool) -> CaptionHit:
-        text, image_id = self._captions.texts[row], self._captions.image_ids[row]
+        text, picture = self._captions.texts[row], self._captions.pictures[row]
         return CaptionHit(
-            id=caption_id(image_id, text, "human"),
+            id=caption_id(picture, text, "human"),
             text=text,
             score=score,
-            image_id=image_id,
+            picture=picture,
             vector=self._captions.raw[row] if with_vector else None,
         )
 

@@ -6,22 +6,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from corpus.captions import CaptionTable
 from corpus.examples import Examples
 from corpus.ledger import Ledger
-from corpus.lock import writing
 from corpus.pairs import gather
 from corpus.reading import captioned_splits, read_captions, read_examples
-from engine.alignment.alignment import PairMoments
+from engine.alignment.alignment import Alignment, PairMoments
 from engine.app import Collection, Engine
 from engine.collection import CollectionFolder
+from engine.errors import AlignmentError, InvalidInput
+from engine.identity import PictureIdentity, Pictures, content_number
 from engine.progress import silent
 from engine.types import TRAINING_SPLITS
+from evaluation.conditions import conditions
 from evaluation.evaluate import Subject
 from evaluation.maps import MapSource
 
 HELD_OUT = ("test", "val")
 """What is evaluated if no split is named: the first of these that has captioned pictures."""
+_SOURCE = "collection "
 
 
 def subject_of(
@@ -45,8 +47,7 @@ def subject_of(
     examples = read_examples(opened.folder, splits, limit=limit, seed=seed)
     memory = read_captions(opened.folder, TRAINING_SPLITS)
     if opened.card.memory:
-        lent = read_captions(engine.open(opened.card.memory).folder, TRAINING_SPLITS)
-        memory = _joined(memory, lent)
+        memory += read_captions(engine.open(opened.card.memory).folder, TRAINING_SPLITS)
     return Subject(
         opened.card.name,
         examples,
@@ -54,39 +55,52 @@ def subject_of(
         _map_source(engine, opened, examples),
         opened.encoder,
         lambda: opened.generator,
+        conditions(engine.settings),
     )
 
 
 def _map_source(engine: Engine, opened: Collection, examples: Examples) -> MapSource:
     """The collection's map, and the training pairs of whoever's captions describe.
 
-    Where evaluated pictures are training pictures, the pairs are those of the others.
+    The pairs are those that are there now, without the pictures that are evaluated, by whatever
+    name and in whatever split they are among them: what a fit kept of them may be of an earlier
+    day, when a picture that is held out now was a training picture.
     """
-    own = opened.alignment
+    own = opened.fitted
     lender = engine.open(opened.card.memory) if opened.card.memory else opened
-    about = f"collection {lender.card.name}"
-    trained = frozenset(
-        image_id
-        for image_id, split in zip(examples.image_ids, examples.splits, strict=True)
-        if split in TRAINING_SPLITS
-    )
-    if trained and lender is opened:
-        moments = _without(opened.folder, opened.card.dim, trained)
-        about += f" without {len(trained):,} evaluated pictures"
-        return MapSource(own, moments, about, seen=own.source == f"collection {opened.card.name}")
-    path = lender.folder.moments
-    return MapSource(own, PairMoments.load(path) if path.is_file() else None, about)
+    pairs, left_out = _pairs(lender.folder, examples.pictures)
+    about = f"{_SOURCE}{lender.card.name}"
+    if left_out:
+        about += f" without {left_out:,} evaluated pictures"
+    seen = _seen(own, opened.folder, examples.pictures)
+    if seen is None:
+        seen = left_out
+    return MapSource(own, pairs if pairs.n or left_out else None, about, seen)
 
 
-def _without(folder: CollectionFolder, dim: int, image_ids: frozenset[str]) -> PairMoments:
-    with writing(folder), Ledger.open(folder) as ledger:
-        return gather(folder, ledger, dim, silent, without=image_ids).total()
+def _pairs(folder: CollectionFolder, without: Sequence[PictureIdentity]) -> tuple[PairMoments, int]:
+    """The moments of a collection's training pairs, and how many pictures were passed over."""
+    with Ledger.read(folder) as ledger:
+        dim = folder.read_card().dim
+        gathered = gather(folder, ledger, dim, silent, without=Pictures(without))
+        return gathered.total(), gathered.passed_over
 
 
-def _joined(one: CaptionTable, other: CaptionTable) -> CaptionTable:
-    return CaptionTable(
-        one.texts + other.texts,
-        np.concatenate([one.raw, other.raw]),
-        one.image_ids + other.image_ids,
-        one.splits + other.splits,
-    )
+def _seen(
+    own: Alignment, folder: CollectionFolder, pictures: Sequence[PictureIdentity]
+) -> int | None:
+    """On how many of these pictures a collection's map was fitted; None where nothing tells.
+
+    The moments that it was fitted on say of which pictures they were; they lie with the
+    collection that the map comes from.
+    """
+    if own.method == "raw" or not own.source.startswith(_SOURCE):
+        return 0 if own.method == "raw" else None
+    try:
+        moments = PairMoments.load(folder.sibling(own.source.removeprefix(_SOURCE)).moments)
+    except (AlignmentError, InvalidInput):
+        return None
+    if moments.n and not len(moments.pictures):
+        return None
+    numbers = [content_number(one.sha256) for one in pictures if one.sha256]
+    return int(np.isin(np.array(numbers, np.uint64), moments.pictures).sum())

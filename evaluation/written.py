@@ -29,8 +29,9 @@ def write_captions(
     with kept.open("a", encoding="utf-8") as lines:
         while len(written) < total:
             part = slice(len(written), len(written) + _TOGETHER)
-            own = [(image_id,) for image_id in examples.image_ids[part]]
-            results = captioner.describe_vectors(examples.images[part], exclude=own)
+            results = captioner.describe_vectors(
+                examples.images[part], exclude=examples.pictures[part]
+            )
             written += [result.caption for result in results]
             lines.writelines(json.dumps(result.caption) + "\n" for result in results)
             lines.flush()

@@ -10,9 +10,10 @@ from typing import TypeVar
 import numpy as np
 from PIL.Image import Image
 
-from corpus.ledger import Known, Ledger
+from corpus.entry import Entry
+from corpus.ledger import Ledger
 from corpus.records import CaptionRecord
-from corpus.shards import Contents, Entry, Halves, Shard, Withdrawn, shard_path, write_shard
+from corpus.shards import Contents, Halves, Withdrawn, write_shard
 from engine.collection import CollectionFolder
 from engine.errors import InvalidInput
 from engine.models.encoder import TEXTS_PER_PICTURE
@@ -29,29 +30,68 @@ SHARD_SECONDS = 60.0
 
 @dataclass
 class Item:
-    """A picture on its way into a shard: pixels or a vector, captions with or without theirs."""
+    """A picture on its way into a shard: pixels or a usable vector, captions with or without.
+
+    `since`: the commit in which what an index shows of it last changed; None: the next one.
+    """
 
     entry: Entry
     image: Image | None = None
     vector: Halves | None = None
     captions: Halves | None = None
+    since: int | None = None
+
+
+class _Items(dict[str, Item]):
+    """Pictures by their sha256, and what they come to: asked for at each picture, so counted.
+
+    An item is not changed while it is in here.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.images = 0
+        self.image_bytes = 0
+        self.captions = 0
+        self.captions_to_encode = 0
+
+    def put(self, item: Item) -> None:
+        """Take a picture in place of what there is of the same content."""
+        self.drop(item.entry.sha256)
+        self[item.entry.sha256] = item
+        self._count(item, 1)
+
+    def drop(self, sha256: str) -> None:
+        """Give up a picture, if it is there."""
+        item = self.pop(sha256, None)
+        if item is not None:
+            self._count(item, -1)
+
+    def _count(self, item: Item, sign: int) -> None:
+        captions = sign * len(item.entry.captions)
+        self.captions += captions
+        if item.captions is None:
+            self.captions_to_encode += captions
+        if item.image is not None:
+            self.images += sign
+            self.image_bytes += sign * 3 * item.image.width * item.image.height
 
 
 @dataclass
 class _Draft:
     """Encoded rows of the shard that is being filled."""
 
-    items: list[Item] = field(default_factory=list)
+    items: _Items = field(default_factory=_Items)
     loose: list[CaptionRecord] = field(default_factory=list)
     loose_vectors: list[Halves] = field(default_factory=list)
-    withdrawn: list[Withdrawn] = field(default_factory=list)
+    withdrawn: dict[str, None] = field(default_factory=dict)
     started: float = field(default_factory=monotonic)
 
     def is_empty(self) -> bool:
         return not (self.items or self.loose or self.withdrawn)
 
     def vectors(self) -> int:
-        return len(self.loose) + sum(1 + len(item.entry.captions) for item in self.items)
+        return len(self.loose) + len(self.items) + self.items.captions
 
 
 class ShardBuilder:
@@ -74,37 +114,48 @@ class ShardBuilder:
         self._batch_size = batch_size
         self._shard_size = shard_size
         self._on_bad = on_bad
-        self._waiting: list[Item] = []
+        self._waiting = _Items()
         self._waiting_loose: list[CaptionRecord] = []
         self._draft = _Draft()
-        self._pending: dict[str, Entry] = {}
         self._pending_loose: set[tuple[str, str]] = set()
         self.pictures_encoded = 0
         self.captions_encoded = 0
 
-    def pending(self, sha256: str) -> Entry | None:
+    def pending(self, sha256: str) -> Item | None:
         """The picture of that content that is on its way into the next shard."""
-        return self._pending.get(sha256)
+        return self._waiting.get(sha256) or self._draft.items.get(sha256)
 
     def pending_loose(self, caption: CaptionRecord) -> bool:
         """Whether that caption is on its way into the next shard."""
         return (caption.image_id, caption.text) in self._pending_loose
 
     def add(self, item: Item) -> None:
-        """Take a picture."""
-        self._waiting.append(item)
-        self._pending[item.entry.sha256] = item.entry
+        """Take a picture, in place of what is on its way of the same content."""
+        sha256 = item.entry.sha256
+        self._draft.items.drop(sha256)
+        self._draft.withdrawn.pop(sha256, None)
+        self._waiting.put(item)
         self._work()
 
-    def add_loose(self, caption: CaptionRecord) -> None:
-        """Take a caption that stands alone."""
-        self._waiting_loose.append(caption)
+    def add_loose(self, caption: CaptionRecord, vector: Halves | None = None) -> None:
+        """Take a caption that stands alone, with its vector (dim,) if it has one."""
+        if vector is None:
+            self._waiting_loose.append(caption)
+        else:
+            self._draft.loose.append(caption)
+            self._draft.loose_vectors.append(vector[None])
         self._pending_loose.add((caption.image_id, caption.text))
         self._work()
 
-    def withdraw(self, picture: Known) -> None:
-        """Note that a picture is there no longer, unless the same shard brings it anew."""
-        self._draft.withdrawn.append(Withdrawn(picture.image_id, picture.sha256))
+    def withdraw(self, sha256: str) -> None:
+        """Note that a picture is there no longer."""
+        self._waiting.drop(sha256)
+        self._draft.items.drop(sha256)
+        self._draft.withdrawn[sha256] = None
+
+    def is_withdrawn(self, sha256: str) -> bool:
+        """Whether that picture is being withdrawn."""
+        return sha256 in self._draft.withdrawn
 
     def finish(self) -> None:
         """Encode and commit what is left."""
@@ -112,13 +163,10 @@ class ShardBuilder:
         self._commit()
 
     def _work(self) -> None:
-        images = [item.image for item in self._waiting if item.image is not None]
-        size = sum(3 * image.width * image.height for image in images)
-        texts = len(self._waiting_loose) + sum(
-            len(item.entry.captions) for item in self._waiting if item.captions is None
-        )
-        full = len(images) >= self._batch_size or size >= BATCH_BYTES
-        if full or texts + len(self._waiting) >= self._batch_size * TEXTS_PER_PICTURE:
+        waiting = self._waiting
+        full = waiting.images >= self._batch_size or waiting.image_bytes >= BATCH_BYTES
+        texts = len(self._waiting_loose) + waiting.captions_to_encode
+        if full or texts + len(waiting) >= self._batch_size * TEXTS_PER_PICTURE:
             self._encode()
         if self._is_full():
             self._commit()
@@ -129,45 +177,47 @@ class ShardBuilder:
             return False
         return (
             len(draft.items) >= self._shard_size
+            or len(draft.loose) + len(draft.items) >= self._shard_size * TEXTS_PER_PICTURE
             or draft.vectors() >= self._shard_size * TEXTS_PER_PICTURE
             or monotonic() - draft.started > SHARD_SECONDS
         )
 
     def _encode(self) -> None:
         """Give every waiting picture and caption its vector and move them to the draft."""
-        self._encode_pictures([item for item in self._waiting if item.image is not None])
-        self._encode_captions([item for item in self._waiting if item.captions is None])
-        for item in self._waiting:
-            if _usable(item):
-                self._draft.items.append(item)
-            else:
-                self._pending.pop(item.entry.sha256, None)
+        waiting, self._waiting = self._waiting, _Items()
+        self._encode_pictures([item for item in waiting.values() if item.image is not None])
+        self._encode_captions([item for item in waiting.values() if item.captions is None])
+        for item in waiting.values():
+            if item.vector is None or item.captions is None:
                 self._on_bad(item.entry.uri)
-        self._waiting = []
+            else:
+                self._draft.items.put(item)
 
     def _encode_pictures(self, items: Sequence[Item]) -> None:
         images = [item.image for item in items if item.image is not None]
         if not images:
             return
         vectors = self._vectors(self._encoder.encode_images, images)
-        for item, vector in zip(items, vectors, strict=True):
-            item.vector, item.image = vector, None
+        for item, vector, good in zip(items, vectors, _finite(vectors), strict=True):
+            item.vector, item.image = vector if good else None, None
         self.pictures_encoded += len(images)
 
     def _encode_captions(self, items: Sequence[Item]) -> None:
         texts = [text for item in items for text in item.entry.captions]
         texts += [caption.text for caption in self._waiting_loose]
         vectors = self._vectors(self._encoder.encode_texts, texts)
+        finite = _finite(vectors)
         start = 0
         for item in items:
             end = start + len(item.entry.captions)
-            item.captions, start = vectors[start:end], end
+            item.captions = vectors[start:end] if all(finite[start:end]) else None
+            start = end
         self._take_loose(vectors[start:])
         self.captions_encoded += len(texts)
 
     def _take_loose(self, vectors: Halves) -> None:
         """Move the waiting captions that stand alone to the draft, with these vectors."""
-        usable = np.asarray(np.isfinite(vectors).all(axis=1))
+        usable = _finite(vectors)
         for caption, good in zip(self._waiting_loose, usable, strict=True):
             if good:
                 self._draft.loose.append(caption)
@@ -193,22 +243,27 @@ class ShardBuilder:
         draft, self._draft = self._draft, _Draft()
         if draft.is_empty():
             return
-        contents = Contents(
-            tuple(item.entry for item in draft.items), tuple(draft.loose), tuple(draft.withdrawn)
-        )
+        items = draft.items.values()
         empty = np.empty((0, self._encoder.dim), np.float16)
-        images = [item.vector[None] for item in draft.items if item.vector is not None]
-        captions = [item.captions for item in draft.items if item.captions is not None]
-        shard = Shard(
-            contents,
+        images = [item.vector[None] for item in items if item.vector is not None]
+        captions = [item.captions for item in items if item.captions is not None]
+        contents = Contents(
+            [item.entry for item in items],
+            draft.loose,
+            [Withdrawn(sha256) for sha256 in draft.withdrawn],
             np.concatenate([empty, *images]),
             np.concatenate([empty, *captions, *draft.loose_vectors]),
+            [item.since for item in items],
         )
-        number = self._ledger.next_shard()
-        path = shard_path(self._folder, number)
-        write_shard(path, shard, self._encoder.id)
-        self._ledger.add(number, contents, path.stat().st_size)
-        self._pending = {item.entry.sha256: item.entry for item in self._waiting}
+        commit = self._ledger.next_commit()
+        file = write_shard(
+            self._folder,
+            self._ledger.next_shard(),
+            contents,
+            commit=commit,
+            encoder_id=self._encoder.id,
+        )
+        self._ledger.add(file, contents, commit)
         self._pending_loose = {(c.image_id, c.text) for c in self._waiting_loose}
 
 
@@ -221,7 +276,7 @@ def _checked(vectors: Vectors, rows: int, encoder: Encoder) -> Halves:
     return np.asarray(vectors, dtype=np.float16)
 
 
-def _usable(item: Item) -> bool:
-    return all(
-        rows is not None and bool(np.isfinite(rows).all()) for rows in (item.vector, item.captions)
-    )
+def _finite(vectors: Halves) -> list[bool]:
+    """Of each row whether all its numbers are finite: others are of no use."""
+    finite: list[bool] = np.asarray(np.isfinite(vectors).all(axis=1)).tolist()
+    return finite

@@ -9,18 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
+from corpus.described import Described, write_described
+from corpus.entry import Entry
 from corpus.ledger import Ledger
 from corpus.lock import writing
 from corpus.records import Skipped
-from corpus.shards import (
-    Described,
-    DescribedShard,
-    Entry,
-    Halves,
-    read_shard,
-    shard_path,
-    write_described,
-)
+from corpus.shards import Halves, Shard
 from engine.collection import CollectionFolder
 from engine.errors import AlignmentError, CollectionMissing, InvalidInput
 from engine.progress import OnProgress, Progress, check_cancelled, silent
@@ -71,7 +65,7 @@ def describe(
         started = monotonic()
         if total:
             captioner = make_captioner()
-            for entries, images in _batches(folder, ledger, batch_size):
+            for entries, images in _batches(ledger, batch_size):
                 check_cancelled()
                 run.describe(captioner, entries, images)
                 on_progress(Progress("describe", run.seen, total))
@@ -102,7 +96,7 @@ class _Run:
         said = []
         for entry, text in zip(entries, self._texts(captioner, entries, images), strict=True):
             if text:
-                said.append(Described(entry.sha256, entry.image_id, text))
+                said.append(Described(entry.sha256, text))
         if said:
             vectors = self._encoder.encode_texts([described.text for described in said])
             self._described += said
@@ -117,11 +111,16 @@ class _Run:
             return
         described, self._described = self._described, []
         vectors, self._vectors = self._vectors, []
-        number = self._ledger.next_described_shard()
-        path = shard_path(self._folder, number)
-        shard = DescribedShard(tuple(described), np.concatenate(vectors))
-        write_described(path, shard, self._encoder.id)
-        self._ledger.add_described(number, described, path.stat().st_size)
+        commit = self._ledger.next_commit()
+        file = write_described(
+            self._folder,
+            self._ledger.next_described_shard(),
+            described,
+            np.concatenate(vectors),
+            commit=commit,
+            encoder_id=self._encoder.id,
+        )
+        self._ledger.add_described(file, described, commit)
 
     def _texts(self, captioner: Describer, entries: list[Entry], images: Vectors) -> list[str]:
         """The description of each picture, "" where there is none (noted)."""
@@ -145,15 +144,13 @@ class _Run:
             self.examples.append(Skipped(entry.uri, reason))
 
 
-def _batches(
-    folder: CollectionFolder, ledger: Ledger, size: int
-) -> Iterator[tuple[list[Entry], Vectors]]:
+def _batches(ledger: Ledger, size: int) -> Iterator[tuple[list[Entry], Vectors]]:
     """The pictures without captions and their raw vectors, shard by shard."""
-    for number in ledger.shards():
-        rows = ledger.undescribed_in(number)
+    for file in ledger.shards():
+        rows = ledger.undescribed_in(file.number)
         if not rows:
             continue
-        shard = read_shard(shard_path(folder.embeddings, number))
+        shard = Shard(file)
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
-            yield [shard.contents.entries[row] for row in part], unit(shard.images[part])
+            yield shard.entries(part), unit(shard.images[part])

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from hashlib import blake2b
+from functools import partial
 from operator import length_hint
 from pathlib import Path
 from time import monotonic
 
-from corpus.ledger import Known, Ledger, about_key, captions_key
+from corpus.entry import Entry, Name
+from corpus.ledger import Known, Ledger
 from corpus.lock import writing
 from corpus.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFolder
-from corpus.shards import Entry, Halves, ShardReader
+from corpus.shards import Shard
 from engine.collection import CollectionFolder
 from engine.images import DEFAULT_LIMITS, Limits, Picture, open_picture
 from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.types import Encoder
 from ingest.building import Item, ShardBuilder
 from ingest.decoding import Opened, opened_in_order
+from ingest.readers.clutter import is_clutter
 from ingest.skips import Kind, SkipLog
 
 _EVERY_SECONDS = 0.1
@@ -33,7 +36,8 @@ class EmbedReport:
     encoded, `reused` kept their vector though their file moved or what is said of them changed,
     `unchanged` were left alone (captions that stand alone too). `removed` are known pictures
     that were withdrawn, because their file is gone or holds a copy now. `captions` were encoded.
-    `skipped` counts by kind (see `ingest.skips`), with a few `examples`.
+    `skipped` counts by kind (see `ingest.skips`), with a few `examples`. `damaged` are shards that
+    could not be read and were set aside.
     """
 
     read: int
@@ -45,6 +49,7 @@ class EmbedReport:
     skipped: Mapping[str, int]
     examples: tuple[Skipped, ...]
     seconds: float
+    damaged: tuple[Path, ...] = ()
 
     @property
     def rate(self) -> float:
@@ -52,36 +57,54 @@ class EmbedReport:
         return self.read / self.seconds if self.seconds else 0.0
 
 
+@dataclass(frozen=True)
+class EmbedOptions:
+    """The largest picture that is opened, how many are encoded together, and threads that decode.
+
+    A shard is closed at about `shard_size` pictures.
+    """
+
+    limits: Limits = DEFAULT_LIMITS
+    batch_size: int = 32
+    workers: int = 2
+    shard_size: int = 1024
+
+
 def embed(
     records: Iterable[Record],
     encoder: Encoder,
     folder: CollectionFolder,
+    options: EmbedOptions | None = None,
     *,
-    limits: Limits = DEFAULT_LIMITS,
-    batch_size: int = 32,
-    workers: int = 2,
-    shard_size: int = 1024,
+    beside: CollectionFolder | None = None,
     on_progress: OnProgress = silent,
 ) -> EmbedReport:
-    """Encode what is new or changed and write it to shards of about `shard_size` pictures.
+    """Encode what is new or changed and write it to shards.
 
     Files whose size and time have not changed are not read again, content that is known is
     not encoded again. After a WholeFolder the pictures whose files are gone from that folder
     are withdrawn, except from folders that are there but empty: a disk may not be mounted.
     Killed at any moment and run again, it repeats at most one shard. What
-    cannot be read is skipped and written to `folder.skipped`; a failing encoder raises, and
+    cannot be read is skipped and written to `folder.skipped`; pictures that the collection
+    `beside` has of unchanged files are left to it; a failing encoder raises, and
     what was committed before stays. Raises StoreUnavailable while another process writes.
     """
-    with writing(folder), Ledger.open(folder) as ledger, SkipLog(folder.skipped) as skips:
-        run = _Run(encoder, folder, ledger, skips, limits, batch_size, shard_size)
+    how = options or EmbedOptions()
+    with ExitStack() as stack:
+        stack.enter_context(writing(folder))
+        ledger = stack.enter_context(Ledger.open(folder))
+        skips = stack.enter_context(SkipLog(folder.skipped))
+        other = stack.enter_context(Ledger.read(beside)) if beside else None
+        run = _Run(encoder, folder, ledger, skips, how, other)
         run.total = length_hint(records) or None
         run.on_progress = on_progress
-        return run.all(records, workers, batch_size)
+        report = run.all(records)
+        return replace(report, damaged=tuple(error.path for error in ledger.damaged))
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A picture to look at: its record, under the id that it has here, and its file."""
+    """A picture to look at: its record, and its file as it is now."""
 
     record: ImageRecord
     size: int
@@ -90,6 +113,20 @@ class _Job:
     @property
     def path(self) -> Path:
         return self.record.path.absolute()
+
+    @property
+    def name(self) -> Name:
+        record = self.record
+        return Name(
+            record.image_id,
+            record.uri,
+            str(self.path),
+            self.size,
+            self.mtime_ns,
+            record.captions,
+            record.split,
+            record.tags,
+        )
 
 
 class _Run:
@@ -101,36 +138,37 @@ class _Run:
         folder: CollectionFolder,
         ledger: Ledger,
         skips: SkipLog,
-        limits: Limits,
-        batch_size: int,
-        shard_size: int,
+        options: EmbedOptions,
+        beside: Ledger | None,
     ) -> None:
         self._ledger = ledger
+        self._beside = beside
         self._skips = skips
-        self._limits = limits
-        self._shards = ShardReader(folder.embeddings)
+        self._options = options
         self._builder = ShardBuilder(
             encoder,
             folder,
             ledger,
-            batch_size=batch_size,
-            shard_size=shard_size,
+            batch_size=options.batch_size,
+            shard_size=options.shard_size,
             on_bad=self._not_finite,
         )
+        self._shard: Shard | None = None
         self.total: int | None = None
         self.on_progress: OnProgress = silent
         self._whole: list[Path] = []
         self._read = self._settled = self._reused = self._unchanged = self._removed = 0
         self._told = 0.0
 
-    def all(self, records: Iterable[Record], workers: int, batch_size: int) -> EmbedReport:
+    def all(self, records: Iterable[Record]) -> EmbedReport:
         """Take every record."""
         started = monotonic()
+        options = self._options
         opened = opened_in_order(
             self._jobs(records),
-            lambda job: open_picture(job.path, self._limits),
-            workers=workers,
-            ahead=batch_size + 2 * workers,
+            lambda job: open_picture(job.path, options.limits),
+            workers=options.workers,
+            ahead=options.batch_size + 2 * options.workers,
         )
         for job, picture in opened:
             self._take(job, picture)
@@ -167,7 +205,8 @@ class _Run:
 
     def _look(self, record: ImageRecord) -> _Job | None:
         """Settle a picture by its file's size and time if that will do."""
-        if not self._ledger.first_seen(record.image_id):
+        path = record.path.absolute()
+        if not self._ledger.first_seen(record.image_id, path):
             reason = f"the source gives the id {record.image_id} twice; its first picture is used"
             self._skip("repeated", record.uri, reason)
             return None
@@ -177,87 +216,117 @@ class _Run:
             self._skip("unreadable", record.uri, f"{record.path}: cannot be read ({error})")
             return None
         captions = tuple(dict.fromkeys(text for text in record.captions if text.strip()))
-        record = replace(record, image_id=self._own_id(record), captions=captions)
-        job = _Job(record, status.st_size, status.st_mtime_ns)
-        known = self._ledger.picture(record.image_id)
-        if known is not None and _same_file(known, job):
-            self._reuse(job, known)
+        job = _Job(replace(record, captions=captions), status.st_size, status.st_mtime_ns)
+        if self._is_beside(job):
+            self._unchanged += 1
+            self._count()
             return None
-        twin = self._ledger.duplicate_of(job.path, job.size, job.mtime_ns)
-        if twin is not None and _is_there(twin):
-            self._skip_duplicate(job, os.fsdecode(twin.path))
-            return None
-        return job
+        known = self._ledger.file_at(path)
+        if known is None or (known.size, known.mtime_ns) != (job.size, job.mtime_ns):
+            return job
+        if known.said == job.name.said and known.first:
+            self._unchanged += 1
+            self._count()
+        else:
+            self._name(known.picture, job)
+        return None
 
-    def _own_id(self, record: ImageRecord) -> str:
-        """The record's id, or one of its own if another file that still exists has that id.
-
-        Folders name their pictures by the path inside them, so two folders may both have an
-        IMG_0001.jpg.
-        """
-        path = record.path.absolute()
-        apart = f"{record.image_id}#{blake2b(os.fsencode(path), digest_size=4).hexdigest()}"
-        here = self._ledger.picture_at(path)
-        if here is not None and here.image_id in {record.image_id, apart}:
-            return here.image_id
-        holder = self._ledger.picture(record.image_id)
-        return record.image_id if holder is None or not _is_there(holder) else apart
+    def _is_beside(self, job: _Job) -> bool:
+        """Whether the other collection has the picture as it is, by an unchanged file."""
+        there = self._beside.file_at(job.path) if self._beside else None
+        return there is not None and (there.size, there.mtime_ns, there.said) == (
+            job.size,
+            job.mtime_ns,
+            job.name.said,
+        )
 
     def _take(self, job: _Job, opened: Opened) -> None:
         """Settle a picture that has been opened."""
         if not isinstance(opened, Picture):
             self._skip("unreadable", job.record.uri, str(opened).removeprefix(f"{job.path}: "))
             return
+        self._let_go(job, opened.sha256)
         pending = self._builder.pending(opened.sha256)
-        known = self._ledger.picture_of(opened.sha256)
-        if pending is not None:
-            self._skip_duplicate(job, pending.path, opened.sha256)
-        elif known is None:
-            self._builder.add(Item(_entry(job, opened), image=opened.image))
+        known = self._ledger.picture(opened.sha256)
+        if pending is None and known is None:
+            taken_at = None if opened.taken_at is None else opened.taken_at.isoformat()
+            names = (job.name,)
+            entry = Entry(opened.sha256, opened.width, opened.height, names, taken_at)
+            self._builder.add(Item(entry, image=opened.image))
             self._count()
-        elif self._is_another(job, known):
-            self._skip_duplicate(job, os.fsdecode(known.path), opened.sha256)
         else:
-            self._reuse(job, known)
+            self._name(known or opened.sha256, job)
 
-    def _is_another(self, job: _Job, known: Known) -> bool:
-        """Whether the known picture stays as it is, and the job is a mere copy of it."""
-        if known.image_id == job.record.image_id:
-            return False
-        if known.path == os.fsencode(job.path):
+    def _let_go(self, job: _Job, sha256: str) -> None:
+        """Take their names from other pictures: the file's, if it was of another content, and the
+        record's id, if the file that it named is gone."""
+        at = self._ledger.file_at(job.path)
+        held = () if at is None else (at.picture.sha256,)
+        if at is not None and at.picture.sha256 != sha256:
+            self._unname(at.picture, lambda name: name.path == str(job.path))
+        for other in self._ledger.named(job.record.image_id):
+            if other.sha256 != sha256 and other.sha256 not in held:
+                self._unname(
+                    other, lambda name: name.image_id == job.record.image_id and not _is_there(name)
+                )
+
+    def _name(self, known: Known | str, job: _Job) -> None:
+        """Add what the job's source says to a picture that is known, or on its way."""
+        item = self._item(known)
+        entry, name = item.entry, job.name
+        at_path = [old for old in entry.names if old.path == name.path]
+        if at_path and at_path[0].image_id != name.image_id and not name.captions:
             # Another source names the same file; it takes over only if it tells more.
-            return not job.record.captions
-        return _is_there(known)
-
-    def _reuse(self, job: _Job, known: Known) -> None:
-        """Keep the vector of a known picture, under the job's record."""
-        record = job.record
-        same_captions = known.captions_key == captions_key(record.captions)
-        same_about = known.about_key == about_key(record.uri, record.split, record.tags)
-        same_place = known.image_id == record.image_id and _same_file(known, job)
-        if same_captions and same_about and same_place:
-            self._unchanged += 1
-            self._count()
+            self._skip_duplicate(job, entry)
             return
-        shard = self._shards.read(known.shard)
-        old = shard.contents.entries[known.row]
-        entry = replace(
-            old,
-            image_id=record.image_id,
-            uri=record.uri,
-            path=str(job.path),
-            size=job.size,
-            mtime_ns=job.mtime_ns,
-            captions=record.captions,
-            split=record.split,
-            tags=record.tags,
-        )
-        captions: Halves | None = None
-        if same_captions:
-            captions = shard.captions[shard.contents.spans[known.row]]
-        self._builder.add(Item(entry, vector=shard.images[known.row], captions=captions))
-        self._reused += 1
-        self._count()
+        names = _joined(entry.names, name)
+        if not (_is_there(names[0]) or (name.captions and name.split != entry.split)):
+            # Its first file is gone: it is shown by this one, and keeps what was said of it.
+            names = (name, *(old for old in names if old.path != name.path))
+        changed = entry.named(names)
+        if changed == entry:
+            self._unchanged += 1
+        else:
+            self._rewrite(item, changed)
+            self._reused += 1
+        if names[0].path != name.path:
+            self._skip_duplicate(job, changed)
+        else:
+            self._count()
+
+    def _unname(self, known: Known, is_gone: Callable[[Name], bool]) -> None:
+        """Take names from a picture; one without any is withdrawn."""
+        if self._builder.is_withdrawn(known.sha256):
+            return
+        item = self._item(known)
+        kept = tuple(name for name in item.entry.names if not is_gone(name))
+        if not kept:
+            self._builder.withdraw(known.sha256)
+            self._removed += 1
+        elif kept != item.entry.names:
+            self._rewrite(item, item.entry.named(kept))
+
+    def _item(self, known: Known | str) -> Item:
+        """A picture that is on its way, or as it lies in its shard."""
+        sha256 = known if isinstance(known, str) else known.sha256
+        pending = self._builder.pending(sha256)
+        if pending is not None or isinstance(known, str):
+            assert pending is not None
+            return pending
+        if self._shard is None or self._shard.number != known.shard:
+            self._shard = Shard(self._ledger.shard(known.shard))
+        shard = self._shard
+        span = shard.span(known.row)
+        entry = shard.entry(known.row)
+        vector, captions = shard.images[known.row], shard.captions[span]
+        return Item(entry, vector=vector, captions=captions, since=known.since)
+
+    def _rewrite(self, item: Item, entry: Entry) -> None:
+        """Write a picture again, with its vectors as far as they still hold."""
+        captions = item.captions if entry.captions == item.entry.captions else None
+        # A file that was merely touched is nothing that an index has to be told.
+        since = item.since if _shown(entry) == _shown(item.entry) else None
+        self._builder.add(Item(entry, item.image, item.vector, captions, since))
 
     def _take_caption(self, caption: CaptionRecord) -> None:
         if self._ledger.has_loose(caption) or self._builder.pending_loose(caption):
@@ -266,22 +335,32 @@ class _Run:
             self._builder.add_loose(caption)
         self._count()
 
-    def _skip_duplicate(self, job: _Job, other: str, sha256: str = "") -> None:
-        if sha256:
-            self._ledger.note_duplicate(job.path, job.size, job.mtime_ns, sha256)
-        old = self._ledger.picture(job.record.image_id)
-        if old is not None and not _is_there(old):
-            self._withdraw(old)  # the file holds the copy now
-        self._skip("duplicate", job.record.uri, f"has the same bytes as {other}")
+    def _skip_duplicate(self, job: _Job, entry: Entry) -> None:
+        """Say that a file is a copy; what its source says is the picture's, unless it cannot be."""
+        reason = f"has the same bytes as {entry.path}"
+        if any(name.path == str(job.path) for name in entry.conflicts):
+            told = f"{reason}, which is in split {entry.split!r}: its captions are left out"
+            self._skip("conflict", job.record.uri, told)
+        else:
+            self._skip("duplicate", job.record.uri, reason)
 
     def _remove_gone(self, folder: Path) -> None:
-        for known in self._ledger.unseen_under(folder):
-            if _is_gone(Path(os.fsdecode(known.path)), folder):
-                self._withdraw(known)
+        """Take the names of files that were deleted from a folder that was read whole."""
+        for number, rows in self._ledger.unseen():
+            for row, entry in zip(rows, self._entries(number, rows), strict=True):
+                gone = {
+                    name.path
+                    for name in entry.names
+                    if Path(name.path).is_relative_to(folder)
+                    and not self._ledger.was_seen(name.path)
+                    and _is_gone(Path(name.path), folder)
+                }
+                known = self._ledger.picture(entry.sha256)
+                if gone and known is not None and (known.shard, known.row) == (number, row):
+                    self._unname(known, partial(_is_at, gone))
 
-    def _withdraw(self, known: Known) -> None:
-        self._builder.withdraw(known)
-        self._removed += 1
+    def _entries(self, number: int, rows: list[int]) -> list[Entry]:
+        return Shard(self._ledger.shard(number)).entries(rows)
 
     def _not_finite(self, uri: str) -> None:
         reason = "the encoder gave numbers that are not finite; try MRAG_PRECISION=fp32"
@@ -303,42 +382,40 @@ class _Run:
             self.on_progress(Progress("embed", self._settled, self.total))
 
 
-def _entry(job: _Job, picture: Picture) -> Entry:
-    record = job.record
-    return Entry(
-        image_id=record.image_id,
-        uri=record.uri,
-        path=str(job.path),
-        size=job.size,
-        mtime_ns=job.mtime_ns,
-        sha256=picture.sha256,
-        width=picture.width,
-        height=picture.height,
-        taken_at=None if picture.taken_at is None else picture.taken_at.isoformat(),
-        captions=record.captions,
-        split=record.split,
-        tags=record.tags,
-    )
+def _shown(entry: Entry) -> tuple[object, ...]:
+    """What an index shows of a picture."""
+    ids = tuple(dict.fromkeys(name.image_id for name in entry.names))
+    return ids, entry.uri, entry.captions, entry.split, entry.tags
 
 
-def _same_file(known: Known, job: _Job) -> bool:
-    stamp = (os.fsencode(job.path), job.size, job.mtime_ns)
-    return (known.path, known.size, known.mtime_ns) == stamp
+def _is_at(paths: set[str], name: Name) -> bool:
+    return name.path in paths
 
 
-def _is_there(known: Known) -> bool:
-    """Whether the file of a known picture is still there as it was."""
+def _joined(names: tuple[Name, ...], name: Name) -> tuple[Name, ...]:
+    """The names with this one: for that of the same file, else for those whose files are gone."""
+    places = [at for at, old in enumerate(names) if old.path == name.path]
+    if not places:
+        places = [at for at, old in enumerate(names) if not _is_there(old)]
+    if not places:
+        return (*names, name)
+    first, *others = places
+    return tuple(name if at == first else old for at, old in enumerate(names) if at not in others)
+
+
+def _is_there(name: Name) -> bool:
+    """Whether a picture's file is still there as it was."""
     try:
-        status = Path(os.fsdecode(known.path)).stat()
-    except OSError:
+        status = Path(name.path).stat()
+    except (OSError, ValueError):
         return False
-    return (status.st_size, status.st_mtime_ns) == (known.size, known.mtime_ns)
+    return (status.st_size, status.st_mtime_ns) == (name.size, name.mtime_ns)
 
 
 def _is_gone(path: Path, root: Path) -> bool:
     """Whether a file below the root was deleted, and is not merely out of reach.
 
-    A folder that cannot be read, or is empty, may be a disk that is not mounted.
+    A folder that cannot be read, or holds nothing of a user's, may be a disk that is not mounted.
     """
     try:
         path.lstat()
@@ -353,8 +430,9 @@ def _is_gone(path: Path, root: Path) -> bool:
 
 
 def _holds_anything(folder: Path) -> bool:
+    """Whether there is more in a folder than what systems leave on a disk."""
     try:
         with os.scandir(folder) as found:
-            return any(found)
+            return any(not is_clutter(item.name) for item in found)
     except OSError:
         return False

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from corpus.records import Record
+from engine.alignment.closed_form import AnyMethod
 from engine.app import Engine
 from engine.progress import OnProgress, silent
-from ingest.fit import AnyMethod
 from ingest.pipeline import IngestReport, ingest
 
 Specs = tuple[str, str]
@@ -46,7 +46,6 @@ def fill(
     memory: str = "",
     alignment: str = "",
     method: AnyMethod = "auto",
-    optimize: bool = True,
     on_progress: OnProgress = silent,
 ) -> IngestReport:
     """Bring records into a collection; see `ingest.pipeline.ingest`."""
@@ -62,6 +61,5 @@ def fill(
         alignment=alignment,
         method=method,
         captioner_factory=lambda: engine.open(name).filling_captioner(),
-        optimize=optimize,
         on_progress=on_progress,
     )

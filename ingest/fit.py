@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from corpus.ledger import Census, Ledger
 from corpus.lock import writing
 from corpus.pairs import Gathered, gather
-from engine.alignment.alignment import Alignment, Method
+from engine.alignment.alignment import Alignment
+from engine.alignment.closed_form import AnyMethod
 from engine.alignment.distractors import SIZE
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import AlignmentError, CollectionMissing, IncompatibleIndex, InvalidInput
 from engine.files import remove_partials
 from engine.progress import OnProgress, silent
-
-AnyMethod = Method | Literal["auto"]
+from engine.store.generations import current
 
 ENOUGH = 25
 """From so many pictures on a map is fitted on pairs, or a mean taken of pictures.
@@ -58,10 +59,10 @@ def fit(
             alignment = _made(gathered, folder, card, method, strength)
             remove_partials(folder.path, folder.moments.name)
             gathered.total().save(folder.moments)
+        request = _request(folder, card, method, strength, other)
+        alignment = replace(alignment, fitted_on=_fitted_on(ledger, request))
         remove_partials(folder.path, folder.alignment.name)
         alignment.save(folder.alignment)
-        request = _request(folder, card, method, strength, other)
-        ledger.note_fact("fit", _state(ledger, request, alignment))
         return alignment
 
 
@@ -80,19 +81,13 @@ def fit_if_needed(
     another collection's map) is asked for again unless it is named anew.
     """
     with writing(folder), Ledger.open(folder) as ledger:
-        state, strength = ledger.fact("fit"), None
-        if state and method == "auto" and not other:
-            asked = state["request"]
+        known, strength = _loaded(folder), None
+        asked = known.fitted_on.get("request") if known is not None else None
+        if asked and method == "auto" and not other:
             method, strength, other = asked["method"], asked["strength"], asked["other"]
         request = _request(folder, card, method, strength, other)
-        if state and state["request"] == request and folder.alignment.is_file():
-            alignment = _loaded(folder)
-            if (
-                alignment is not None
-                and alignment.fingerprint == state["fingerprint"]
-                and not _drifted(ledger, state)
-            ):
-                return alignment, False
+        if known is not None and asked == request and not _drifted(ledger, known.fitted_on):
+            return known, False
         made = fit(
             folder, card, method=method, strength=strength, other=other, on_progress=on_progress
         )
@@ -100,7 +95,7 @@ def fit_if_needed(
 
 
 def _loaded(folder: CollectionFolder) -> Alignment | None:
-    """The collection's map; None where the file is damaged, as it can be made again."""
+    """The collection's map; None where there is none or it is damaged: it can be made again."""
     try:
         return Alignment.load(folder.alignment)
     except AlignmentError:
@@ -115,7 +110,7 @@ def _made(
     strength: float | None,
 ) -> Alignment:
     if card.memory:
-        return _for_memory(gathered, _load(folder, card, card.memory), card, method)
+        return _for_memory(gathered, _load_memory(folder, card), card, method)
     if gathered.pictures >= ENOUGH or method not in {"auto", "centred", "raw"}:
         return Alignment.fit(
             gathered.total(),
@@ -186,8 +181,15 @@ def _borrow(folder: CollectionFolder, card: CollectionCard, name: str) -> Alignm
     return alignment
 
 
+def _load_memory(folder: CollectionFolder, card: CollectionCard) -> Alignment:
+    """The map that the memory's captions were indexed with, or the one that they will be."""
+    fitted = _load(folder, card, card.memory)
+    answers = current(folder.sibling(card.memory))
+    return fitted if answers is None else Alignment.load(answers.alignment)
+
+
 def _load(folder: CollectionFolder, card: CollectionCard, name: str) -> Alignment:
-    """The map of another collection, which must be of the same encoder."""
+    """The map that was fitted for another collection, which must be of the same encoder."""
     other = folder.sibling(name)
     encoder_id = other.read_card().encoder_id
     if encoder_id != card.encoder_id:
@@ -211,29 +213,31 @@ def _request(
     other: str,
 ) -> dict[str, Any]:
     """What the map depends on beside the collection's own vectors."""
-    lender = other or card.memory
-    borrowed = _load(folder, card, lender).fingerprint if lender else ""
+    borrowed = ""
+    if other or card.memory:
+        lent = _load(folder, card, other) if other else _load_memory(folder, card)
+        borrowed = lent.fingerprint
     return {"method": method, "strength": strength, "other": other, "borrowed": borrowed}
 
 
-def _state(ledger: Ledger, request: dict[str, Any], alignment: Alignment) -> dict[str, Any]:
+def _fitted_on(ledger: Ledger, request: dict[str, Any]) -> dict[str, Any]:
+    """The collection as it is now, kept with the map: it outlives the ledger."""
     return {
         "request": request,
-        "fingerprint": alignment.fingerprint,
         "census": list(ledger.census()),
-        "next_shard": ledger.next_shard(),
-        "rounds": list(ledger.refined.sizes()),
+        "commit": ledger.last_commit(),
+        "rounds": ledger.refined.rounds(),
     }
 
 
-def _drifted(ledger: Ledger, state: dict[str, Any]) -> bool:
+def _drifted(ledger: Ledger, state: Mapping[str, Any]) -> bool:
     """Whether too much of what the map rests on was added or superseded since it was made."""
     if state["request"]["other"]:
         return False
-    if state.get("rounds", []) != list(ledger.refined.sizes()):
+    if state["rounds"] != ledger.refined.rounds():
         return True
     fitted, now = Census(*state["census"]), ledger.census()
-    added = ledger.census(first=state["next_shard"])
+    added = ledger.census(after=state["commit"])
     if (fitted.pairs >= ENOUGH) != (now.pairs >= ENOUGH):
         return True
     counts = zip(fitted, now, added, strict=True)

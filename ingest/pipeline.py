@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from operator import length_hint
+from pathlib import Path
 from time import monotonic
+from typing import TypeVar
 
-from corpus.ledger import Ledger
+from corpus.compaction import DEAD_SHARE, CompactReport, compact, dead_share
+from corpus.ledger import Ledger, set_aside
 from corpus.lock import writing
+from corpus.migration import MigrateReport, migrate, needs_migration
+from corpus.parquet import DamagedShard
 from corpus.records import Counted, Record, WholeFolder
 from corpus.shards import encoder_of
 from engine.alignment.alignment import Alignment
+from engine.alignment.closed_form import AnyMethod
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import IncompatibleIndex, InvalidInput, SourceError
 from engine.progress import OnProgress, silent
 from engine.settings import Settings
+from engine.store.generations import current
 from engine.types import Encoder
 from ingest.describe import Describer, DescribeReport, describe
-from ingest.embed import EmbedReport, embed
-from ingest.fit import AnyMethod, fit_if_needed
+from ingest.embed import EmbedOptions, EmbedReport, embed
+from ingest.fit import fit_if_needed
+from ingest.parts import AdoptReport, Part, adopt_parts, embed_part
 from ingest.push import PushReport, push
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,9 @@ class IngestReport:
 
     `alignment` is None while there is nothing to fit on, `fitted` says whether it is new.
     `described` is None if nothing could describe; `undescribed` pictures have no caption yet.
+    `migrated`: the collection was brought over from an earlier layout first. `adopted`: parts that
+    were taken in. `compacted`: what has been superseded was let go of. `damaged` shards were set
+    aside.
     """
 
     embed: EmbedReport
@@ -42,6 +55,10 @@ class IngestReport:
     push: PushReport | None = None
     described: DescribeReport | None = None
     seconds: float = 0.0
+    migrated: MigrateReport | None = None
+    adopted: AdoptReport = field(default_factory=AdoptReport)
+    compacted: CompactReport | None = None
+    damaged: tuple[Path, ...] = ()
 
     @property
     def text(self) -> str:
@@ -61,15 +78,14 @@ def ingest(
     alignment: str = "",
     method: AnyMethod = "auto",
     captioner_factory: Callable[[], Describer] | None = None,
-    optimize: bool = True,
     on_progress: OnProgress = silent,
 ) -> IngestReport:
     """Bring a source into a collection, which is made if there is none of that name.
 
     `memory` names the collection whose captions describe these pictures, `alignment` one whose
     map is taken. `captioner_factory` is called once the captions are pushed, and only if there
-    are pictures without captions; None: they stay without. `optimize` is that of `push`. What
-    has been done before is not done again.
+    are pictures without captions; None: they stay without. What has been done before is not
+    done again.
 
     Raises IncompatibleIndex for a collection of another encoder, SourceError for an empty
     source where there is no collection yet, StoreUnavailable while another process writes.
@@ -77,9 +93,11 @@ def ingest(
     started = monotonic()
     folder = CollectionFolder(settings.home, name)
     with writing(folder):
+        migrated = migrate(folder, on_progress) if needs_migration(folder) else None
         known = folder.exists()
         if known and memory:
             _check_memory(folder, encoder, memory)
+        adopted = adopt_parts(folder, on_progress) if known else AdoptReport()
         embedded = embed_only(
             records,
             name=name,
@@ -93,14 +111,49 @@ def ingest(
         card = folder.read_card()
         card = replace(card, memory=memory or card.memory)
         fit = partial(fit_if_needed, folder, card, method=method, other=alignment)
-        level = partial(push, folder, card, settings, optimize=optimize)
+        level = partial(push, folder, card, settings)
         tell = None
         if captioner_factory is not None:
             tell = partial(describe, folder, encoder, captioner_factory)
-        done = IngestReport(embedded, *_counts(folder))
-        done = _carry_on(done, folder, card, fit, level, tell, on_progress)
-        undescribed = _counts(folder)[2]
-        return replace(done, undescribed=undescribed, seconds=monotonic() - started)
+        done = IngestReport(embedded, *_counts(folder), migrated=migrated, adopted=adopted)
+        done, damaged = _past_damage(
+            lambda: _carry_on(done, folder, card, fit, level, tell, on_progress)
+        )
+        compacted, more = _past_damage(lambda: compact_if_worth_it(folder, on_progress))
+        return replace(
+            done,
+            undescribed=_counts(folder)[2],
+            compacted=compacted,
+            damaged=(*embedded.damaged, *damaged, *more),
+            seconds=monotonic() - started,
+        )
+
+
+def compact_if_worth_it(
+    folder: CollectionFolder, on_progress: OnProgress = silent
+) -> CompactReport | None:
+    """Compact a collection of which enough has been superseded."""
+    if dead_share(folder) < DEAD_SHARE:
+        return None
+    return compact(folder, pushed=pushed_commit(folder), on_progress=on_progress)
+
+
+def pushed_commit(folder: CollectionFolder) -> int:
+    """The commit up to which the index that answers knows the corpus; -1 without one."""
+    generation = current(folder)
+    state = generation.read_state() if generation else None
+    return state.commit if state else -1
+
+
+def _past_damage(step: Callable[[], Done]) -> tuple[Done, list[Path]]:
+    """Take a step that does nothing twice, without the shards that turn out to be damaged."""
+    damaged: list[Path] = []
+    while True:
+        try:
+            return step(), damaged
+        except DamagedShard as error:
+            set_aside(error.path)
+            damaged.append(error.path)
 
 
 def _carry_on(
@@ -136,22 +189,27 @@ def embed_only(
     generator_spec: str,
     settings: Settings,
     memory: str = "",
+    part: Part | None = None,
     on_progress: OnProgress = silent,
 ) -> EmbedReport:
-    """The first step of `ingest` alone: make the collection if need be, and embed."""
+    """The first step of `ingest` alone: make the collection if need be, and embed.
+
+    With `part` only that share of the source, into a folder of its own: any number of processes
+    may do so at once, and the next ingest takes in what they have finished.
+    """
     folder = CollectionFolder(settings.home, name)
     records = _begun(records, folder)
+    how = EmbedOptions(settings.limits, settings.batch_size, settings.workers)
+    card = partial(_card, folder, encoder, encoder_spec, generator_spec, memory)
+    if part is not None:
+        wanted = card()
+        if not folder.exists():
+            folder.write_card(wanted)  # who comes second writes the same; parts do not change it
+        return embed_part(records, part, encoder, folder, wanted, how, on_progress=on_progress)
     with writing(folder):
-        folder.write_card(_card(folder, encoder, encoder_spec, generator_spec, memory))
-        return embed(
-            records,
-            encoder,
-            folder,
-            limits=settings.limits,
-            batch_size=settings.batch_size,
-            workers=settings.workers,
-            on_progress=on_progress,
-        )
+        folder.write_card(card())
+        adopt_parts(folder, on_progress)
+        return embed(records, encoder, folder, how, on_progress=on_progress)
 
 
 def _begun(records: Iterable[Record], folder: CollectionFolder) -> Iterable[Record]:
@@ -236,6 +294,7 @@ def _both(first: PushReport, second: PushReport) -> PushReport:
         everything=first.everything,
         optimized=first.optimized or second.optimized,
         seconds=first.seconds + second.seconds,
+        graph_trouble=second.graph_trouble,
     )
 
 
@@ -255,6 +314,7 @@ def embed_lines(done: EmbedReport) -> Iterator[str]:
 
 
 def _lines(report: IngestReport) -> Iterator[str]:
+    yield from _upkeep_lines(report)
     yield from embed_lines(report.embed)
     if report.alignment is not None:
         yield f"map {'fitted' if report.fitted else 'kept'}: {report.alignment.reason}"
@@ -264,11 +324,48 @@ def _lines(report: IngestReport) -> Iterator[str]:
             f"wrote {pushed.images:,} pictures and {pushed.captions:,} captions to the index, "
             f"deleted {pushed.deleted:,} points ({pushed.seconds:.1f} s)"
         )
+        yield from graph_lines(pushed)
     yield from _description_lines(report)
     yield (
         f"{report.pictures:,} pictures and {report.captions:,} captions in the collection "
         f"({report.seconds:.1f} s)"
     )
+
+
+def graph_lines(pushed: PushReport) -> Iterator[str]:
+    """That the graph of a large index could not be built, for a person."""
+    if pushed.graph_trouble:
+        yield (
+            f"searched exactly, which is slow where there is much: its graph could not be built "
+            f"({pushed.graph_trouble}); the next push tries again"
+        )
+
+
+def _upkeep_lines(report: IngestReport) -> Iterator[str]:
+    if report.migrated is not None:
+        yield "brought the collection over from an earlier layout"
+        yield from (f"  left out {told}" for told in report.migrated.left_out)
+    adopted = report.adopted
+    if adopted.adopted:
+        yield (
+            f"took in {len(adopted.adopted)} parts ({', '.join(adopted.adopted)}): "
+            f"{adopted.pictures:,} pictures, {adopted.joined:,} that were there already"
+        )
+    for path in adopted.damaged:
+        yield (
+            f"left out {path} of a part, which is damaged; ingest its source again: only what was "
+            "in that file is embedded again"
+        )
+    if adopted.left:
+        yield f"left parts that are not finished: {', '.join(adopted.left)}"
+    for path in report.damaged:
+        yield (
+            f"set aside {path}, which is damaged; ingest its source again: only what was in that "
+            "file is embedded again"
+        )
+    if report.compacted is not None:
+        before, after = report.compacted.bytes_before, report.compacted.bytes_after
+        yield f"let go of what was superseded: {before:,} -> {after:,} bytes"
 
 
 def _description_lines(report: IngestReport) -> Iterator[str]:

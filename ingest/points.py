@@ -8,8 +8,10 @@ from datetime import datetime
 
 import numpy as np
 
+from corpus.entry import Entry
+from corpus.ledger import Live
 from corpus.records import CaptionRecord
-from corpus.shards import Entry, Halves, Shard
+from corpus.shards import Halves, Shard
 from engine.alignment.alignment import Alignment
 from engine.store.ids import caption_id, picture_id
 from engine.types import CaptionPoint, CaptionSource, ImagePoint, Vector, Vectors
@@ -27,27 +29,26 @@ class Caption:
 
 def points_of(
     shard: Shard,
-    live: Sequence[int],
+    live: Live,
     generated: Mapping[int, Caption],
     alignment: Alignment,
     refined: Mapping[int, Sequence[Caption]] | None = None,
 ) -> tuple[list[ImagePoint], list[CaptionPoint]]:
-    """The points of a shard's living rows.
+    """The points of living rows of a shard.
 
     By picture row `generated` has the captions of pictures that have none of their own, and
     `refined` those that refinement rounds added; these are no part of the picture's point, which
     shows what people wrote.
     """
-    contents = shard.contents
-    raw_texts = unit(shard.captions)
-    texts = alignment.map_texts(raw_texts)
-    raw_images = unit(shard.images[list(live)])
-    images = alignment.map_images(raw_images) if live else raw_images
+    raw_images = unit(shard.images[live.pictures])
+    images = alignment.map_images(raw_images) if live.pictures else raw_images
+    raw_texts, texts, spans = _texts(shard, [*live.pictures, *live.loose], alignment)
     pictures: list[ImagePoint] = []
     captions: list[CaptionPoint] = []
-    for row, raw, mapped in zip(live, raw_images, images, strict=True):
-        entry, span = contents.entries[row], contents.spans[row]
+    entries = shard.entries(live.pictures)
+    for entry, row, raw, mapped in zip(entries, live.pictures, raw_images, images, strict=True):
         source: CaptionSource = "human"
+        span = spans[row]
         said, raw_said, mapped_said = entry.captions, raw_texts[span], texts[span]
         if row in generated:
             source, said = "generated", (generated[row].text,)
@@ -57,10 +58,23 @@ def points_of(
         pairs = zip(said, raw_said, mapped_said, strict=True)
         captions += [_of_picture(entry, *caption, source) for caption in pairs]
         captions += [_refined(entry, one, alignment) for one in (refined or {}).get(row, ())]
-    span = contents.loose_span
-    alone = zip(contents.loose, raw_texts[span], texts[span], strict=True)
-    captions += [_loose(*caption) for caption in alone]
+    for caption, row in zip(shard.loose_captions(live.loose), live.loose, strict=True):
+        at = spans[row].start
+        captions.append(_loose(caption, raw_texts[at], texts[at]))
     return pictures, captions
+
+
+def _texts(
+    shard: Shard, rows: Sequence[int], alignment: Alignment
+) -> tuple[Vectors, Vectors, dict[int, slice]]:
+    """The captions of these rows, raw and mapped, and where those of each row lie among them."""
+    starts = shard.offsets[list(rows)]
+    counts = shard.offsets[[row + 1 for row in rows]] - starts
+    ends = np.cumsum([0, *counts])
+    taken = np.arange(ends[-1]) + np.repeat(starts - ends[:-1], counts)
+    spans = {row: slice(ends[at], ends[at + 1]) for at, row in enumerate(rows)}
+    raw = unit(shard.captions[taken])
+    return raw, alignment.map_texts(raw) if len(raw) else raw, spans
 
 
 def _picture(
@@ -86,6 +100,7 @@ def _picture(
         split=entry.split,
         taken_at=None if entry.taken_at is None else datetime.fromisoformat(entry.taken_at),
         tags=entry.tags,
+        names=tuple(dict.fromkeys(name.image_id for name in entry.names)),
     )
 
 
@@ -113,10 +128,11 @@ def _of_picture(
     refinement: int = 0,
 ) -> CaptionPoint:
     return CaptionPoint(
-        id=caption_id(entry.image_id, text, source),
+        id=caption_id(entry.identity.key, text, source),
         text=text,
         raw=raw,
         mapped=mapped,
+        picture=entry.identity.key,
         image_id=entry.image_id,
         uri=entry.uri,
         split=entry.split,
@@ -127,10 +143,11 @@ def _of_picture(
 
 def _loose(caption: CaptionRecord, raw: Vector, mapped: Vector) -> CaptionPoint:
     return CaptionPoint(
-        id=caption_id(caption.image_id, caption.text, "human"),
+        id=caption_id(caption.picture, caption.text, "human"),
         text=caption.text,
         raw=raw,
         mapped=mapped,
+        picture=caption.picture,
         image_id=caption.image_id,
         split=caption.split,
     )

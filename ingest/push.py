@@ -1,25 +1,32 @@
-"""Writes embeddings, mapped, into the stores: only what is new, and again all if the map is."""
+"""Writes embeddings, mapped, into an index: only what is new, or a new generation aside."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from time import monotonic
 
-from corpus.ledger import Ledger, Store
+from corpus.ledger import Ledger, Live
 from corpus.lock import writing
-from corpus.refined import RefinedReader
-from corpus.shards import DescribedShard, read_described, read_shard, shard_path
 from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
-from engine.errors import CollectionMissing
+from engine.errors import AlignmentError, CollectionMissing, IncompatibleIndex, StoreUnavailable
+from engine.files import sync_tree
 from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.settings import Settings
 from engine.store import CaptionStore, ImageStore, open_caption_store, open_image_store
-from ingest.points import Caption, points_of
-
-_DELETE_BATCH = 1000
+from engine.store.generations import (
+    GenerationFolder,
+    GenerationState,
+    Hold,
+    begin,
+    change_over,
+    current,
+)
+from engine.store.graph import build_graph, copy_generation
+from engine.store.sweeping import next_number, remove, sweep, sweep_all, sweep_old_layout
+from ingest.changes import Changes, Written
 
 FLUSH_POINTS = 20_000
 """Points between two flushes, and so what a killed push may repeat."""
@@ -34,7 +41,11 @@ the models; to build the graphs of as many captions and pictures takes minutes.
 
 @dataclass(frozen=True)
 class PushReport:
-    """What was written: points, and those deleted; `everything`: all was written again."""
+    """What was written: points, and those deleted; `everything`: into a new generation.
+
+    `optimized`: graphs were built. `graph_trouble` says why they could not be: until a later
+    push builds them the search stays exact, and slow where there is much.
+    """
 
     images: int
     captions: int
@@ -42,6 +53,7 @@ class PushReport:
     everything: bool
     optimized: bool
     seconds: float
+    graph_trouble: str = ""
 
     @property
     def points(self) -> int:
@@ -54,16 +66,16 @@ def push(
     card: CollectionCard,
     settings: Settings,
     *,
-    optimize: bool = True,
+    rebuild: bool = False,
     on_progress: OnProgress = silent,
 ) -> PushReport:
-    """Bring the stores level with the embeddings, generated captions, rounds and map.
+    """Bring the index level with the embeddings, generated captions, rounds and map.
 
-    Only what is new is written, unless the map has changed or the stores have lost points.
-    Ids follow from content, and a shard counts as pushed once the stores have flushed it, so
-    that a push may be killed at any moment and run again. `optimize` builds the graph where it
-    is worth it, which stops every thread of this process for minutes: a process that also
-    answers leaves it to a push of another day.
+    Only what is new is written, unless the map is another one than the index was written with,
+    the index has lost points or is kept elsewhere, or `rebuild` asks for it: then a new
+    generation is written aside and takes the old one's place once it is whole. The graph of a
+    large index is built by a child process, on a generation that does not answer yet. Killed at
+    any moment, the index answers as before, and a push that is run again finishes it.
 
     Raises CollectionMissing before the first fit, and what opening the stores raises.
     """
@@ -71,13 +83,23 @@ def push(
         raise CollectionMissing(
             f"collection {card.name!r} has no map yet; fit one with: mrag fit {card.name}"
         )
-    with ExitStack() as stack:
-        stack.enter_context(writing(folder))
-        ledger = stack.enter_context(Ledger.open(folder))
-        images = stack.enter_context(open_image_store(folder, card, settings, create=True))
-        captions = stack.enter_context(open_caption_store(folder, card, settings, create=True))
-        run = _Push(folder, ledger, images, captions, settings.qdrant_url, on_progress)
-        return run.all(optimize)
+    with writing(folder), Ledger.open(folder) as ledger:
+        return _Push(folder, card, settings, ledger, on_progress).all(rebuild)
+
+
+@dataclass(frozen=True)
+class _Stores:
+    """The stores of a generation, to be written to."""
+
+    images: ImageStore
+    captions: CaptionStore
+
+    def counts(self) -> dict[str, int]:
+        return {"images": self.images.count(), "captions": self.captions.count()}
+
+    def flush(self) -> None:
+        self.images.flush()
+        self.captions.flush()
 
 
 class _Push:
@@ -86,136 +108,213 @@ class _Push:
     def __init__(
         self,
         folder: CollectionFolder,
+        card: CollectionCard,
+        settings: Settings,
         ledger: Ledger,
-        images: ImageStore,
-        captions: CaptionStore,
-        place: str,
         on_progress: OnProgress,
     ) -> None:
-        self._folder = folder
+        self._folder, self._card, self._settings = folder, card, settings
+        self._place = settings.qdrant_url  # the server's address; empty: the embedded store
         self._ledger = ledger
-        self._images, self._captions = images, captions
-        self._place = place  # the server's address; empty: the embedded store
         self._on_progress = on_progress
         self._alignment = Alignment.load(folder.alignment)
-        self._described = _DescribedReader(folder)
-        self._refined = RefinedReader(folder.rounds)
-        self._images_written = self._captions_written = 0
+        self._written = Written()
+        self._optimized, self._graph_trouble = False, ""
 
-    def all(self, optimize: bool) -> PushReport:
-        """Delete what has been superseded, write what is new, and optimize if it is worth it."""
+    def all(self, rebuild: bool) -> PushReport:
+        """Write what is new into the generation that answers, or all into a new one."""
         started = monotonic()
-        everything = self._lost()
-        if everything:
-            self._ledger.note_pushed(self._ledger.shards(), "")
-            self._ledger.note_fact("graph", {"images": 0, "captions": 0})
-        self._note_counts(0, 0)  # until all is written, what the stores hold proves nothing
-        deleted = self._delete("images", self._images) + self._delete("captions", self._captions)
-        self._write(self._ledger.unpushed(self._alignment.fingerprint))
-        self._note_counts(self._images.count(), self._captions.count())
-        self._folder.write_level(self._alignment.fingerprint)
-        optimized = False
-        if optimize:
-            optimized = self._optimize("images", self._images)
-            optimized |= self._optimize("captions", self._captions)
+        sweep_all(self._folder, self._settings)
+        answers = current(self._folder)
+        grown = answers is not None and not rebuild and self._add_to(answers)
+        if not grown:
+            answers = self._write_anew()
+        assert answers is not None
+        self._point_aliases(answers)
+        sweep_old_layout(self._folder)
         return PushReport(
-            images=self._images_written,
-            captions=self._captions_written,
-            deleted=deleted,
-            everything=everything,
-            optimized=optimized,
+            images=self._written.images,
+            captions=self._written.captions,
+            deleted=self._written.deleted,
+            everything=not grown,
+            optimized=self._optimized,
             seconds=monotonic() - started,
+            graph_trouble=self._graph_trouble,
         )
 
-    def _lost(self) -> bool:
-        """Whether the stores are not those, or not all of those, that were written to."""
-        pushed = self._ledger.fact("pushed")
-        return pushed is not None and (
-            pushed["place"] != self._place
-            or pushed["fingerprint"] != self._alignment.fingerprint
-            or self._images.count() < pushed["images"]
-            or self._captions.count() < pushed["captions"]
+    # The generation that answers
+
+    def _add_to(self, answers: GenerationFolder) -> bool:
+        """Write what is new into a generation; False if only another one will do."""
+        state = answers.read_state()
+        if state is None or state.place != self._place or not self._has_map(answers):
+            return False
+        try:
+            with self._stores(answers) as stores:
+                if any(count < getattr(state, name) for name, count in stores.counts().items()):
+                    return False  # points have been lost
+                state = self._brought_level(answers, state, stores)
+                if not self._is_whole(state):
+                    return False
+                if self._is_worth_a_graph(state):
+                    self._build_on_copy(answers, state)
+        except (CollectionMissing, IncompatibleIndex):
+            return False  # what cannot be used is written anew
+        if self._optimized:
+            sweep(self._folder, self._settings)
+        return True
+
+    def _has_map(self, answers: GenerationFolder) -> bool:
+        try:
+            return self._alignment.maps_like(Alignment.load(answers.alignment))
+        except AlignmentError:
+            return False
+
+    def _brought_level(
+        self, answers: GenerationFolder, state: GenerationState, stores: _Stores
+    ) -> GenerationState:
+        """Delete what has gone, write what is new, and note it."""
+        changes = self._changes(stores)
+        shards = changes.shards(state.commit)
+        if shards or changes.any_gone(state.commit, state.rounds):
+            # Until all is written, what the stores hold proves nothing.
+            answers.write_state(replace(state, images=0, captions=0))
+            changes.delete(state.commit, state.rounds)
+            self._write(changes, shards, stores, fresh=False)
+        done = self._state(stores, state.graph)
+        if done != state:
+            answers.write_state(done)
+        return done
+
+    def _is_whole(self, state: GenerationState) -> bool:
+        """Whether an index holds exactly what the corpus does."""
+        there = self._ledger.pictures(), self._ledger.indexed_captions()
+        return (state.images, state.captions) == there
+
+    def _build_on_copy(self, answers: GenerationFolder, state: GenerationState) -> None:
+        """Build the graph on a copy, which then answers: nobody waits for it."""
+        number = next_number(self._folder, self._settings)
+        copy = copy_generation(self._folder, answers, number, state)
+        with self._kept_if_whole(copy) as hold:
+            if self._graph_built(copy, hold, state):
+                copy.write_state(replace(state, graph=_counts(state)))
+                sync_tree(copy.path)
+                change_over(self._folder, number)
+        if not self._optimized:
+            remove(self._folder, copy, self._settings)
+
+    # A new generation
+
+    def _write_anew(self) -> GenerationFolder:
+        """Write everything into a new generation, which answers once it is whole."""
+        self._written = Written()
+        number = next_number(self._folder, self._settings)
+        made = begin(self._folder, number, GenerationState(place=self._place))
+        with self._kept_if_whole(made) as hold:
+            self._alignment.save(made.alignment)
+            with self._stores(made, create=True) as stores:
+                changes = self._changes(stores)
+                self._write(changes, changes.shards(-1), stores, fresh=True)
+                state = self._state(stores, {})
+            if self._is_worth_a_graph(state) and self._graph_built(made, hold, state):
+                state = replace(state, graph=_counts(state))
+            made.write_state(state)
+            if not self._place:
+                sync_tree(made.path)
+            change_over(self._folder, number)
+        sweep(self._folder, self._settings)
+        return made
+
+    @contextmanager
+    def _kept_if_whole(self, made: GenerationFolder) -> Iterator[Hold]:
+        """Hold a generation that is being made; what does not become whole goes at once."""
+        hold = Hold(made)
+        try:
+            yield hold
+        except BaseException:
+            hold.close()
+            answers = current(self._folder)
+            if answers is None or answers.number != made.number:
+                remove(self._folder, made, self._settings)
+            raise
+        hold.close()
+
+    def _is_worth_a_graph(self, state: GenerationState) -> bool:
+        """Whether many points have come since the graph was built; a server does so itself."""
+        return not self._place and any(
+            count - state.graph.get(name, 0) >= OPTIMIZE_FROM
+            for name, count in _counts(state).items()
         )
 
-    def _note_counts(self, images: int, captions: int) -> None:
-        counts = {"images": images, "captions": captions}
-        about = {"place": self._place, "fingerprint": self._alignment.fingerprint}
-        self._ledger.note_fact("pushed", about | counts)
+    def _graph_built(self, made: GenerationFolder, hold: Hold, state: GenerationState) -> bool:
+        """Build the graph; whether it is there. Raises StoreUnavailable if points were lost."""
+        started = monotonic()
 
-    def _delete(self, name: Store, store: ImageStore | CaptionStore) -> int:
-        deleted = 0
-        while ids := self._ledger.doomed(name, _DELETE_BATCH):
-            store.delete(ids)
-            store.flush()
-            self._ledger.note_deleted(name, ids)
-            deleted += len(ids)
-        return deleted
+        def tick() -> None:
+            self._on_progress(Progress("build the graph (seconds)", int(monotonic() - started)))
 
-    def _write(self, shards: list[int]) -> None:
-        unflushed: list[int] = []
+        tick()
+        self._graph_trouble = build_graph(made, hold, tick)
+        self._optimized = not self._graph_trouble
+        with self._stores(made) as stores:
+            if stores.counts() != _counts(state):
+                raise StoreUnavailable(
+                    f"points of {made.path} were lost while its graph was built "
+                    f"({self._graph_trouble or 'it ended well'}); check that the disk has space, "
+                    f"and run it again: mrag push {self._card.name}"
+                )
+        return self._optimized
+
+    def _point_aliases(self, answers: GenerationFolder) -> None:
+        if self._place:
+            from engine.store.server import point_aliases
+
+            point_aliases(self._settings, self._folder.name, answers.number)
+
+    # Points
+
+    @contextmanager
+    def _stores(self, generation: GenerationFolder, create: bool = False) -> Iterator[_Stores]:
+        folder, card, settings = self._folder, self._card, self._settings
+        number = generation.number
+        with (
+            open_image_store(folder, card, settings, number=number, create=create) as images,
+            open_caption_store(folder, card, settings, number=number, create=create) as captions,
+        ):
+            yield _Stores(images, captions)
+
+    def _state(self, stores: _Stores, graph: Mapping[str, int]) -> GenerationState:
+        rounds = tuple(self._ledger.refined.rounds())
+        # Not the latest that is there: a later one may have been compacted away, and none is
+        # given twice that an index has seen.
+        commit = self._ledger.next_commit() - 1
+        return GenerationState(commit, rounds, **stores.counts(), place=self._place, graph=graph)
+
+    def _changes(self, stores: _Stores) -> Changes:
+        return Changes(
+            self._folder,
+            self._ledger,
+            self._alignment,
+            stores.images,
+            stores.captions,
+            self._written,
+        )
+
+    def _write(
+        self, changes: Changes, shards: Sequence[tuple[int, Live]], stores: _Stores, *, fresh: bool
+    ) -> None:
         points = 0
-        for done, number in enumerate(shards):
+        for done, (number, live) in enumerate(shards):
             check_cancelled()
             self._on_progress(Progress("push", done, len(shards)))
-            points += self._write_shard(number)
-            unflushed.append(number)
+            points += changes.write(number, live, fresh=fresh)
             if points >= FLUSH_POINTS:
-                self._flush(unflushed)
-                unflushed, points = [], 0
-        self._flush(unflushed)
+                stores.flush()
+                points = 0
+        stores.flush()
         if shards:
             self._on_progress(Progress("push", len(shards), len(shards)))
 
-    def _write_shard(self, number: int) -> int:
-        shard = read_shard(shard_path(self._folder.embeddings, number))
-        live = self._ledger.live_rows(number)
-        generated = {
-            found.row: self._described.caption(found.text, found.shard, found.described_row)
-            for found in self._ledger.generated_in(number)
-        }
-        standing = self._refined.by_picture(self._ledger.refined.standing_in(number))
-        refined = {
-            row: [Caption(one.text, vector, one.round) for one, vector in captions]
-            for row, captions in standing.items()
-        }
-        images, captions = points_of(shard, live, generated, self._alignment, refined)
-        self._images.upsert(images)
-        self._captions.upsert(captions)
-        self._images_written += len(images)
-        self._captions_written += len(captions)
-        return len(images) + len(captions)
 
-    def _flush(self, shards: Sequence[int]) -> None:
-        if not shards:
-            return
-        self._images.flush()
-        self._captions.flush()
-        self._ledger.note_pushed(shards, self._alignment.fingerprint)
-
-    def _optimize(self, name: Store, store: ImageStore | CaptionStore) -> bool:
-        """Build the graph if many points have come since it was built; a server does so itself."""
-        graph = self._ledger.fact("graph") or {"images": 0, "captions": 0}
-        count = store.count()
-        if self._place or count - graph[name] < OPTIMIZE_FROM:
-            return False
-        # Said beforehand: meanwhile no thread of this process runs, so no clock and no bar moves.
-        stage = f"optimize {name} (takes minutes)"
-        self._on_progress(Progress(stage, 0))
-        store.optimize()
-        self._ledger.note_fact("graph", graph | {name: count})
-        self._on_progress(Progress(stage, count, count))
-        return True
-
-
-class _DescribedReader:
-    """Reads generated captions and keeps the shard read last, for rows that lie together."""
-
-    def __init__(self, folder: CollectionFolder) -> None:
-        self._folder = folder.generated
-        self._kept: tuple[int, DescribedShard] | None = None
-
-    def caption(self, text: str, number: int, row: int) -> Caption:
-        """The caption in a row of a shard of generated captions."""
-        if self._kept is None or self._kept[0] != number:
-            self._kept = (number, read_described(shard_path(self._folder, number)))
-        return Caption(text, self._kept[1].captions[row])
+def _counts(state: GenerationState) -> dict[str, int]:
+    return {"images": state.images, "captions": state.captions}

@@ -8,14 +8,13 @@ from hashlib import sha256
 from pathlib import Path
 
 from corpus.ledger import Ledger
-from corpus.lock import writing
 from corpus.records import ImageRecord, Record
-from corpus.shards import read_contents, shard_path
+from corpus.shards import Shard
 from engine.collection import CollectionFolder
 from engine.progress import OnProgress, silent
 from engine.settings import Settings
 from engine.types import Encoder
-from ingest.embed import embed
+from ingest.embed import EmbedOptions, embed
 
 
 def embed_by(
@@ -31,27 +30,28 @@ def embed_by(
     card = replace(
         folder.read_card(), name=name, encoder=spec, encoder_id=encoder.id, dim=encoder.dim
     )
-    with writing(folder), Ledger.open(folder) as ledger:
+    with Ledger.read(folder) as ledger:
         target.write_card(card)
         embed(
-            _records(folder, ledger),
+            _records(ledger),
             encoder,
             target,
-            limits=settings.limits,
-            batch_size=settings.batch_size,
-            workers=settings.workers,
+            EmbedOptions(settings.limits, settings.batch_size, settings.workers),
             on_progress=on_progress,
         )
     return target
 
 
-def _records(folder: CollectionFolder, ledger: Ledger) -> Iterator[Record]:
+def _records(ledger: Ledger) -> Iterator[Record]:
     """The pictures and captions that a collection was made from."""
-    for number in ledger.shards():
-        contents = read_contents(shard_path(folder.embeddings, number))
-        for row in ledger.live_rows(number):
-            entry = contents.entries[row]
-            path = Path(entry.path)
+    for file in ledger.shards():
+        live = ledger.live(file.number)
+        if not (live.pictures or live.loose):
+            continue
+        shard = Shard(file)
+        for entry in shard.entries(live.pictures):
+            paths = [Path(name.path) for name in entry.names]
+            path = next((path for path in paths if path.exists()), paths[0])
             captions, split = entry.captions, entry.split
             yield ImageRecord(entry.image_id, entry.uri, path, captions, split, entry.tags)
-        yield from contents.loose
+        yield from shard.loose_captions(live.loose)

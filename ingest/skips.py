@@ -11,8 +11,10 @@ from typing import Literal, Self
 from corpus.records import Skipped
 from engine.files import partial_path, remove_partials
 
-Kind = Literal["unreadable", "duplicate", "source", "repeated", "not finite"]
-"""`unreadable`: a picture that cannot be opened. `duplicate`: another file has the same bytes.
+Kind = Literal["unreadable", "duplicate", "conflict", "source", "repeated", "not finite"]
+"""`unreadable`: a picture that cannot be opened. `duplicate`: another file has the same bytes, and
+they are one picture with the captions of both. `conflict`: so it is, but in another split, so that
+the captions of this one are left out.
 `source`: the source could not say what it is. `repeated`: an id that the source gives twice.
 `not finite`: the encoder gave no usable vector."""
 

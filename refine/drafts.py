@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
+from corpus.entry import Entry
 from corpus.ledger import Ledger
-from corpus.shards import Entry, ShardReader
-from engine.collection import CollectionFolder
+from corpus.shards import Shard
 from engine.files import write_whole
+from engine.identity import PictureIdentity
 from engine.progress import OnProgress, Progress, silent
 from engine.types import CaptionResult, Vectors
 from engine.vectors import unit
@@ -23,9 +25,9 @@ class Writer(Protocol):
     """Describes pictures by their vectors, as `engine.describe.captioner.Captioner` does."""
 
     def describe_vectors(
-        self, raw: Vectors, *, exclude: Sequence[Collection[str]] | None = None
+        self, raw: Vectors, *, exclude: Sequence[PictureIdentity] | None = None
     ) -> list[CaptionResult]:
-        """Describe pictures by raw vectors; `exclude` names ids not to borrow from, for each."""
+        """Describe pictures by raw vectors; `exclude` says which picture each is."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,6 @@ class Draft:
 
 
 def write_drafts(
-    folder: CollectionFolder,
     ledger: Ledger,
     splits: Collection[str],
     make_writer: Callable[[], Writer],
@@ -57,12 +58,12 @@ def write_drafts(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     known = _read(path)
-    pictures = list(_pictures(folder, ledger, splits))
-    missing = [at for at in pictures if at.sha256 not in known]
+    pictures = list(_pictures(ledger, splits))
+    missing = [at for at in pictures if at.entry.sha256 not in known]
     if missing:
         writer = make_writer()
         with path.open("a", encoding="utf-8") as lines:
-            for entries, images in _batches(folder, missing):
+            for entries, images in _batches(ledger, missing):
                 on_progress(Progress(stage, len(known), len(pictures)))
                 texts = _written(writer, entries, images)
                 known |= texts
@@ -70,15 +71,15 @@ def write_drafts(
                 lines.flush()
     on_progress(Progress(stage, len(pictures), len(pictures)))
     return [
-        Draft(at.sha256, at.image_id, at.references, text)
+        Draft(at.entry.sha256, at.entry.image_id, at.entry.captions, text)
         for at in pictures
-        if (text := known[at.sha256])
+        if (text := known[at.entry.sha256])
     ]
 
 
 def _written(writer: Writer, entries: Sequence[Entry], images: Vectors) -> dict[str, str]:
     """What is said of each picture, by its sha256."""
-    own = [{entry.image_id} for entry in entries]
+    own = [entry.identity for entry in entries]
     results = writer.describe_vectors(images, exclude=own)
     texts = (" ".join(result.caption.split()) for result in results)
     return {entry.sha256: text for entry, text in zip(entries, texts, strict=True)}
@@ -88,37 +89,26 @@ def _written(writer: Writer, entries: Sequence[Entry], images: Vectors) -> dict[
 class _Picture:
     """A picture with captions of its own, and where its vector lies."""
 
-    sha256: str
-    image_id: str
-    references: tuple[str, ...]
+    entry: Entry
     shard: int
     row: int
 
 
-def _pictures(
-    folder: CollectionFolder, ledger: Ledger, splits: Collection[str]
-) -> Iterator[_Picture]:
-    reader = ShardReader(folder.embeddings)
-    for number in ledger.shards():
-        entries = reader.read(number).contents.entries
-        for row in ledger.live_rows(number):
-            entry = entries[row]
-            if entry.captions and entry.split in splits:
-                yield _Picture(entry.sha256, entry.image_id, entry.captions, number, row)
+def _pictures(ledger: Ledger, splits: Collection[str]) -> Iterator[_Picture]:
+    for number, rows in ledger.in_splits(splits):
+        entries = Shard(ledger.shard(number)).entries(rows)
+        for row, entry in zip(rows, entries, strict=True):
+            yield _Picture(entry, number, row)
 
 
-def _batches(
-    folder: CollectionFolder, pictures: Sequence[_Picture]
-) -> Iterator[tuple[list[Entry], Vectors]]:
+def _batches(ledger: Ledger, pictures: Sequence[_Picture]) -> Iterator[tuple[list[Entry], Vectors]]:
     """The pictures' entries and raw vectors, by the batch; a batch lies in one shard."""
-    reader = ShardReader(folder.embeddings)
-    start = 0
-    while start < len(pictures):
-        number = pictures[start].shard
-        rows = [at.row for at in pictures[start : start + BATCH] if at.shard == number]
-        shard = reader.read(number)
-        yield [shard.contents.entries[row] for row in rows], unit(shard.images[rows])
-        start += len(rows)
+    for number, group in groupby(pictures, key=lambda at: at.shard):
+        of_shard = list(group)
+        images = Shard(ledger.shard(number)).images
+        for start in range(0, len(of_shard), BATCH):
+            part = of_shard[start : start + BATCH]
+            yield [at.entry for at in part], unit(images[[at.row for at in part]])
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Refines a collection by its own descriptions: those good enough become captions to borrow from.
 
 The loop of mRAG-gim (Jaiswal et al. 2025): describe the training pictures, keep what scores at or
-above the validation mean, fit and index anew, and go on while the validation mean rises.
+above the validation mean, fit and index anew, and go on while the validation mean rises beyond
+chance.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from corpus.described import write_round
 from corpus.ledger import Ledger
 from corpus.lock import writing
-from corpus.shards import write_round
 from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
 from engine.describe.retriever import CaptionSearch
@@ -32,7 +33,7 @@ from evaluation.metrics.intervals import Difference, paired
 from ingest.fit import fit_if_needed
 from ingest.push import push
 from refine.drafts import Draft, Writer, write_drafts
-from refine.rounds import Round, keep_before, note_rounds, read_rounds, round_shard
+from refine.rounds import Round, asked_for, keep_before, note_rounds, read_rounds, round_shard
 from refine.runs import (
     Run,
     close_run,
@@ -52,8 +53,9 @@ class RefineOptions:
     """How a collection is refined.
 
     `metric`: what captions are judged by, see `Yardstick.parse`. `patience`: after so many rounds
-    on end without a rise it stops. `split`: the pictures that validate. `share`: how much of a
-    picture's captions may be generated; up to a half, people's are not outnumbered.
+    on end without a rise it stops; a rise that may be chance is none. `split`: the pictures that
+    validate. `share`: how much of a picture's captions may be generated; up to a half, people's
+    are not outnumbered.
     """
 
     metric: str = "cider-d"
@@ -81,7 +83,8 @@ class RefineReport:
     """What came of a refinement: its rounds, validation means, and why it ended.
 
     `before` is the mean without these rounds, `after` with those that were kept, `gain` their
-    difference with its 95 % interval over the validation pictures: small gains may be chance.
+    difference with its 95 % interval over the validation pictures. These chose the rounds, so
+    that the gain is not what other pictures would show.
     """
 
     metric: str
@@ -161,7 +164,9 @@ class _Refinement:
             self._go_round()
         best = self._best()
         fell = {
-            one.number: _verdict(one.metric, best, one.after if one.after is not None else best)
+            one.number: _verdict(
+                one.metric, best, best if one.after is None else one.after, one.gain
+            )
             for one in self._trial()
         }
         self._withdraw(fell)
@@ -197,12 +202,11 @@ class _Refinement:
     def _about(self) -> dict[str, Any]:
         """What must be the same for a run to go on."""
         with Ledger.open(self._folder) as ledger:
-            fit = ledger.fact("fit")
             return {
                 "options": asdict(self._options),
                 "writer": self._writer_id,
-                "next_shard": ledger.next_shard(),
-                "request": fit and fit["request"],
+                "commit": ledger.last_commit_of_sources(),
+                "request": asked_for(self._folder),
             }
 
     def _next_number(self) -> int:
@@ -216,13 +220,14 @@ class _Refinement:
         return [one for one in self._rounds() if one.state == "trial"]
 
     def _best(self) -> float:
+        """The mean after the last round that was kept."""
         kept = [one.after for one in self._rounds() if one.state == "kept"]
-        return max([self._run.baseline, *(after for after in kept if after is not None)])
+        return [self._run.baseline, *(after for after in kept if after is not None)][-1]
 
     def _best_round(self) -> int:
-        """The round with the best mean; the one before the first where none was kept."""
-        kept = {one.number: one.after or 0.0 for one in self._rounds() if one.state == "kept"}
-        return max(kept, key=kept.__getitem__, default=self._run.first - 1)
+        """The last round that was kept; the one before the first where none was."""
+        kept = [one.number for one in self._rounds() if one.state == "kept"]
+        return [self._run.first - 1, *kept][-1]
 
     def _gain(self, later: int, earlier: int) -> Difference | None:
         """By how much the mean after one round is above that after another, over pictures."""
@@ -243,7 +248,8 @@ class _Refinement:
         # What did not help is withdrawn last of all: a run that was cut after that is over too.
         withdrawn = bool(rounds) and rounds[-1].state == "withdrawn"
         if withdrawn or len(trial) >= self._options.patience:
-            return f"{self._run.yardstick.name} on split {self._options.split!r} no longer rises"
+            name, split = self._run.yardstick.name, self._options.split
+            return f"{name} on split {split!r} no longer rises beyond chance"
         if len(rounds) >= self._options.max_rounds:
             return f"the limit of rounds, {self._options.max_rounds}, was reached"
         return ""
@@ -255,7 +261,7 @@ class _Refinement:
         started = monotonic()
         trial = self._trial()
         cut = trial.pop() if trial and trial[-1].after is None else None
-        if cut is None or not round_shard(self._folder, cut.number).is_file():
+        if cut is None or round_shard(self._folder, cut.number) is None:
             cut = self._add(cut.number if cut else self._next_number(), trial)
         if cut.state == "empty":
             return
@@ -266,8 +272,8 @@ class _Refinement:
         after, best = float(worth.mean()), self._best()
         gain = self._gain(cut.number, self._best_round())
         done = replace(cut, after=after, gain=gain, seconds=monotonic() - started)
-        if after > best:
-            done = replace(done, state="kept", reason=_verdict(cut.metric, best, after))
+        if _risen(gain):
+            done = replace(done, state="kept", reason=_verdict(cut.metric, best, after, gain))
             later = f"round {done.number} was built on it: {done.reason}"
             trial = [replace(one, state="kept", reason=later) for one in trial]
         note_rounds(self._folder, [*trial, done])
@@ -284,7 +290,7 @@ class _Refinement:
             sifted = self._sifted(ledger, training, worth[len(validation) :], threshold)
             record = Round(
                 number=number,
-                state="trial" if sifted.shard.refined else "empty",
+                state="trial" if sifted.refined else "empty",
                 metric=self._run.yardstick.name,
                 began=began,
                 before=self._latest(trial),
@@ -293,17 +299,29 @@ class _Refinement:
                 reached=sifted.reached,
                 copies=sifted.copies,
                 capped=sifted.capped,
-                added=len(sifted.shard.refined),
+                added=len(sifted.refined),
                 copy_cosine=sifted.copy_cosine,
                 writer=self._writer_id,
                 reason=_emptiness(sifted, threshold),
+                split=self._options.split,
             )
             if record.added:
                 keep_before(self._folder, ledger, number)
         note_rounds(self._folder, [record])
         if record.added:
-            write_round(round_shard(self._folder, number), sifted.shard, self._encoder.id)
+            self._write(number, sifted)
         return record
+
+    def _write(self, number: int, sifted: Sifted) -> None:
+        with Ledger.open(self._folder) as ledger:
+            write_round(
+                self._folder.rounds,
+                number,
+                sifted.refined,
+                sifted.vectors,
+                commit=ledger.next_commit(),
+                encoder_id=self._encoder.id,
+            )
 
     def _latest(self, trial: Sequence[Round]) -> float:
         """The validation mean of the collection as it is."""
@@ -350,13 +368,12 @@ class _Refinement:
         state = [
             sorted(splits),
             Alignment.load(self._folder.alignment).fingerprint,
-            list(ledger.refined.sizes()),
-            ledger.next_shard(),
+            ledger.refined.rounds(),
+            ledger.last_commit(),
             self._writer_id,
         ]
         name = hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]
         drafts = write_drafts(
-            self._folder,
             ledger,
             splits,
             self._make_writer,
@@ -394,9 +411,17 @@ def _by_picture(drafts: Sequence[Draft], worth: Values) -> dict[str, float]:
     return {draft.sha256: value for draft, value in zip(drafts, worth.tolist(), strict=True)}
 
 
-def _verdict(metric: str, best: float, after: float) -> str:
+def _risen(gain: Difference | None) -> bool:
+    """Whether a gain is more than the draw of the validation pictures explains."""
+    return gain is not None and gain.low > 0
+
+
+def _verdict(metric: str, best: float, after: float, gain: Difference | None) -> str:
     if after > best:
-        return f"{metric} rose from {best:.4f} to {after:.4f}"
+        rose = f"{metric} rose from {best:.4f} to {after:.4f}"
+        if gain is None or _risen(gain):
+            return rose
+        return f"{rose}, which may be chance (95 % interval {gain.low:+.4f} to {gain.high:+.4f})"
     if after == best:
         return f"{metric} stayed at {best:.4f}"
     return f"{metric} fell from {best:.4f} to {after:.4f}"
@@ -404,7 +429,7 @@ def _verdict(metric: str, best: float, after: float) -> str:
 
 def _emptiness(sifted: Sifted, threshold: float) -> str:
     """Why a round adds nothing; "" if it adds something."""
-    if sifted.shard.refined:
+    if sifted.refined:
         return ""
     if not sifted.reached:
         return f"no caption that was written scores {threshold:.4f}, the validation mean, or more"

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from corpus.ledger import Ledger
-from corpus.shards import shard_path
+from corpus.parquet import shard_files
+from engine.alignment.alignment import Alignment
 from engine.collection import CollectionFolder
 from engine.errors import StoreUnavailable
 from engine.files import remove_partials, write_whole
@@ -29,8 +30,9 @@ class Round:
     nothing was good enough. Of the `written` captions, one for each training picture, `reached`
     scored `threshold` or more; of these `copies` say what is there already, `capped` are of
     pictures that have their share, and `added` were added. `before` and `after` are validation
-    means of `metric`; `gain` is `after` minus the best mean so far, with its 95 % interval over
-    the validation pictures. `copy_cosine` is the cosine above which captions count as copies.
+    means of `metric` over the pictures of `split` (val, where a record does not say); `gain` is
+    `after` minus the mean so far, with its 95 % interval over these pictures. `copy_cosine` is the
+    cosine above which captions count as copies.
     """
 
     number: int
@@ -48,6 +50,7 @@ class Round:
     writer: str
     after: float | None = None
     gain: Difference | None = None
+    split: str = "val"
     seconds: float = 0.0
     reason: str = ""
 
@@ -95,6 +98,11 @@ def standing_rounds(folder: CollectionFolder) -> list[Round]:
     return [one for one in read_rounds(folder) if one.state in {"kept", "trial"} and one.added]
 
 
+def kept_by(folder: CollectionFolder) -> tuple[str, ...]:
+    """The splits whose pictures decided which rounds were kept."""
+    return tuple(sorted({one.split for one in read_rounds(folder) if one.state == "kept"}))
+
+
 # What a collection was before a round: its map, its moments, and what these were fitted on.
 
 
@@ -107,7 +115,7 @@ def keep_before(folder: CollectionFolder, ledger: Ledger, number: int) -> None:
     for path in (folder.alignment, folder.moments):
         if path.is_file():
             shutil.copy(path, partial / path.name)
-    write_whole(partial / "state.json", json.dumps(_state(ledger)))
+    write_whole(partial / "state.json", json.dumps(_state(folder, ledger)))
     partial.rename(place)
 
 
@@ -120,16 +128,15 @@ def put_back(folder: CollectionFolder, ledger: Ledger, number: int) -> bool:
     if not place.is_dir():
         return False
     state = json.loads((place / "state.json").read_text(encoding="utf-8"))
-    now = _state(ledger)
-    if any(state[key] != now[key] for key in ("next_shard", "rounds", "request")):
+    if state != _state(folder, ledger):
         return False
     for path in (folder.moments, folder.alignment):
         kept = place / path.name
         if kept.is_file():
+            remove_partials(folder.path, path.name)
             write_whole(path, kept.read_bytes())
         else:
             path.unlink(missing_ok=True)
-    ledger.note_fact("fit", state["fit"])
     return True
 
 
@@ -139,7 +146,7 @@ def unfinished(folder: CollectionFolder) -> list[int]:
         one.number
         for one in read_rounds(folder)
         if one.state == "withdrawn"
-        and (round_shard(folder, one.number).exists() or _before(folder, one.number).exists())
+        and (round_shard(folder, one.number) or _before(folder, one.number).exists())
     ]
 
 
@@ -153,18 +160,24 @@ def forget_before(folder: CollectionFolder, number: int) -> None:
         shutil.rmtree(place.rename(partial))
 
 
-def round_shard(folder: CollectionFolder, number: int) -> Path:
-    """The file with the captions that a round added."""
-    return shard_path(folder.rounds, number)
+def round_shard(folder: CollectionFolder, number: int) -> Path | None:
+    """The file with the captions that a round added, None where it added none."""
+    file = shard_files(folder.rounds).get(number)
+    return file.path if file else None
 
 
-def _state(ledger: Ledger) -> dict[str, Any]:
-    fit = ledger.fact("fit")
+def asked_for(folder: CollectionFolder) -> dict[str, Any] | None:
+    """What the collection's map was asked for; None without one."""
+    if not folder.alignment.is_file():
+        return None
+    return Alignment.load(folder.alignment).fitted_on.get("request")
+
+
+def _state(folder: CollectionFolder, ledger: Ledger) -> dict[str, Any]:
     return {
-        "fit": fit,
-        "request": fit and fit["request"],
-        "next_shard": ledger.next_shard(),
-        "rounds": list(ledger.refined.sizes()),
+        "request": asked_for(folder),
+        "commit": ledger.last_commit(),
+        "rounds": ledger.refined.rounds(),
     }
 
 

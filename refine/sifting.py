@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus.ledger import Ledger, captions_key
+from corpus.described import Refined
+from corpus.entry import captions_key
+from corpus.ledger import Ledger
 from corpus.refined import RefinedReader
-from corpus.shards import Refined, RoundShard, ShardReader
+from corpus.shards import Halves, Shard
 from engine.collection import CollectionFolder
 from engine.describe.retriever import CaptionSearch, content_words
 from engine.types import TRAINING_SPLITS, Encoder, Filters, Vectors
@@ -28,7 +30,8 @@ _NEAREST = 16
 class Sifted:
     """What a round adds, and why the rest of what scored well was left out."""
 
-    shard: RoundShard
+    refined: tuple[Refined, ...]
+    vectors: Halves = field(repr=False)
     reached: int
     copies: int
     capped: int
@@ -74,8 +77,8 @@ def sift(
             chosen.append(at)
     chosen.sort()  # as their pictures lie in the shards
     refined = tuple(_refined(*good[at]) for at in chosen)
-    shard = RoundShard(refined, np.asarray(vectors[chosen], np.float16))
-    return Sifted(shard, len(good), copies, capped, said.copy_cosine)
+    kept = np.asarray(vectors[chosen], np.float16)
+    return Sifted(refined, kept, len(good), copies, capped, said.copy_cosine)
 
 
 def most_generated(human: int, share: float) -> int:
@@ -84,8 +87,7 @@ def most_generated(human: int, share: float) -> int:
 
 
 def _refined(draft: Draft, score: float) -> Refined:
-    key = captions_key(draft.references).hex()
-    return Refined(draft.sha256, draft.image_id, key, draft.text, score)
+    return Refined(draft.sha256, captions_key(draft.references), draft.text, score)
 
 
 def _encoded(encoder: Encoder, texts: list[str]) -> Vectors:
@@ -132,18 +134,17 @@ def _said(
     nearest = np.full(len(drafts), -1.0)
     generated = np.zeros(len(drafts), np.int64)
     alike: list[NDArray[np.float32]] = [np.empty(0, np.float32)]
-    shards, refined = ShardReader(folder.embeddings), RefinedReader(folder.rounds)
-    for number in ledger.shards():
-        shard = shards.read(number)
+    refined = RefinedReader(folder.rounds)
+    for number, places in ledger.in_splits(TRAINING_SPLITS):
+        shard = Shard(ledger.shard(number))
         captions = unit(shard.captions)
         added = refined.by_picture(ledger.refined.standing_in(number))
-        for place in ledger.live_rows(number):
-            entry, own = shard.contents.entries[place], captions[shard.contents.spans[place]]
-            if entry.split in TRAINING_SPLITS:
-                alike.append((own @ own.T)[np.triu_indices(len(own), 1)])
-            row = rows.get(entry.sha256)
+        for place in places:
+            own = captions[shard.span(place)]
+            alike.append((own @ own.T)[np.triu_indices(len(own), 1)])
+            row = rows.get(shard.sha256s[place].hex())
             if row is not None:
-                more = [unit(vector[None]) for _, vector in added.get(place, ())]
+                more = [unit(vector[None]) for _, _, vector in added.get(place, ())]
                 nearest[row] = (np.concatenate([own, *more]) @ vectors[row]).max()
                 generated[row] = len(more)
     cosines = np.concatenate(alike)

@@ -93,7 +93,9 @@ def finish_withdrawals(
     if not numbers:
         return True
     for number in reversed(numbers):
-        round_shard(folder, number).unlink(missing_ok=True)
+        shard = round_shard(folder, number)
+        if shard is not None:
+            shard.unlink()
     with Ledger.open(folder) as ledger:
         exact = put_back(folder, ledger, min(numbers))
     _, fitted = fit_if_needed(folder, card, on_progress=on_progress)

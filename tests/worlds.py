@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 
 from corpus.records import ImageRecord
 from engine.collection import CollectionCard, CollectionFolder
+from engine.identity import content_key
 from engine.models.loaded import Models
 from engine.settings import Settings
 from engine.types import CaptionResult, Encoder, Vectors
@@ -82,6 +83,11 @@ def paint(path: Path, seed: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
+
+
+def key_of(record: ImageRecord) -> str:
+    """What a picture's captions are filed under."""
+    return content_key(sha256(record.path.read_bytes()).hexdigest())
 
 
 def record(path: Path, captions: Sequence[str] = (), split: str = "") -> ImageRecord:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,6 +30,16 @@ from engine.tensorfile import Matrix, read_tensors, write_tensors
 from engine.types import Vectors
 
 __all__ = ["Alignment", "Choice", "Fold", "GapMap", "Method", "PairMoments"]
+
+TOLERANCE = 1e-5
+"""By how much two maps may differ and still be one to an index.
+
+Means in units of a vector's length, matrices by Frobenius norm in units of their own. Stored
+vectors are float16: rounding moves a unit vector by about 3e-4, thirty times as much. The same
+pairs fitted in another order changed a mean by 5e-17 to 3e-16 and a matrix by 1e-14 (128
+dimensions; 1e-10 where the pairs hardly vary in some of these, 1e-6 for procrustes on fewer pairs
+than dimensions). One new pair among a million changes a mean by up to 1e-6.
+"""
 
 _KIND = "mrag-alignment/1"
 _REMEDY = "fit it again with: mrag fit NAME"
@@ -57,7 +67,8 @@ class Alignment:
     only makes rows unit length. The means are float64 (dim,); `matrix` is float64 (dim, dim),
     None for the identity. `n` counts pairs and is 0 for unpaired means, which are of
     `n_images` pictures and `n_captions` captions. `choices` is the table that `auto` chose
-    from, `reason` says in a sentence why this method was taken.
+    from, `reason` says in a sentence why this method was taken. `fitted_on` is what it was asked
+    for and made from, in JSON's types, so that it can be told when it has to be fitted again.
     """
 
     method: Method
@@ -75,6 +86,7 @@ class Alignment:
     reason: str = ""
     created: str = ""
     program: str = ""
+    fitted_on: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def fit(
@@ -197,14 +209,35 @@ class Alignment:
         return result
 
     def maps_texts_like(self, other: Alignment) -> bool:
-        """Whether both maps put captions in the same place, so that they can be compared."""
+        """Whether both maps put captions in the same place, within TOLERANCE."""
         if self.method == "raw" or other.method == "raw":
             return self.method == other.method
-        return np.array_equal(self.mean_text, other.mean_text)
+        return _near(self.mean_text, other.mean_text, 1.0)
+
+    def maps_like(self, other: Alignment) -> bool:
+        """Whether both maps put pictures and captions in the same places, within TOLERANCE.
+
+        Then either may stand for the other: vectors mapped by both can be told apart no more
+        once they are stored.
+        """
+        about = (self.encoder_id, self.dim, self.method)
+        if about != (other.encoder_id, other.dim, other.method):
+            return False
+        if self.method == "raw":
+            return True
+        size = 1.0 if self.matrix is None else float(np.linalg.norm(self.matrix))
+        return (
+            self.maps_texts_like(other)
+            and _near(self.mean_image, other.mean_image, 1.0)
+            and _near(self.matrix, other.matrix, size)
+        )
 
     @property
     def fingerprint(self) -> str:
-        """32 hex digits: equal exactly if the encoder and all that decides mapped vectors are."""
+        """32 hex digits that name exactly this map, bit for bit, in reports and caches.
+
+        A refit of the same data may get another name: `maps_like` says whether that matters.
+        """
         digest = hashlib.sha256(json.dumps([self.method, self.dim, self.encoder_id]).encode())
         if self.method != "raw":
             for tensor in (self.mean_image, self.mean_text, self.matrix):
@@ -267,7 +300,14 @@ _PROVENANCE = (
     "reason",
     "created",
     "program",
+    "fitted_on",
 )
+
+
+def _near(one: Matrix | None, other: Matrix | None, size: float) -> bool:
+    if one is None or other is None:
+        return one is other
+    return float(np.linalg.norm(one - other)) <= TOLERANCE * size
 
 
 def _checked_mean(mean: ArrayLike, dim: int | None, name: str) -> Matrix:

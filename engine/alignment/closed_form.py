@@ -31,6 +31,9 @@ Rows = NDArray[np.floating]
 METHODS: tuple[Method, ...] = get_args(Method)
 """All methods, the simplest first: the order in which `auto` prefers them."""
 
+AnyMethod = Literal["auto", Method]
+"""What can be asked for: a method, or the choice among them on held-out pairs."""
+
 REGULARISED: frozenset[Method] = frozenset({"shrink", "ridge"})
 UNLEARNED: frozenset[Method] = frozenset({"raw", "centred"})
 

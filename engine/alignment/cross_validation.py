@@ -63,6 +63,16 @@ class Choice:
     standard_error: float
     chosen: bool = False
 
+    def shown(self) -> tuple[str, str, str, str]:
+        """Strength, score, difference and its standard error as people read them."""
+        strength = "" if self.strength is None else f"{self.strength:g}"
+        return (
+            strength,
+            f"{self.score:.3f}",
+            f"{self.difference:.3f}",
+            f"{self.standard_error:.3f}",
+        )
+
 
 def best_of_each(choices: Iterable[Choice]) -> list[Choice]:
     """Of each method the row with the best strength, or the chosen one; in the table's order."""

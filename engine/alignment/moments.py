@@ -13,6 +13,8 @@ from engine.errors import AlignmentError
 from engine.tensorfile import Matrix, read_tensors, write_tensors
 from engine.vectors import unit
 
+Numbers = NDArray[np.uint64]
+
 _KIND = "mrag-pair-moments/1"
 _REMEDY = "compute it again with: mrag fit NAME"
 _BLOCK_BYTES = 2**25
@@ -28,12 +30,14 @@ class PairMoments:
     """Total weight, sums and uncentred second moments of (picture, caption) pairs.
 
     float64, O(dim^2) memory for any number of pairs. Moments of separate parts add to the
-    moments of the whole; subtracting takes a part out again.
+    moments of the whole; subtracting takes a part out again. `pictures` (p,) are the numbers
+    (`engine.identity.content_number`) of the pictures that they are of, ascending, as far as
+    these were given: so a map that was fitted on them can be told to have seen a picture.
 
-    Captions in float16 or float32 are multiplied with pictures in float32, block by block, and
-    the blocks summed in float64: that takes half the time. Pictures are multiplied with pictures
-    in float64, whatever they are stored in, as maps divide by that product: its least
-    eigenvalues, far below the rounding of float32, tell which directions there are at all.
+    Pictures as they are stored, in float16, are multiplied with captions in float32, block by
+    block, and the blocks summed in float64: that takes half the time, and rounds far less than
+    storing did. Pictures are multiplied with pictures in float64 always, as maps divide by that
+    product: its least eigenvalues, below the rounding of float32, tell which directions there are.
     """
 
     def __init__(self, dim: int) -> None:
@@ -45,9 +49,15 @@ class PairMoments:
         self.text_sum: Matrix = np.zeros(dim)
         self.image_image: Matrix = np.zeros((dim, dim))
         self.image_text: Matrix = np.zeros((dim, dim))
+        self._pictures: list[Numbers] = []
 
     def update(
-        self, images: ArrayLike, captions: ArrayLike, weights: ArrayLike | None = None
+        self,
+        images: ArrayLike,
+        captions: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
+        pictures: Numbers | None = None,
     ) -> None:
         """Add pairs: row i of `images` with row i of `captions`, both (rows, dim).
 
@@ -67,7 +77,7 @@ class PairMoments:
                 "give one caption row for each image row"
             )
         w = np.ones(len(x)) if weights is None else _checked_weights(weights, len(x))
-        precision = np.float64 if t.dtype == np.float64 else np.float32
+        precision = np.float32 if x.dtype == np.float16 else np.float64
         part = PairMoments(self.dim)  # so that nothing is added where a later row is refused
         for block in blocks(len(x), 2 * self.dim):
             x_rows, x_norms = _measured(x, block, "images", np.float64)
@@ -89,6 +99,14 @@ class PairMoments:
         self.text_sum += part.text_sum
         self.image_image += part.image_image
         self.image_text += part.image_text
+        if pictures is not None:
+            self._pictures.append(pictures)
+
+    @property
+    def pictures(self) -> Numbers:
+        """The numbers of the pictures, ascending: (p,)."""
+        self._pictures = [np.unique(np.concatenate([np.empty(0, np.uint64), *self._pictures]))]
+        return self._pictures[0]
 
     def __add__(self, other: PairMoments) -> PairMoments:
         """The moments of both sets of pairs together."""
@@ -115,6 +133,8 @@ class PairMoments:
         result.text_sum = self.text_sum + sign * other.text_sum
         result.image_image = self.image_image + sign * other.image_image
         result.image_text = self.image_text + sign * other.image_text
+        joined = np.union1d if sign > 0 else np.setdiff1d
+        result._pictures = [joined(self.pictures, other.pictures)]
         return result
 
     def means(self) -> tuple[Matrix, Matrix]:
@@ -145,6 +165,7 @@ class PairMoments:
             "text_sum": self.text_sum,
             "image_image": self.image_image,
             "image_text": self.image_text,
+            "pictures": self.pictures,
         }
         write_tensors(path, _KIND, tensors, {})
 
@@ -161,6 +182,8 @@ class PairMoments:
                         f"tensor {name!r} of {path} has shape {tensors[name].shape}; {_REMEDY}"
                     )
                 setattr(moments, name, tensors[name])
+            if "pictures" in tensors:
+                moments._pictures = [tensors["pictures"].astype(np.uint64, copy=False)]
         except (KeyError, IndexError) as error:
             raise AlignmentError(f"{path} lacks the tensor {error}; {_REMEDY}") from error
         return moments

@@ -252,7 +252,7 @@ def _pictures_so_described(
     said = content_words(words)
     # A caption of the same words has nearly the same vector, so it is among the nearest.
     (near,) = captions.search(raw[None], "raw", _TWINS, Filters(sources=frozenset(("human",))))
-    if not any(hit.image_id and content_words(hit.text) == said for hit in near):
+    if not any(hit.picture and content_words(hit.text) == said for hit in near):
         return None
 
     def right(hit: ImageHit) -> bool:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from engine.alignment.alignment import Alignment
-from engine.compare.gap import Gap, Sample, Side, measure
+from engine.compare.gap import Gap, GapSample, Side, measure
 from engine.errors import AlignmentError, CollectionMissing
+from engine.identity import identity_of
 from engine.store import CaptionStore, ImageStore, caption_id
 from engine.tensorfile import read_tensors, write_tensors
 from engine.types import SPACES, TRAINING_SPLITS, CaptionHit, Filters, ImageHit, Space, Vectors
@@ -39,34 +40,34 @@ _COUNTS = ("pictures", "own", "others", "fitted", "judged", "raw_wins", "mapped_
 
 
 class GapKeeper:
-    """Measures a collection's gap when it is first asked for; threads may share it.
+    """Measures the gap of an index when it is first asked for; threads may share it.
 
-    It is measured anew when the map or the number of pictures or captions has changed.
+    It is measured anew when the number of pictures or captions has changed.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, alignment: Alignment) -> None:
+        """Keep it in that file, of an index that was written with that map."""
         self._path = path
         self._name = name
+        self._alignment = alignment
         self._lock = Lock()
-        self._kept: tuple[Alignment, list[int], Gap] | None = None
+        self._kept: tuple[list[int], Gap] | None = None
 
-    def gap(
-        self, alignment: Alignment, images: ImageStore, captions: Sequence[CaptionStore]
-    ) -> Gap:
+    def gap(self, images: ImageStore, captions: Sequence[CaptionStore]) -> Gap:
         """The gap under the map; the first of `captions` are the collection's own.
 
         Raises CollectionMissing where there are no pictures or no captions.
         """
         with self._lock:
             counts = [images.count(), *(store.count() for store in captions)]
-            if self._kept is not None and self._kept[0] is alignment and self._kept[1] == counts:
-                return self._kept[2]
-            key = json.dumps([alignment.fingerprint, counts])
+            if self._kept is not None and self._kept[0] == counts:
+                return self._kept[1]
+            key = json.dumps(counts)
             gap = _read(self._path, key)
             if gap is None:
-                gap = measure(self._sample(images, captions), alignment)
+                gap = measure(self._sample(images, captions), self._alignment)
                 self._write(key, gap)
-            self._kept = (alignment, counts, gap)
+            self._kept = (counts, gap)
             return gap
 
     def _write(self, key: str, gap: Gap) -> None:
@@ -75,10 +76,10 @@ class GapKeeper:
             with suppress(OSError):
                 _write(self._path, key, gap)
 
-    def _sample(self, images: ImageStore, captions: Sequence[CaptionStore]) -> Sample:
+    def _sample(self, images: ImageStore, captions: Sequence[CaptionStore]) -> GapSample:
         paired, fitted = _paired(images)
         pictures = paired.pictures or list(_pictures(images, Filters(), PAIRS))
-        others = _others(captions, {hit.image_id for hit in pictures})
+        others = _others(captions, {key for hit in pictures for key in identity_of(hit).keys})
         own = captions[0].get(list(paired.owners), with_vectors=True)
         if not pictures or not (own or others):
             raise CollectionMissing(
@@ -86,7 +87,7 @@ class GapKeeper:
                 f"add some with: mrag ingest SOURCE --collection {self._name}"
             )
         owners = [paired.owners[hit.id] for hit in own] + [-1] * len(others)
-        return Sample(
+        return GapSample(
             _raw(pictures), _raw([*own, *others]), np.array(owners, np.int64), bool(own) and fitted
         )
 
@@ -114,7 +115,8 @@ def _pairs(images: ImageStore, filters: Filters) -> _Pairs:
             continue
         row = len(pairs.pictures)
         pairs.pictures.append(hit)
-        pairs.owners.update((caption_id(hit.image_id, text, "human"), row) for text in hit.captions)
+        key = identity_of(hit).key
+        pairs.owners.update((caption_id(key, text, "human"), row) for text in hit.captions)
         if len(pairs.owners) >= PAIRS:
             break
     return pairs
@@ -133,7 +135,7 @@ def _others(stores: Sequence[CaptionStore], taken: set[str]) -> list[CaptionHit]
         for store in stores
         for hit in store.get(list(islice(store.ids(), PAIRS // len(stores))), with_vectors=True)
     ]
-    return [hit for hit in hits if hit.source == "human" and hit.image_id not in taken]
+    return [hit for hit in hits if hit.source == "human" and hit.picture not in taken]
 
 
 def _raw(hits: Sequence[ImageHit | CaptionHit]) -> Vectors:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
@@ -14,6 +14,7 @@ from engine.describe.prompts import Order, Prompt, build_prompt, split_template
 from engine.describe.reranking import consensus, diverse, worth
 from engine.describe.retriever import Retriever
 from engine.errors import CollectionMissing, InvalidInput
+from engine.identity import PictureIdentity
 from engine.timing import Stopwatch
 from engine.types import (
     Candidate,
@@ -87,9 +88,9 @@ class Captioner:
         self.options = options or DescribeOptions()
 
     def describe(
-        self, images: list[Image], *, exclude: Sequence[Collection[str]] | None = None
+        self, images: list[Image], *, exclude: Sequence[PictureIdentity] | None = None
     ) -> list[CaptionResult]:
-        """Describe RGB pictures; `exclude` names, for each, picture ids not to borrow from.
+        """Describe RGB pictures; `exclude` says which each is, not to borrow its own captions.
 
         The times of a batch are shared out evenly over its results.
         """
@@ -99,13 +100,13 @@ class Captioner:
         return self._describe(raw, exclude, watch)
 
     def describe_vectors(
-        self, raw: Vectors, *, exclude: Sequence[Collection[str]] | None = None
+        self, raw: Vectors, *, exclude: Sequence[PictureIdentity] | None = None
     ) -> list[CaptionResult]:
         """Describe pictures by their raw vectors, (n, dim) unit rows; see `describe`."""
         return self._describe(raw, exclude, Stopwatch())
 
     def _describe(
-        self, raw: Vectors, exclude: Sequence[Collection[str]] | None, watch: Stopwatch
+        self, raw: Vectors, exclude: Sequence[PictureIdentity] | None, watch: Stopwatch
     ) -> list[CaptionResult]:
         if not len(raw):
             return []
@@ -135,7 +136,7 @@ class Captioner:
         ]
 
     def _retrieve(
-        self, raw: Vectors, mapped: Vectors, exclude: Sequence[Collection[str]] | None
+        self, raw: Vectors, mapped: Vectors, exclude: Sequence[PictureIdentity] | None
     ) -> list[list[CaptionHit]]:
         options, find = self.options, self._retriever
         wanted = options.k * (_POOL if options.diversity else 1)

@@ -13,6 +13,7 @@ import numpy as np
 
 from engine.alignment.alignment import GapMap
 from engine.errors import InvalidInput
+from engine.identity import UNKNOWN, PictureIdentity
 from engine.search.hubs import DEPTH, Hubs
 from engine.store.interface import RRF_K
 from engine.types import CaptionHit, Filters, Space, Vector, Vectors
@@ -69,13 +70,13 @@ class Retriever:
         k: int,
         *,
         per_image: int,
-        exclude: Sequence[Collection[str]] | None = None,
+        exclude: Sequence[PictureIdentity] | None = None,
     ) -> list[list[CaptionHit]]:
         """Find for each query the k nearest captions that tell something new, nearest first.
 
         Captions that differ from a nearer one only in case, punctuation or articles are left
-        out, and so are captions beyond the first `per_image` of one picture and those of
-        the pictures whose ids `exclude` names for that query. Hits carry their raw vectors.
+        out, and so are captions beyond the first `per_image` of one picture and those of the
+        very picture that `exclude` says each query is. Hits carry their raw vectors.
         """
 
         def search(rows: list[int], limit: int) -> list[list[CaptionHit]]:
@@ -89,7 +90,7 @@ class Retriever:
         k: int,
         *,
         per_image: int,
-        exclude: Sequence[Collection[str]] | None = None,
+        exclude: Sequence[PictureIdentity] | None = None,
     ) -> list[list[CaptionHit]]:
         """As `nearest`, by raw picture vectors (n, dim), with both spaces fused.
 
@@ -137,21 +138,21 @@ def _deepening(
     count: int,
     k: int,
     per_image: int,
-    exclude: Sequence[Collection[str]] | None,
+    exclude: Sequence[PictureIdentity] | None,
 ) -> list[list[CaptionHit]]:
     """Search deeper for the queries, by their rows, until each has k captions, or all there are."""
     if k < 1:
         raise InvalidInput(f"k is {k}; at least 1 caption must be retrieved")
     if per_image < 1:
         raise InvalidInput(f"per_image is {per_image}; it must be at least 1")
-    excluded = exclude if exclude is not None else [()] * count
+    excluded = [UNKNOWN] * count if exclude is None else exclude
     found: list[list[CaptionHit]] = [[] for _ in range(count)]
     unsatisfied = list(range(count))
     limit = 4 * k
     while unsatisfied:
         hits = search(unsatisfied, limit)
         for query, ranked in zip(unsatisfied, hits, strict=True):
-            found[query] = _telling(ranked, k, per_image, excluded[query])
+            found[query] = _telling(ranked, k, per_image, excluded[query].keys)
         # A ranking shorter than its limit is all that there is.
         unsatisfied = [
             query
@@ -178,15 +179,15 @@ def _telling(
 ) -> list[CaptionHit]:
     kept: list[CaptionHit] = []
     said: set[tuple[str, ...]] = set()
-    of_image: Counter[str] = Counter()
+    of_picture: Counter[str] = Counter()
     for hit in ranked:
         words = content_words(hit.text)
-        repeats = words in said or (hit.image_id and of_image[hit.image_id] >= per_image)
-        if repeats or (hit.image_id and hit.image_id in excluded):
+        repeats = words in said or (hit.picture and of_picture[hit.picture] >= per_image)
+        if repeats or hit.picture in excluded:
             continue
         kept.append(hit)
         said.add(words)
-        of_image[hit.image_id] += 1
+        of_picture[hit.picture] += 1
         if len(kept) == k:
             break
     return kept

@@ -12,6 +12,7 @@ from PIL.Image import Image
 
 from engine.alignment.alignment import Alignment
 from engine.errors import InvalidInput
+from engine.identity import identity_of
 from engine.store import ImageStore
 from engine.timing import Stopwatch
 from engine.types import (
@@ -196,8 +197,8 @@ def _check_min_score(min_score: float, spaces: Sequence[SearchSpace]) -> None:
 
 
 def _without(filters: Filters, known: Sequence[ImageHit]) -> Filters:
-    ids = frozenset(hit.image_id for hit in known)
-    return replace(filters, not_image_ids=filters.not_image_ids | ids)
+    keys = frozenset(identity_of(hit).key for hit in known)
+    return replace(filters, not_pictures=filters.not_pictures | keys)
 
 
 def _combine(texts: Vectors, image: Vectors, minus: int) -> Vector:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.alignment.alignment import Alignment
 from engine.alignment.moments import unit_rows
+from engine.identity import identity_of
 from engine.search.gallery import COSINE_SPACES, Query
 from engine.store import CaptionStore, ImageStore
 from engine.types import CaptionHit, SearchSpace, Vector, Vectors
@@ -30,8 +31,8 @@ queries and 10 % of the others are, at .95 for .97, .94 and .91 and 5 %, at .98 
 
 
 @dataclass(frozen=True)
-class Sample:
-    """Vectors of one kind, (n, dim) unit rows, and the image ids of what they belong to."""
+class OwnedVectors:
+    """Vectors of one kind, (n, dim) unit rows, and the keys of the pictures that they are of."""
 
     owners: NDArray[np.str_]
     rows: Vectors
@@ -47,14 +48,19 @@ class Relevance:
     """
 
     def __init__(
-        self, alignment: Alignment, texts: Sample, pictures: Sample, captions: Sample
+        self,
+        alignment: Alignment,
+        texts: OwnedVectors,
+        pictures: OwnedVectors,
+        captions: OwnedVectors,
     ) -> None:
         """Take raw `texts` and `pictures`, and the mapped vectors of pictures' `captions`."""
         self.alignment = alignment
-        mapped = Sample(pictures.owners, alignment.map_images(pictures.rows))
+        self.samples = {"texts": texts, "pictures": pictures, "captions": captions}
+        mapped = OwnedVectors(pictures.owners, alignment.map_images(pictures.rows))
         self._texts = {
             "raw": texts,
-            "mapped": Sample(texts.owners, alignment.map_texts(texts.rows)),
+            "mapped": OwnedVectors(texts.owners, alignment.map_texts(texts.rows)),
         }
         self._pictures = {"raw": pictures, "mapped": mapped}
         self._found = {"raw": pictures, "mapped": mapped, "caption": captions}
@@ -67,13 +73,13 @@ class Relevance:
         # Ids are hashes, so the first of them are a random sample.
         ids = list(islice(images.ids(), SAMPLE))
         pictures = images.get(ids, with_vectors=True)
-        owner = {picture.id: picture.image_id for picture in pictures}
+        owner = {picture.id: identity_of(picture).key for picture in pictures}
         said = images.vectors(ids, "caption")
         texts = list(islice(chain.from_iterable(map(_first, captions)), SAMPLE))
         return cls(
             alignment,
-            _sample([(text.image_id, text.vector) for text in texts], alignment.dim),
-            _sample([(picture.image_id, picture.vector) for picture in pictures], alignment.dim),
+            _sample([(text.picture, text.vector) for text in texts], alignment.dim),
+            _sample([(owner[picture.id], picture.vector) for picture in pictures], alignment.dim),
             _sample([(owner[key], vector) for key, vector in said.items()], alignment.dim),
         )
 
@@ -116,8 +122,8 @@ def _first(store: CaptionStore) -> list[CaptionHit]:
     return store.get(list(islice(store.ids(), SAMPLE)), with_vectors=True)
 
 
-def _sample(items: Sequence[tuple[str, Vector | None]], dim: int) -> Sample:
+def _sample(items: Sequence[tuple[str, Vector | None]], dim: int) -> OwnedVectors:
     held = [(owner, row) for owner, row in items if row is not None]
     owners = np.array([owner for owner, _ in held], dtype=np.str_)
     rows = np.array([row for _, row in held], dtype=np.float32).reshape(-1, dim)
-    return Sample(owners, rows)
+    return OwnedVectors(owners, rows)

@@ -5,6 +5,16 @@ from __future__ import annotations
 from engine.collection import CollectionCard, CollectionFolder
 from engine.settings import Settings
 from engine.store.caption_store import CaptionStore, caption_spec
+from engine.store.generations import (
+    GenerationFolder,
+    GenerationState,
+    Hold,
+    answering,
+    begin,
+    change_over,
+    current,
+    generations,
+)
 from engine.store.ids import caption_id, picture_id
 from engine.store.image_store import ImageStore, image_spec
 from engine.store.interface import IndexSpec, VectorIndex
@@ -22,22 +32,35 @@ __all__ = [
 
 
 def open_caption_store(
-    folder: CollectionFolder, card: CollectionCard, settings: Settings, *, create: bool = False
+    folder: CollectionFolder,
+    card: CollectionCard,
+    settings: Settings,
+    *,
+    number: int | None = None,
+    create: bool = False,
 ) -> CaptionStore:
     """Open a collection's captions: on the server if settings name one, else embedded.
+
+    Those of the generation of that `number`, by default of the one that answers. `create` makes
+    them, and without any generation the first one.
 
     Raises CollectionMissing when there are none and `create` is False, IncompatibleIndex when
     they were made with another encoder or dimension, StoreUnavailable when the store is locked
     by another process, down or refuses the key.
     """
-    return CaptionStore(_open_index(folder, caption_spec(card), settings, create))
+    return CaptionStore(*_open_index(folder, caption_spec(card), settings, number, create))
 
 
 def open_image_store(
-    folder: CollectionFolder, card: CollectionCard, settings: Settings, *, create: bool = False
+    folder: CollectionFolder,
+    card: CollectionCard,
+    settings: Settings,
+    *,
+    number: int | None = None,
+    create: bool = False,
 ) -> ImageStore:
     """Open a collection's pictures; see `open_caption_store`."""
-    return ImageStore(_open_index(folder, image_spec(card), settings, create))
+    return ImageStore(*_open_index(folder, image_spec(card), settings, number, create))
 
 
 def free_indexes(folder: CollectionFolder, settings: Settings) -> None:
@@ -53,8 +76,9 @@ def free_indexes(folder: CollectionFolder, settings: Settings) -> None:
         return
     from engine.store.edge_folder import check_free
 
-    for path in folder.index.glob("*/"):
-        check_free(path, folder.name)
+    for generation in generations(folder):
+        for path in generation.path.glob("*/"):
+            check_free(path, folder.name)
 
 
 def store_status(settings: Settings) -> str:
@@ -67,13 +91,25 @@ def store_status(settings: Settings) -> str:
 
 
 def _open_index(
-    folder: CollectionFolder, spec: IndexSpec, settings: Settings, create: bool
-) -> VectorIndex:
-    if settings.qdrant_url:
+    folder: CollectionFolder,
+    spec: IndexSpec,
+    settings: Settings,
+    number: int | None,
+    create: bool,
+) -> tuple[VectorIndex, Hold]:
+    """The index, and the hold that keeps its generation."""
+    place = settings.qdrant_url
+    if number is None:
+        if create and current(folder) is None:
+            change_over(folder, begin(folder, 1, GenerationState(place=place)).number)
+        number = answering(folder, place)[0].number
+    generation = GenerationFolder(folder, number)
+    hold = Hold(generation)
+    if place:
         from engine.store.server import ServerIndex, connect  # takes a second to import
 
-        return ServerIndex(connect(settings), spec, create=create)
+        return ServerIndex(connect(settings), spec, number, create=create), hold
     from engine.store.embedded import EdgeIndex
 
-    path = folder.index / spec.name
-    return EdgeIndex.open_or_make(path, spec) if create else EdgeIndex(path, spec)
+    path = generation.index(spec.name)
+    return (EdgeIndex.open_or_make(path, spec) if create else EdgeIndex(path, spec)), hold

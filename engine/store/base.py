@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from engine.store.checks import checked_ids
+from engine.store.generations import Hold
 from engine.store.interface import VectorIndex
 
 UPSERT_BATCH = 256
@@ -14,10 +15,15 @@ UPSERT_BATCH = 256
 
 
 class IndexStore:
-    """Owns a vector index. Threads may share one; use it as a context manager or close it."""
+    """Owns a vector index. Threads may share one; use it as a context manager or close it.
 
-    def __init__(self, index: VectorIndex) -> None:
+    One that is neither closed nor used any more lets go of its index when it is dropped.
+    """
+
+    def __init__(self, index: VectorIndex, hold: Hold | None = None) -> None:
+        """Take over the index, and the hold on its generation if it is part of one."""
         self._index = index
+        self._hold = hold
         self._dim = index.spec.dim
 
     def __enter__(self) -> Self:
@@ -43,8 +49,8 @@ class IndexStore:
         """Build the graph that makes large stores fast to search.
 
         The embedded store searches new points exactly until then, and stops all threads of
-        the process while it builds (a minute and more for 100,000 captions); being killed
-        meanwhile costs nothing but the work. A server does this by itself, at any time.
+        the process while it builds (a minute and more for 100,000 captions): a push has it
+        done by a child process, see `engine.store.graph`. A server does this by itself.
         """
         self._index.optimize()
 
@@ -55,3 +61,5 @@ class IndexStore:
     def close(self) -> None:
         """Release the store."""
         self._index.close()
+        if self._hold is not None:
+            self._hold.close()

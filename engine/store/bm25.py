@@ -18,23 +18,23 @@ class WordEncoder:
     """
 
     def __init__(self, typical_words: float) -> None:
+        """Made for texts of about so many words; 0: for an index that keeps none."""
         # The tokenizer Multilingual would split Chinese and Japanese, but it drops numbers.
-        self._bm25 = Bm25(
-            Bm25Config(
-                avg_len=typical_words,
-                language="english",
-                ascii_folding=True,
-                tokenizer=TokenizerType.Word,
-            )
+        config = Bm25Config(
+            avg_len=typical_words,
+            language="english",
+            ascii_folding=True,
+            tokenizer=TokenizerType.Word,
         )
+        self._bm25 = Bm25(config) if typical_words else None
 
     def document(self, text: str) -> SparseVector:
         """The weights of a stored text; without indices if no word is left of it."""
-        return self._bm25.embed_document(text)
+        return self._bm25.embed_document(text) if self._bm25 else SparseVector([], [])
 
     def query(self, text: str) -> SparseVector:
         """The weights of a query; without indices if no word is left of it."""
-        return self._bm25.embed_query(text)
+        return self._bm25.embed_query(text) if self._bm25 else SparseVector([], [])
 
     def shared_words(self, query: str, text: str) -> tuple[str, ...]:
         """The words of the text, as it spells them, that a query for `query` matches."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ import numpy as np
 from engine.collection import CollectionCard
 from engine.errors import InvalidInput
 from engine.store.base import UPSERT_BATCH, IndexStore
-from engine.store.checks import check_page, check_text, checked_ids, point_rows, query_rows
+from engine.store.checks import check_page, checked_ids, point_rows, query_rows
 from engine.store.interface import NO_FILTERS, Conditions, Hit, IndexSpec, Point
-from engine.store.paging import best_first, stable_page
+from engine.store.paging import best_first
 from engine.types import CaptionHit, CaptionPoint, Filters, Space, Vectors
 
 SEARCH_BATCH = 256
@@ -27,10 +28,12 @@ def caption_spec(card: CollectionCard) -> IndexSpec:
         encoder_id=card.encoder_id,
         dim=card.dim,
         vectors=("raw", "mapped"),
-        keywords=("image_id", "split", "source"),
-        typical_words=6.0,
+        keywords=("picture", "split", "source"),
     )
 
+
+_FILTERS = frozenset(("splits", "not_splits", "sources", "not_pictures", "proven"))
+"""What captions can be filtered by; the other filters are of what only pictures have."""
 
 _PROVEN = (
     Conditions(any_of={"source": frozenset({"human"})}),
@@ -78,14 +81,6 @@ class CaptionStore(IndexStore):
             found += [[_found(hit) for hit in best_first(hits)] for hits in answers]
         return found
 
-    def search_words(self, text: str, k: int, filters: Filters = NO_FILTERS) -> list[CaptionHit]:
-        """The k captions that share words with the text, by BM25 (the score), best first."""
-        check_page(k)
-        check_text(text)
-        conditions = caption_conditions(filters)
-        hits = stable_page(lambda limit: self._index.words(text, limit, conditions), k, 0)
-        return [_found(hit) for hit in hits]
-
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[CaptionHit]:
         """The captions of these ids in the order given, with score 0; unknown ids are left out.
 
@@ -94,20 +89,36 @@ class CaptionStore(IndexStore):
         kept = "raw" if with_vectors else ""
         return [_found(hit) for hit in self._index.get(checked_ids(ids), vector=kept)]
 
+    def ids_of(self, pictures: Iterable[str]) -> Iterator[str]:
+        """The ids of the captions of the pictures with these keys (`engine.identity`)."""
+        return self._index.ids(Conditions(any_of={"picture": frozenset(pictures)}))
+
+    def ids_of_round(self, number: int) -> Iterator[str]:
+        """The ids of the captions that a refinement round added."""
+        later = set(self._index.ids(Conditions(at_least={"round": number + 1})))
+        found = self._index.ids(Conditions(at_least={"round": number}))
+        return (key for key in found if key not in later)
+
     def count(self, filters: Filters = NO_FILTERS) -> int:
         """How many captions satisfy the filters."""
         return self._index.count(caption_conditions(filters))
 
 
 def caption_conditions(filters: Filters) -> Conditions:
-    """The filters as conditions on captions, which have neither tags nor times."""
-    if filters.tags or filters.taken_from or filters.taken_until:
+    """The filters as conditions on captions, which have none of what only pictures have."""
+    wrong = [
+        field.name
+        for field in fields(Filters)
+        if field.name not in _FILTERS
+        and getattr(filters, field.name) != getattr(NO_FILTERS, field.name)
+    ]
+    if wrong:
         raise InvalidInput(
-            "captions cannot be filtered by tags or by when a picture was taken; "
-            "filter pictures by these instead"
+            f"captions cannot be filtered by {', '.join(wrong).replace('_', ' ')}; filter "
+            "pictures by it instead"
         )
     any_of = {"split": filters.splits, "source": filters.sources}
-    none_of = {"image_id": filters.not_image_ids, "split": filters.not_splits}
+    none_of = {"picture": filters.not_pictures, "split": filters.not_splits}
     return Conditions(
         any_of={field: values for field, values in any_of.items() if values},
         none_of={field: values for field, values in none_of.items() if values},
@@ -118,14 +129,14 @@ def caption_conditions(filters: Filters) -> Conditions:
 def _stored(point: CaptionPoint, raw: list[float], mapped: list[float]) -> Point:
     payload: dict[str, Any] = {
         "text": point.text,
+        "picture": point.picture,
         "image_id": point.image_id,
         "uri": point.uri,
         "split": point.split,
         "source": point.source,
         "round": point.round,
-        "language": point.language,
     }
-    return Point(point.id, {"raw": raw, "mapped": mapped}, point.text, payload)
+    return Point(point.id, {"raw": raw, "mapped": mapped}, payload)
 
 
 def _found(hit: Hit) -> CaptionHit:
@@ -134,6 +145,7 @@ def _found(hit: Hit) -> CaptionHit:
         id=hit.id,
         text=payload["text"],
         score=hit.score,
+        picture=payload["picture"],
         image_id=payload["image_id"],
         uri=payload["uri"],
         source=payload["source"],

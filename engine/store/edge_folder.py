@@ -19,14 +19,14 @@ import qdrant_edge as edge
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from engine.errors import CollectionMissing, StoreLocked, StoreUnavailable
-from engine.store.identity import check_identity, identity
 from engine.store.interface import WORDS, IndexSpec
+from engine.store.made_with import check_made_with, made_with
 
 LOCK_PATIENCE_S = 2.0
 """How long a locked index is waited for: another mrag command may be about to end."""
 
 _CARD = "index.json"
-_SHARD = "shard"
+SHARD = "shard"
 
 
 class SharedShard:
@@ -50,8 +50,8 @@ def make_folder(folder: Path, spec: IndexSpec) -> None:
         if partial.exists():
             shutil.rmtree(partial)
         partial.mkdir(parents=True)
-        (partial / _CARD).write_text(json.dumps(identity(spec)) + "\n", encoding="utf-8")
-        shard = edge.EdgeShard.create(str(partial / _SHARD), _config(spec))
+        (partial / _CARD).write_text(json.dumps(made_with(spec)) + "\n", encoding="utf-8")
+        shard = edge.EdgeShard.create(str(partial / SHARD), _config(spec))
         for field in spec.keywords:
             _index_field(shard, field, edge.PayloadSchemaType.Keyword)
         for field in spec.datetimes:
@@ -67,13 +67,13 @@ def check_folder(folder: Path, spec: IndexSpec) -> None:
             f"collection {spec.collection!r} has no index of {spec.name} in {folder}; write it "
             f"with: mrag push {spec.collection}"
         )
-    if not (folder / _SHARD / "segments").is_dir():
+    if not (folder / SHARD / "segments").is_dir():
         raise StoreUnavailable(_damaged(folder, spec.collection, "its shard is missing"))
     try:
         card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StoreUnavailable(_damaged(folder, spec.collection, str(error))) from error
-    check_identity(card if isinstance(card, dict) else None, spec, f"the index in {folder}")
+    check_made_with(card if isinstance(card, dict) else None, spec, f"the index in {folder}")
 
 
 def acquire_shard(folder: Path, collection: str, patience_s: float) -> SharedShard:
@@ -143,7 +143,7 @@ def _load(folder: Path, collection: str, patience_s: float) -> edge.EdgeShard:
             wait=wait_random_exponential(multiplier=0.05, max=0.5),
             reraise=True,
         )
-        return attempts(edge.EdgeShard.load, str(folder / _SHARD))
+        return attempts(edge.EdgeShard.load, str(folder / SHARD))
 
 
 def _is_lock(error: BaseException) -> bool:
@@ -152,8 +152,8 @@ def _is_lock(error: BaseException) -> bool:
 
 def _damaged(folder: Path, collection: str, reason: str) -> str:
     return (
-        f"the index in {folder} cannot be read: {reason}; if it is damaged, delete that folder "
-        f"and write it again from the embeddings with: mrag push {collection}"
+        f"the index in {folder} cannot be read: {reason}; if it is damaged, write it again from "
+        f"the embeddings with: mrag push {collection} --rebuild"
     )
 
 
@@ -167,7 +167,8 @@ def _config(spec: IndexSpec) -> edge.EdgeConfig:
         distance=edge.Distance.Cosine,
         datatype=edge.VectorStorageDatatype.Float16,
     )
+    words = edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)
     return edge.EdgeConfig(
         vectors=dict.fromkeys(spec.vectors, params),
-        sparse_vectors={WORDS: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        sparse_vectors={WORDS: words} if spec.typical_words else {},
     )

@@ -10,9 +10,9 @@ from engine.types import CaptionSource
 _NAMESPACE = UUID("6f0c7a52-6a1e-5c1b-9f43-0d8f4b9b7a11")
 
 
-def caption_id(image_id: str, text: str, source: CaptionSource) -> str:
-    """The id of a caption: the same for the same text of the same picture and source."""
-    return _id("caption", image_id, text, source)
+def caption_id(picture: str, text: str, source: CaptionSource) -> str:
+    """The id of a caption: the same for the same text of the same picture (its key) and source."""
+    return _id("caption", picture, text, source)
 
 
 def picture_id(sha256: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.collection import CollectionCard
 from engine.errors import InvalidInput
+from engine.identity import content_key
 from engine.store.base import UPSERT_BATCH, IndexStore
 from engine.store.checks import check_page, check_text, checked_ids, point_rows, query_rows
 from engine.store.interface import (
@@ -27,7 +28,7 @@ FACET_VALUES = 200
 """How many values of a field are offered as filters, the commonest first."""
 
 _FACETS = ("split", "source", "tags")
-_SHOWN = ("sha256", "width", "height", "taken_at", "tags", "split", "source")
+_SHOWN = ("sha256", "names", "width", "height", "taken_at", "tags", "split", "source")
 
 
 def image_spec(card: CollectionCard) -> IndexSpec:
@@ -38,7 +39,7 @@ def image_spec(card: CollectionCard) -> IndexSpec:
         encoder_id=card.encoder_id,
         dim=card.dim,
         vectors=("raw", "mapped", "caption"),
-        keywords=("image_id", "split", "source", "tags"),
+        keywords=("picture", "split", "source", "tags"),
         datetimes=("taken_at",),
         typical_words=24.0,
     )
@@ -181,7 +182,7 @@ def image_conditions(filters: Filters) -> Conditions:
     if filters.proven:
         raise InvalidInput("pictures cannot be filtered by proven; filter captions by it instead")
     any_of = {"split": filters.splits, "source": filters.sources, "tags": filters.tags}
-    none_of = {"image_id": filters.not_image_ids, "split": filters.not_splits}
+    none_of = {"picture": filters.not_pictures, "split": filters.not_splits}
     period = Period(_in_zone(filters.taken_from), _in_zone(filters.taken_until))
     timed = period != Period(None, None)
     return Conditions(
@@ -199,7 +200,9 @@ def _in_zone(moment: datetime | None) -> datetime | None:
 
 def _stored(point: ImagePoint, vectors: dict[str, list[float]]) -> Point:
     payload: dict[str, Any] = {
+        "picture": content_key(point.sha256),
         "image_id": point.image_id,
+        "names": list(point.names or (point.image_id,)),
         "uri": point.uri,
         "sha256": point.sha256,
         "width": point.width,
@@ -210,7 +213,7 @@ def _stored(point: ImagePoint, vectors: dict[str, list[float]]) -> Point:
         "taken_at": None if point.taken_at is None else point.taken_at.isoformat(),
         "tags": list(point.tags),
     }
-    return Point(point.id, vectors, "\n".join(point.captions), payload)
+    return Point(point.id, vectors, payload, "\n".join(point.captions))
 
 
 def _found(hit: Hit) -> ImageHit:

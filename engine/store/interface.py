@@ -34,7 +34,7 @@ class IndexSpec:
 
     `vectors` are the named dense vectors (cosine, stored as float16), `keywords` and
     `datetimes` the payload fields that are indexed, `typical_words` the usual number of
-    words in a text (BM25 measures lengths against it).
+    words in a text (BM25 measures lengths against it), 0 where no words are kept.
     """
 
     collection: str
@@ -44,17 +44,17 @@ class IndexSpec:
     vectors: tuple[str, ...]
     keywords: tuple[str, ...]
     datetimes: tuple[str, ...] = ()
-    typical_words: float = 6.0
+    typical_words: float = 0.0
 
 
 @dataclass(frozen=True)
 class Point:
-    """A point to write: some or all of the named dense vectors, a text for BM25, a payload."""
+    """A point to write: some or all of the named dense vectors, a payload, a text for BM25."""
 
     id: str
     vectors: Mapping[str, Sequence[float]]
-    text: str
     payload: Mapping[str, Any]
+    text: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -13,7 +14,7 @@ from qdrant_client import QdrantClient, models
 from engine.errors import CollectionMissing, InvalidInput, MragError
 from engine.settings import Settings
 from engine.store.bm25 import WordEncoder
-from engine.store.identity import check_identity, identity
+from engine.store.generations import number_text
 from engine.store.interface import (
     EVERYTHING,
     FUSED_DEPTH,
@@ -27,6 +28,7 @@ from engine.store.interface import (
     Period,
     Point,
 )
+from engine.store.made_with import check_made_with, made_with
 from engine.store.server_calls import ServerCalls
 from engine.types import Vector, Vectors
 
@@ -68,20 +70,69 @@ def count_collections(settings: Settings) -> int:
         client.close()
 
 
-def drop_collections(settings: Settings, collection: str) -> None:
-    """Remove the indexes of a collection of ours from the server; raises StoreUnavailable."""
+def drop_collections(
+    settings: Settings, collection: str, numbers: Container[int] | None = None
+) -> None:
+    """Remove generations of a collection of ours from the server, by default all that is its.
+
+    Raises StoreUnavailable.
+    """
     client = connect(settings)
     try:
         call = ServerCalls(_address(client), collection, PATIENCE_S)
-        for name in (_name_of(collection, index) for index in INDEXES):
-            if call(partial(client.collection_exists, name)):
+        for name, number in _kept_of(client, call, collection).items():
+            if numbers is None or number in numbers:
                 call(partial(client.delete_collection, name))
     finally:
         client.close()
 
 
+def numbers_on_server(settings: Settings, collection: str) -> set[int]:
+    """The generations that the server has something of; raises StoreUnavailable."""
+    client = connect(settings)
+    try:
+        call = ServerCalls(_address(client), collection, PATIENCE_S)
+        return {number for number in _kept_of(client, call, collection).values() if number}
+    finally:
+        client.close()
+
+
+def point_aliases(settings: Settings, collection: str, number: int) -> None:
+    """Let the names without a number, for readers other than ours, mean a generation: all at once.
+
+    Collections of these names, from before there were generations, go for it. Raises
+    StoreUnavailable.
+    """
+    client = connect(settings)
+    try:
+        call = ServerCalls(_address(client), collection, PATIENCE_S)
+        for name, kept in _kept_of(client, call, collection).items():
+            if not kept:
+                call(partial(client.delete_collection, name))
+        aliases = [
+            models.CreateAliasOperation(
+                create_alias=models.CreateAlias(
+                    collection_name=_name_of(collection, index, number),
+                    alias_name=_alias_of(collection, index),
+                )
+            )
+            for index in INDEXES
+        ]
+        call(partial(client.update_collection_aliases, aliases))
+    finally:
+        client.close()
+
+
+def _kept_of(client: QdrantClient, call: ServerCalls, collection: str) -> dict[str, int]:
+    """What the server has of a collection of ours: name -> generation, 0 for none."""
+    names = "|".join(map(re.escape, (_alias_of(collection, index) for index in INDEXES)))
+    ours = re.compile(rf"(?:{names})(?:-(\d{{6,}}))?")
+    found = (ours.fullmatch(one.name) for one in call(client.get_collections).collections)
+    return {match[0]: int(match[1] or 0) for match in found if match}
+
+
 class ServerIndex:
-    """A VectorIndex in the server's collection `mrag-<collection>-<name>`.
+    """A VectorIndex in the server's collection `mrag-<collection>-<name>-<generation>`.
 
     Takes over the client: closing the index closes it. Writes are acknowledged when they are
     durable; the server builds its graphs by itself.
@@ -91,17 +142,18 @@ class ServerIndex:
         self,
         client: QdrantClient,
         spec: IndexSpec,
+        number: int,
         *,
         create: bool = False,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        """Open an index, or make it if there is none and `create` is True.
+        """Open the index of a generation, or make it if there is none and `create` is True.
 
         Raises CollectionMissing, IncompatibleIndex or StoreUnavailable.
         """
         self._client = client
         self._spec = spec
-        self._name = _name_of(spec.collection, spec.name)
+        self._name = _name_of(spec.collection, spec.name, number)
         self._words = WordEncoder(spec.typical_words)
         self._call = ServerCalls(_address(client), spec.collection, patience_s)
         try:
@@ -255,7 +307,7 @@ class ServerIndex:
         if not exists:
             self._make()
         info = self._call(lambda: self._client.get_collection(self._name))
-        check_identity(info.config.metadata, self._spec, f"the server's collection {self._name}")
+        check_made_with(info.config.metadata, self._spec, f"the server's collection {self._name}")
         if create:
             self._index_fields(set(info.payload_schema))
 
@@ -273,11 +325,12 @@ class ServerIndex:
             distance=models.Distance.COSINE,
             datatype=models.Datatype.FLOAT16,
         )
+        words = models.SparseVectorParams(modifier=models.Modifier.IDF)
         self._client.create_collection(
             self._name,
             vectors_config=dict.fromkeys(self._spec.vectors, params),
-            sparse_vectors_config={WORDS: models.SparseVectorParams(modifier=models.Modifier.IDF)},
-            metadata=identity(self._spec),
+            sparse_vectors_config={WORDS: words} if self._spec.typical_words else None,
+            metadata=made_with(self._spec),
         )
 
     def _index_fields(self, present: set[str]) -> None:
@@ -371,8 +424,12 @@ def _kept(point: models.ScoredPoint | models.Record, vector: str) -> Hit:
     return Hit(str(point.id), 0.0, point.payload or {}, kept)
 
 
-def _name_of(collection: str, index: str) -> str:
+def _alias_of(collection: str, index: str) -> str:
     return f"mrag-{collection}-{index}"
+
+
+def _name_of(collection: str, index: str, number: int) -> str:
+    return f"{_alias_of(collection, index)}-{number_text(number)}"
 
 
 def _address(client: QdrantClient) -> str:

@@ -24,8 +24,9 @@ from evaluation.ablation.cell_cache import CellCache
 from evaluation.ablation.cells import METRICS, Bench, Outcome
 from evaluation.ablation.grid import DEFAULT, Cell, Variant
 from evaluation.ablation.study import Study
-from evaluation.metrics.intervals import Difference, paired
-from evaluation.reports.provenance import program_version
+from evaluation.conditions import conditions
+from evaluation.metrics.caption_metrics import difference
+from evaluation.metrics.intervals import Difference, Values
 
 WORTH_A_PROCESS = 4
 """Cells that a further process must have to do: starting one takes as long as some cells."""
@@ -52,13 +53,15 @@ class Row:
 class Laboratory:
     """What cells are measured with; all of it can travel to another process.
 
-    `studies` by encoder ("" is the collection's) and name ("" is the collection).
+    `studies` by encoder ("" is the collection's) and name ("" is the collection). `left_out`
+    counts the pictures that another encoder's embedding lacks: no cell is measured on them.
     """
 
     studies: Mapping[tuple[str, str], Study]
     settings: Settings
     generator: str
     generator_id: str
+    left_out: int = 0
 
     def bench(self) -> Bench:
         """The studies with models; raises ModelMissing."""
@@ -73,7 +76,7 @@ class Laboratory:
             "metrics": METRICS,
             "data": {n: self.studies[cell.encoder, n].fingerprint for n in sorted(names)},
             "generator": self.generator_id,
-            "program": program_version(),
+            "conditions": conditions(self.settings),
         }
 
 
@@ -119,12 +122,17 @@ def _row(variant: Variant, outcome: Outcome | str, default: Outcome, seed: int) 
         return Row(variant, outcome)
     shared = [metric for metric in METRICS if metric in outcome.values and metric in default.values]
     differences = {
-        metric: paired(
-            np.array(outcome.values[metric]), np.array(default.values[metric]), seed=seed
-        )
+        metric: difference(metric, _scored(outcome, metric), _scored(default, metric), seed=seed)
         for metric in shared
     }
     return Row(variant, outcome, differences)
+
+
+def _scored(outcome: Outcome, metric: str) -> tuple[Values, Values | None]:
+    """The values of a metric, and what its figure is counted from."""
+    counts = outcome.counts.get(metric)
+    values = np.array(outcome.values[metric])
+    return values, None if counts is None else np.array(counts)
 
 
 def _measured(

@@ -25,10 +25,10 @@ from evaluation.metrics.clipscore import clip_scores
 from evaluation.metrics.intervals import Values
 from evaluation.metrics.ranking import picture_to_caption, text_to_picture
 
-CAPTION_METRICS = ("cider-d", "bleu-4", "rouge-l")
+WRITTEN_METRICS = ("cider-d", "bleu-4", "rouge-l")
 RANKING_METRICS = {"ndcg@10": "ndcg@10", "mrr": "rr", "r@1": "hit@1"}
 BACK = "mrr-back"
-METRICS = (*CAPTION_METRICS, "clip", *RANKING_METRICS, BACK)
+METRICS = (*WRITTEN_METRICS, "clip", *RANKING_METRICS, BACK)
 """All that a cell is measured by. Rankings are picture to caption, `mrr-back` the other way."""
 
 _BATCH = 32
@@ -41,12 +41,14 @@ class Outcome:
     """What a cell came to.
 
     `values`: metric -> one number a picture; `means`: metric -> the figure of all, which for
-    BLEU is the corpus's. `missing`: metric -> why it could not be computed. `about` says
+    BLEU is the corpus's; `counts`: metric -> what such a figure is counted from, picture by
+    picture. `missing`: metric -> why it could not be computed. `about` says
     which map was fitted. `captions` are what was written, picture by picture.
     """
 
     values: Mapping[str, list[float]]
     means: Mapping[str, float]
+    counts: Mapping[str, list[list[float]]] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
     captions: tuple[str, ...] = ()
@@ -78,7 +80,7 @@ class Bench:
         alignment = self._map(cell)
         results = self._describe(cell, study, alignment)
         captions = [result.caption for result in results]
-        scored = score_captions(captions, study.examples.references, CAPTION_METRICS)
+        scored = score_captions(captions, study.examples.references, WRITTEN_METRICS)
         values = {metric: scores.values for metric, scores in scored.scores.items()}
         means = {metric: scores.mean for metric, scores in scored.scores.items()}
         texts = self._encoder(study).encode_texts(captions)
@@ -88,6 +90,11 @@ class Bench:
         return Outcome(
             values={metric: values[metric].tolist() for metric in METRICS if metric in values},
             means={metric: means[metric] for metric in METRICS if metric in means},
+            counts={
+                metric: scores.counts.tolist()
+                for metric, scores in scored.scores.items()
+                if scores.counts is not None
+            },
             missing=scored.missing,
             about=about(alignment),
             captions=tuple(captions),
@@ -125,15 +132,12 @@ class Bench:
         captioner = Captioner(
             self._encoder(study), alignment, retriever, self._generator, cell.describe
         )
-        # Another collection's pictures are others, though their ids may be the same.
-        own = cell.exclude_own and not cell.index_of
-        exclude = [{image_id} if own else set() for image_id in study.examples.image_ids]
+        pictures = study.examples.pictures
         results: list[CaptionResult] = []
-        for start in range(0, len(exclude), _BATCH):
+        for start in range(0, len(pictures), _BATCH):
             part = slice(start, start + _BATCH)
-            results += captioner.describe_vectors(
-                study.examples.images[part], exclude=exclude[part]
-            )
+            own = pictures[part] if cell.exclude_own else None
+            results += captioner.describe_vectors(study.examples.images[part], exclude=own)
         return results
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from engine.alignment.closed_form import METHODS, Method
+from engine.alignment.closed_form import METHODS, AnyMethod
 from engine.describe.captioner import DescribeOptions
 from engine.describe.prompts import TEMPLATES
 from engine.errors import InvalidInput
@@ -15,8 +15,6 @@ from engine.types import Decoding
 
 SHARES = (0.01, 0.025, 0.05, 0.1, 1.0)
 """Shares of the training pictures that a map is fitted on, as in the papers' tables."""
-
-AnyMethod = Method | Literal["auto"]
 
 
 @dataclass(frozen=True)

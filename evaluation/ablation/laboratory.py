@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from corpus.captions import CaptionTable
+from corpus.examples import Examples
 from corpus.pairs import read_distractors
 from corpus.reading import read_captions, read_examples
 from engine.collection import CollectionCard, CollectionFolder
@@ -17,7 +15,7 @@ from engine.models.generator import generator_id
 from engine.settings import Settings
 from engine.types import TRAINING_SPLITS
 from evaluation.ablation.ablate import Laboratory
-from evaluation.ablation.study import Study
+from evaluation.ablation.study import Study, in_common
 
 
 def make_laboratory(
@@ -40,14 +38,18 @@ def make_laboratory(
     card = folder.read_card()
     own = replace(card, encoder=settings.encoder or card.encoder)
     study = _study(folder, own, splits, limit, seed)
-    studies = {("", ""): study}
-    if other:
-        studies["", other] = _other(folder, card, other, study)
+    seen_by: dict[str, Study] = {"": study}
     for spec in encoders:
         embedded = embedded_by(spec)
-        studies[spec, ""] = _study(embedded, embedded.read_card(), splits, limit, seed)
+        # All of them: which are drawn is for the collection itself to say.
+        seen_by[spec] = _study(embedded, embedded.read_card(), splits)
+    level = in_common(seen_by)
+    studies = {(spec, ""): seen for spec, seen in level.items()}
+    if other:
+        studies["", other] = _other(folder, card, other, level[""])
     generator = settings.generator or card.generator
-    return Laboratory(studies, settings, generator, generator_id(generator))
+    left_out = len(study.examples) - len(level[""].examples)
+    return Laboratory(studies, settings, generator, generator_id(generator), left_out)
 
 
 def cells_folder(folder: CollectionFolder) -> Path:
@@ -59,19 +61,20 @@ def _study(
     folder: CollectionFolder,
     card: CollectionCard,
     splits: Sequence[str],
-    limit: int | None,
-    seed: int,
+    limit: int | None = None,
+    seed: int = 0,
 ) -> Study:
     """A collection's own pairs and captions, and its memory's captions.
 
-    With a memory the pairs are the memory's, as its map is then the collection's too.
+    With a memory the pairs are the memory's, as its map is then the collection's too. Pictures
+    that are described are no pairs, whatever they are called there and in whichever split.
     """
     index, pairs = read_captions(folder), folder
     if card.memory:
         pairs = folder.sibling(card.memory)
-        index = _together(index, read_captions(pairs))
+        index += read_captions(pairs)
     examples = read_examples(folder, splits, limit=limit, seed=seed)
-    training = read_examples(pairs, TRAINING_SPLITS)
+    training = _training(pairs, examples)
     return Study(
         card.name,
         card.encoder,
@@ -83,14 +86,17 @@ def _study(
     )
 
 
-def _together(own: CaptionTable, borrowed: CaptionTable) -> CaptionTable:
-    return CaptionTable(
-        own.texts + borrowed.texts,
-        np.concatenate([own.raw, borrowed.raw]),
-        # The memory's pictures are others, though their ids may be the same.
-        own.image_ids + ("",) * len(borrowed.texts),
-        own.splits + borrowed.splits,
-    )
+def _training(folder: CollectionFolder, examples: Examples) -> Examples:
+    """A collection's training pairs without the pictures that are described."""
+    there = read_examples(folder, TRAINING_SPLITS)
+    training = there.without(examples.pictures)
+    if not len(training):
+        raise InvalidInput(
+            f"all {len(there):,} training pictures of collection {folder.name!r} are among those "
+            "to be described, so no map can be fitted without them; describe fewer with --limit, "
+            "or others with --split"
+        )
+    return training
 
 
 def _other(folder: CollectionFolder, card: CollectionCard, name: str, study: Study) -> Study:
@@ -103,7 +109,7 @@ def _other(folder: CollectionFolder, card: CollectionCard, name: str, study: Stu
             f"collection {name!r} was made with encoder {theirs.encoder_id}, {card.name!r} with "
             f"{card.encoder_id}; nothing can be transferred between them"
         )
-    training = read_examples(lender, TRAINING_SPLITS)
+    training = _training(lender, study.examples)
     return replace(
         study,
         name=name,

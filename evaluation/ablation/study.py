@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -40,15 +41,50 @@ class Study:
     @cached_property
     def fingerprint(self) -> str:
         """32 hex digits of all that is in it."""
-        index = self.index
-        texts = (self.encoder_id, self.training.fingerprint, self.examples.fingerprint)
+        parts = (self.index, self.training, self.examples)
+        texts = (self.encoder_id, *(part.fingerprint for part in parts))
         others = () if self.distractors is None else (self.distractors,)
-        told = (*texts, *index.texts, *index.image_ids, *index.splits)
-        return fingerprint(told, index.raw, *others)
+        return fingerprint(texts, *others)
+
+
+def in_common(studies: Mapping[str, Study]) -> dict[str, Study]:
+    """The studies of one collection by several encoders, each with the pictures that all have.
+
+    Pictures are told by what they are and come in the order of the first study: what the
+    encoders see at one place is one picture. Captions of pictures that some encoder lacks are
+    left out too, and those of no picture stay.
+    """
+    parts = list(studies.values())
+    training = _shared([study.training for study in parts])
+    examples = _shared([study.examples for study in parts])
+    filed = set.intersection(*(set(study.index.pictures) for study in parts))
+    result: dict[str, Study] = {}
+    for at, (name, study) in enumerate(studies.items()):
+        kept = [picture in filed for picture in study.index.pictures]
+        index = study.index if all(kept) else study.index.take(kept)
+        result[name] = replace(
+            study,
+            training=study.training.take(training[at]),
+            examples=study.examples.take(examples[at]),
+            index=index,
+        )
+    return result
+
+
+def _shared(parts: Sequence[Examples]) -> list[list[int]]:
+    """For each part the rows of the pictures that all have, in the order of the first."""
+    rows = [{one.key: row for row, one in enumerate(part.pictures)} for part in parts]
+    keys = [key for key in rows[0] if all(key in of_part for of_part in rows)]
+    if not keys:
+        raise InvalidInput(
+            "the other encoder's embedding has none of these pictures; remove the folder "
+            "'ablation' of the collection, see that the pictures' files are there, and try again"
+        )
+    return [[of_part[key] for key in keys] for of_part in rows]
 
 
 def fit_map(training: Examples, choice: MapChoice, distractors: Vectors | None = None) -> GapMap:
-    """Fit as `mrag fit` does, on a share of the pictures that depends on their ids alone.
+    """Fit as `mrag fit` does, on a share of the pictures that depends on their names alone.
 
     `distractors` are captions of no picture, the same for every share. Smaller shares are
     parts of larger ones. Raises AlignmentError where it cannot be fitted.

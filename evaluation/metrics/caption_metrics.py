@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from engine.errors import InvalidInput, MetricUnavailable
-from evaluation.metrics.intervals import Values, interval, resampled_sums
+from evaluation.metrics.intervals import (
+    Difference,
+    Values,
+    interval,
+    paired,
+    paired_figures,
+    resampled_sums,
+)
 from evaluation.metrics.meteor import meteor_counts, meteor_score
 from evaluation.metrics.overlap import (
     ORDERS,
@@ -29,7 +38,8 @@ class Scores:
     """One metric: `values` (n,) per picture, their mean and its 95 % bootstrap interval.
 
     All are fractions, CIDEr-D up to 10. Of BLEU and METEOR `mean` is the figure of the whole
-    corpus, as papers report it, and the interval is of that.
+    corpus, as papers report it, and the interval is of that; `counts` (n, c) per picture are what
+    it is figured from, None for metrics whose figure is the mean of `values`.
     """
 
     metric: str
@@ -37,6 +47,13 @@ class Scores:
     mean: float
     low: float
     high: float
+    counts: Values | None = None
+
+    def minus(self, other: Scores, *, seed: int) -> Difference:
+        """By how much the figure is above another's on the same pictures, in the same order."""
+        return difference(
+            self.metric, (self.values, self.counts), (other.values, other.counts), seed=seed
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +131,11 @@ class _Measured:
         drawn = self.figures(resampled_sums(self.counts, seed=seed))
         return {
             metric: Scores(
-                metric, self.values[:, column], float(means[column]), *interval(drawn[:, column])
+                metric,
+                self.values[:, column],
+                float(means[column]),
+                *interval(drawn[:, column]),
+                self.counts if metric in CORPUS_FIGURES else None,
             )
             for column, metric in enumerate(family)
         }
@@ -150,6 +171,35 @@ _FAMILIES: Mapping[tuple[str, ...], _Family] = {
     ("cider-d",): _averaged(cider_d),
     ("spice",): _averaged(spice),
 }
+
+
+def _bleu_figure(order: int) -> Callable[[Values], Values]:
+    return lambda sums: np.asarray(corpus_bleu(sums)[..., order])
+
+
+CORPUS_FIGURES: Mapping[str, Callable[[Values], Values]] = {
+    **{metric: _bleu_figure(order) for order, metric in enumerate(BLEU)},
+    "meteor": meteor_score,
+}
+"""Metrics whose figure is no mean over pictures: counts (..., c), summed, to the figure (...)."""
+
+
+def difference(
+    metric: str,
+    a: tuple[Values, Values | None],
+    b: tuple[Values, Values | None],
+    *,
+    seed: int,
+) -> Difference:
+    """What a metric's figure of one system is above another's: of both the values and the counts.
+
+    It is the difference of the two figures that are shown; the interval is of the same drawn
+    pictures for both.
+    """
+    (values_a, counts_a), (values_b, counts_b) = a, b
+    if counts_a is None or counts_b is None:
+        return paired(values_a, values_b, seed=seed)
+    return paired_figures(counts_a, counts_b, CORPUS_FIGURES[metric], seed=seed)
 
 
 def _check(captions: Sequence[str], references: Sequence[Sequence[str]]) -> None:

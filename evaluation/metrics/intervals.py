@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Difference:
-    """How much the mean of one system is above another's on the same pictures.
+    """How much the figure of one system is above another's on the same pictures.
 
     `low` and `high` bound the middle 95 % of the resampled differences; `p` is the two-sided
     chance of a difference at least that far on the other side of zero.
@@ -47,6 +48,22 @@ def paired(a: Values, b: Values, *, seed: int, draws: int = DRAWS) -> Difference
     means = resampled_sums(differences[:, None], seed=seed, draws=draws)[:, 0] / len(a)
     low, high = interval(means)
     return Difference(float(differences.mean()), low, high, sign_p(means))
+
+
+def paired_figures(
+    a: Values, b: Values, figure: Callable[[Values], Values], *, seed: int, draws: int = DRAWS
+) -> Difference:
+    """The figure of all of `a` minus that of `b`, counts (n, c) of the same pictures in order.
+
+    `figure` takes summed counts (..., c) to figures (...). Both are of the same drawn pictures.
+    """
+    if a.shape != b.shape:
+        raise InvalidInput(f"paired counts differ in shape: {a.shape} and {b.shape}")
+    sums = (resampled_sums(_checked(counts), seed=seed, draws=draws) for counts in (a, b))
+    of_a, of_b = (figure(drawn) for drawn in sums)
+    differences = np.asarray(of_a - of_b, np.float64)
+    observed = float(figure(a.sum(axis=0)) - figure(b.sum(axis=0)))
+    return Difference(observed, *interval(differences), sign_p(differences))
 
 
 def sign_p(draws: Values) -> float:

@@ -29,7 +29,7 @@ _BLOCK = 2**23
 
 
 @dataclass(frozen=True, eq=False)
-class Relevance:
+class Judgements:
     """Which documents are relevant to which query: query `queries[i]` gains `gains[i]` by
     `documents[i]`; queries ascend. `n` is the number of queries, also of those without any."""
 
@@ -39,8 +39,8 @@ class Relevance:
     gains: Values = field(repr=False)
 
     @classmethod
-    def of(cls, queries: Rows, documents: Rows, n: int, gains: Values | None = None) -> Relevance:
-        """Relevance of pairs in any order; without `gains` each counts 1."""
+    def of(cls, queries: Rows, documents: Rows, n: int, gains: Values | None = None) -> Judgements:
+        """The judgements of pairs in any order; without `gains` each counts 1."""
         order = np.argsort(queries, kind="stable")
         every = np.ones(len(queries)) if gains is None else np.asarray(gains, np.float64)
         return cls(n, queries[order], documents[order], every[order])
@@ -58,7 +58,7 @@ class _Places:
 def rank(
     queries: Vectors,
     documents: Vectors,
-    relevance: Relevance,
+    relevance: Judgements,
     cutoffs: Sequence[int] = CUTOFFS,
 ) -> dict[str, Values]:
     """Rank all documents (m, d) for each query (n, d): metric -> (n,) float64.
@@ -84,7 +84,7 @@ def picture_to_caption(
 ) -> dict[str, Values]:
     """For each picture rank all captions; its own are relevant."""
     rows = np.arange(len(captions), dtype=np.int64)
-    return rank(images, captions, Relevance.of(owners, rows, len(images)), cutoffs)
+    return rank(images, captions, Judgements.of(owners, rows, len(images)), cutoffs)
 
 
 def text_to_picture(
@@ -92,10 +92,10 @@ def text_to_picture(
 ) -> dict[str, Values]:
     """For each caption rank all pictures; the one that it was written for is relevant."""
     rows = np.arange(len(captions), dtype=np.int64)
-    return rank(captions, images, Relevance.of(rows, owners, len(captions)), cutoffs)
+    return rank(captions, images, Judgements.of(rows, owners, len(captions)), cutoffs)
 
 
-def _find(queries: Vectors, documents: Vectors, relevance: Relevance) -> _Places:
+def _find(queries: Vectors, documents: Vectors, relevance: Judgements) -> _Places:
     count = len(relevance.queries)
     score, ahead, level = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
     step = max(1, _BLOCK // max(1, len(documents)))
@@ -113,7 +113,7 @@ def _find(queries: Vectors, documents: Vectors, relevance: Relevance) -> _Places
     return _Places(score, ahead, level)
 
 
-def _ndcg(places: _Places, relevance: Relevance, k: int) -> Values:
+def _ndcg(places: _Places, relevance: Judgements, k: int) -> Values:
     discounts = 1 / np.log2(np.arange(2, k + 2))
     summed = np.concatenate([[0.0], np.cumsum(discounts)])
     # The mean discount of the ranks that the level documents share.
@@ -128,14 +128,14 @@ def _ndcg(places: _Places, relevance: Relevance, k: int) -> Values:
     return np.divide(gained, ideal, out=np.zeros(relevance.n), where=ideal > 0)
 
 
-def _recall(places: _Places, relevance: Relevance, k: int) -> Values:
+def _recall(places: _Places, relevance: Judgements, k: int) -> Values:
     share = np.clip(k - places.ahead, 0, places.level) / np.maximum(places.level, 1)
     found = np.bincount(relevance.queries, share, relevance.n)
     wanted = np.bincount(relevance.queries, minlength=relevance.n)
     return np.asarray(found / np.maximum(wanted, 1))
 
 
-def _hit(places: _Places, relevance: Relevance, k: int) -> Values:
+def _hit(places: _Places, relevance: Judgements, k: int) -> Values:
     """The chance that, of the level documents around the first relevant one, one is in time."""
     ahead, level, relevant = _first_group(places, relevance)
     missed = np.ones(relevance.n)
@@ -146,14 +146,14 @@ def _hit(places: _Places, relevance: Relevance, k: int) -> Values:
     return np.where(relevant > 0, 1 - missed, 0.0)
 
 
-def _first_rank(places: _Places, relevance: Relevance, documents: int) -> Values:
+def _first_rank(places: _Places, relevance: Judgements, documents: int) -> Values:
     """The expected rank of the first relevant document."""
     ahead, level, relevant = _first_group(places, relevance)
     expected = ahead + (level + 1) / (relevant + 1)
     return np.where(relevant > 0, expected, documents + 1.0)
 
 
-def _first_group(places: _Places, relevance: Relevance) -> tuple[Rows, Rows, Rows]:
+def _first_group(places: _Places, relevance: Judgements) -> tuple[Rows, Rows, Rows]:
     """For each query: ahead of and level with its best relevant document, and how many of the
     level ones are relevant."""
     best = np.full(relevance.n, -np.inf)

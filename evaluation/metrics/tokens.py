@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evaluation.metrics.ranking import Relevance
+from evaluation.metrics.ranking import Judgements
 
 _STOP_WORDS = """
 a about above across after again against all along also am an and any are around as at be because
@@ -35,7 +35,7 @@ class Words:
     """The words of some references, ascending, and which of them are relevant to which picture."""
 
     words: tuple[str, ...]
-    relevance: Relevance = field(repr=False)
+    relevance: Judgements = field(repr=False)
 
 
 def words_of(references: Sequence[Sequence[str]]) -> Words:
@@ -47,7 +47,7 @@ def words_of(references: Sequence[Sequence[str]]) -> Words:
         (row, index[word], gain) for row, held in enumerate(counts) for word, gain in held.items()
     ]
     table = np.array(found, np.int64).reshape(-1, 3)
-    relevance = Relevance.of(table[:, 0], table[:, 1], len(counts), table[:, 2].astype(np.float64))
+    relevance = Judgements.of(table[:, 0], table[:, 1], len(counts), table[:, 2].astype(np.float64))
     return Words(tuple(words), relevance)
 
 

@@ -13,7 +13,6 @@ from evaluation.metrics.intervals import (
     Difference,
     Values,
     interval,
-    paired,
     resampled_sums,
     sign_p,
 )
@@ -98,7 +97,7 @@ def caption_figures(
     *,
     seed: int,
 ) -> list[Figure]:
-    """The figures of caption metrics, with differences of the pictures' scores."""
+    """The figures of caption metrics, with what they are above those of `base`."""
     return [
         Figure(
             task,
@@ -108,9 +107,7 @@ def caption_figures(
             score.low,
             score.high,
             len(score.values),
-            None
-            if base is None or metric not in base
-            else paired(score.values, base[metric].values, seed=seed),
+            None if base is None or metric not in base else score.minus(base[metric], seed=seed),
         )
         for metric, score in scores.items()
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = (
@@ -18,15 +19,15 @@ PACKAGES = (
 )
 
 
-def program_version() -> str:
-    """The version of this program."""
-    return _version("mrag")
-
-
 def versions() -> dict[str, str]:
     """The versions of Python, the system and the packages that figures depend on."""
     about = {"python": platform.python_version(), "system": platform.platform()}
-    return about | {package: _version(package) for package in PACKAGES}
+    return about | versions_of(PACKAGES)
+
+
+def versions_of(packages: Sequence[str]) -> dict[str, str]:
+    """The version of each package."""
+    return {package: _version(package) for package in packages}
 
 
 def _version(package: str) -> str:

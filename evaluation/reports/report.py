@@ -17,7 +17,6 @@ from evaluation.evaluate import (
     EvaluateOptions,
     Evaluation,
     Subject,
-    memory_fingerprint,
 )
 from evaluation.maps import OWN, RAW, MapSource
 from evaluation.metrics.correlation import Correlations, correlations
@@ -35,7 +34,10 @@ _JUDGES = ("cider-d", "rouge-l", "bleu-4", "clip-score")
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked for: the command as typed, the variables that it heeds, and the pictures."""
+    """What was asked for: the command as typed, the variables that it heeds, and the pictures.
+
+    `chosen_on` are the splits whose pictures chose which refinement rounds the collection keeps.
+    """
 
     command: str
     environment: Mapping[str, str]
@@ -43,6 +45,7 @@ class Asked:
     limit: int | None
     created: str
     seconds: float
+    chosen_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +110,7 @@ class Report:
             "models": {"encoder": subject.encoder.id, "generator": evaluation.generator},
             "data": {
                 "pictures": self.examples.fingerprint,
-                "memory": memory_fingerprint(subject.memory),
+                "memory": subject.memory.fingerprint,
                 "memory_captions": len(subject.memory.texts),
             },
             "maps": [
@@ -123,6 +126,7 @@ class Report:
             "environment": dict(asked.environment),
             "created": asked.created,
             "seconds": asked.seconds,
+            "chosen_on": list(asked.chosen_on),
         }
 
     def _borrowed(self) -> list[str]:
@@ -194,7 +198,9 @@ def _map_json(name: str, alignment: Alignment, source: MapSource) -> dict[str, A
         "source": alignment.source,
         "reason": alignment.reason,
         "fingerprint": alignment.fingerprint,
-        "fitted_on_evaluated_pictures": name == OWN and source.seen and alignment.method != "raw",
+        "fitted_on_evaluated_pictures": (
+            name == OWN and source.seen > 0 and alignment.method != "raw"
+        ),
     }
 
 
@@ -223,8 +229,16 @@ def _notes(report: Report) -> Iterator[str]:
     source = report.subject.source
     if source.seen and OWN in evaluation.maps and source.own.method != "raw":
         yield (
-            "The collection's map was fitted on these very pictures, so the figures of "
-            f"{OWN!r} are too good; the other maps were fitted without them."
+            f"The collection's map was fitted on {source.seen:,} of these {len(examples):,} "
+            f"pictures, so the figures of {OWN!r} are too good; the other maps were fitted "
+            "without them"
+            + (", and auto chose method and strength on them too." if source.own.choices else ".")
+        )
+    also = sorted(set(report.asked.chosen_on) & set(report.asked.splits))
+    if also:
+        yield (
+            f"Pictures of split {', '.join(map(repr, also))} also chose which rounds of refinement "
+            "were kept, so figures on them are too good; evaluate on a split that chose nothing."
         )
     if source.own.method == "raw" and {RAW, OWN} <= evaluation.maps.keys():
         yield f"The collection's map is raw itself, so {OWN!r} and {RAW!r} are the same."
@@ -239,8 +253,8 @@ def _notes(report: Report) -> Iterator[str]:
         marks = "kept" if options.punctuation else "removed"
         yield f"Captions were tokenised by PTB with punctuation {marks}; scores differ in this."
         yield (
-            "BLEU and METEOR are of the whole corpus; their differences are the mean of those of "
-            "single pictures. "
+            "BLEU and METEOR are of the whole corpus, and their differences are those of such "
+            "figures, over the same drawn pictures. "
             "The -mapped scores of all maps are taken in the space of the collection's map."
         )
         if len(examples) < FEW:

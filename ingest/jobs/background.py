@@ -284,7 +284,6 @@ class Jobs:
             job.collection,
             models=models,
             memory=job.memory,
-            optimize=False,
             on_progress=tell,
         )
 

@@ -143,7 +143,7 @@ def _records(
             raise
         if not given:
             raise SourceError(f"{path} cannot be read: {error}") from error
-        yield Skipped(printable(str(path)), f"the rest cannot be read: {error}")
+        yield Skipped(printable(str(path)), printable(f"the rest cannot be read: {error}"))
 
 
 def _of_split(path: Path, entries: Annotations, split: frozenset[str]) -> Annotations:

@@ -77,8 +77,11 @@ def test_the_table_shows_every_setting(mrag: Run, filled: Path) -> None:
     ("options", "said"),
     [
         (("--axes", "colour"), "unknown axis 'colour'"),
-        (("--split", "train", "--other", "plain"), "cannot be transferred to itself"),
-        (("--split", "train", "--other", "nowhere"), "no collection 'nowhere'"),
+        (
+            ("--split", "train", "--limit", "9", "--other", "plain"),
+            "cannot be transferred to itself",
+        ),
+        (("--split", "train", "--limit", "9", "--other", "nowhere"), "no collection 'nowhere'"),
         (("--split", "nowhere"), "name one with --split"),
     ],
 )

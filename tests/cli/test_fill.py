@@ -111,6 +111,8 @@ def test_a_memory_that_was_fitted_anew_is_noticed_and_the_remedy_works(
     asked = ("caption", IMAGES / "005.webp", "-c", "my-pictures")
     assert mrag(*asked, at=at).code == 0
     assert mrag("fit", "lent", "--method", "raw", at=at).code == 0
+    assert mrag(*asked, at=at).code == 0  # the index still has the map that it was written with
+    assert mrag("push", "lent", at=at).code == 0
     done = mrag(*asked, at=at)
     assert done.code == 2
     remedy = "mrag push lent && mrag fit my-pictures && mrag push my-pictures"

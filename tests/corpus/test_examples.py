@@ -1,24 +1,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from corpus.described import Refined, write_round
 from corpus.ledger import Ledger
 from corpus.lock import writing
-from corpus.reading import read_captions, read_examples
+from corpus.reading import captioned_splits, read_captions, read_examples
 from corpus.records import CaptionRecord, ImageRecord, Record
-from corpus.shards import Refined, RoundShard, shard_path, write_round
 from engine.collection import CollectionCard, CollectionFolder
-from engine.errors import InvalidInput, StoreUnavailable
-from ingest.embed import embed
-
-if TYPE_CHECKING:
-    from tests.worlds import PixelEncoder
+from engine.errors import InvalidInput
+from engine.identity import PictureIdentity
+from ingest.embed import EmbedOptions, embed
+from tests.worlds import PixelEncoder, key_of
 
 Pictures = Callable[..., list[ImageRecord]]
 Run = Callable[..., None]
@@ -29,7 +28,7 @@ def run(folder: CollectionFolder, card: CollectionCard, encoder: PixelEncoder) -
     del card
 
     def run(records: list[Record]) -> None:
-        embed(records, encoder, folder, batch_size=4, shard_size=4)
+        embed(records, encoder, folder, EmbedOptions(batch_size=4, shard_size=4))
 
     return run
 
@@ -107,7 +106,7 @@ def test_the_fingerprint_is_of_ids_references_and_vectors(
     run(pictures(3, captions=2, split="test"))
     examples = read_examples(folder)
     others = [
-        replace(examples, image_ids=("x", *examples.image_ids[1:])),
+        replace(examples, pictures=(PictureIdentity("f" * 64), *examples.pictures[1:])),
         replace(examples, references=(("x", "y"), *examples.references[1:])),
         replace(examples, images=-examples.images),
     ]
@@ -136,9 +135,9 @@ def test_all_captions_of_all_splits_can_be_borrowed(
     assert len(captions.texts) == 8
     assert set(read_captions(folder, ["test"]).splits) == {"test"}
     assert len(read_captions(folder, ["train", ""]).texts) == 7
-    assert captions.image_ids[captions.texts.index("alone")] == ""
+    assert captions.pictures[captions.texts.index("alone")] == ""
     at = captions.texts.index(train[2].captions[1])
-    assert (captions.image_ids[at], captions.splits[at]) == (train[2].image_id, "train")
+    assert (captions.pictures[at], captions.splits[at]) == (key_of(train[2]), "train")
     expected = encoder.encode_texts(list(captions.texts))
     np.testing.assert_allclose(captions.raw, expected, atol=2e-3)
 
@@ -148,39 +147,26 @@ def test_captions_of_refinement_rounds_can_be_borrowed_but_are_no_references(
 ) -> None:
     picture, _ = pictures(2, captions=1, split="train")
     run(pictures(2, captions=1, split="train"))
-    with Ledger.open(folder) as ledger:
-        known = ledger.picture(picture.image_id)
-    assert known is not None
+    with Ledger.read(folder) as ledger:
+        found, commit = ledger.file_at(picture.path), ledger.next_commit()
+    assert found is not None
+    known = found.picture
     vector = encoder.encode_texts(["added"]).astype(np.float16)
-    key = known.captions_key.hex()
-    added = Refined(known.sha256, picture.image_id, key, "added", score=1.0)
-    folder.rounds.mkdir()
-    write_round(shard_path(folder.rounds, 1), RoundShard((added,), vector), encoder.id)
+    added = [Refined(known.sha256, known.captions_key, "added", score=1.0)]
+    write_round(folder.rounds, 1, added, vector, commit=commit, encoder_id=encoder.id)
     captions = read_captions(folder)
     at = captions.texts.index("added")
-    assert (captions.image_ids[at], captions.splits[at]) == (picture.image_id, "train")
+    assert (captions.pictures[at], captions.splits[at]) == (key_of(picture), "train")
     np.testing.assert_allclose(captions.raw[at], vector[0], atol=2e-3)
     assert "added" not in {text for said in read_examples(folder).references for text in said}
 
 
-def test_nothing_is_read_while_another_writes(
+def test_reading_goes_on_while_another_writes(
     run: Run, folder: CollectionFolder, pictures: Pictures
 ) -> None:
     run(pictures(1, captions=1))
-    with writing(folder):
+    with writing(folder), Ledger.open(folder), ThreadPoolExecutor(1) as other:
         assert len(read_examples(folder)) == 1  # the writer itself may read
-    from threading import Thread
-
-    refused: list[Exception] = []
-
-    def read() -> None:
-        try:
-            read_examples(folder)
-        except StoreUnavailable as error:
-            refused.append(error)
-
-    with writing(folder):
-        thread = Thread(target=read)
-        thread.start()
-        thread.join()
-    assert refused
+        assert len(other.submit(read_examples, folder).result(timeout=10)) == 1
+        assert len(other.submit(read_captions, folder).result(timeout=10).texts) == 1
+        assert other.submit(captioned_splits, folder).result(timeout=10) == {"": 1}

@@ -17,6 +17,8 @@ from engine.doctor import examine
 from engine.errors import Busy, CollectionMissing, IncompatibleIndex, InvalidInput
 from engine.settings import SAMPLE_PACK, Settings
 from engine.store import open_caption_store, open_image_store
+from engine.store.generations import GenerationState, begin, change_over
+from engine.types import Vectors
 
 DIM = 4
 
@@ -38,6 +40,16 @@ def fit(engine: Engine, name: str, *mean: float) -> None:
     alignment.save(engine.folder(name).alignment)
 
 
+def push(engine: Engine, name: str, number: int) -> None:
+    """Write an empty generation with the map as it is, which then answers."""
+    folder = engine.folder(name)
+    generation = begin(folder, number, GenerationState())
+    Alignment.load(folder.alignment).save(generation.alignment)
+    for store in (open_image_store, open_caption_store):
+        store(folder, folder.read_card(), engine.settings, number=number, create=True).close()
+    change_over(folder, number)
+
+
 def test_the_only_collection_needs_no_name(engine: Engine) -> None:
     with pytest.raises(CollectionMissing, match="mrag ingest SOURCE"):
         engine.open()
@@ -50,21 +62,35 @@ def test_the_only_collection_needs_no_name(engine: Engine) -> None:
     assert engine.open().card.name == "two"
 
 
-def test_a_map_that_was_fitted_since_is_used(engine: Engine) -> None:
+def test_a_map_that_was_fitted_since_is_used_once_it_is_pushed(engine: Engine) -> None:
     make(engine, "one")
     with pytest.raises(CollectionMissing, match="mrag fit one"):
+        _ = engine.open("one").fitted
+    with pytest.raises(CollectionMissing, match="mrag push one"):
         _ = engine.open("one").alignment
     vector = np.eye(DIM, dtype=np.float32)[:1]
-    for mean in ((0.5, 0, 0, 0), (0, 0.5, 0, 0)):
+    means = ((0.5, 0, 0, 0), (0, 0.5, 0, 0))
+    for number, mean in enumerate(means, 1):
         fit(engine, "one", *mean)
-        expected = (vector - mean) / np.linalg.norm(vector - mean)
+        if number > 1:
+            pushed = engine.open("one").alignment.map_images(vector)
+            np.testing.assert_allclose(pushed, centred(vector, means[number - 2]), atol=1e-6)
+            assert "mrag push one" in engine.open("one").summary().waiting
+        push(engine, "one", number)
         found = engine.open("one").alignment.map_images(vector)
-        np.testing.assert_allclose(found, expected, atol=1e-6)
+        np.testing.assert_allclose(found, centred(vector, mean), atol=1e-6)
+        assert engine.open("one").summary().waiting == ""
+
+
+def centred(vector: Vectors, mean: tuple[float, ...]) -> Vectors:
+    return np.asarray((vector - mean) / np.linalg.norm(vector - mean), np.float32)
 
 
 def test_a_map_that_has_not_changed_is_read_once(engine: Engine) -> None:
     make(engine, "one")
     fit(engine, "one", 0.5, 0, 0, 0)
+    push(engine, "one", 1)
+    assert engine.open("one").fitted is engine.open("one").fitted
     assert engine.open("one").alignment is engine.open("one").alignment
 
 
@@ -83,10 +109,8 @@ def test_a_collection_of_another_encoder_is_refused(engine: Engine) -> None:
 
 def test_closing_lets_others_write_and_opening_again_works(engine: Engine) -> None:
     make(engine, "one")
-    opened = engine.open("one")
-    for store in (open_image_store, open_caption_store):
-        store(opened.folder, opened.card, engine.settings, create=True).close()
     fit(engine, "one", 0, 0, 0, 0)
+    push(engine, "one", 1)
     for _ in range(2):
         summary = engine.open("one").summary()
         assert (summary.images, summary.captions, summary.trouble) == (0, 0, "")

@@ -34,7 +34,7 @@ def test_a_card_may_say_more_than_is_known(folder: CollectionFolder) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "3", "{}", "\ud800", '{"layout": 1, "name": "shop"}']
+    "text", ["", "{", "[]", "3", "{}", "\ud800", '{"layout": 2, "name": "shop"}']
 )
 def test_a_damaged_card_is_refused_with_its_remedy(folder: CollectionFolder, text: str) -> None:
     _write(folder, text)

@@ -27,6 +27,7 @@ from engine.compare.comparison import (
 )
 from engine.describe.retriever import Retriever
 from engine.errors import InvalidInput
+from engine.identity import name_key
 from engine.images import Picture
 from engine.settings import Settings
 from engine.store import (
@@ -152,7 +153,8 @@ def stored(name: str, raw: Vector, mapped: Vector, *captions: str, **other: Any)
 
 
 def said(text: str, vector: Vector, image_id: str = "") -> CaptionPoint:
-    return CaptionPoint(caption_id(image_id, text, "human"), text, vector, vector, image_id)
+    key = name_key(image_id)
+    return CaptionPoint(caption_id(key, text, "human"), text, vector, vector, key, image_id)
 
 
 class World:

@@ -21,7 +21,12 @@ from ingest.readers import open_source
 def described(caption: str) -> CaptionResult:
     candidates = (Candidate("something else", 0.9), Candidate(caption, 0.5))
     return CaptionResult(
-        caption, candidates, (CaptionHit("1", "a cat", 0.75, "i1"),), "prompt", "mapped", {}
+        caption,
+        candidates,
+        (CaptionHit("1", "a cat", 0.75, image_id="i1"),),
+        "prompt",
+        "mapped",
+        {},
     )
 
 

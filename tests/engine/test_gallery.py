@@ -13,6 +13,7 @@ from PIL import Image
 from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import InvalidInput
+from engine.identity import content_key
 from engine.search.gallery import Gallery, Query, matched_words
 from engine.settings import Settings
 from engine.store import open_image_store, picture_id
@@ -104,7 +105,7 @@ def test_a_picture_of_the_collection_is_combined_with_words(gallery: Gallery) ->
 
 
 def test_more_like_a_picture_obeys_filters(gallery: Gallery) -> None:
-    others = Filters(not_image_ids=frozenset({"both.jpg"}))
+    others = Filters(not_pictures=frozenset({content_key(b"both.jpg".hex().ljust(64, "0"))}))
     assert uris(gallery, Query(like=id_of("dog.jpg")), filters=others) == ["snow.jpg"]
 
 

@@ -12,8 +12,9 @@ from PIL import Image
 from engine.alignment.alignment import Alignment
 from engine.alignment.moments import PairMoments
 from engine.collection import CollectionCard, CollectionFolder
+from engine.identity import content_key
 from engine.search.gallery import COSINE_SPACES, Query
-from engine.search.relevance import Relevance, Sample
+from engine.search.relevance import OwnedVectors, Relevance
 from engine.settings import Settings
 from engine.store import (
     CaptionStore,
@@ -46,8 +47,8 @@ def random_rows(n: int, seed: int, cone: float = 0.0) -> Vectors:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
-def sample(rows: Vectors, first: int = 0) -> Sample:
-    return Sample(np.array([str(first + i) for i in range(len(rows))]), rows)
+def sample(rows: Vectors, first: int = 0) -> OwnedVectors:
+    return OwnedVectors(np.array([str(first + i) for i in range(len(rows))]), rows)
 
 
 def made(texts: Vectors, pictures: Vectors, alignment: Alignment = NO_GAP) -> Relevance:
@@ -127,7 +128,9 @@ def test_the_sample_is_taken_of_the_stores(stores: tuple[ImageStore, CaptionStor
     )
     captions.upsert(
         [
-            CaptionPoint(caption_id(str(i), "a", "human"), "a", row, row, str(i))
+            CaptionPoint(
+                caption_id(key := content_key(f"{i:064x}"), "a", "human"), "a", row, row, key
+            )
             for i, row in enumerate(said)
         ]
     )

@@ -14,6 +14,7 @@ from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
 from engine.describe.retriever import Retriever
 from engine.errors import InvalidInput
+from engine.identity import UNKNOWN, PictureIdentity
 from engine.search.hubs import HubRule, Hubs
 from engine.settings import Settings
 from engine.store import caption_id, open_caption_store
@@ -32,13 +33,13 @@ def at_angle(degrees: float) -> Vector:
 def point(
     text: str,
     degrees: float,
-    image_id: str = "",
+    picture: str = "",
     source: CaptionSource = "human",
     **other: Any,
 ) -> CaptionPoint:
     vector = at_angle(degrees)
-    identity = caption_id(image_id, text, source)
-    return CaptionPoint(identity, text, vector, vector, image_id=image_id, source=source, **other)
+    identity = caption_id(picture, text, source)
+    return CaptionPoint(identity, text, vector, vector, picture, source=source, **other)
 
 
 Build = Callable[..., Retriever]
@@ -102,8 +103,8 @@ def test_what_says_the_same_is_collapsed_into_the_nearest(build: Build) -> None:
 
 
 def test_one_picture_gives_no_more_than_its_share(build: Build) -> None:
-    points = [point(f"caption {i}", i, image_id="7") for i in range(1, 6)]
-    points += [point("of another", 20, image_id="8"), point("of none", 30)]
+    points = [point(f"caption {i}", i, picture="name:7") for i in range(1, 6)]
+    points += [point("of another", 20, picture="name:8"), point("of none", 30)]
     assert texts(build(points), k=4, per_image=2) == [
         "caption 1",
         "caption 2",
@@ -118,9 +119,11 @@ def test_captions_without_a_picture_do_not_share_a_limit(build: Build) -> None:
 
 
 def test_own_captions_are_excluded_for_their_query_only(build: Build) -> None:
-    found = build([point("own", 1, image_id="7"), point("other", 5, image_id="8")])
+    found = build([point("own", 1, picture="name:7"), point("other", 5, picture="name:8")])
     queries = np.vstack([QUERY, QUERY])
-    first, second = found.nearest(queries, "raw", 2, per_image=1, exclude=[{"7"}, ()])
+    first, second = found.nearest(
+        queries, "raw", 2, per_image=1, exclude=[PictureIdentity(names=frozenset({"7"})), UNKNOWN]
+    )
     assert [hit.text for hit in first] == ["other"]
     assert [hit.text for hit in second] == ["own", "other"]
 
@@ -195,3 +198,26 @@ def test_corrected_for_hubs_the_nearest_is_another(build: Build) -> None:
     corrected = build(points, hubs=Hubs(bank, no_gap, HubRule("nnn", 0.5, 2)))
     assert texts(corrected) == ["near this", "near all"]
     assert texts(corrected, k=1) == ["near this"]
+
+
+def test_a_picture_is_excluded_by_content_and_names_alone_by_name(build: Build) -> None:
+    found = build(
+        [
+            point("of this content", 1, picture="sha256:aa"),
+            point("of this name", 2, picture="name:7"),
+            point("of another content", 3, picture="sha256:bb"),
+            point("of another name", 4, picture="name:8"),
+        ]
+    )
+    query = PictureIdentity("aa", frozenset({"7"}))
+    (hits,) = found.nearest(QUERY, "raw", 4, per_image=4, exclude=[query])
+    assert [hit.text for hit in hits] == ["of another content", "of another name"]
+
+
+def test_pictures_of_one_name_have_their_shares_each(build: Build) -> None:
+    points = [
+        point(f"{content} {i}", 1 + i, picture=f"sha256:{content}", image_id="same.jpg")
+        for content in ("aa", "bb")
+        for i in range(2)
+    ]
+    assert len(texts(build(points), k=4, per_image=1)) == 2

@@ -14,6 +14,7 @@ from corpus.captions import CaptionTable
 from corpus.examples import Examples
 from engine.describe.captioner import DescribeOptions
 from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
+from engine.identity import PictureIdentity
 from engine.search.hubs import HubRule
 from engine.settings import Settings
 from engine.types import Decoding, Vectors
@@ -77,11 +78,12 @@ def study(seed: int = 0) -> Study:
     noisy = captions + rows(PICTURES, seed + 1) * 0.2
     images = np.asarray(noisy / np.linalg.norm(noisy, axis=1, keepdims=True), np.float32)
     ids = tuple(f"{i:02}" for i in range(PICTURES))
+    pictures = tuple(PictureIdentity(f"sha of {image_id}") for image_id in ids)
     every = Examples(
-        ids, ids, ("",) * PICTURES, tuple((text,) for text in said), images, captions,
+        pictures, ids, ids, ("",) * PICTURES, tuple((text,) for text in said), images, captions,
         np.arange(PICTURES),
     )  # fmt: skip
-    index = CaptionTable(tuple(said), captions, ids)
+    index = CaptionTable(tuple(said), captions, tuple(one.key for one in pictures))
     return Study("shop", "words", "words", every, index, every.take(range(10)))
 
 
@@ -127,8 +129,11 @@ def test_a_prompt_is_written_from_once() -> None:
 
 
 def test_anothers_captions_are_not_taken_for_own_ones() -> None:
-    """Picture ids of two collections may be the same."""
-    made, _ = bench({("", ""): study(), ("", "away"): study()})
+    """Names of pictures in two collections may be the same; contents that are known differ."""
+    index = study().index
+    keys = tuple(f"sha256:other {key}" for key in index.pictures)
+    away = replace(study(), index=replace(index, pictures=keys))
+    made, _ = bench({("", ""): study(), ("", "away"): away})
     cell = Cell(map=RAW.map, describe=RAW.describe, map_of="away", index_of="away")
     found = Cell(map=RAW.map, describe=RAW.describe, exclude_own=False)
     assert made.measure(cell).captions == made.measure(found).captions
@@ -222,6 +227,31 @@ def test_other_data_is_another_cell(laboratory: Laboratory) -> None:
     assert moved.key(RAW) != laboratory.key(RAW)
 
 
+def test_other_code_precision_or_device_is_another_cell(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = laboratory.key(RAW)
+    assert key == laboratory.key(RAW)
+    slower = replace(laboratory, settings=Settings(precision="fp32"))
+    assert slower.key(RAW) != key
+    monkeypatch.setattr("evaluation.conditions.code_digest", lambda: "of other code")
+    assert laboratory.key(RAW) != key
+
+
+def test_differences_are_those_of_the_figures_beside_them(
+    laboratory: Laboratory, tmp_path: Path, java: None
+) -> None:
+    del java
+    default, *others = measured(laboratory, tmp_path)[:3]
+    assert default.outcome is not None
+    for row in others:
+        assert row.outcome is not None
+        assert set(row.outcome.counts) == {"bleu-4"}
+        for metric, found in row.differences.items():
+            gap = row.outcome.means[metric] - default.outcome.means[metric]
+            assert found.mean == pytest.approx(gap, abs=1e-12), metric
+
+
 def test_a_default_that_cannot_be_measured_ends_the_ablation(tmp_path: Path) -> None:
     data = study()
     empty = Study("shop", "words", "other", data.training, data.index, data.examples)
@@ -231,7 +261,10 @@ def test_a_default_that_cannot_be_measured_ends_the_ablation(tmp_path: Path) -> 
 
 
 def test_an_outcome_comes_back_as_it_was(tmp_path: Path) -> None:
-    outcome = Outcome({"clip": [0.1, 0.2]}, {"clip": 0.15}, {}, {"method": "raw"}, ("a", "b"), 1.5)
+    outcome = Outcome(
+        {"clip": [0.1, 0.2]}, {"clip": 0.15}, {"bleu-4": [[1.0]]}, {}, {"method": "raw"},
+        ("a", "b"), 1.5,
+    )  # fmt: skip
     cache = CellCache(tmp_path / "cells")
     assert cache.get({"k": 1}) is None
     cache.put({"k": 1}, outcome)

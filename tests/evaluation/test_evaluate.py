@@ -17,6 +17,7 @@ from corpus.examples import Examples
 from engine.alignment.alignment import Alignment, PairMoments
 from engine.describe.captioner import DescribeOptions
 from engine.errors import InvalidInput, ModelMissing
+from engine.identity import PictureIdentity
 from engine.types import Decoding, Generator, Vectors
 from evaluation.evaluate import (
     CAPTIONS,
@@ -96,7 +97,12 @@ def world(n: int, first: int = 0) -> Examples:
     ids = tuple(f"p{i:03d}" for i in range(first, first + n))
     uris = tuple(f"/nowhere/{image_id}.png" for image_id in ids)
     owners = np.repeat(np.arange(n), 2)
-    return Examples(ids, uris, ("test",) * n, tuple(said), images, captions, owners)
+    pictures = tuple(
+        PictureIdentity(f"sha of {image_id}", frozenset({image_id})) for image_id in ids
+    )
+    return Examples(
+        pictures, ids, uris, ("test",) * n, tuple(said), images, captions, owners
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +112,11 @@ def subject() -> Subject:
     moments.update(train.images[train.owners], train.captions)
     own = Alignment.fit(moments, "ridge", strength=0.1, encoder_id="words", source="collection w")
     both = [*train.references, *test.references]
-    owners = [*train.image_ids, *test.image_ids]
+    owners = [*train.pictures, *test.pictures]
     memory = CaptionTable(
         tuple(text for texts in both for text in texts),
         np.concatenate([train.captions, test.captions]),
-        tuple(image_id for image_id in owners for _ in range(2)),
+        tuple(picture.key for picture in owners for _ in range(2)),
     )
     source = MapSource(own, moments, "collection w")
     return Subject("w", test, memory, source, WordEncoder(), Echo)
@@ -262,11 +268,33 @@ def test_maps_fitted_on_what_they_are_measured_on_are_pointed_out(
 ) -> None:
     fair = report_of(subject, measured)
     assert not any("too good" in note for note in fair.notes())
-    seen = replace(subject, source=replace(subject.source, seen=True))
+    seen = replace(subject, source=replace(subject.source, seen=40))
     unfair = report_of(seen, measured)
-    assert any("too good" in note for note in unfair.notes())
+    assert any("fitted on 40 of these 40 pictures" in note for note in unfair.notes())
     flags = {one["name"]: one["fitted_on_evaluated_pictures"] for one in unfair.as_json()["maps"]}
     assert flags == {"raw": False, "mapped": True, "ridge": False, "ols": False}
+
+
+def test_pictures_that_also_chose_are_pointed_out(subject: Subject, measured: Evaluation) -> None:
+    report = report_of(subject, measured)
+    assert not any("also chose" in note for note in report.notes())
+    by_others = replace(report, asked=replace(report.asked, chosen_on=("val",)))
+    assert not any("also chose" in note for note in by_others.notes())
+    by_these = replace(report, asked=replace(report.asked, chosen_on=("test", "val")))
+    assert any("Pictures of split 'test' also chose" in note for note in by_these.notes())
+    assert by_these.as_json()["chosen_on"] == ["test", "val"]
+
+
+def test_captions_that_other_code_wrote_are_written_anew(subject: Subject, tmp_path: Path) -> None:
+    stopped = Echo(breaks_after=20)
+    by_old = replace(subject, generator=lambda: stopped, conditions={"code": "old"})
+    with pytest.raises(KeyboardInterrupt):
+        run(by_old, tmp_path, "raw")
+    again, anew = Echo(), Echo()
+    run(replace(subject, generator=lambda: anew, conditions={"code": "new"}), tmp_path, "raw")
+    assert len(anew.prompts) == 40
+    run(replace(by_old, generator=lambda: again), tmp_path, "raw")
+    assert len(again.prompts) == 24
 
 
 def test_best_and_worst_do_not_overlap(subject: Subject, measured: Evaluation) -> None:

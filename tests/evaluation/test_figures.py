@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evaluation.metrics.caption_metrics import Scores
-from evaluation.metrics.intervals import bootstrap, paired
+from engine.errors import InvalidInput
+from evaluation.metrics.caption_metrics import CORPUS_FIGURES, Scores
+from evaluation.metrics.intervals import bootstrap, paired, paired_figures
 from evaluation.reports.figures import caption_figures, query_figures
 
 
@@ -70,3 +71,44 @@ def test_a_difference_that_is_rounding_is_none() -> None:
     )
     assert figure.difference is not None
     assert figure.difference.p == 1
+
+
+def test_a_difference_of_corpus_figures_is_theirs() -> None:
+    """The mean of sentence scores falls where the figure of the corpus rises."""
+    # Per picture: lengths of caption and reference, n-grams written, n-grams found.
+    long = [10.0, 10, 10, 9, 8, 7, 10, 9, 8, 7]
+    lost = [10.0, 10, 10, 9, 8, 7, 5, 2, 1, 0]
+    short = [5.0, 5, 5, 4, 3, 2, 5, 4, 3, 2]
+    none = [5.0, 5, 5, 4, 3, 2, 0, 0, 0, 0]
+    a, b = np.array([long, *[none] * 3] * 5), np.array([lost, short, short, none] * 5)
+    sentences = {"a": np.array([1.0, 0, 0, 0] * 5), "b": np.array([0.0, 1, 1, 0] * 5)}
+    figure = CORPUS_FIGURES["bleu-4"]
+    scores = {
+        name: Scores("bleu-4", sentences[name], float(figure(counts.sum(axis=0))), 0, 1, counts)
+        for name, counts in {"a": a, "b": b}.items()
+    }
+    (shown,) = caption_figures("t", "m", {"bleu-4": scores["a"]}, {"bleu-4": scores["b"]}, seed=0)
+    assert sentences["a"].mean() < sentences["b"].mean()
+    assert shown.difference is not None
+    assert shown.difference.mean > 0
+    assert shown.difference.mean == scores["a"].mean - scores["b"].mean
+    assert shown.difference.low <= shown.difference.mean <= shown.difference.high
+
+
+def test_its_interval_is_of_the_same_drawn_pictures() -> None:
+    rng = np.random.default_rng(8)
+    counts, other = rng.integers(1, 9, (2, 30, 2)).astype(float)
+    found = paired_figures(counts, other, lambda sums: sums[..., 0] / sums[..., 1], seed=5)
+    draws = []
+    sampler = np.random.default_rng(5)
+    for rows in sampler.integers(30, size=(1000, 30)):
+        one, two = counts[rows].sum(axis=0), other[rows].sum(axis=0)
+        draws.append(one[0] / one[1] - two[0] / two[1])
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(draws, [0.025, 0.975])))
+    same = paired_figures(counts, counts, lambda sums: sums[..., 0] / sums[..., 1], seed=5)
+    assert (same.mean, same.low, same.high, same.p) == (0, 0, 0, 1)
+
+
+def test_counts_of_other_pictures_are_no_pair() -> None:
+    with pytest.raises(InvalidInput, match=r"differ in shape: \(3, 2\) and \(4, 2\)"):
+        paired_figures(np.ones((3, 2)), np.ones((4, 2)), lambda sums: sums[..., 0], seed=0)

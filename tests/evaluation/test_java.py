@@ -107,7 +107,7 @@ def test_an_interrupt_leaves_no_program_behind(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     code = (  # a background process may have been told to ignore interrupts
         "import signal\n"
-        "from evaluation.java import run_java\n"
+        "from evaluation.metrics.java import run_java\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"run_java(['sh', '-c', 'read x; echo $$ > {pid}; exec sleep 600'], 'go\\n',"
         " what='x', seconds=600)"

@@ -28,7 +28,7 @@ RAW = rows(40, seed=0)
 CAPTIONS = CaptionTable(
     texts=tuple(f"caption {i}" for i in range(40)),
     raw=RAW,
-    image_ids=tuple(str(i // 4) if i < 32 else "" for i in range(40)),
+    pictures=tuple(str(i // 4) if i < 32 else "" for i in range(40)),
     splits=tuple("train" if i < 20 else "val" for i in range(40)),
 )
 CENTRED = Alignment.from_means(RAW.mean(axis=0), RAW.mean(axis=0), n_images=40, n_captions=40)
@@ -42,15 +42,15 @@ CENTRED = Alignment.from_means(RAW.mean(axis=0), RAW.mean(axis=0), n_images=40, 
         Filters(sources=frozenset({"human"})),
         Filters(sources=frozenset({"generated"})),
         Filters(splits=frozenset({"val"})),
-        Filters(not_image_ids=frozenset({"0", "3"})),
+        Filters(not_pictures=frozenset({"0", "3"})),
     ],
 )
 def test_it_finds_what_the_store_finds(tmp_path: Path, space: Space, filters: Filters) -> None:
     mapped = CENTRED.map_texts(RAW)
     points = [
-        CaptionPoint(caption_id(image_id, text, "human"), text, raw, moved, image_id, split=split)
-        for text, raw, moved, image_id, split in zip(
-            CAPTIONS.texts, RAW, mapped, CAPTIONS.image_ids, CAPTIONS.splits, strict=True
+        CaptionPoint(caption_id(picture, text, "human"), text, raw, moved, picture, split=split)
+        for text, raw, moved, picture, split in zip(
+            CAPTIONS.texts, RAW, mapped, CAPTIONS.pictures, CAPTIONS.splits, strict=True
         )
     ]
     card = CollectionCard("shop", "e", "e", DIM, "consensus")

@@ -12,7 +12,7 @@ from ir_measures import RR, R, Success, nDCG
 from engine.errors import InvalidInput
 from engine.types import Vectors
 from evaluation.metrics.ranking import (
-    Relevance,
+    Judgements,
     picture_to_caption,
     rank,
     text_to_picture,
@@ -36,7 +36,7 @@ def unit(rng: np.random.Generator, rows: int, dim: int = 8) -> Vectors:
 
 
 def reference(
-    queries: Vectors, documents: Vectors, relevance: Relevance
+    queries: Vectors, documents: Vectors, relevance: Judgements
 ) -> dict[str, dict[int, float]]:
     """The same by ir-measures (pytrec_eval)."""
     qrels = [
@@ -67,7 +67,7 @@ def test_every_metric_is_that_of_ir_measures(
     pairs = np.argwhere(relevant)
     gains = rng.integers(1, 6, size=len(pairs)).astype(np.float64)
     shuffled = rng.permutation(len(pairs))
-    relevance = Relevance.of(pairs[shuffled, 0], pairs[shuffled, 1], queries, gains[shuffled])
+    relevance = Judgements.of(pairs[shuffled, 0], pairs[shuffled, 1], queries, gains[shuffled])
     scores = rank(q, d, relevance)
     for name, expected in reference(q, d, relevance).items():
         for query, value in expected.items():
@@ -84,9 +84,9 @@ def test_pictures_and_captions_are_each_others_documents() -> None:
     rows = np.arange(75)
     there = picture_to_caption(images, captions, owners)
     back = text_to_picture(images, captions, owners)
-    expected = reference(images, captions, Relevance.of(owners, rows, 30))
+    expected = reference(images, captions, Judgements.of(owners, rows, 30))
     assert np.mean(there["ndcg@10"]) == pytest.approx(np.mean(list(expected["ndcg@10"].values())))
-    expected = reference(captions, images, Relevance.of(rows, owners, 75))
+    expected = reference(captions, images, Judgements.of(rows, owners, 75))
     assert np.mean(back["rr"]) == pytest.approx(np.mean(list(expected["rr"].values())))
     np.testing.assert_array_equal(back["recall@5"], back["hit@5"])
 
@@ -131,7 +131,7 @@ def test_level_documents_give_the_expectation_over_their_orders(
     query = np.array([[1, 0]], np.float32)
     held = np.flatnonzero(gains)
     weights = np.array(gains, np.float64)[held]
-    relevance = Relevance.of(np.zeros_like(held), held, 1, weights)
+    relevance = Judgements.of(np.zeros_like(held), held, 1, weights)
     scores = rank(query, documents, relevance, (cutoff,))
     expected = by_all_orders(gains, angles.tolist(), cutoff)
     assert scores[f"ndcg@{cutoff}"][0] == pytest.approx(expected["ndcg"])
@@ -149,7 +149,7 @@ def test_a_map_that_sends_all_to_one_point_earns_nothing() -> None:
 
 def test_a_query_without_relevant_documents_counts_as_nothing_found() -> None:
     rng = np.random.default_rng(1)
-    relevance = Relevance.of(np.array([0, 2]), np.array([1, 0]), 3)
+    relevance = Judgements.of(np.array([0, 2]), np.array([1, 0]), 3)
     scores = rank(unit(rng, 3), unit(rng, 4), relevance)
     found = {name: float(values[1]) for name, values in scores.items() if name != "rank"}
     assert found == dict.fromkeys(MEASURES, 0.0)
@@ -160,9 +160,9 @@ def test_queries_of_several_blocks_are_ranked_like_each_alone() -> None:
     rng = np.random.default_rng(2)
     queries, documents = unit(rng, 20, 2), unit(rng, 600_000, 2)
     relevant = rng.integers(len(documents), size=20)
-    together = rank(queries, documents, Relevance.of(np.arange(20), relevant, 20))
+    together = rank(queries, documents, Judgements.of(np.arange(20), relevant, 20))
     for query in (0, 12, 13, 19):
-        one = Relevance.of(np.array([0]), relevant[query : query + 1], 1)
+        one = Judgements.of(np.array([0]), relevant[query : query + 1], 1)
         alone = rank(queries[query : query + 1], documents, one)
         assert together["rank"][query] == pytest.approx(alone["rank"][0], rel=1e-3)
 
@@ -170,4 +170,4 @@ def test_queries_of_several_blocks_are_ranked_like_each_alone() -> None:
 def test_relevance_must_be_of_the_queries() -> None:
     rng = np.random.default_rng(3)
     with pytest.raises(InvalidInput, match="3 queries, but relevance of 2"):
-        rank(unit(rng, 3), unit(rng, 4), Relevance.of(np.array([0]), np.array([0]), 2))
+        rank(unit(rng, 3), unit(rng, 4), Judgements.of(np.array([0]), np.array([0]), 2))

@@ -11,6 +11,7 @@ from corpus.captions import CaptionTable
 from corpus.examples import Examples
 from engine.alignment.alignment import Alignment, PairMoments
 from engine.errors import InvalidInput
+from engine.identity import PictureIdentity
 from engine.types import Vectors
 from evaluation.ablation.clusters import LocalMaps
 from evaluation.ablation.grid import MapChoice
@@ -26,6 +27,7 @@ def rows(n: int, seed: int) -> Vectors:
 
 def examples(seed: int = 0) -> Examples:
     return Examples(
+        tuple(PictureIdentity(f"{i:03}") for i in range(PICTURES)),
         tuple(f"{i:03}" for i in range(PICTURES)),
         ("",) * PICTURES,
         ("train",) * PICTURES,

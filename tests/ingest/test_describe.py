@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from corpus.records import ImageRecord, Record
-from corpus.shards import shard_sizes
+from corpus.shards import shard_files
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import CollectionMissing, InvalidInput
 from engine.settings import Settings
 from engine.store import open_caption_store, open_image_store
 from engine.types import CaptionResult, Filters, ImageHit, Vectors
 from ingest.describe import DescribeReport, describe
-from ingest.embed import embed
+from ingest.embed import EmbedOptions, embed
 from ingest.fit import fit
 from ingest.push import push
 
@@ -39,7 +39,7 @@ class Fixture:
         self.encoder, self.describer = encoder, describer
 
     def embed(self, records: list[Record]) -> None:
-        embed(records, self.encoder, self.folder, batch_size=4, shard_size=8)
+        embed(records, self.encoder, self.folder, EmbedOptions(batch_size=4, shard_size=8))
         fit(self.folder, self.card)
 
     def describe(self, shard_size: int = 4) -> DescribeReport:
@@ -215,4 +215,4 @@ def test_descriptions_survive_a_lost_ledger(world: Fixture, pictures: Pictures) 
     assert world.describe().described == 0
     world.push()
     assert world.generated() == 6
-    assert len(shard_sizes(world.folder.generated)) == 1
+    assert len(shard_files(world.folder.generated)) == 1

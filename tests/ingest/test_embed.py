@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from corpus.entry import Entry
 from corpus.ledger import Ledger
 from corpus.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFolder
-from corpus.shards import Entry, read_shard, shard_path, shard_sizes
+from corpus.shards import Shard, shard_files
 from engine.collection import CollectionFolder
 from engine.errors import InvalidInput
 from engine.images import Limits
 from engine.progress import Progress
 from engine.types import Vector, Vectors
 from engine.vectors import unit
-from ingest.embed import EmbedReport, embed
+from ingest.embed import EmbedOptions, EmbedReport, embed
 from ingest.readers import open_source
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ Paint = Callable[[Path, int], None]
 @pytest.fixture
 def run(folder: CollectionFolder, encoder: PixelEncoder) -> Callable[..., EmbedReport]:
     def run(records: list[Record], *, shard_size: int = 4) -> EmbedReport:
-        return embed(records, encoder, folder, batch_size=4, workers=2, shard_size=shard_size)
+        return embed(
+            records, encoder, folder, EmbedOptions(batch_size=4, workers=2, shard_size=shard_size)
+        )
 
     return run
 
@@ -45,19 +48,20 @@ Run = Callable[..., EmbedReport]
 def living(folder: CollectionFolder) -> Iterator[tuple[Entry, Vector, Vectors]]:
     """What the ledger says is embedded, with vectors as read from the shards."""
     with Ledger.open(folder) as ledger:
-        for number in ledger.shards():
-            shard = read_shard(shard_path(folder.embeddings, number))
+        for file in ledger.shards():
+            shard = Shard(file)
             images, captions = unit(shard.images), unit(shard.captions)
-            for row in ledger.live_rows(number):
-                span = shard.contents.spans[row]
-                yield shard.contents.entries[row], images[row], captions[span]
+            rows = ledger.live(file.number).pictures
+            for row, entry in zip(rows, shard.entries(rows), strict=True):
+                yield entry, images[row], captions[shard.span(row)]
 
 
 def assert_true(folder: CollectionFolder, encoder: PixelEncoder) -> dict[str, Entry]:
-    """Every stored vector is that of its own file and captions, encoded directly."""
-    found = {}
+    """Every stored vector is that of its own file and captions, encoded directly; each is once."""
+    found, contents = {}, set()
     for entry, vector, captions in living(folder):
-        assert entry.image_id not in found
+        assert entry.sha256 not in contents
+        contents.add(entry.sha256)
         found[entry.image_id] = entry
         with Image.open(entry.path) as image:
             np.testing.assert_allclose(vector, encoder.encode_images([image])[0], atol=2e-3)
@@ -77,7 +81,7 @@ def test_pictures_and_captions_are_stored_in_shards(
     report = run(pictures(13, captions=2))
     assert (report.read, report.embedded, report.captions) == (13, 13, 26)
     assert not report.skipped
-    assert len(shard_sizes(folder.embeddings)) == 4
+    assert len(shard_files(folder.embeddings)) == 4
     assert len(assert_true(folder, encoder)) == 13
 
 
@@ -153,7 +157,7 @@ def test_the_skipped_file_is_of_the_last_run(
 def test_the_pixel_limit_is_kept(
     pictures: Pictures, folder: CollectionFolder, encoder: PixelEncoder
 ) -> None:
-    report = embed(pictures(2), encoder, folder, limits=Limits(max_pixels=10))
+    report = embed(pictures(2), encoder, folder, EmbedOptions(limits=Limits(max_pixels=10)))
     assert report.skipped == {"unreadable": 2}
     assert "limit is 10" in report.examples[0].reason
 
@@ -435,8 +439,10 @@ def test_two_folders_may_use_the_same_name(
         assert run(source).embedded == 1
     for source in sources:
         assert run(source).unchanged == 1
-    found = assert_true(folder, encoder)
-    assert sorted(Path(entry.path).parent.name for entry in found.values()) == ["camera", "phone"]
+    assert_true(folder, encoder)
+    found = [entry for entry, _, _ in living(folder)]
+    assert [entry.image_id for entry in found] == ["IMG_0001.png"] * 2
+    assert sorted(Path(entry.path).parent.name for entry in found) == ["camera", "phone"]
 
 
 def test_a_source_with_captions_takes_over_and_one_without_does_not(
@@ -471,12 +477,12 @@ def test_captions_alone_are_stored_once(
     with Ledger.open(folder) as ledger:
         assert ledger.captions() == 70
         texts = []
-        for number in ledger.shards():
-            shard = read_shard(shard_path(folder.embeddings, number))
-            assert len(shard.contents.loose) <= 4 * 8
-            direct = encoder.encode_texts([caption.text for caption in shard.contents.loose])
-            np.testing.assert_allclose(unit(shard.captions), direct, atol=2e-3)
-            texts += [caption.text for caption in shard.contents.loose]
+        for file in ledger.shards():
+            shard = Shard(file)
+            assert shard.loose <= 4 * 8
+            said = [caption.text for caption in shard.loose_captions()]
+            np.testing.assert_allclose(unit(shard.captions), encoder.encode_texts(said), atol=2e-3)
+            texts += said
     assert texts == [f"caption {i}" for i in range(70)]
 
 
@@ -539,8 +545,8 @@ def test_a_caption_without_a_usable_vector_is_skipped(
     report = run([CaptionRecord(text) for text in [*texts[:3], "bad", *texts[3:]]])
     assert report.skipped == {"not finite": 1}
     assert [line["uri"] for line in skipped(folder)] == ["bad"]
-    shard = read_shard(shard_path(folder.embeddings, 0))
-    assert [caption.text for caption in shard.contents.loose] == texts
+    shard = Shard(shard_files(folder.embeddings)[0])
+    assert [caption.text for caption in shard.loose_captions()] == texts
     np.testing.assert_allclose(unit(shard.captions), encode(texts), atol=2e-3)
 
 
@@ -562,5 +568,61 @@ def test_a_big_picture_does_not_wait_for_a_full_batch(
 ) -> None:
     monkeypatch.setattr("ingest.building.BATCH_BYTES", 3 * 8 * 8)
     monkeypatch.setattr("ingest.decoding.WINDOW_BYTES", 3 * 8 * 8)
-    assert embed(pictures(7), encoder, folder, batch_size=100, workers=3).embedded == 7
+    assert (
+        embed(pictures(7), encoder, folder, EmbedOptions(batch_size=100, workers=3)).embedded == 7
+    )
     assert len(assert_true(folder, encoder)) == 7
+
+
+@pytest.mark.parametrize(("count", "each"), [(1, 6_000), (60, 100)])
+def test_six_thousand_captions_of_20_kb_are_taken(
+    run: Run, pictures: Pictures, folder: CollectionFolder, count: int, each: int
+) -> None:
+    long = ("a long caption " * 1400)[: 20 * 1024]
+    records = [
+        replace(record, captions=tuple(f"{number} {at} {long}" for at in range(each)))
+        for number, record in enumerate(pictures(count))
+    ]
+    assert run(records, shard_size=1024).captions == 6_000
+    with Ledger.open(folder) as ledger:
+        assert (ledger.pictures(), ledger.captions()) == (count, 6_000)
+    assert run(records).unchanged == count
+    found = sorted((entry for entry, _, _ in living(folder)), key=lambda entry: entry.image_id)
+    assert tuple(entry.captions for entry in found) == tuple(one.captions for one in records)
+
+
+def test_a_file_whose_name_is_no_unicode_is_taken(
+    run: Run, painted: Paint, folder: CollectionFolder, encoder: PixelEncoder, tmp_path: Path
+) -> None:
+    path = tmp_path / "album" / os.fsdecode(b"caf\xe9.png")
+    try:
+        painted(path, 1)
+    except OSError:
+        pytest.skip("this file system takes only Unicode")
+    for counts in ((1, 0), (0, 1)):
+        report = run(open_source(path.parent))
+        assert (report.embedded, report.unchanged) == counts
+    (entry,) = assert_true(folder, encoder).values()
+    assert entry.path == str(path)
+    (folder.embeddings / "ledger.sqlite").unlink()
+    assert run(open_source(path.parent)).unchanged == 1
+
+
+def test_a_caption_that_is_no_unicode_costs_only_itself(
+    run: Run, painted: Paint, folder: CollectionFolder, encoder: PixelEncoder, tmp_path: Path
+) -> None:
+    for seed in range(3):
+        painted(tmp_path / f"{seed}.png", seed)
+    rows = [{"image": f"{seed}.png", "caption": f"caption {seed}"} for seed in range(3)]
+    rows[1]["caption"] = "half of a pair: \ud83d"
+    source = tmp_path / "captions.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run(open_source(source))
+    found = assert_true(folder, encoder)
+    assert found["0.png"].captions == ("caption 0",)
+    assert found["2.png"].captions == ("caption 2",)
+    for entry in found.values():
+        for text in entry.captions:
+            text.encode()  # or no shard could hold it
+    run(open_source(source))
+    assert assert_true(folder, encoder) == found

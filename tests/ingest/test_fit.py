@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +14,12 @@ from corpus.records import CaptionRecord, ImageRecord, Record
 from engine.alignment.alignment import Alignment, PairMoments
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import AlignmentError, CollectionMissing, IncompatibleIndex, InvalidInput
+from engine.identity import PictureIdentity, content_number
+from engine.identity import Pictures as Known
 from engine.progress import Cancellation, Cancelled, silent
 from engine.sampling import HashSample
 from engine.settings import Settings
-from ingest.embed import embed
+from ingest.embed import EmbedOptions, embed
 from ingest.fit import ENOUGH, fit, fit_if_needed
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ def run(folder: CollectionFolder, card: CollectionCard, encoder: PixelEncoder) -
     del card
 
     def run(records: list[Record], *, shard_size: int = 16) -> None:
-        embed(records, encoder, folder, batch_size=8, shard_size=shard_size)
+        embed(records, encoder, folder, EmbedOptions(batch_size=8, shard_size=shard_size))
 
     return run
 
@@ -64,11 +67,16 @@ def test_pictures_that_are_passed_over_leave_no_trace_in_the_moments(
 ) -> None:
     records = pictures(20, captions=2)
     run(records)
-    held_out = {record.image_id for record in records[5:12]}
+    contents = [sha256(record.path.read_bytes()).hexdigest() for record in records]
+    # By what they are: that nothing else bears such a name changes nothing.
+    held_out = Known(PictureIdentity(one, frozenset({"else"})) for one in contents[5:12])
     with Ledger.open(folder) as ledger:
-        without = gather(folder, ledger, encoder.dim, silent, without=held_out).total()
-    rest = by_hand(encoder, [record for record in records if record.image_id not in held_out])
-    assert without.n == 26
+        gathered = gather(folder, ledger, encoder.dim, silent, without=held_out)
+    without = gathered.total()
+    rest = by_hand(encoder, [*records[:5], *records[12:]])
+    assert (without.n, gathered.passed_over) == (26, 7)
+    others = {content_number(one) for one in [*contents[:5], *contents[12:]]}
+    assert set(without.pictures.tolist()) == others
     np.testing.assert_allclose(without.image_text, rest.image_text, atol=0.05)
 
 
@@ -102,8 +110,8 @@ def test_the_map_does_not_depend_on_shards_or_order(
     memory: CollectionFolder,
 ) -> None:
     records = pictures(60, captions=2)
-    embed(records, encoder, folder, batch_size=8, shard_size=8)
-    embed(records[::-1], encoder, memory, batch_size=3, shard_size=50)
+    embed(records, encoder, folder, EmbedOptions(batch_size=8, shard_size=8))
+    embed(records[::-1], encoder, memory, EmbedOptions(batch_size=3, shard_size=50))
     first, second = fit(folder, card), fit(memory, memory.read_card())
     assert [choice.method for choice in first.choices] == [c.method for c in second.choices]
     for one, other in zip(first.choices, second.choices, strict=True):
@@ -399,3 +407,20 @@ def test_a_damaged_map_is_fitted_again(
     folder.alignment.write_bytes(folder.alignment.read_bytes()[:100])
     again, fitted = fit_if_needed(folder, card)
     assert (again.fingerprint, fitted) == (first.fingerprint, True)
+
+
+def test_pairs_add_up_to_the_same_in_portions_of_any_size(
+    run: Run, folder: CollectionFolder, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(pictures(40, captions=2), shard_size=7)
+    found = []
+    for portion in (1, 9, 10**6):
+        monkeypatch.setattr("corpus.pairs._PORTION", portion)
+        with Ledger.read(folder) as ledger:
+            gathered = gather(folder, ledger, folder.read_card().dim)
+        assert sum(moments.n for moments in gathered.moments) == gathered.captions.n == 80
+        found.append(gathered.total())
+    for moments in found[1:]:
+        np.testing.assert_array_equal(moments.pictures, found[0].pictures)
+        np.testing.assert_allclose(moments.image_image, found[0].image_image, atol=1e-12)
+        np.testing.assert_allclose(moments.image_text, found[0].image_text, atol=1e-5)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from corpus.parquet import shard_files
 from corpus.records import CaptionRecord, ImageRecord, Record, Skipped
 from engine.collection import CollectionFolder
 from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput, SourceError
@@ -119,6 +122,22 @@ def test_a_folder_that_lost_pictures_loses_them_in_the_index(
     (album / "2.png").unlink()
     assert run([*open_source(album)]).embed.removed == 2
     assert run.counts() == (0, 0)
+
+
+def test_half_a_character_in_a_table_is_skipped_and_the_collection_lives(
+    run: Ingest, tmp_path: Path, painted: Callable[[Path, int], None]
+) -> None:
+    rows = []
+    for seed in range(4):
+        painted(tmp_path / f"{seed}.png", seed)
+        rows.append({"image": f"{seed}.png", "caption": f"picture {seed}", "id": str(seed)})
+    rows[1]["id"], rows[2]["caption"] = "\ud83d", "half \ud83d"
+    table = tmp_path / "rows.jsonl"
+    table.write_text("\n".join(map(json.dumps, rows)))
+    report = run(open_source(table))
+    assert report.embed.skipped == {"source": 2}
+    assert run.counts() == (3, 3)
+    assert run(open_source(table)).embed.unchanged == 3
 
 
 def test_the_number_of_pictures_to_come_is_told(
@@ -266,3 +285,25 @@ def test_another_memory_is_named_once_its_map_is_taken(
     assert folder.read_card().memory == "other"
     with pytest.raises(CollectionMissing, match="'none'"):
         run(look(), memory="none")
+
+
+def test_what_was_superseded_goes_by_itself(run: Ingest, pictures: Pictures) -> None:
+    records: list[Record] = [*pictures(30, captions=2)]
+    run(records)
+    places = run.folder().embeddings
+    once = sum(file.path.stat().st_size for file in shard_files(places).values())
+    compacted = []
+    for turn in range(1, 11):
+        for one in pictures(30):
+            os.utime(one.path, ns=(turn * 10**9, turn * 10**9))
+        report = run(records)
+        compacted.append(report.compacted is not None)
+        assert report.push is not None
+        assert (report.push.points, report.push.deleted) == (0, 0)
+        assert not report.fitted
+    size = sum(file.path.stat().st_size for file in shard_files(places).values())
+    assert all(compacted)
+    assert "let go of what was superseded" in report.text
+    assert size <= 1.05 * once
+    assert run.encoder.pictures == 30
+    assert run.counts() == (30, 60)

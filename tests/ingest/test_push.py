@@ -3,7 +3,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -25,14 +24,13 @@ from engine.store import (
     open_image_store,
     picture_id,
 )
+from engine.store.generations import generations
 from engine.types import CaptionPoint, Filters, Space, Vectors
-from ingest.embed import embed
+from ingest.embed import EmbedOptions, embed
 from ingest.fit import fit
 from ingest.push import PushReport, push
 from tests.engine.store.conftest import QdrantService
-
-if TYPE_CHECKING:
-    from tests.worlds import PixelEncoder
+from tests.worlds import PixelEncoder, key_of
 
 Pictures = Callable[..., list[ImageRecord]]
 Fill = Callable[..., PushReport]
@@ -45,12 +43,15 @@ def fill(
     """Embed, and push with the map as it is (fitted the first time)."""
 
     def fill(
-        records: list[Record], on_progress: OnProgress = silent, place: Settings = settings
+        records: list[Record],
+        on_progress: OnProgress = silent,
+        place: Settings = settings,
+        rebuild: bool = False,
     ) -> PushReport:
-        embed(records, encoder, folder, batch_size=4, shard_size=8)
+        embed(records, encoder, folder, EmbedOptions(batch_size=4, shard_size=8))
         if not folder.alignment.exists():
             fit(folder, card)
-        return push(folder, card, place, on_progress=on_progress)
+        return push(folder, card, place, rebuild=rebuild, on_progress=on_progress)
 
     return fill
 
@@ -75,9 +76,9 @@ Captions = Callable[[], CaptionStore]
 
 def sha256(folder: CollectionFolder, record: ImageRecord) -> str:
     with Ledger.open(folder) as ledger:
-        known = ledger.picture(record.image_id)
+        known = ledger.file_at(record.path)
     assert known is not None
-    return known.sha256
+    return known.picture.sha256
 
 
 def test_points_say_what_the_records_say(
@@ -98,7 +99,7 @@ def test_points_say_what_the_records_say(
     assert (hit.payload["width"], hit.payload["height"]) == (8, 8)
     with captions() as words:
         assert words.count() == 61
-        (found,) = words.search_words("alone", 1)
+        (found,) = (hit for hit in words.get(list(words.ids())) if hit.text == "alone")
     assert (found.text, found.image_id, found.source) == ("alone", "elsewhere", "human")
 
 
@@ -167,8 +168,9 @@ def test_superseded_points_go(
     pictures(1, first=77)[0].path.replace(records[1].path)
     records[2] = replace(records[2], captions=("told anew",))
     report = fill([*records])
-    assert report.deleted == 1 + 2
-    gone = [caption_id(records[2].image_id, f"caption {i} of picture 2", "human") for i in (0, 1)]
+    # A picture and what was said of it, and what is said of the other no longer.
+    assert report.deleted == (1 + 2) + 2
+    gone = [caption_id(key_of(records[2]), f"caption {i} of picture 2", "human") for i in (0, 1)]
     with images() as store, captions() as words:
         assert not store.get([picture_id(old)])
         assert store.get([picture_id(sha256(folder, records[1]))])
@@ -204,7 +206,7 @@ def test_a_moved_picture_is_still_one_point(
     fill([*records])
     with images() as store, captions() as words:
         assert (store.count(), words.count()) == (30, 30)
-        hits = words.search_words("picture 0", 30)
+        hits = words.get(list(words.ids()))
     assert "new.png" in {hit.image_id for hit in hits}
     assert records[0].path.name in {hit.image_id for hit in hits}
 
@@ -233,6 +235,7 @@ def test_lost_points_are_written_again(
 def test_a_push_that_was_cut_goes_on_where_it_was(
     fill: Fill, pictures: Pictures, monkeypatch: pytest.MonkeyPatch, images: Images
 ) -> None:
+    fill([*pictures(1, captions=1)])
     monkeypatch.setattr("ingest.push.FLUSH_POINTS", 10)
     upsert = CaptionStore.upsert
     calls = 0
@@ -245,13 +248,38 @@ def test_a_push_that_was_cut_goes_on_where_it_was(
         upsert(store, points)
 
     monkeypatch.setattr(CaptionStore, "upsert", cut)
-    records = pictures(30, captions=1)
+    records = pictures(31, captions=1)
     with pytest.raises(StoreUnavailable, match="cut"):
         fill([*records])
     report = fill([*records])
-    assert (report.images, report.everything) == (14, False)
+    assert (report.images, report.everything) == (30, False)
+    with images() as store:
+        assert store.count() == 31
+
+
+def test_a_new_generation_that_was_cut_is_cleared_away(
+    fill: Fill,
+    pictures: Pictures,
+    folder: CollectionFolder,
+    card: CollectionCard,
+    settings: Settings,
+    images: Images,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fill([*pictures(30, captions=1)])
+    fit(folder, card, method="procrustes")
+
+    def cut(*_: object) -> None:
+        raise StoreUnavailable("cut")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CaptionStore, "upsert", cut)
+        with pytest.raises(StoreUnavailable, match="cut"):
+            push(folder, card, settings)
     with images() as store:
         assert store.count() == 30
+    assert [one.number for one in generations(folder)] == [1]
+    assert push(folder, card, settings).everything
 
 
 def test_a_map_is_needed_first(
@@ -261,21 +289,7 @@ def test_a_map_is_needed_first(
         push(folder, card, settings)
 
 
-def test_a_process_that_also_answers_is_not_stopped_by_the_graph(
-    fill: Fill,
-    folder: CollectionFolder,
-    card: CollectionCard,
-    settings: Settings,
-    pictures: Pictures,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    fill([*pictures(30, captions=1)])
-    monkeypatch.setattr("ingest.push.OPTIMIZE_FROM", 20)
-    assert not push(folder, card, settings, optimize=False).optimized
-    assert push(folder, card, settings).optimized  # a later one makes up for it
-
-
-def test_an_index_behind_its_map_is_noticed(
+def test_an_index_behind_its_map_is_told_of(
     fill: Fill,
     folder: CollectionFolder,
     card: CollectionCard,
@@ -284,29 +298,64 @@ def test_an_index_behind_its_map_is_noticed(
 ) -> None:
     engine = Engine(settings)
     fill([*pictures(40, captions=2)])
-    assert engine.open(folder.name).summary().trouble == ""
+    assert engine.open(folder.name).summary().waiting == ""
     fit(folder, card, method="centred")
     summary = engine.open(folder.name).summary()
-    assert "mrag push noise" in summary.trouble
-    assert summary.images == 40
+    assert "mrag push noise" in summary.waiting
+    assert (summary.images, summary.trouble) == (40, "")
     push(folder, card, settings)
-    assert engine.open(folder.name).summary().trouble == ""
+    assert engine.open(folder.name).summary().waiting == ""
     engine.close()
 
 
-def test_large_stores_are_optimized_once(
-    fill: Fill, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+def test_the_graph_of_a_large_index_is_built_once_by_a_child(
+    fill: Fill,
+    pictures: Pictures,
+    folder: CollectionFolder,
+    images: Images,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ingest.push.OPTIMIZE_FROM", 40)
     told: list[Progress] = []
     assert not fill([*pictures(30, captions=1)], told.append).optimized
     assert {step.stage for step in told} == {"push"}
-    with monkeypatch.context() as patched:
-        patched.setattr(ImageStore, "optimize", lambda _: told.append(Progress("begun", 0)))
-        assert fill([*pictures(40, captions=1)], told.append).optimized
-    begun = told.index(Progress("begun", 0))
-    assert told[begun - 1] == Progress("optimize images (takes minutes)", 0)
+    grown = fill([*pictures(40, captions=1)], told.append)
+    assert (grown.optimized, grown.everything, grown.images) == (True, False, 10)
+    assert "build the graph (seconds)" in {step.stage for step in told}
+    assert [one.number for one in generations(folder)] == [2]
     assert not fill([*pictures(45, captions=1)]).optimized
+    with images() as store:
+        assert store.count() == 45
+    monkeypatch.setattr("ingest.push.OPTIMIZE_FROM", 10)
+    assert push_rebuilt(fill, pictures).optimized
+
+
+def test_a_graph_that_cannot_be_built_is_told_of_and_costs_speed_alone(
+    fill: Fill,
+    pictures: Pictures,
+    folder: CollectionFolder,
+    images: Images,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ingest.push.OPTIMIZE_FROM", 20)
+    with monkeypatch.context() as without_python:
+        without_python.setattr("sys.executable", "/bin/false")
+        first = fill([*pictures(30, captions=1)])
+        assert (first.images, first.optimized) == (30, False)
+        assert "status 1" in first.graph_trouble
+        again = fill([*pictures(31, captions=1)])
+        assert (again.images, again.everything, again.optimized) == (1, False, False)
+        without_python.setattr("sys.executable", "/nowhere")
+        assert "could be started" in fill([*pictures(31, captions=1)]).graph_trouble
+    assert [one.number for one in generations(folder)] == [1]
+    with images() as store:
+        assert store.count() == 31
+    made_up = fill([*pictures(31, captions=1)])  # a later push makes up for it
+    assert (made_up.optimized, made_up.graph_trouble) == (True, "")
+
+
+def push_rebuilt(fill: Fill, pictures: Pictures) -> PushReport:
+    return fill([*pictures(45, captions=1)], rebuild=True)
 
 
 def test_another_writer_is_kept_out(
@@ -354,24 +403,29 @@ def test_a_server_holds_what_the_embedded_store_would(
     whole = WholeFolder(records[0].path.parent)
     first = fill([*records, CaptionRecord("alone")], place=server)
     assert (first.images, first.captions, first.optimized) == (40, 81, False)
-    assert not folder.index.exists()
+    assert not list(folder.index.glob("*/*/"))
     assert fill([*records], place=server).points == 0
     records[0].path.unlink()
     records[1] = replace(records[1], captions=("told anew",))
     changed = fill([*records[1:], whole], place=server)
     assert (changed.deleted, changed.images, changed.captions) == (3 + 2, 1, 1)
-    assert push(folder, card, settings).everything
     with (
         open_image_store(folder, card, server) as served,
-        open_image_store(folder, card, settings) as own,
         open_caption_store(folder, card, server) as served_captions,
-        open_caption_store(folder, card, settings) as own_captions,
     ):
-        ids = list(own.ids())
-        assert len(ids) == 39
-        assert served.get(ids) == own.get(list(served.ids()))
-        assert [hit.captions for hit in served.get(ids)] == [hit.captions for hit in own.get(ids)]
-        assert list(served_captions.ids()) == list(own_captions.ids())
+        assert push(folder, card, settings).everything
+        with pytest.raises(CollectionMissing, match="MRAG_QDRANT_URL"):
+            open_image_store(folder, card, server)
+        with (
+            open_image_store(folder, card, settings) as own,
+            open_caption_store(folder, card, settings) as own_captions,
+        ):
+            ids = list(own.ids())
+            assert len(ids) == 39
+            assert served.get(ids) == own.get(list(served.ids()))
+            told = [hit.captions for hit in served.get(ids)]
+            assert told == [hit.captions for hit in own.get(ids)]
+            assert list(served_captions.ids()) == list(own_captions.ids())
 
 
 @pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant:UserWarning")

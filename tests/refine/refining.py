@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import qdrant_edge as edge
 from PIL import Image
 
-from corpus.shards import shard_sizes
+from corpus.parquet import shard_files
 from engine.collection import CollectionFolder
+from engine.identity import PictureIdentity
+from engine.store.generations import current
 from engine.types import CaptionResult, Encoder, Vectors
 from refine.rounds import read_rounds
 from refine.yardstick import Values
@@ -55,7 +57,7 @@ class ScriptedWriter:
         self._folder = folder
         self._validation = validation
         self._training = training
-        self.excluded: list[Collection[str]] = []
+        self.excluded: list[PictureIdentity] = []
         self.made = self.written = 0
 
     def make(self) -> ScriptedWriter:
@@ -63,16 +65,16 @@ class ScriptedWriter:
         return self
 
     def describe_vectors(
-        self, raw: Vectors, *, exclude: Sequence[Collection[str]] | None = None
+        self, raw: Vectors, *, exclude: Sequence[PictureIdentity] | None = None
     ) -> list[CaptionResult]:
         assert exclude is not None
         assert len(exclude) == len(raw)
         self.excluded += exclude
         self.written += len(raw)
-        return [CaptionResult(self.text(*own), (), (), "", "mapped", {}) for own in exclude]
+        return [CaptionResult(self.text(*own.names), (), (), "", "mapped", {}) for own in exclude]
 
     def text(self, image_id: str) -> str:
-        take = len(shard_sizes(self._folder.rounds))
+        take = len(shard_files(self._folder.rounds))
         held_out = image_id.startswith("val")
         worth = self._validation[take] if held_out else self._training(image_id, take)
         return f"worth {worth}, take {take}, of {image_id}"
@@ -98,17 +100,20 @@ class WorthScore:
 def points(folder: CollectionFolder) -> dict[tuple[str, str], tuple[Any, ...]]:
     """Every point of both indexes as it lies on disk: payload, words, and vectors bit for bit."""
     found = {}
+    answers = current(folder)
+    assert answers is not None
     for name in ("images", "captions"):
-        shard = edge.EdgeShard.load(str(folder.index / name / "shard"))
+        shard = edge.EdgeShard.load(str(answers.index(name) / "shard"))
         request = edge.ScrollRequest(limit=10_000, with_payload=True, with_vector=True)
         records, rest = shard.scroll(request)
         shard.close()
         assert rest is None
         for record in records:
             vectors: Any = record.vector
-            words = vectors.pop("bm25")
+            words = vectors.pop("bm25", None)
             dense = {key: np.array(row, np.float32).tobytes() for key, row in vectors.items()}
-            told = (record.payload, dense, list(words.indices), list(words.values))
+            said = None if words is None else (list(words.indices), list(words.values))
+            told = (record.payload, dense, said)
             found[name, str(record.id)] = told
     return found
 

@@ -6,15 +6,15 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 
-from corpus.ledger import Ledger
+from corpus.parquet import shard_files
 from corpus.records import CaptionRecord, ImageRecord, Record, WholeFolder
-from corpus.shards import shard_sizes
 from engine.alignment.alignment import PairMoments
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import InvalidInput
@@ -26,12 +26,10 @@ from ingest.fit import fit, fit_if_needed
 from ingest.pipeline import ingest
 from ingest.push import push
 from refine.loop import RefineOptions, RefineReport, refine
-from refine.rounds import read_rounds
+from refine.rounds import kept_by, read_rounds
 from refine.undo import UndoReport, undo
 from tests.refine.refining import ScriptedWriter, TwoTongues, WorthScore, outcome, points
-
-if TYPE_CHECKING:
-    from tests.worlds import PixelEncoder
+from tests.worlds import PixelEncoder, key_of
 
 TRAIN, VAL = 30, 6
 
@@ -142,7 +140,8 @@ def test_a_round_adds_what_scores_at_or_above_the_validation_mean(world: World) 
     assert (one.threshold, one.before, one.after) == (1.0, 1.0, 1.5)
     assert (report.before, report.after) == (1.0, 1.5)
     assert one.gain == report.gain == Difference(0.5, 0.5, 0.5, one.gain.p if one.gain else 0)
-    assert "rose from 1.0000 to 1.5000" in one.reason
+    assert one.reason == "cider-d rose from 1.0000 to 1.5000"
+    assert kept_by(world.folder) == ("val",)
     texts = {"worth 1.0, take 0, of 0000.png", "worth 3.0, take 0, of 0002.png"}
     assert world.generated() == dict.fromkeys(texts, 1)
 
@@ -159,7 +158,9 @@ def test_the_captions_of_a_round_are_in_moments_and_index(world: World) -> None:
     vectors = world.encoder.encode_texts(texts)
     np.testing.assert_allclose(added.text_sum, vectors.sum(axis=0), atol=0.02)
     with open_caption_store(world.folder, world.card, world.settings) as store:
-        ids = [caption_id(text[-8:], text, "generated") for text in texts]
+        good = [one for one in world.records[:TRAIN:2] if isinstance(one, ImageRecord)]
+        pairs = zip(good, texts, strict=True)
+        ids = [caption_id(key_of(one), text, "generated") for one, text in pairs]
         assert [hit.text for hit in store.get(ids)] == texts
         assert store.count(Filters(proven=True)) == store.count()
     # What is shown of a picture stays what people wrote of it.
@@ -177,8 +178,33 @@ def test_a_second_round_builds_on_the_first(world: World) -> None:
     ]
     assert report.rounds[1].threshold == pytest.approx(1.2)
     assert sorted(world.generated().values()) == [1] * 15 + [2] * 15
-    assert report.reason == "cider-d on split 'val' no longer rises"
+    assert report.reason == "cider-d on split 'val' no longer rises beyond chance"
     assert report.rounds[2].reason == "cider-d stayed at 1.3000"
+
+
+def test_a_rise_that_may_be_chance_is_none(world: World) -> None:
+    """One picture in six gains much and the others lose a little: the mean rises all the same."""
+
+    class Uneven(ScriptedWriter):
+        def text(self, image_id: str) -> str:
+            take = len(shard_files(world.folder.rounds))
+            if not image_id.startswith("val") or not take:
+                return super().text(image_id)
+            worth = 3.0 if image_id == "val 0100.png" else 0.9
+            return f"worth {worth}, take {take}, of {image_id}"
+
+    before = world.state()
+    world.writer = Uneven(world.folder, [1.0, 1.0], half)
+    report = world.refine()
+    (one,) = report.rounds
+    assert one.gain is not None
+    assert one.gain.low < 0 < one.gain.mean
+    assert one.state == "withdrawn"
+    assert one.split == "val"
+    assert one.reason.startswith("cider-d rose from 1.0000 to 1.2500, which may be chance (95 % ")
+    assert (report.before, report.after) == (1.0, 1.0)
+    assert world.state() == before
+    assert kept_by(world.folder) == ()
 
 
 def test_generated_captions_never_enter_the_references(world: World) -> None:
@@ -195,9 +221,10 @@ def test_a_picture_never_borrows_from_itself(world: World) -> None:
     world.script([1.0, 1.0])
     world.refine()
     ids = [f"{n:04d}.png" for n in range(TRAIN)] + [f"val {n:04d}.png" for n in range(100, 106)]
-    assert sorted(world.writer.excluded, key=str) == sorted(
-        [{image_id} for image_id in [*ids, *ids[TRAIN:]]], key=str
-    )
+    assert sorted(min(own.names) for own in world.writer.excluded) == sorted([*ids, *ids[TRAIN:]])
+    pictures = [one for one in world.records if isinstance(one, ImageRecord)]
+    contents = {sha256(one.path.read_bytes()).hexdigest() for one in pictures}
+    assert {own.sha256 for own in world.writer.excluded} == contents
 
 
 # Guards
@@ -387,7 +414,8 @@ def test_undo_among_newer_pictures_leaves_what_would_be_without_the_round(
     one, other = (PairMoments.load(each.folder.moments) for each in (world, never))
     assert one.n == other.n
     np.testing.assert_allclose(one.image_image, other.image_image, atol=1e-9)
-    np.testing.assert_allclose(one.image_text, other.image_text, atol=1e-9)
+    # Captions are multiplied in float32, in whatever groups they come.
+    np.testing.assert_allclose(one.image_text, other.image_text, atol=1e-6)
     assert points(world.folder).keys() == points(never.folder).keys()
 
 
@@ -415,6 +443,15 @@ def test_rounds_outlive_the_ledger_and_the_index(world: World) -> None:
     world.folder.index.rmdir()
     push(world.folder, world.card, world.settings)
     assert world.state()[0] == before[0]
+
+
+def test_undo_is_exact_without_the_ledger_that_saw_the_round(world: World) -> None:
+    before = world.state()
+    world.script([1.0, 1.1], half)
+    world.refine(max_rounds=1)
+    (world.folder.embeddings / "ledger.sqlite").unlink()
+    assert world.undo(1) == UndoReport((1,), True)
+    assert world.state() == before
 
 
 def test_a_picture_that_is_captioned_anew_loses_its_refined_captions(world: World) -> None:
@@ -446,10 +483,10 @@ def test_a_picture_that_has_moved_keeps_its_refined_captions(world: World) -> No
     world.refine(max_rounds=1)
     first = world.records[0]
     assert isinstance(first, ImageRecord)
-    path = first.path.with_name("moved.png")
+    path, key = first.path.with_name("moved.png"), key_of(first)
     first.path.rename(path)
     world.fill([replace(first, image_id="moved", uri=str(path), path=path), *world.records[1:]])
-    identity = caption_id("moved", "worth 2.0, take 0, of 0000.png", "generated")
+    identity = caption_id(key, "worth 2.0, take 0, of 0000.png", "generated")
     payload = points(world.folder)["captions", identity][0]
     assert (payload["image_id"], payload["round"]) == ("moved", 1)
     assert len(world.generated()) == TRAIN / 2
@@ -462,14 +499,6 @@ def test_a_picture_that_is_held_out_now_lends_no_refined_captions(world: World) 
     assert isinstance(first, ImageRecord)
     world.fill([replace(first, split="test"), *world.records[1:]])
     assert not any("0000.png" in text for text in world.generated())
-
-
-def test_a_collection_from_before_there_were_rounds_is_not_fitted_again(world: World) -> None:
-    with Ledger.open(world.folder) as ledger:
-        state = ledger.fact("fit")
-        del state["rounds"]
-        ledger.note_fact("fit", state)
-    assert not fit_if_needed(world.folder, world.card)[1]
 
 
 # Cut anywhere, it goes on
@@ -537,13 +566,13 @@ def cut_and_go_on(
         found = PairMoments.load(world.folder.moments)
         np.testing.assert_allclose(found.image_text, moments.image_text, atol=1e-9)
         left = {path.name for path in world.folder.rounds.iterdir()}
-        assert left == {"shard-00001.safetensors", "before-00001"}
+        assert {name.partition(".")[0] for name in left} == {"shard-00001", "before-00001"}
 
 
 def test_cut_at_some_steps_it_goes_on(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    cut_and_go_on(world, monkeypatch, tmp_path, every=5)
+    cut_and_go_on(world, monkeypatch, tmp_path, every=15)
 
 
 @pytest.mark.slow
@@ -577,7 +606,7 @@ def test_copies_that_a_cut_left_half_removed_are_not_put_back(
 
     def cut(place: Path, **_: Any) -> None:
         files = sorted(place.glob("*.*"))
-        if ".safetensors" in "".join(path.name for path in files):
+        if place.parent == world.folder.rounds and files:
             files[removed].unlink()
             raise Cut
 
@@ -596,7 +625,7 @@ def test_a_fit_clears_away_what_a_killed_one_had_begun(world: World) -> None:
         path.with_name(f".{path.name}.x.partial")
         for path in (world.folder.alignment, world.folder.moments)
     ]
-    of_another = world.folder.gap.with_name(".gap.safetensors.x.partial")
+    of_another = world.folder.path / ".another.safetensors.x.partial"
     for path in (*begun, of_another):
         path.touch()
     world.map()
@@ -634,7 +663,7 @@ def test_a_run_on_trial_is_withdrawn_when_another_is_asked_for(
     plain = writer.describe_vectors
 
     def cut(raw: Vectors, **named: Any) -> Any:
-        if shard_sizes(world.folder.rounds):
+        if shard_files(world.folder.rounds):
             raise Cut
         return plain(raw, **named)
 

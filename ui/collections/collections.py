@@ -6,7 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine.alignment.cross_validation import best_of_each
+from engine.alignment.alignment import Alignment
+from engine.alignment.cross_validation import Choice, best_of_each
 from engine.app import Collection, CollectionSummary
 from engine.footprint import disk_bytes, mapped_bytes, readable
 from ingest.delete import delete
@@ -54,6 +55,8 @@ def _overview(collection: Collection) -> None:
     summary = collection.summary()
     if summary.trouble:
         st.warning(escaped(summary.trouble))
+    if summary.waiting:
+        st.info(escaped(summary.waiting))
     _numbers(summary)
     card = summary.card
     lender = f"collection {card.memory}" if card.memory else "its own captions"
@@ -64,7 +67,7 @@ def _overview(collection: Collection) -> None:
         f"- Map across the gap: {escaped(summary.method or 'none yet')}"
     )
     if summary.method:
-        _show_choices(collection)
+        _show_choices(collection.fitted if summary.images is None else collection.alignment)
 
 
 def _without_folders(spec: str) -> str:
@@ -89,17 +92,15 @@ def _count(number: int | None) -> str:
     return "?" if number is None else f"{number:,}"
 
 
-def _show_choices(collection: Collection) -> None:
-    alignment = collection.alignment
+def _named(choice: Choice) -> str:
+    return f"{choice.method} (chosen)" if choice.chosen else choice.method
+
+
+def _show_choices(alignment: Alignment) -> None:
     st.caption(escaped(alignment.reason))
+    titles = ("Method", "Strength", "Held-out MRR", "Below the best", "Standard error")
     rows = [
-        {
-            "Method": f"{choice.method} (chosen)" if choice.chosen else choice.method,
-            "Strength": "" if choice.strength is None else f"{choice.strength:g}",
-            "Held-out MRR": f"{choice.score:.3f}",
-            "Below the best": f"{choice.difference:.3f}",
-            "Standard error": f"{choice.standard_error:.3f}",
-        }
+        dict(zip(titles, (_named(choice), *choice.shown()), strict=True))
         for choice in best_of_each(alignment.choices)
     ]
     if rows:

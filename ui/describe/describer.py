@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Collection as AnyOf
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from cachetools import LRUCache
 from engine.app import Collection
 from engine.describe.captioner import DescribeOptions
 from engine.errors import UnreadableImage
+from engine.identity import PictureIdentity, identity_of
 from engine.images import Limits, Picture, open_picture
 from engine.search.thumbnails import shrunk
 from engine.store import picture_id
@@ -102,8 +102,8 @@ class Describer:
         Captions that the collection has of the very same picture are not borrowed from, unless
         `borrow_own`. A file that cannot be read is given back with its trouble.
         """
-        card, places = collection.card, collection.alignment.fingerprint
-        how = (card, places, collection.captions.count(), options, borrow_own)
+        now = collection.current
+        how = (collection.card, now.number, now.captions.count(), options, borrow_own)
         start, size = 0, 1
         while start < len(given):
             part = given[start : start + size]
@@ -123,12 +123,12 @@ class Describer:
     ) -> Iterator[Described]:
         opened = self._open(given, collection.encoder)
         known = [_known(collection, file.sha256) for file in opened.values()]
-        exclude: list[AnyOf[str]] = [() if borrow_own else ids for ids, _ in known]
+        own = None if borrow_own else [identity for identity, _ in known]
         results = []
         if opened:
             vectors = np.stack([file.vector for file in opened.values()])
             captioner = collection.captioner(options)
-            results = captioner.describe_vectors(vectors, exclude=exclude)
+            results = captioner.describe_vectors(vectors, exclude=own)
         written = dict(zip(opened, zip(opened.values(), known, results, strict=True), strict=True))
         for item in given:
             if item.id not in written:
@@ -173,9 +173,10 @@ class Describer:
             self._opened[encoder.id, id_] = _Opened(picture.sha256, preview, vector, timings)
 
 
-def _known(collection: Collection, sha256: str) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Its id in the collection and what people wrote of it there; nothing where it is new."""
+def _known(collection: Collection, sha256: str) -> tuple[PictureIdentity, tuple[str, ...]]:
+    """Which picture it is, by what the collection calls it, and what people wrote of it there."""
     hits = collection.images.get([picture_id(sha256)])
     written = [hit for hit in hits if hit.payload["source"] == "human"]
     captions = tuple(caption for hit in written for caption in hit.captions)
-    return frozenset(hit.image_id for hit in hits), captions
+    identity = identity_of(hits[0]) if hits else PictureIdentity(sha256)
+    return identity, captions

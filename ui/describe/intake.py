@@ -24,7 +24,9 @@ _SAMPLES = 6
 _SAMPLE_SIDE = 160
 _TRAY, _ROUND, _LISTED = "describe tray", "describe round", "describe listed"
 
-_paste = component("paste", '<button type="button">Paste a picture</button><p role="status"></p>')
+_paste = component(
+    "paste", '<button type="button">Paste a picture</button><p role="status"></p>', buttons=True
+)
 
 
 def tray(collection: Collection) -> list[Given]:

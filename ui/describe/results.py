@@ -15,7 +15,7 @@ from ui.shared.resources import thumbnails
 
 _SOURCE_SIDE = 128
 
-_described = component("described", '<div class="place"></div>')
+_described = component("described", '<div class="place"></div>', buttons=True)
 _scored = component("scored", "<ol></ol>")
 _announcer = component(
     "announcer",

@@ -19,6 +19,9 @@ MAX_PAGE = 100
 MAX_WORDS = 500
 """Characters of what is looked for."""
 
+CHOICES: Mapping[str, str] = {"split": "splits", "source": "sources", "tag": "tags"}
+"""Filters by any of several values: the field of an address -> that of Filters and Facets."""
+
 _MAX_VALUES = 50
 _SHOWN = 40
 
@@ -47,10 +50,11 @@ class SearchAddress:
     def filters(self) -> Filters:
         """The filters; days are those of UTC."""
         first, last = self.taken_from, self.taken_until
+        chosen: dict[str, Any] = {
+            field: frozenset(getattr(self, name)) for name, field in CHOICES.items()
+        }
         return Filters(
-            splits=frozenset(self.split),
-            sources=frozenset(self.source),
-            tags=frozenset(self.tag),
+            **chosen,
             taken_from=datetime.combine(first, time.min, UTC) if first else None,
             taken_until=datetime.combine(last, time.max, UTC) if last else None,
         )
@@ -98,12 +102,8 @@ def within(address: SearchAddress, facets: Facets) -> tuple[SearchAddress, list[
     """The address without filters that the collection has nothing for, and what was taken out."""
     kept: dict[str, Any] = {}
     problems = []
-    offered: dict[str, Mapping[str, int]] = {
-        "split": facets.splits,
-        "source": facets.sources,
-        "tag": facets.tags,
-    }
-    for name, counts in offered.items():
+    for name, field in CHOICES.items():
+        counts: Mapping[str, int] = getattr(facets, field)
         chosen = getattr(address, name)
         kept[name] = tuple(value for value in chosen if value in counts)
         if kept[name] != chosen:
@@ -187,9 +187,7 @@ _READERS: dict[str, Callable[[Sequence[str]], Any]] = {
     "like": _picture,
     "space": _space,
     "strict": _strict,
-    "split": _values,
-    "source": _values,
-    "tag": _values,
+    **dict.fromkeys(CHOICES, _values),
     "taken_from": _day,
     "taken_until": _day,
     "k": _size,

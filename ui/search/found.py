@@ -11,7 +11,7 @@ import streamlit as st
 
 from engine.app import Collection
 from engine.search.gallery import Query, matched_words
-from engine.types import ImageHit, SearchResult
+from engine.types import Filters, ImageHit, SearchResult
 from ui.search.address import MAX_PAGE, SearchAddress
 from ui.search.panel import go
 from ui.shared.components import component
@@ -68,7 +68,7 @@ def _nothing(address: SearchAddress, least: float | None) -> str:
     remedies = ["use other words"]
     if least is not None:
         remedies.insert(0, "lower the relevance threshold")
-    if address.split or address.source or address.tag or address.taken_from or address.taken_until:
+    if address.filters != Filters():
         remedies.append("take filters away")
     none = "No picture is like this enough."
     if address.space == "words":

@@ -18,6 +18,7 @@ from engine.search.gallery import COSINE_SPACES
 from engine.search.thumbnails import shrunk
 from engine.types import Facets, SearchSpace
 from ui.search.address import (
+    CHOICES,
     MAX_WORDS,
     PAGE_SIZES,
     STRICTNESSES,
@@ -36,7 +37,8 @@ _EXPLAINED: dict[SearchSpace, str] = {
     "fused": "Mapped, caption and words together, by rank; “−” does not count for the words.",
 }
 _ORDERED = tuple(_EXPLAINED)
-_WIDGETS = ("q", "space", "strict", "split", "source", "tag", "taken_from", "taken_until", "k")
+_LABELS = {"source": "Captions by"}
+_WIDGETS = ("q", "space", "strict", *CHOICES, "taken_from", "taken_until", "k")
 _CHIP = 64
 _ROUND, _OPENED = "search round", "search opened"
 
@@ -137,9 +139,8 @@ def options(address: SearchAddress, facets: Facets) -> None:
             on_change=_changed,
         )
         _strictness(address)
-        _choice("Split", "split", facets.splits)
-        _choice("Captions by", "source", facets.sources)
-        _choice("Tag", "tag", facets.tags)
+        for name, field in CHOICES.items():
+            _choice(_LABELS.get(name, name.capitalize()), name, getattr(facets, field))
         _days(facets)
         st.selectbox("Pictures on a page", PAGE_SIZES, key=_key("k"), on_change=_changed)
 

@@ -74,8 +74,9 @@ def _search(
     first = not st.session_state.get(_ANSWERED)
     st.session_state[_ANSWERED] = True
     with st.skeleton(_WAITING_HEIGHT) if first else nullcontext():
-        least = collection.relevance.least_score(query, address.space, address.strict / 100)
-        result = collection.gallery.search(
+        gallery, relevance = collection.search_tools()
+        least = relevance.least_score(query, address.space, address.strict / 100)
+        result = gallery.search(
             query,
             address.space,
             address.k + 1,

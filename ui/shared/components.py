@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 _FRONTEND = Path(__file__).parent / "frontend"
 
 
-def component(name: str, html: str, *, isolated: bool = True) -> ComponentRenderer:
-    """The element whose script and style are named so; `isolated`: in a shadow root."""
+def component(
+    name: str, html: str, *, isolated: bool = True, buttons: bool = False
+) -> ComponentRenderer:
+    """The element whose script and style are named so; `isolated`: in a shadow root.
+
+    `buttons`: it has some, which look as all of ours do where its own style says nothing else.
+    """
+    styles = ["button", name] if buttons else [name]
     return st.components.v2.component(
         f"mrag_{name}",
         html=html,
-        css=(_FRONTEND / f"{name}.css").read_text(encoding="utf-8"),
+        css="".join((_FRONTEND / f"{one}.css").read_text(encoding="utf-8") for one in styles),
         js=(_FRONTEND / f"{name}.js").read_text(encoding="utf-8"),
         isolate_styles=isolated,
     )

@@ -17,7 +17,7 @@ _LINKS = re.compile(r"(?i)(?<=https):(?=//)|(?<=http):(?=//)|(?<=www)\.|@")
 _JOINER = "\u2060"
 _GAP = re.compile(r"\s+")
 
-_grid = component("grid", "<ul></ul>")
+_grid = component("grid", "<ul></ul>", buttons=True)
 
 
 @dataclass(frozen=True)

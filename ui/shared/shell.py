@@ -32,10 +32,7 @@ def navigation() -> StreamlitPage:
     """The page that the address names."""
     names = ("Describe", "Search", "Compare", "Collections", "System")
     return st.navigation(
-        [
-            st.Page(_page(name), title=name, default=name == names[0])
-            for name in names
-        ],
+        [st.Page(_page(name), title=name, default=name == names[0]) for name in names],
         position="top",
     )
 

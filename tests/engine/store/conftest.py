@@ -60,7 +60,7 @@ class ClientBackend:
         self.make_client = make_client
 
     def open(self, spec: IndexSpec, *, create: bool = True) -> VectorIndex:
-        return ServerIndex(self.make_client(), spec, create=create, patience_s=1.0)
+        return ServerIndex(self.make_client(), spec, 1, create=create, patience_s=1.0)
 
 
 class CollectionCalls(wire.CollectionsServicer):
@@ -89,6 +89,17 @@ class CollectionCalls(wire.CollectionsServicer):
     def Delete(self, request: Any, _context: Any) -> Any:
         deleted = self.local.delete_collection(request.collection_name)
         return wire.CollectionOperationResponse(result=deleted)
+
+    def List(self, _request: Any, _context: Any) -> Any:
+        names = [one.name for one in self.local.get_collections().collections]
+        described = [wire.CollectionDescription(name=name) for name in names]
+        return wire.ListCollectionsResponse(collections=described)
+
+    def UpdateAliases(self, request: Any, _context: Any) -> Any:
+        actions = [GrpcToRest.convert_alias_operations(action) for action in request.actions]
+        return wire.CollectionOperationResponse(
+            result=self.local.update_collection_aliases(actions)
+        )
 
     def Get(self, request: Any, context: Any) -> Any:
         _check(self.local, request, context)
@@ -270,8 +281,8 @@ def _real_server(collections: list[str]) -> Iterator[Backend]:
     yield ClientBackend(lambda: connect(settings))
     client = connect(settings)
     for name in collections:
-        client.delete_collection(f"mrag-{name}-captions")
-        client.delete_collection(f"mrag-{name}-images")
+        client.delete_collection(f"mrag-{name}-captions-000001")
+        client.delete_collection(f"mrag-{name}-images-000001")
     client.close()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from engine.errors import InvalidInput
+from engine.identity import name_key
 from engine.store import CaptionStore, caption_id
 from engine.types import CaptionPoint, CaptionSource, Filters, Space, Vector, Vectors
 
@@ -35,10 +36,11 @@ def caption(
     source: CaptionSource = "human",
 ) -> CaptionPoint:
     return CaptionPoint(
-        id=caption_id(image_id, text, source),
+        id=caption_id(name_key(image_id), text, source),
         text=text,
         raw=raw,
         mapped=raw if mapped is None else mapped,
+        picture=name_key(image_id),
         image_id=image_id,
         uri=f"{image_id}.jpg",
         split=split,
@@ -123,7 +125,6 @@ def test_a_point_of_the_same_id_is_replaced_whole(captions: CaptionStore) -> Non
     assert hit.text == "a cat"
     assert hit.score == pytest.approx(1.0, abs=1e-3)
     assert captions.count(Filters(splits=frozenset({"train"}))) == 0
-    assert captions.search_words("dog", 5) == []
 
 
 def test_of_equal_ids_in_one_call_the_last_is_kept(captions: CaptionStore) -> None:
@@ -150,22 +151,18 @@ def test_an_empty_store_answers(captions: CaptionStore) -> None:
     assert list(captions.ids()) == []
     assert captions.search(unit_rows(2), "raw", 3) == [[], []]
     assert captions.search(np.zeros((0, DIM), np.float32), "raw", 3) == []
-    assert captions.search_words("dog", 3) == []
 
 
 def test_k_above_the_count_returns_all(captions: CaptionStore) -> None:
     captions.upsert(numbered(7))
     [hits] = captions.search(unit_rows(1), "raw", 1000)
     assert len(hits) == 7
-    assert len(captions.search_words("caption", 1000)) == 7
 
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_k_below_one_is_refused(captions: CaptionStore, k: int) -> None:
     with pytest.raises(InvalidInput, match=f"k is {k}"):
         captions.search(unit_rows(1), "raw", k)
-    with pytest.raises(InvalidInput, match=f"k is {k}"):
-        captions.search_words("dog", k)
 
 
 def test_many_queries_are_answered_in_their_order(captions: CaptionStore) -> None:
@@ -255,8 +252,8 @@ def test_filters_by_split_source_and_image(captions: CaptionStore) -> None:
     assert kept(Filters()) == {"a", "b", "c", "d"}
     assert kept(Filters(splits=frozenset({"train", "val"}))) == {"a", "b", "d"}
     assert kept(Filters(sources=frozenset({"generated"}))) == {"c"}
-    assert kept(Filters(not_image_ids=frozenset({"1", "3", "9"}))) == {"b", "d"}
-    assert kept(Filters(splits=frozenset({"train"}), not_image_ids=frozenset({"1"}))) == {"d"}
+    assert kept(Filters(not_pictures=frozenset({"name:1", "name:3", "name:9"}))) == {"b", "d"}
+    assert kept(Filters(splits=frozenset({"train"}), not_pictures=frozenset({"name:1"}))) == {"d"}
     assert kept(Filters(splits=frozenset({"nowhere"}))) == set()
 
 
@@ -269,61 +266,11 @@ def test_filters_that_captions_cannot_satisfy_are_refused(captions: CaptionStore
             captions.count(filters)
 
 
-def test_words_rank_rare_words_above_common_ones(captions: CaptionStore) -> None:
-    rows = unit_rows(6)
-    texts = [
-        "a dog runs",
-        "a dog sleeps",
-        "a dog barks",
-        "dog and zebra",
-        "a zebra stands",
-        "trees",
-    ]
-    captions.upsert([caption(text, row) for text, row in zip(texts, rows, strict=True)])
-    hits = captions.search_words("dog zebra", 10)
-    assert [hit.text for hit in hits[:2]] == ["dog and zebra", "a zebra stands"]
-    assert {hit.text for hit in hits[2:]} == {"a dog runs", "a dog sleeps", "a dog barks"}
-    assert hits[0].score > hits[1].score > hits[2].score > 0
-
-
-def test_words_match_stems_cases_accents_and_numbers(captions: CaptionStore) -> None:
-    rows = unit_rows(3)
-    texts = ["Two dogs RUNNING", "a café", "bus number 42"]
-    captions.upsert([caption(text, row) for text, row in zip(texts, rows, strict=True)])
-    for query, text in (
-        ("dog", texts[0]),
-        ("runs", texts[0]),
-        ("CAFE", texts[1]),
-        ("42", texts[2]),
-    ):
-        assert [hit.text for hit in captions.search_words(query, 3)] == [text]
-
-
-def test_words_obey_filters_and_k(captions: CaptionStore) -> None:
-    captions.upsert(numbered(30))
-    assert len(captions.search_words("caption", 4)) == 4
-    hits = captions.search_words("caption", 30, Filters(not_image_ids=frozenset({"0", "1"})))
-    assert len(hits) == 20
-
-
-def test_a_query_of_stop_words_alone_finds_nothing(captions: CaptionStore) -> None:
-    captions.upsert(numbered(3))
-    assert captions.search_words("the of a", 5) == []
-
-
-@pytest.mark.parametrize("text", ["", "  \n"])
-def test_a_query_without_words_is_refused(captions: CaptionStore, text: str) -> None:
-    with pytest.raises(InvalidInput, match="word"):
-        captions.search_words(text, 5)
-
-
 def test_equal_scores_come_in_one_order(captions: CaptionStore) -> None:
     row = unit_rows(1)[0]
     captions.upsert([caption("same words", row, image_id=str(i)) for i in range(20)])
-    few = captions.search_words("words", 5)
-    many = captions.search_words("words", 20)
-    assert [hit.id for hit in many] == sorted(hit.id for hit in many)
-    assert many[:5] == few
+    [hits] = captions.search(row[None], "raw", 20)
+    assert [hit.id for hit in hits] == sorted(hit.id for hit in hits)
 
 
 def test_optimize_changes_no_answer(captions: CaptionStore) -> None:

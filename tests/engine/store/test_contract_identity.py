@@ -37,7 +37,7 @@ def test_what_was_written_is_there_when_opened_again(
     for create in (False, True):
         with CaptionStore(backend.open(caption_spec(card), create=create)) as store:
             assert store.count() == 1
-            assert [hit.text for hit in store.search_words("dog", 5)] == ["a dog"]
+            assert [hit.text for hit in store.get(list(store.ids()))] == ["a dog"]
 
 
 def test_another_encoder_is_refused_by_name(backend: Backend, card: CollectionCard) -> None:
@@ -55,8 +55,20 @@ def test_another_dimension_is_refused(backend: Backend, card: CollectionCard) ->
 
 def test_other_vectors_are_refused(backend: Backend, card: CollectionCard) -> None:
     write_one(backend, card)
-    with pytest.raises(IncompatibleIndex, match="layout"):
+    with pytest.raises(IncompatibleIndex, match=r"vectors .*mrag push .* --rebuild"):
         backend.open(replace(caption_spec(card), vectors=("raw",)), create=False)
+
+
+def test_other_fields_to_filter_by_are_refused(backend: Backend, card: CollectionCard) -> None:
+    """What was written before a field came has no value there, and would never be found by it."""
+    write_one(backend, card)
+    spec = caption_spec(card)
+    for other in (
+        replace(spec, keywords=(*spec.keywords, "language")),
+        replace(spec, datetimes=("written_at",)),
+    ):
+        with pytest.raises(IncompatibleIndex, match=r"fields .*mrag push .* --rebuild"):
+            backend.open(other, create=False)
 
 
 def test_a_refusal_harms_nothing(backend: Backend, card: CollectionCard) -> None:

@@ -34,6 +34,7 @@ from engine.store import (
 )
 from engine.store.caption_store import caption_spec
 from engine.store.embedded import EdgeIndex
+from engine.store.generations import GenerationState, begin
 from engine.types import CaptionPoint
 
 ROOT = Path(__file__).parents[3]
@@ -141,13 +142,14 @@ def test_what_another_process_has_open_is_not_free_to_delete(
 ) -> None:
     folder = CollectionFolder(tmp_path, card.name)
     settings = Settings(home=tmp_path, qdrant_url="")
-    with running(OPEN_AND_WAIT, folder.index / "captions", card) as process:
+    generation = begin(folder, 1, GenerationState())
+    with running(OPEN_AND_WAIT, generation.index("captions"), card) as process:
         assert first_line(process) == "open"
         with pytest.raises(StoreLocked, match="another mrag process"):
             free_indexes(folder, settings)
     free_indexes(folder, settings)
-    (folder.index / "captions" / "index.json").write_text("damaged")
-    (folder.index / "images").mkdir()
+    (generation.index("captions") / "index.json").write_text("damaged")
+    generation.index("images").mkdir()
     free_indexes(folder, settings)  # a damaged one may go too
 
 
@@ -185,7 +187,8 @@ def test_acknowledged_points_survive_a_kill(path: Path, card: CollectionCard) ->
         expected = {caption_id("", f"caption {i}", "human") for i in range(acknowledged)}
         assert expected <= stored
         assert store.count() == len(stored)
-        assert store.search_words("2499", 1)[0].text == "caption 2499"
+        [last] = store.get([caption_id("", "caption 2499", "human")])
+        assert last.text == "caption 2499"
 
 
 def test_two_stores_of_one_process_share_a_folder(path: Path, card: CollectionCard) -> None:
@@ -223,7 +226,7 @@ def test_threads_search_while_another_writes(path: Path, card: CollectionCard) -
             point = written[number * 100]
             [hits] = store.search(point.raw[None], "raw", 3)
             assert hits[0].id == point.id
-            assert len(store.search_words("caption", 3)) == 3
+            assert len(hits) == 3
             rounds += 1
         return rounds
 
@@ -255,7 +258,7 @@ def test_both_stores_of_a_collection_lie_in_its_folder(
         open_caption_store(folder, card, Settings(), create=True),
         open_image_store(folder, card, Settings(), create=True),
     ):
-        assert sorted(child.name for child in folder.index.iterdir()) == ["captions", "images"]
+        assert sorted(path.name for path in folder.index.glob("*/*/")) == ["captions", "images"]
 
 
 def test_what_a_killed_creation_left_is_made_anew(path: Path, card: CollectionCard) -> None:
@@ -283,7 +286,7 @@ def test_damage_is_named_with_the_remedy(path: Path, card: CollectionCard, damag
         shutil.rmtree(path / damage)
     else:
         (path / damage).write_bytes(b"\0")
-    with pytest.raises(StoreUnavailable, match="delete that folder") as caught:
+    with pytest.raises(StoreUnavailable, match=r"mrag push .* --rebuild") as caught:
         EdgeIndex(path, caption_spec(card))
     assert str(path) in str(caught.value)
     assert f"mrag push {card.name}" in str(caught.value)

@@ -36,7 +36,7 @@ class Service(Protocol):
 
 def open_captions(settings: Settings, card: CollectionCard) -> CaptionStore:
     spec = caption_spec(card)
-    return CaptionStore(ServerIndex(connect(settings), spec, create=True, patience_s=2.0))
+    return CaptionStore(ServerIndex(connect(settings), spec, 1, create=True, patience_s=2.0))
 
 
 def point(text: str, dim: int) -> CaptionPoint:
@@ -51,7 +51,7 @@ def test_a_url_in_the_settings_leads_to_the_server(
     with open_caption_store(folder, card, service.settings(), create=True) as store:
         store.upsert([point("a dog", card.dim)])
         assert store.count() == 1
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.index.glob("*/*/")) == []
     assert "Upsert" in service.calls
     with open_caption_store(folder, card, service.settings()) as store:
         assert store.count() == 1
@@ -66,8 +66,8 @@ def test_a_deleted_collection_leaves_nothing_on_the_server(
     free_indexes(folder, service.settings())
     free_indexes(folder, service.settings())
     with pytest.raises(CollectionMissing):
-        ServerIndex(connect(service.settings()), caption_spec(card))
-    ServerIndex(connect(service.settings()), caption_spec(kept)).close()
+        ServerIndex(connect(service.settings()), caption_spec(card), 1)
+    ServerIndex(connect(service.settings()), caption_spec(kept), 1).close()
 
 
 def test_an_outage_that_passes_is_not_noticed(service: Service, card: CollectionCard) -> None:
@@ -128,7 +128,7 @@ def test_a_server_that_is_down_is_named_with_the_remedy(
     service.stop()
     spec = caption_spec(card)
     with pytest.raises(StoreUnavailable, match="does not answer") as caught:
-        ServerIndex(connect(service.settings()), spec, patience_s=0.3)
+        ServerIndex(connect(service.settings()), spec, 1, patience_s=0.3)
     assert "http://127.0.0.1" in str(caught.value)
     assert "MRAG_QDRANT_URL" in str(caught.value)
 
@@ -137,7 +137,7 @@ def test_a_creation_that_another_process_wins_is_joined(
     service: Service, card: CollectionCard
 ) -> None:
     open_captions(service.settings(), card).close()
-    index = ServerIndex(connect(service.settings()), caption_spec(card))
+    index = ServerIndex(connect(service.settings()), caption_spec(card), 1)
     index._make()  # the moment between "is there one?" and "make it"
     assert index.count() == 0
     index.close()
@@ -146,11 +146,11 @@ def test_a_creation_that_another_process_wins_is_joined(
 def test_a_collection_of_another_program_is_refused(card: CollectionCard) -> None:
     client = QdrantClient(":memory:")
     client.create_collection(
-        f"mrag-{card.name}-captions",
+        f"mrag-{card.name}-captions-000001",
         vectors_config=models.VectorParams(size=card.dim, distance=models.Distance.COSINE),
     )
     with pytest.raises(IncompatibleIndex, match="mrag did not make it"):
-        ServerIndex(client, caption_spec(card), create=True)
+        ServerIndex(client, caption_spec(card), 1, create=True)
 
 
 @pytest.mark.parametrize("url", ["ftp://example.org", "http://host:port"])

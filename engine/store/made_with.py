@@ -8,34 +8,35 @@ from typing import Any
 from engine.errors import IncompatibleIndex
 from engine.store.interface import IndexSpec
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of the points' layout; another one is refused."""
 
 
-def identity(spec: IndexSpec) -> dict[str, Any]:
+def made_with(spec: IndexSpec) -> dict[str, Any]:
     """The values that are stored with an index."""
     return {
         "encoder_id": spec.encoder_id,
         "dim": spec.dim,
         "vectors": sorted(spec.vectors),
+        "fields": sorted((*spec.keywords, *spec.datetimes)),
         "layout": LAYOUT,
     }
 
 
-def check_identity(stored: Mapping[str, Any] | None, spec: IndexSpec, where: str) -> None:
+def check_made_with(stored: Mapping[str, Any] | None, spec: IndexSpec, where: str) -> None:
     """Refuse an index that was made otherwise: raises IncompatibleIndex."""
     if not stored or "encoder_id" not in stored:
         raise IncompatibleIndex(
             f"{where} does not say what it was made with, so mrag did not make it; "
             f"remove it, or choose another collection name than {spec.collection!r}"
         )
-    expected = identity(spec)
-    if any(stored.get(key) != expected[key] for key in ("layout", "vectors")):
-        raise IncompatibleIndex(
-            f"{where} has layout {stored.get('layout')} with vectors {stored.get('vectors')}, "
-            f"this program reads layout {LAYOUT} with {expected['vectors']}; remove it and "
-            f"write it again with: mrag push {spec.collection}"
-        )
+    expected = made_with(spec)
+    for key in ("layout", "vectors", "fields"):
+        if stored.get(key) != expected[key]:
+            raise IncompatibleIndex(
+                f"{where} has {key} {stored.get(key)}, this program reads {key} {expected[key]}; "
+                f"write it again with: mrag push {spec.collection} --rebuild"
+            )
     if any(stored.get(key) != expected[key] for key in ("encoder_id", "dim")):
         raise IncompatibleIndex(
             f"{where} was made with encoder {stored['encoder_id']} ({stored.get('dim')} "

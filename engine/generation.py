@@ -1,0 +1,141 @@
+"""One generation of a collection's index, open: its stores, and the map they were written with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from threading import RLock
+
+from engine.alignment.alignment import Alignment
+from engine.collection import CollectionCard, CollectionFolder
+from engine.compare.gap import Gap
+from engine.compare.gap_store import GapKeeper
+from engine.errors import CollectionMissing
+from engine.search.relevance import Relevance
+from engine.search.relevance_store import RelevanceKeeper
+from engine.settings import Settings
+from engine.store import CaptionStore, ImageStore, open_caption_store, open_image_store
+from engine.store.generations import GenerationFolder, Hold, answering, current
+
+_ATTEMPTS = 5
+
+
+class Generation:
+    """Map, stores and what was measured of them, which fit each other whatever happens meanwhile.
+
+    It is not removed while this lives. The stores are opened when they are first needed, and are
+    let go of with the last one who uses them, or by `close`.
+    """
+
+    def __init__(
+        self,
+        place: GenerationFolder,
+        folder: CollectionFolder,
+        card: CollectionCard,
+        settings: Settings,
+    ) -> None:
+        """Raises CollectionMissing where it has been removed meanwhile."""
+        self._hold = Hold(place)
+        self._place, self._folder, self._card, self._settings = place, folder, card, settings
+        self._lock = RLock()
+        self._images: ImageStore | None = None
+        self._captions: CaptionStore | None = None
+        self._alignment: Alignment | None = None
+        self._gap: GapKeeper | None = None
+        self._relevance: RelevanceKeeper | None = None
+        self._closed = False
+
+    @property
+    def number(self) -> int:
+        """Which one it is; a later one has a higher number."""
+        return self._place.number
+
+    @property
+    def alignment(self) -> Alignment:
+        """The map that the points were written with."""
+        with self._lock:
+            if self._alignment is None:
+                self._alignment = Alignment.load(self._place.alignment)
+            return self._alignment
+
+    @property
+    def images(self) -> ImageStore:
+        """The pictures."""
+        with self._lock:
+            self._check_open()
+            if self._images is None:
+                self._images = open_image_store(
+                    self._folder, self._card, self._settings, number=self.number
+                )
+            return self._images
+
+    @property
+    def captions(self) -> CaptionStore:
+        """The collection's own captions."""
+        with self._lock:
+            self._check_open()
+            if self._captions is None:
+                self._captions = open_caption_store(
+                    self._folder, self._card, self._settings, number=self.number
+                )
+            return self._captions
+
+    @property
+    def written(self) -> str:
+        """Says which generation it is and what is in it: another text where either has changed."""
+        state = self._place.read_state()
+        counts = None if state is None else [state.commit, state.rounds, state.images]
+        return json.dumps([self.number, counts, state and state.captions])
+
+    def gap(self, lent: Sequence[CaptionStore]) -> Gap:
+        """The modality gap before and after the map; `lent` are a memory's captions."""
+        with self._lock:
+            if self._gap is None:
+                self._gap = GapKeeper(self._place.gap, self._card.name, self.alignment)
+            keeper = self._gap
+        return keeper.gap(self.images, [self.captions, *lent])
+
+    def relevance(self, lender: Generation | None = None) -> Relevance:
+        """From which score on a picture is worth showing; `lender` is that of a memory."""
+        with self._lock:
+            if self._relevance is None:
+                self._relevance = RelevanceKeeper(self._place.relevance, self.alignment)
+            keeper = self._relevance
+        sources = [self] if lender is None else [self, lender]
+
+        def sample() -> Relevance:
+            return Relevance.of(self.alignment, self.images, [one.captions for one in sources])
+
+        return keeper.relevance(json.dumps([one.written for one in sources]), sample)
+
+    def close(self) -> None:
+        """Release the indexes, so that another process can write to them."""
+        with self._lock:
+            self._closed = True
+            for store in (self._images, self._captions):
+                if store is not None:
+                    store.close()
+            self._images = self._captions = None
+            self._hold.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise CollectionMissing(
+                f"collection {self._card.name!r} has been closed meanwhile; open it again"
+            )
+
+
+def open_generation(
+    folder: CollectionFolder, card: CollectionCard, settings: Settings
+) -> Generation:
+    """Open the generation that answers; raises CollectionMissing without any."""
+    for attempt in range(_ATTEMPTS):
+        place, _ = answering(folder, settings.qdrant_url)
+        try:
+            return Generation(place, folder, card, settings)
+        except CollectionMissing:
+            # A push may have changed over and removed it since the pointer was read.
+            now = current(folder)
+            if attempt == _ATTEMPTS - 1 or (now is not None and now.number == place.number):
+                raise
+    raise AssertionError("the loop returns or raises")
