@@ -24,7 +24,7 @@ from engine.collection import CollectionFolder
 from engine.images import SUFFIXES, open_picture
 from engine.models.encoder import OpenClipEncoder, load_encoder
 from engine.settings import Settings
-from ingest.embed import embed
+from ingest.embed import EmbedOptions, embed
 from ingest.readers import open_source
 
 
@@ -88,8 +88,7 @@ def timed_embedding(encoder: OpenClipEncoder, work: Path, number: int, expected:
         open_source(work / "photos"),
         encoder,
         folder,
-        batch_size=settings.batch_size,
-        workers=settings.workers,
+        EmbedOptions(batch_size=settings.batch_size, workers=settings.workers),
     )
     seconds = perf_counter() - started
     if report.embedded != expected:

@@ -26,18 +26,19 @@ from numpy.typing import NDArray
 from corpus.captions import CaptionTable
 from corpus.examples import Examples
 from engine.alignment.alignment import GapMap
-from engine.alignment.closed_form import METHODS
+from engine.alignment.closed_form import METHODS, AnyMethod
 from engine.describe.reranking import worth
 from engine.describe.retriever import Retriever
+from engine.identity import PictureIdentity
 from engine.search.hubs import HubRule, Hubs
 from engine.store.interface import RRF_K
 from engine.types import CaptionHit, DescribeSpace, Space, Vectors
-from evaluation.ablation.grid import SHARES, AnyMethod, MapChoice
+from evaluation.ablation.grid import SHARES, MapChoice
 from evaluation.ablation.study import fit_map, orthogonality
 from evaluation.matrix_captions import MatrixCaptions
 from evaluation.metrics.caption_metrics import score_captions
 from evaluation.metrics.intervals import paired
-from evaluation.metrics.ranking import Relevance, rank
+from evaluation.metrics.ranking import Judgements, rank
 
 FOLDER = Path(__file__).parents[2] / "shared" / "reference" / "clip_vectors"
 FOLDS = 5
@@ -83,6 +84,7 @@ def read_folds(folder: Path) -> list[Fold]:
     lines = (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     every = Examples(
+        tuple(PictureIdentity(names=frozenset({str(row["image_id"])})) for row in rows),
         tuple(str(row["image_id"]) for row in rows),
         tuple(row["file_name"] for row in rows),
         ("",) * len(rows),
@@ -112,7 +114,7 @@ def look(name: str, folds: Sequence[Fold], score: Score) -> Found:
 def _ranked(scores: Values) -> dict[str, Values]:
     n = len(scores)
     own = np.arange(n, dtype=np.int64)
-    return rank(scores.astype(np.float32), np.eye(n, dtype=np.float32), Relevance.of(own, own, n))
+    return rank(scores.astype(np.float32), np.eye(n, dtype=np.float32), Judgements.of(own, own, n))
 
 
 class Maps:
@@ -294,7 +296,9 @@ def _cider(
         made = maps.get(fold, MapChoice("shrink"))
         training = fold.training
         texts = tuple(said for (said,) in training.references)
-        index = MatrixCaptions(CaptionTable(texts, training.captions, training.image_ids), made)
+        index = MatrixCaptions(
+            CaptionTable(texts, training.captions, tuple(p.key for p in training.pictures)), made
+        )
         hubs = Hubs(training.images, made, rule) if rule else None
         finder = Retriever([index], made, hubs)
         images = fold.held_out.images

@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.collection import CollectionCard
+from engine.identity import name_key
 from engine.store import CaptionStore, caption_id
 from engine.store.caption_store import caption_spec
 from engine.store.embedded import EdgeIndex
@@ -132,7 +133,8 @@ def embedded(task: Task, folder: Path) -> list[Stage]:
 def _point(number: int, row: Vector) -> CaptionPoint:
     text = f"a caption of about eight words with number {number}"
     image_id = str(number)
-    return CaptionPoint(caption_id(image_id, text, "human"), text, row, row, image_id=image_id)
+    key = name_key(image_id)
+    return CaptionPoint(caption_id(key, text, "human"), text, row, row, key, image_id)
 
 
 def local_mode(task: Task, folder: Path) -> list[Stage]:
