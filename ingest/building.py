@@ -11,9 +11,10 @@ import numpy as np
 from PIL.Image import Image
 
 from corpus.entry import Entry
+from corpus.known import Known
 from corpus.ledger import Ledger
 from corpus.records import CaptionRecord
-from corpus.shards import Contents, Halves, Withdrawn, write_shard
+from corpus.shards import Contents, Halves, Shard, Withdrawn, write_shard
 from engine.collection import CollectionFolder
 from engine.errors import InvalidInput
 from engine.models.encoder import TEXTS_PER_PICTURE
@@ -40,6 +41,22 @@ class Item:
     vector: Halves | None = None
     captions: Halves | None = None
     since: int | None = None
+
+
+class StoredPictures:
+    """Reads pictures back from the shards they lie in; the last shard stays open."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._shard: Shard | None = None
+
+    def item(self, known: Known) -> Item:
+        """A picture as it lies in its shard; raises DamagedShard."""
+        shard = self._shard
+        if shard is None or shard.number != known.shard:
+            shard = self._shard = Shard(self._ledger.shard(known.shard))
+        captions = shard.captions[shard.span(known.row)]
+        return Item(shard.entry(known.row), None, shard.images[known.row], captions, known.since)
 
 
 class _Items(dict[str, Item]):

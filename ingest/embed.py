@@ -20,7 +20,7 @@ from engine.collection import CollectionFolder
 from engine.images import DEFAULT_LIMITS, Limits, Picture, open_picture
 from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.types import Encoder
-from ingest.building import Item, ShardBuilder
+from ingest.building import Item, ShardBuilder, StoredPictures
 from ingest.decoding import Opened, opened_in_order
 from ingest.readers.clutter import is_clutter
 from ingest.skips import Kind, SkipLog
@@ -153,7 +153,7 @@ class _Run:
             shard_size=options.shard_size,
             on_bad=self._not_finite,
         )
-        self._shard: Shard | None = None
+        self._stored = StoredPictures(ledger)
         self.total: int | None = None
         self.on_progress: OnProgress = silent
         self._whole: list[Path] = []
@@ -228,7 +228,7 @@ class _Run:
             self._unchanged += 1
             self._count()
         else:
-            self._name(known.picture, job)
+            self._name(self._item(known.picture), job)
         return None
 
     def _is_beside(self, job: _Job) -> bool:
@@ -246,16 +246,16 @@ class _Run:
             self._skip("unreadable", job.record.uri, str(opened).removeprefix(f"{job.path}: "))
             return
         self._let_go(job, opened.sha256)
-        pending = self._builder.pending(opened.sha256)
         known = self._ledger.picture(opened.sha256)
-        if pending is None and known is None:
+        item = self._item(known) if known else self._builder.pending(opened.sha256)
+        if item is None:
             taken_at = None if opened.taken_at is None else opened.taken_at.isoformat()
             names = (job.name,)
             entry = Entry(opened.sha256, opened.width, opened.height, names, taken_at)
             self._builder.add(Item(entry, image=opened.image))
             self._count()
         else:
-            self._name(known or opened.sha256, job)
+            self._name(item, job)
 
     def _let_go(self, job: _Job, sha256: str) -> None:
         """Take their names from other pictures: the file's, if it was of another content, and the
@@ -270,9 +270,8 @@ class _Run:
                     other, lambda name: name.image_id == job.record.image_id and not _is_there(name)
                 )
 
-    def _name(self, known: Known | str, job: _Job) -> None:
+    def _name(self, item: Item, job: _Job) -> None:
         """Add what the job's source says to a picture that is known, or on its way."""
-        item = self._item(known)
         entry, name = item.entry, job.name
         at_path = [old for old in entry.names if old.path == name.path]
         if at_path and at_path[0].image_id != name.image_id and not name.captions:
@@ -306,20 +305,9 @@ class _Run:
         elif kept != item.entry.names:
             self._rewrite(item, item.entry.named(kept))
 
-    def _item(self, known: Known | str) -> Item:
-        """A picture that is on its way, or as it lies in its shard."""
-        sha256 = known if isinstance(known, str) else known.sha256
-        pending = self._builder.pending(sha256)
-        if pending is not None or isinstance(known, str):
-            assert pending is not None
-            return pending
-        if self._shard is None or self._shard.number != known.shard:
-            self._shard = Shard(self._ledger.shard(known.shard))
-        shard = self._shard
-        span = shard.span(known.row)
-        entry = shard.entry(known.row)
-        vector, captions = shard.images[known.row], shard.captions[span]
-        return Item(entry, vector=vector, captions=captions, since=known.since)
+    def _item(self, known: Known) -> Item:
+        """A picture as it is on its way, or else as it lies in its shard."""
+        return self._builder.pending(known.sha256) or self._stored.item(known)
 
     def _rewrite(self, item: Item, entry: Entry) -> None:
         """Write a picture again, with its vectors as far as they still hold."""

@@ -21,10 +21,10 @@ import numpy as np
 from PIL.Image import Image
 
 from corpus.entry import Entry, Name
-from corpus.ledger import Known, Ledger, Live
+from corpus.ledger import Ledger, Live
 from corpus.lock import writing
 from corpus.parquet import DamagedShard, Halves
-from corpus.records import CaptionRecord, Counted, ImageRecord, Record, Skipped, WholeFolder
+from corpus.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFolder
 from corpus.shards import Shard
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import IncompatibleIndex, InvalidInput, StoreLocked
@@ -32,7 +32,7 @@ from engine.files import write_whole
 from engine.progress import OnProgress, Progress, silent
 from engine.sampling import name_hash
 from engine.types import Encoder, Vectors
-from ingest.building import Item, ShardBuilder
+from ingest.building import Item, ShardBuilder, StoredPictures
 from ingest.embed import EmbedOptions, EmbedReport, embed
 
 _PART = re.compile(r"(\d{1,4})/(\d{1,4})")
@@ -116,7 +116,7 @@ def embed_part(
     with writing(place):
         place.write_card(replace(card, name=part.name))
         (place.path / _FINISHED).unlink(missing_ok=True)
-        share = Counted(part.records(records), lambda: 0)
+        share = part.records(records)
         report = embed(share, encoder, place, options, beside=folder, on_progress=on_progress)
         write_whole(place.path / _FINISHED, json.dumps({"read": report.read}) + "\n")
         return report
@@ -146,7 +146,12 @@ def adopt_parts(folder: CollectionFolder, on_progress: OnProgress = silent) -> A
                         f"{card.encoder_id}, not with the collection's encoder; embed it again "
                         f"with that, or delete {place.path}"
                     )
-                done = _Adoption(folder, place, card, done).all(on_progress)
+                with (
+                    writing(folder),
+                    Ledger.open(folder) as ledger,
+                    Ledger.open(place) as theirs,
+                ):
+                    done = _Adoption(folder, ledger, card, done).all(theirs, on_progress)
             _remove(place)
         except StoreLocked:
             done = replace(done, left=(*done.left, name))
@@ -162,12 +167,10 @@ class _NoEncoder:
     dim: int
 
     def encode_images(self, images: list[Image]) -> Vectors:
-        raise NotImplementedError(f"{len(images)} pictures of a part have no vectors")
+        raise RuntimeError(f"{len(images)} pictures of a part have no vectors")
 
     def encode_texts(self, texts: list[str]) -> Vectors:
-        if texts:
-            raise NotImplementedError(f"{len(texts)} captions of a part have no vectors")
-        return np.empty((0, self.dim), np.float32)
+        raise RuntimeError(f"{len(texts)} captions of a part have no vectors")
 
 
 class _Adoption:
@@ -176,68 +179,66 @@ class _Adoption:
     def __init__(
         self,
         folder: CollectionFolder,
-        place: CollectionFolder,
+        ledger: Ledger,
         card: CollectionCard,
         before: AdoptReport,
     ) -> None:
-        self._folder, self._place = folder, place
-        self._encoder = _NoEncoder(card.encoder_id, card.dim)
-        self._report = replace(before, adopted=(*before.adopted, place.name))
+        self._ledger = ledger
+        self._stored = StoredPictures(ledger)
+        self._builder = ShardBuilder(
+            _NoEncoder(card.encoder_id, card.dim),
+            folder,
+            ledger,
+            batch_size=256,
+            shard_size=1024,
+            on_bad=lambda _: None,
+        )
+        self._dim = card.dim
+        self._name = card.name
+        self._report = replace(before, adopted=(*before.adopted, card.name))
 
-    def all(self, on_progress: OnProgress) -> AdoptReport:
-        with (
-            writing(self._folder),
-            Ledger.open(self._folder) as ledger,
-            Ledger.open(self._place) as theirs,
-        ):
-            builder = ShardBuilder(
-                self._encoder,
-                self._folder,
-                ledger,
-                batch_size=256,
-                shard_size=1024,
-                on_bad=lambda _: None,
-            )
-            self._leave_out(*(error.path for error in theirs.damaged))
-            files = theirs.shards()
-            for done, file in enumerate(files):
-                on_progress(Progress(f"adopt {self._place.name}", done, len(files)))
-                try:
-                    self._take_shard(builder, ledger, Shard(file), theirs.live(file.number))
-                except DamagedShard as error:
-                    if error.path != file.path:
-                        raise  # it is one of the collection's own
-                    self._leave_out(file.path)
-            builder.finish()
-            on_progress(Progress(f"adopt {self._place.name}", len(files), len(files)))
+    def all(self, theirs: Ledger, on_progress: OnProgress) -> AdoptReport:
+        """Take what lives in the part."""
+        self._leave_out(*(error.path for error in theirs.damaged))
+        files = theirs.shards()
+        for done, file in enumerate(files):
+            on_progress(Progress(f"adopt {self._name}", done, len(files)))
+            try:
+                self._take_shard(Shard(file), theirs.live(file.number))
+            except DamagedShard as error:
+                if error.path != file.path:
+                    raise  # it is one of the collection's own
+                self._leave_out(file.path)
+        self._builder.finish()
+        on_progress(Progress(f"adopt {self._name}", len(files), len(files)))
         return self._report
 
     def _leave_out(self, *damaged: Path) -> None:
         self._report = replace(self._report, damaged=(*self._report.damaged, *damaged))
 
-    def _take_shard(self, builder: ShardBuilder, ledger: Ledger, shard: Shard, live: Live) -> None:
+    def _take_shard(self, shard: Shard, live: Live) -> None:
         for row, entry in zip(live.pictures, shard.entries(live.pictures), strict=True):
             vectors = shard.captions[shard.span(row)]
-            self._let_go(builder, ledger, entry)
-            self._take(builder, ledger, Item(entry, None, shard.images[row], vectors))
-        self._take_loose(builder, ledger, shard, live.loose)
+            self._let_go(entry)
+            self._take(Item(entry, None, shard.images[row], vectors))
+        self._take_loose(shard, live.loose)
 
-    def _let_go(self, builder: ShardBuilder, ledger: Ledger, entry: Entry) -> None:
+    def _let_go(self, entry: Entry) -> None:
         """Take their names from pictures whose files hold this one now."""
         paths = {name.path for name in entry.names}
         for path in paths:
-            there = ledger.file_at(Path(path))
-            if there is None or builder.is_withdrawn(there.picture.sha256):
+            there = self._ledger.file_at(Path(path))
+            if there is None or self._builder.is_withdrawn(there.picture.sha256):
                 continue
             if (sha256 := there.picture.sha256) != entry.sha256:
-                other = builder.pending(sha256) or _stored(ledger, there.picture)
+                other = self._builder.pending(sha256) or self._stored.item(there.picture)
                 kept = [name for name in other.entry.names if name.path not in paths]
                 if not kept:
-                    builder.withdraw(sha256)
+                    self._builder.withdraw(sha256)
                 elif len(kept) < len(other.entry.names):
-                    self._add_named(builder, kept, other)
+                    self._add_named(kept, other)
 
-    def _add_named(self, builder: ShardBuilder, names: Sequence[Name], *items: Item) -> None:
+    def _add_named(self, names: Sequence[Name], *items: Item) -> None:
         """Write a picture under these names, with vectors from where it has them."""
         first, vectors = items[0], _vectors_of(items)
         entry = first.entry.named(names)
@@ -247,16 +248,16 @@ class _Adoption:
             entry = entry.named(_only(name, vectors, entry.split) for name in entry.names)
         if entry != first.entry:
             rows = [vectors[text][None] for text in entry.captions]
-            captions = np.concatenate([np.empty((0, self._encoder.dim), np.float16), *rows])
-            builder.add(Item(entry, first.image, first.vector, captions))
+            captions = np.concatenate([np.empty((0, self._dim), np.float16), *rows])
+            self._builder.add(Item(entry, first.image, first.vector, captions))
 
-    def _take(self, builder: ShardBuilder, ledger: Ledger, item: Item) -> None:
+    def _take(self, item: Item) -> None:
         sha256 = item.entry.sha256
-        known = builder.pending(sha256)
-        if known is None and (found := ledger.picture(sha256)) is not None:
-            known = None if builder.is_withdrawn(sha256) else _stored(ledger, found)
+        known = self._builder.pending(sha256)
+        if known is None and (found := self._ledger.picture(sha256)) is not None:
+            known = None if self._builder.is_withdrawn(sha256) else self._stored.item(found)
         if known is None:
-            builder.add(item)
+            self._builder.add(item)
             self._report = replace(
                 self._report,
                 pictures=self._report.pictures + 1,
@@ -264,22 +265,13 @@ class _Adoption:
             )
             return
         self._report = replace(self._report, joined=self._report.joined + 1)
-        self._add_named(builder, _joined(known.entry, item.entry), known, item)
+        self._add_named(_joined(known.entry, item.entry), known, item)
 
-    def _take_loose(
-        self, builder: ShardBuilder, ledger: Ledger, shard: Shard, rows: list[int]
-    ) -> None:
+    def _take_loose(self, shard: Shard, rows: list[int]) -> None:
         for row, caption in zip(rows, shard.loose_captions(rows), strict=True):
-            if not (ledger.has_loose(caption) or builder.pending_loose(caption)):
-                builder.add_loose(caption, shard.captions[shard.offsets[row]])
+            if not (self._ledger.has_loose(caption) or self._builder.pending_loose(caption)):
+                self._builder.add_loose(caption, shard.captions[shard.offsets[row]])
                 self._report = replace(self._report, captions=self._report.captions + 1)
-
-
-def _stored(ledger: Ledger, known: Known) -> Item:
-    """A picture as it lies in its shard."""
-    shard = Shard(ledger.shard(known.shard))
-    captions = shard.captions[shard.span(known.row)]
-    return Item(shard.entry(known.row), None, shard.images[known.row], captions, known.since)
 
 
 def _joined(own: Entry, other: Entry) -> list[Name]:

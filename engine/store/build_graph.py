@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import qdrant_edge as edge
 
@@ -23,7 +24,7 @@ def main(folders: list[str]) -> None:
     with suppress(AttributeError, OSError):
         os.nice(_PATIENT)
     for folder in folders:
-        shard = edge.EdgeShard.load(os.path.join(folder, SHARD))  # noqa: PTH118 (Edge takes text)
+        shard = edge.EdgeShard.load(str(Path(folder, SHARD)))
         shard.optimize()
         shard.flush()
         shard.close()

@@ -6,7 +6,6 @@ composed (NFC). Both are the same name to whoever wrote it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -70,4 +69,4 @@ class Folders:
 
 
 def _listed(folder: Path) -> Spellings:
-    return spellings(os.listdir(folder)) if folder.is_dir() else {}  # noqa: PTH208 (names alone)
+    return spellings(item.name for item in folder.iterdir()) if folder.is_dir() else {}

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any, Literal
+from unittest.mock import patch
 
 Side = Literal["before", "after"]
 
@@ -38,7 +39,7 @@ class Steps:
             __exit__ = counted(sqlite3.Connection.__exit__)
 
         # Whoever opens a database does so by this name.
-        setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Connection))  # noqa: B010
+        patch.object(sqlite3, "connect", partial(sqlite3.connect, factory=Connection)).start()
 
     def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(call)
