@@ -31,7 +31,7 @@ from engine.describe.reranking import worth
 from engine.describe.retriever import Retriever
 from engine.identity import PictureIdentity
 from engine.search.hubs import HubRule, Hubs
-from engine.store.interface import RRF_K
+from engine.store.paging import RRF_K
 from engine.types import CaptionHit, DescribeSpace, Space, Vectors
 from evaluation.ablation.grid import SHARES, MapChoice
 from evaluation.ablation.study import fit_map, orthogonality

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -15,7 +15,7 @@ from engine.alignment.alignment import GapMap
 from engine.errors import InvalidInput
 from engine.identity import UNKNOWN, PictureIdentity
 from engine.search.hubs import DEPTH, Hubs
-from engine.store.interface import RRF_K
+from engine.store.paging import reciprocal_ranks
 from engine.types import CaptionHit, Filters, Space, Vector, Vectors
 
 _NOT_WORDS = re.compile(r"[\W_]+")
@@ -92,9 +92,8 @@ class Retriever:
         per_image: int,
         exclude: Sequence[PictureIdentity] | None = None,
     ) -> list[list[CaptionHit]]:
-        """As `nearest`, by raw picture vectors (n, dim), with both spaces fused.
+        """As `nearest`, by raw picture vectors (n, dim), with both spaces fused by reciprocal rank.
 
-        A caption at rank r of a space's ranking adds 1 / (RRF_K + r) (Cormack et al. 2009).
         Scores are cosines in the mapped space all the same.
         """
         mapped = self._alignment.map_images(images)
@@ -165,13 +164,9 @@ def _deepening(
 
 def _fused(*rankings: Sequence[CaptionHit]) -> list[CaptionHit]:
     """The hits of several rankings by the sum of their reciprocal ranks, best first."""
-    hits: dict[str, CaptionHit] = {}
-    sums: defaultdict[str, float] = defaultdict(float)
-    for ranked in rankings:
-        for rank, hit in enumerate(ranked, 1):
-            hits.setdefault(hit.id, hit)
-            sums[hit.id] += 1 / (RRF_K + rank)
-    return sorted(hits.values(), key=lambda hit: sums[hit.id], reverse=True)
+    sums = reciprocal_ranks([[hit.id for hit in ranked] for ranked in rankings])
+    hits = {hit.id: hit for ranked in reversed(rankings) for hit in ranked}
+    return sorted((hits[key] for key in sums), key=lambda hit: sums[hit.id], reverse=True)
 
 
 def _telling(

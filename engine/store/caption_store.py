@@ -13,7 +13,6 @@ from engine.errors import InvalidInput
 from engine.store.base import UPSERT_BATCH, IndexStore
 from engine.store.checks import check_page, checked_ids, point_rows, query_rows
 from engine.store.interface import NO_FILTERS, Conditions, Hit, IndexSpec, Point
-from engine.store.paging import best_first
 from engine.types import CaptionHit, CaptionPoint, Filters, Space, Vectors
 
 SEARCH_BATCH = 256
@@ -78,7 +77,7 @@ class CaptionStore(IndexStore):
         for start in range(0, len(rows), SEARCH_BATCH):
             part = rows[start : start + SEARCH_BATCH]
             answers = self._index.nearest(space, part, k, conditions, vector=kept)
-            found += [[_found(hit) for hit in best_first(hits)] for hits in answers]
+            found += [[_found(hit) for hit in sorted(hits, key=_order)] for hits in answers]
         return found
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[CaptionHit]:
@@ -124,6 +123,11 @@ def caption_conditions(filters: Filters) -> Conditions:
         none_of={field: values for field, values in none_of.items() if values},
         either=_PROVEN if filters.proven else (),
     )
+
+
+def _order(hit: Hit) -> tuple[float, str]:
+    """Best first, equal scores by id, as engines order these at will."""
+    return -hit.score, hit.id
 
 
 def _stored(point: CaptionPoint, raw: list[float], mapped: list[float]) -> Point:

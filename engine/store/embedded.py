@@ -26,15 +26,14 @@ from engine.store.edge_folder import (
 )
 from engine.store.interface import (
     EVERYTHING,
-    FUSED_DEPTH,
     MMR_CANDIDATES,
-    RRF_K,
     WORDS,
     Conditions,
     Hit,
     IndexSpec,
     Period,
     Point,
+    Ranked,
 )
 from engine.types import Vector, Vectors
 
@@ -112,41 +111,39 @@ class EdgeIndex:
         self,
         name: str,
         query: Vector,
-        limit: int,
-        offset: int,
         diversity: float,
         conditions: Conditions = EVERYTHING,
-    ) -> list[Hit]:
-        """Near points that differ from each other (maximal marginal relevance)."""
-        candidates = max(MMR_CANDIDATES, offset + limit)
-        mmr = edge.Mmr(query.tolist(), 1.0 - diversity, candidates, using=name)
-        return self._query(mmr, limit, conditions, offset=offset)
+    ) -> list[Ranked]:
+        """The MMR_CANDIDATES nearest points, ordered by maximal marginal relevance."""
+        mmr = edge.Mmr(query.tolist(), 1.0 - diversity, MMR_CANDIDATES, using=name)
+        request = edge.QueryRequest(
+            limit=MMR_CANDIDATES, query=mmr, filter=edge_filter(conditions), with_payload=False
+        )
+        return [_ranked(point) for point in self._call(self._shard.query, request)]
 
-    def words(self, text: str, limit: int, conditions: Conditions = EVERYTHING) -> list[Hit]:
-        """The points whose text shares words with `text`, by BM25."""
-        weights = self._words.query(text)
-        if not weights.indices:
-            return []
-        return self._query(edge.Query.Nearest(weights, using=WORDS), limit, conditions)
-
-    def fused(
+    def ranked(
         self,
         queries: Mapping[str, Vector],
         text: str,
-        limit: int,
+        depth: int,
         conditions: Conditions = EVERYTHING,
-    ) -> list[Hit]:
-        """Dense queries by vector name, and a text if not blank, fused by reciprocal rank."""
+        *,
+        exact: bool = False,
+    ) -> list[list[Ranked]]:
+        """The `depth` best points of each dense query and of the text."""
         parts = [edge.Query.Nearest(q.tolist(), using=name) for name, q in queries.items()]
         weights = self._words.query(text)
         if weights.indices:
             parts.append(edge.Query.Nearest(weights, using=WORDS))
-        if not parts:
-            return []
-        depth = max(FUSED_DEPTH, limit)
-        wanted = edge_filter(conditions)
-        lists = [edge.Prefetch(limit=depth, query=part, filter=wanted) for part in parts]
-        return self._query(edge.Fusion.Rrf(RRF_K), limit, EVERYTHING, prefetches=lists)
+        wanted, params = edge_filter(conditions), edge.SearchParams(exact=exact)
+        requests = [
+            edge.QueryRequest(
+                limit=depth, query=part, filter=wanted, params=params, with_payload=False
+            )
+            for part in parts
+        ]
+        answers = self._call(self._shard.query_batch, edge.QueryBatchRequest(requests))
+        return [[_ranked(point) for point in answer] for answer in answers]
 
     def get(self, ids: Sequence[str], *, vector: str = "") -> list[Hit]:
         """The points of these ids in the order given, with their vector named `vector`.
@@ -209,25 +206,6 @@ class EdgeIndex:
         records, _ = self._call(self._shard.scroll, request)
         return datetime.fromisoformat(records[0].payload[field]) if records else None
 
-    def _query(
-        self,
-        query: Any,
-        limit: int,
-        conditions: Conditions,
-        *,
-        offset: int = 0,
-        prefetches: list[edge.Prefetch] | None = None,
-    ) -> list[Hit]:
-        request = edge.QueryRequest(
-            limit=limit,
-            offset=offset,
-            query=query,
-            prefetches=prefetches or [],
-            filter=edge_filter(conditions),
-            with_payload=True,
-        )
-        return [_hit(point, "") for point in self._call(self._shard.query, request)]
-
     def _point(self, point: Point) -> edge.Point:
         vectors: dict[str, Any] = dict(point.vectors)
         weights = self._words.document(point.text)
@@ -283,6 +261,10 @@ def _range(period: Period) -> edge.RangeDateTime:
 
 def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
+
+
+def _ranked(point: Any) -> Ranked:
+    return str(point.id), float(point.score)
 
 
 def _hit(point: Any, vector: str) -> Hit:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,8 +22,9 @@ from engine.store.interface import (
     IndexSpec,
     Period,
     Point,
+    Ranked,
 )
-from engine.store.paging import stable_page
+from engine.store.paging import best_first, fused, ranking
 from engine.types import Facets, Filters, ImageHit, ImagePoint, SearchSpace, Vector
 
 FACET_VALUES = 200
@@ -83,29 +86,27 @@ class ImageStore(IndexStore):
         `raw` is searched by the query `raw`, `mapped` and `caption` by `mapped`, `words` by
         `words`, and `fused` by what is given of `mapped` and `words`; scores are cosines, BM25
         weights and reciprocal rank sums. `diversity` (0 relevance only, 1 diversity only)
-        orders hits of `raw`, `mapped` and `caption` by maximal marginal relevance. Pages
-        neither overlap nor leave gaps while the store does not change.
+        orders the first `MMR_CANDIDATES` of `raw`, `mapped` and `caption` by maximal marginal
+        relevance. Pages neither overlap nor leave gaps while the store does not change.
         """
         check_page(k, offset)
         conditions = image_conditions(filters)
-        if diversity:
-            name, query = self._dense(space, raw, mapped, diversity)
-            hits = self._index.diverse(name, query, k, offset, diversity, conditions)
-        elif space == "words":
-            check_text(words)
-            hits = stable_page(lambda n: self._index.words(words, n, conditions), k, offset)
-        elif space == "fused":
-            queries = self._fusable(mapped, words)
-            hits = stable_page(
-                lambda n: self._index.fused(queries, words, n, conditions), k, offset
-            )
-        else:
-            name, query = self._dense(space, raw, mapped, 0.0)
-            row = query[None]
-            hits = stable_page(
-                lambda n: self._index.nearest(name, row, n, conditions)[0], k, offset
-            )
-        return [_found(hit) for hit in hits]
+        queries = self._queries(space, raw, mapped, words, diversity)
+        text = words if space in {"words", "fused"} else ""
+
+        def rank(depth: int, *, exact: bool) -> list[Ranked]:
+            rankings = self._index.ranked(queries, text, depth, conditions, exact=exact)
+            return fused(rankings) if space == "fused" else best_first(chain(*rankings))
+
+        end = offset + k
+        if not diversity:
+            return self._shown(ranking(rank, end)[offset:end])
+        [(name, query)] = queries.items()
+        diverse = self._index.diverse(name, query, diversity, conditions)
+        if len(diverse) < end:
+            chosen = {key for key, _ in diverse}
+            diverse += [one for one in ranking(rank, end) if one[0] not in chosen]
+        return self._shown(diverse[offset:end])
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[ImageHit]:
         """The pictures of these ids in the order given, with score 0; unknown ids are left out.
@@ -149,21 +150,29 @@ class ImageStore(IndexStore):
         """How many pictures satisfy the filters."""
         return self._index.count(image_conditions(filters))
 
-    def _dense(
-        self, space: SearchSpace, raw: Vector | None, mapped: Vector | None, diversity: float
-    ) -> tuple[str, Vector]:
+    def _queries(
+        self,
+        space: SearchSpace,
+        raw: Vector | None,
+        mapped: Vector | None,
+        words: str,
+        diversity: float,
+    ) -> dict[str, Vector]:
+        """The dense queries of a search, by the name of the vector that each is held against."""
         if not 0.0 <= diversity <= 1.0:
             raise InvalidInput(f"diversity is {diversity}: it must be from 0 to 1")
-        if space not in {"raw", "mapped", "caption"}:
-            raise InvalidInput(
-                f"diversity is for the spaces raw, mapped and caption, not {space}; "
-                "search one of these, or set diversity to 0"
-            )
+        if space in {"words", "fused"}:
+            if diversity:
+                raise InvalidInput(
+                    f"diversity is for the spaces raw, mapped and caption, not {space}; "
+                    "search one of these, or set diversity to 0"
+                )
+            return self._fusable(None if space == "words" else mapped, words)
         query = raw if space == "raw" else mapped
         if query is None:
             needed = "raw" if space == "raw" else "mapped"
             raise InvalidInput(f"a search in the space {space} needs a {needed} query vector")
-        return space, self._checked(query)
+        return {space: self._checked(query)}
 
     def _fusable(self, mapped: Vector | None, words: str) -> dict[str, Vector]:
         if mapped is None:
@@ -171,6 +180,12 @@ class ImageStore(IndexStore):
             return {}
         query = self._checked(mapped)
         return {"mapped": query, "caption": query}
+
+    def _shown(self, page: Sequence[Ranked]) -> list[ImageHit]:
+        """A page of a ranking with what is stored of its points."""
+        scores = dict(page)
+        kept = self._index.get(list(scores))
+        return [_found(replace(hit, score=scores[hit.id])) for hit in kept]
 
     def _checked(self, query: Vector) -> Vector:
         checked: Vector = query_rows(query[None], self._dim)[0]

@@ -15,14 +15,8 @@ WORDS = "bm25"
 INDEXES = ("captions", "images")
 """Names of the indexes of a collection."""
 
-RRF_K = 60
-"""Constant of reciprocal rank fusion: a hit at rank r of a list adds 1 / (RRF_K + r)."""
-
-FUSED_DEPTH = 1000
-"""How many hits of each list are fused, at least."""
-
 MMR_CANDIDATES = 256
-"""Among how many of the nearest hits diversity is sought, at least."""
+"""Among how many of the nearest hits diversity is sought; those after them come as they are."""
 
 
 NO_FILTERS = Filters()
@@ -65,6 +59,10 @@ class Hit:
     score: float
     payload: Mapping[str, Any]
     vector: Sequence[float] | None = None
+
+
+Ranked = tuple[str, float]
+"""The id and the score of a point in a ranking: what is stored of it is read for a page only."""
 
 
 @dataclass(frozen=True)
@@ -126,24 +124,26 @@ class VectorIndex(Protocol):
         self,
         name: str,
         query: Vector,
-        limit: int,
-        offset: int,
         diversity: float,
         conditions: Conditions = EVERYTHING,
-    ) -> list[Hit]:
-        """Near points that differ from each other (maximal marginal relevance)."""
+    ) -> list[Ranked]:
+        """The MMR_CANDIDATES nearest points, ordered by maximal marginal relevance."""
 
-    def words(self, text: str, limit: int, conditions: Conditions = EVERYTHING) -> list[Hit]:
-        """The points whose text shares words with `text`, by BM25."""
-
-    def fused(
+    def ranked(
         self,
         queries: Mapping[str, Vector],
         text: str,
-        limit: int,
+        depth: int,
         conditions: Conditions = EVERYTHING,
-    ) -> list[Hit]:
-        """Dense queries by vector name, and a text if not blank, fused by reciprocal rank."""
+        *,
+        exact: bool = False,
+    ) -> list[list[Ranked]]:
+        """The `depth` best points of each ranking.
+
+        The rankings are by cosine, one for each dense query by vector name, and by BM25 where a
+        word is left of the text. Without `exact` a graph may miss a few points, others for
+        another depth.
+        """
 
     def get(self, ids: Sequence[str], *, vector: str = "") -> list[Hit]:
         """The points of these ids in the order given, with their vector named `vector`.

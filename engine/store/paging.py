@@ -1,27 +1,61 @@
-"""Pages that neither repeat nor miss a hit, though engines order equal scores at will."""
+"""One ranking for all pages of a search, so that they neither repeat nor miss a hit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Protocol
 
-from engine.store.interface import Hit
+from engine.store.interface import Ranked
+
+RANKED = 1000
+"""How many hits are ranked whatever page is asked for.
+
+A graph answers another limit with other hits, so every page within this depth is cut from the
+answer to the same question. Beyond it `_DEEPER` times as many are ranked exactly, as often as it
+takes, and what was not ranked before follows what was.
+"""
+
+_DEEPER = 4
+
+RRF_K = 60
+"""Constant of reciprocal rank fusion: a hit at rank r of a list adds 1 / (RRF_K + r)."""
 
 
-def best_first(hits: list[Hit]) -> list[Hit]:
-    """Order hits by score, equal scores by id."""
-    return sorted(hits, key=lambda hit: (-hit.score, hit.id))
+class Ranks(Protocol):
+    """Ranks points, best first, in the same way each time that it is asked the same."""
+
+    def __call__(self, depth: int, *, exact: bool) -> list[Ranked]:
+        """At least `depth` points; if `exact`, fewer are all that there are."""
 
 
-def stable_page(fetch: Callable[[int], list[Hit]], k: int, offset: int) -> list[Hit]:
-    """Hits `offset` to `offset + k` of what `fetch(limit)` returns, best first.
+def ranking(rank: Ranks, end: int) -> list[Ranked]:
+    """The first `end` points at least, or all: a longer ranking begins with every shorter one."""
+    ranked: dict[str, float] = {}
+    depth, exact = RANKED, False
+    while True:
+        found = rank(depth, exact=exact)
+        for key, score in found:
+            ranked.setdefault(key, score)
+        if len(ranked) >= end or (exact and len(found) < depth):
+            return list(ranked.items())
+        depth, exact = depth * _DEEPER, True
 
-    Fetches on until the hits that tie with the last wanted one are all there, so that their
-    order by id does not depend on the page.
-    """
-    wanted = offset + k
-    limit = wanted + 1
-    hits = fetch(limit)
-    while len(hits) == limit and hits[-1].score == hits[wanted - 1].score:
-        limit *= 2
-        hits = fetch(limit)
-    return best_first(hits)[offset:wanted]
+
+def best_first(found: Iterable[Ranked]) -> list[Ranked]:
+    """Ordered by score, equal scores by id, as engines order these at will."""
+    return sorted(found, key=lambda one: (-one[1], one[0]))
+
+
+def fused(rankings: Iterable[Iterable[Ranked]]) -> list[Ranked]:
+    """Several rankings in one, by the sums of their reciprocal ranks."""
+    ids = [[key for key, _ in best_first(found)] for found in rankings]
+    return best_first(reciprocal_ranks(ids).items())
+
+
+def reciprocal_ranks(rankings: Iterable[Iterable[str]]) -> dict[str, float]:
+    """The sum over rankings of 1 / (RRF_K + rank) for each id (Cormack et al. 2009)."""
+    sums: dict[str, float] = {}
+    for ids in rankings:
+        for rank, key in enumerate(ids, 1):
+            sums[key] = sums.get(key, 0.0) + 1 / (RRF_K + rank)
+    return sums

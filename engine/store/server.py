@@ -17,16 +17,15 @@ from engine.store.bm25 import WordEncoder
 from engine.store.generations import number_text
 from engine.store.interface import (
     EVERYTHING,
-    FUSED_DEPTH,
     INDEXES,
     MMR_CANDIDATES,
-    RRF_K,
     WORDS,
     Conditions,
     Hit,
     IndexSpec,
     Period,
     Point,
+    Ranked,
 )
 from engine.store.made_with import check_made_with, made_with
 from engine.store.server_calls import ServerCalls
@@ -208,46 +207,51 @@ class ServerIndex:
         self,
         name: str,
         query: Vector,
-        limit: int,
-        offset: int,
         diversity: float,
         conditions: Conditions = EVERYTHING,
-    ) -> list[Hit]:
-        """Near points that differ from each other (maximal marginal relevance)."""
-        candidates = max(MMR_CANDIDATES, offset + limit)
-        mmr = models.Mmr(diversity=diversity, candidates_limit=candidates)
-        nearest = models.NearestQuery(nearest=query.tolist(), mmr=mmr)
-        return self._query(nearest, limit, conditions, using=name, offset=offset)
+    ) -> list[Ranked]:
+        """The MMR_CANDIDATES nearest points, ordered by maximal marginal relevance."""
+        mmr = models.Mmr(diversity=diversity, candidates_limit=MMR_CANDIDATES)
+        # All of them and no offset: with one a server finds nothing.
+        request = models.QueryRequest(
+            query=models.NearestQuery(nearest=query.tolist(), mmr=mmr),
+            using=name,
+            limit=MMR_CANDIDATES,
+            filter=server_filter(conditions),
+            with_payload=False,
+        )
+        return self._ranked([request])[0]
 
-    def words(self, text: str, limit: int, conditions: Conditions = EVERYTHING) -> list[Hit]:
-        """The points whose text shares words with `text`, by BM25."""
-        weights = self._words.query(text)
-        if not weights.indices:
-            return []
-        return self._query(_sparse(weights), limit, conditions, using=WORDS)
-
-    def fused(
+    def ranked(
         self,
         queries: Mapping[str, Vector],
         text: str,
-        limit: int,
+        depth: int,
         conditions: Conditions = EVERYTHING,
-    ) -> list[Hit]:
-        """Dense queries by vector name, and a text if not blank, fused by reciprocal rank."""
+        *,
+        exact: bool = False,
+    ) -> list[list[Ranked]]:
+        """The `depth` best points of each dense query and of the text."""
         parts: dict[str, Any] = {name: query.tolist() for name, query in queries.items()}
         weights = self._words.query(text)
         if weights.indices:
             parts[WORDS] = _sparse(weights)
-        if not parts:
-            return []
-        depth = max(FUSED_DEPTH, limit)
-        wanted = server_filter(conditions)
-        lists = [
-            models.Prefetch(query=part, using=name, limit=depth, filter=wanted)
+        wanted, params = (
+            server_filter(conditions),
+            models.SearchParams(exact=True) if exact else None,
+        )
+        requests = [
+            models.QueryRequest(
+                query=part,
+                using=name,
+                limit=depth,
+                filter=wanted,
+                params=params,
+                with_payload=False,
+            )
             for name, part in parts.items()
         ]
-        fusion = models.RrfQuery(rrf=models.Rrf(k=RRF_K))
-        return self._query(fusion, limit, EVERYTHING, prefetch=lists)
+        return self._ranked(requests) if requests else []
 
     def get(self, ids: Sequence[str], *, vector: str = "") -> list[Hit]:
         """The points of these ids in the order given, with their vector named `vector`.
@@ -354,30 +358,9 @@ class ServerIndex:
         )
         return datetime.fromisoformat((records[0].payload or {})[field]) if records else None
 
-    def _query(
-        self,
-        query: Any,
-        limit: int,
-        conditions: Conditions,
-        *,
-        using: str | None = None,
-        offset: int = 0,
-        prefetch: list[models.Prefetch] | None = None,
-    ) -> list[Hit]:
-        wanted = server_filter(conditions)
-        answer = self._call(
-            lambda: self._client.query_points(
-                self._name,
-                query=query,
-                using=using,
-                prefetch=prefetch,
-                query_filter=wanted,
-                limit=limit,
-                offset=offset,
-                with_payload=True,
-            )
-        )
-        return [_hit(point, "") for point in answer.points]
+    def _ranked(self, requests: list[models.QueryRequest]) -> list[list[Ranked]]:
+        answers = self._call(lambda: self._client.query_batch_points(self._name, requests))
+        return [[(str(point.id), point.score) for point in one.points] for one in answers]
 
     def _point(self, point: Point) -> models.PointStruct:
         vectors: dict[str, Any] = dict(point.vectors)

@@ -15,9 +15,12 @@ from engine.store.caption_store import caption_spec
 from engine.store.interface import IndexSpec, VectorIndex
 from engine.types import CaptionPoint
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Payload indexes have no effect in the local Qdrant:UserWarning"
-)
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore:Payload indexes have no effect in the local Qdrant:UserWarning"
+    ),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
+]
 
 
 class Backend(Protocol):

@@ -13,9 +13,12 @@ from engine.identity import content_key
 from engine.store import ImageStore, picture_id
 from engine.types import Facets, Filters, ImagePoint, SearchSpace, Vector, Vectors
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Payload indexes have no effect in the local Qdrant:UserWarning"
-)
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore:Payload indexes have no effect in the local Qdrant:UserWarning"
+    ),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
+]
 DIM = 16
 
 
@@ -197,7 +200,7 @@ def test_fused_prefers_what_several_lists_agree_on(images: ImageStore) -> None:
     hits = images.search("fused", 4, mapped=axis(0), words="dog")
     assert hits[0].image_id == "1"
     # Second in the lists of mapped and caption, first in the list of words.
-    assert hits[0].score == pytest.approx(1 / 61 + 1 / 62 + 1 / 62, rel=0.05)
+    assert hits[0].score == pytest.approx(1 / 61 + 1 / 62 + 1 / 62)
     assert hits[-1].image_id == "4"
 
 
