@@ -18,6 +18,9 @@ from engine.search.hubs import DEPTH, Hubs
 from engine.store.paging import reciprocal_ranks
 from engine.types import CaptionHit, Filters, Space, Vector, Vectors
 
+_DEEPEST = 4096
+"""Of so many captions some say something new, or those after them are not looked at either."""
+
 _NOT_WORDS = re.compile(r"[\W_]+")
 _EMPTY_WORDS = frozenset(("a", "an", "the", "is", "are", "there"))
 
@@ -139,7 +142,10 @@ def _deepening(
     per_image: int,
     exclude: Sequence[PictureIdentity] | None,
 ) -> list[list[CaptionHit]]:
-    """Search deeper for the queries, by their rows, until each has k captions, or all there are."""
+    """Search deeper for the queries, by their rows, until each has k captions.
+
+    Or all that there are among the `_DEEPEST` nearest.
+    """
     if k < 1:
         raise InvalidInput(f"k is {k}; at least 1 caption must be retrieved")
     if per_image < 1:
@@ -152,6 +158,8 @@ def _deepening(
         hits = search(unsatisfied, limit)
         for query, ranked in zip(unsatisfied, hits, strict=True):
             found[query] = _telling(ranked, k, per_image, excluded[query].keys)
+        if limit >= _DEEPEST:
+            break
         # A ranking shorter than its limit is all that there is.
         unsatisfied = [
             query

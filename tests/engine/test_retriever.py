@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
-from engine.describe.retriever import Retriever
+from engine.describe.retriever import CaptionSearch, Retriever
 from engine.errors import InvalidInput
 from engine.identity import UNKNOWN, PictureIdentity
 from engine.search.hubs import HubRule, Hubs
 from engine.settings import Settings
 from engine.store import caption_id, open_caption_store
-from engine.types import CaptionPoint, CaptionSource, Vector, Vectors
+from engine.types import CaptionHit, CaptionPoint, CaptionSource, Vector, Vectors
 
 DIM = 4
 QUERY: Vectors = np.array([[1, 0, 0, 0]], np.float32)
@@ -40,6 +40,23 @@ def point(
     vector = at_angle(degrees)
     identity = caption_id(picture, text, source)
     return CaptionPoint(identity, text, vector, vector, picture, source=source, **other)
+
+
+class EqualCaptions:
+    """A store of captions that all say the same, of as many pictures; notes the limits."""
+
+    def __init__(self, count: int) -> None:
+        self.limits: list[int] = []
+        self.all = [
+            CaptionHit(id=str(i), text="a dog", score=0.5, picture=str(i), vector=QUERY[0])
+            for i in range(count)
+        ]
+
+    def search(
+        self, queries: Vectors, _space: Any, k: int, *_filters: Any, **_options: Any
+    ) -> list[list[CaptionHit]]:
+        self.limits.append(k)
+        return [self.all[:k] for _ in queries]
 
 
 Build = Callable[..., Retriever]
@@ -221,3 +238,11 @@ def test_pictures_of_one_name_have_their_shares_each(build: Build) -> None:
         for i in range(2)
     ]
     assert len(texts(build(points), k=4, per_image=1)) == 2
+
+
+def test_equal_captions_do_not_make_one_query_read_the_store() -> None:
+    store, none = EqualCaptions(20_000), np.zeros(DIM)
+    alignment = Alignment.from_means(none, none, n_images=1, n_captions=1)
+    found = Retriever([cast(CaptionSearch, store)], alignment)
+    assert texts(found, k=5) == ["a dog"]
+    assert sum(store.limits) < 10_000
