@@ -14,6 +14,7 @@ from engine.errors import MragError
 from engine.footprint import free_bytes, process_bytes, readable
 from engine.models.loaded import CONSENSUS
 from engine.store import store_status
+from engine.store.addresses import in_the_clear
 
 _PACKAGES = (
     "mrag",
@@ -54,6 +55,7 @@ def examine(engine: Engine, *, load: bool = True) -> list[Check]:
         _memory(),
         *_models(engine, load),
         _store(engine),
+        *_key(engine),
         *_collections(engine),
     ]
 
@@ -135,6 +137,12 @@ def _store(engine: Engine) -> Check:
         return Check("store", "ok", store_status(engine.settings))
     except MragError as error:
         return Check("store", "missing", str(error))
+
+
+def _key(engine: Engine) -> list[Check]:
+    clear = ", ".join(in_the_clear(engine.settings))
+    told = f"it and all data go unencrypted to {clear}; give MRAG_QDRANT_URL an https address"
+    return [Check("key", "note", told)] if clear else []
 
 
 def _collections(engine: Engine) -> list[Check]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_cache_path, user_data_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from engine.errors import InvalidInput
 from engine.images import DEFAULT_LIMITS, Limits
 
 SAMPLE_PACK = Path(__file__).parent.parent / "sample" / "pack"
+
+_Port = Annotated[int, Field(ge=1, le=65535)]
 
 PROFILES: dict[str, tuple[str, str]] = {
     "sample": (f"local-dir:{SAMPLE_PACK / 'clip'}", str(SAMPLE_PACK / "t5")),
@@ -83,14 +85,48 @@ class Settings(BaseSettings):
         default=None,
         description="Folder of this machine inside which the app may ingest; empty: nowhere.",
     )
-    qdrant_url: str = Field(default="", description="Qdrant server; empty: embedded store.")
+    qdrant_url: str = Field(
+        default="",
+        description="Qdrant server; empty: embedded store. Of a cluster several addresses, "
+        "separated by commas: where one is gone the next is asked.",
+    )
     qdrant_api_key: SecretStr = Field(default=SecretStr(""), description="Key of that server.")
-    qdrant_grpc_port: int = Field(default=6334, ge=1, le=65535, description="Its gRPC port.")
+    qdrant_grpc_port: Annotated[tuple[_Port, ...], NoDecode] = Field(
+        default=(6334,), description="Its gRPC port; of several addresses one for all or for each."
+    )
+    qdrant_shards: int = Field(
+        default=0,
+        ge=0,
+        description="Shards of an index on a server; 0: as many as the cluster has nodes. This "
+        "and the next three are for indexes written from now on (`mrag push --rebuild`).",
+    )
+    qdrant_replicas: int = Field(
+        default=0,
+        ge=0,
+        description="Nodes that keep each shard; 0: 2 where there are 3 nodes or more, else 1.",
+    )
+    qdrant_write_consistency: int = Field(
+        default=0,
+        ge=0,
+        description="Replicas that must have taken a write before it counts; 0: the server's 1.",
+    )
+    qdrant_read_fan_out: int = Field(
+        default=0,
+        ge=0,
+        description="Further replicas asked at each read, of which the quickest answers.",
+    )
 
     @property
     def limits(self) -> Limits:
         """The largest picture that is opened."""
         return Limits(self.max_image_bytes, self.max_image_pixels)
+
+    @field_validator("qdrant_grpc_port", mode="before")
+    @classmethod
+    def _ports(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            return [part.strip() for part in given.split(",")]
+        return (given,) if isinstance(given, int) else given
 
     @field_validator("home", "cache", "source_root")
     @classmethod
@@ -117,8 +153,7 @@ def read_settings(given: Mapping[str, Any] | None = None) -> Settings:
         return Settings(**(given or {}))
     except ValidationError as error:
         problems = "; ".join(
-            f"MRAG_{'_'.join(map(str, problem['loc'])).upper()} = {problem['input']!r}: "
-            f"{problem['msg']}"
+            f"MRAG_{str(problem['loc'][0]).upper()} = {problem['input']!r}: {problem['msg']}"
             for problem in error.errors()
         )
         raise InvalidInput(f"settings cannot be used: {problems}") from error

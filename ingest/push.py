@@ -16,6 +16,7 @@ from engine.files import sync_tree
 from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.settings import Settings
 from engine.store import CaptionStore, ImageStore, open_caption_store, open_image_store
+from engine.store.addresses import same_place
 from engine.store.generations import (
     GenerationFolder,
     GenerationState,
@@ -114,7 +115,7 @@ class _Push:
         on_progress: OnProgress,
     ) -> None:
         self._folder, self._card, self._settings = folder, card, settings
-        self._place = settings.qdrant_url  # the server's address; empty: the embedded store
+        self._place = settings.qdrant_url  # the server's addresses; empty: the embedded store
         self._ledger = ledger
         self._on_progress = on_progress
         self._alignment = Alignment.load(folder.alignment)
@@ -147,7 +148,7 @@ class _Push:
     def _add_to(self, answers: GenerationFolder) -> bool:
         """Write what is new into a generation; False if only another one will do."""
         state = answers.read_state()
-        if state is None or state.place != self._place or not self._has_map(answers):
+        if state is None or not same_place(state.place, self._place) or not self._has_map(answers):
             return False
         try:
             with self._stores(answers) as stores:
@@ -267,7 +268,7 @@ class _Push:
 
     def _point_aliases(self, answers: GenerationFolder) -> None:
         if self._place:
-            from engine.store.server import point_aliases
+            from engine.store.server_collections import point_aliases
 
             point_aliases(self._settings, self._folder.name, answers.number)
 

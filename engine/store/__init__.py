@@ -70,7 +70,7 @@ def free_indexes(folder: CollectionFolder, settings: Settings) -> None:
     StoreUnavailable where the server cannot be asked.
     """
     if settings.qdrant_url:
-        from engine.store.server import drop_collections
+        from engine.store.server_collections import drop_collections
 
         drop_collections(settings, folder.name)
         return
@@ -85,9 +85,9 @@ def store_status(settings: Settings) -> str:
     """Which store is used; asks a server whether it answers, which raises StoreUnavailable."""
     if not settings.qdrant_url:
         return f"embedded, under {settings.home}"
-    from engine.store.server import count_collections
+    from engine.store.server_collections import server_status
 
-    return f"Qdrant server at {settings.qdrant_url}, {count_collections(settings)} collections"
+    return server_status(settings)
 
 
 def _open_index(
@@ -106,9 +106,11 @@ def _open_index(
     generation = GenerationFolder(folder, number)
     hold = Hold(generation)
     if place:
-        from engine.store.server import ServerIndex, connect  # takes a second to import
+        from engine.store.server import ServerIndex  # takes a second to import
+        from engine.store.server_calls import ServerCalls, connect
 
-        return ServerIndex(connect(settings), spec, number, create=create), hold
+        call = ServerCalls(connect(settings), spec.collection)
+        return ServerIndex(call, spec, number, settings, create=create), hold
     from engine.store.embedded import EdgeIndex
 
     path = generation.index(spec.name)

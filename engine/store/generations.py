@@ -28,6 +28,7 @@ from engine.collection import CollectionFolder
 from engine.errors import CollectionMissing
 from engine.files import write_whole
 from engine.folder_lock import release, shared
+from engine.store.addresses import same_place
 
 _POINTER = "current"
 _NUMBERED = re.compile(r"\d{6,}")
@@ -39,7 +40,7 @@ class GenerationState:
 
     All changes of the corpus up to `commit` and the refinement `rounds`, which made so many
     points of `images` and `captions`; these count from 0 while a push is at work, as what
-    the indexes hold then proves nothing. `place` is the server's address, empty: embedded.
+    the indexes hold then proves nothing. `place` is the server's addresses, empty: embedded.
     `graph`: how many points each index had when its graph was built.
     """
 
@@ -124,7 +125,7 @@ def answering(folder: CollectionFolder, place: str) -> tuple[GenerationFolder, G
         raise CollectionMissing(
             f"collection {folder.name!r} has no index yet; write it with: mrag push {folder.name}"
         )
-    if state.place != place:
+    if not same_place(state.place, place):
         kept, sought = (f"on {one}" if one else "in its folder" for one in (state.place, place))
         raise CollectionMissing(
             f"the index of collection {folder.name!r} is kept {kept}, not {sought}; set "

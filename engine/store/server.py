@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -11,13 +10,11 @@ from typing import Any
 
 from qdrant_client import QdrantClient, models
 
-from engine.errors import CollectionMissing, InvalidInput, MragError
+from engine.errors import CollectionMissing, MragError
 from engine.settings import Settings
 from engine.store.bm25 import WordEncoder
-from engine.store.generations import number_text
 from engine.store.interface import (
     EVERYTHING,
-    INDEXES,
     MMR_CANDIDATES,
     WORDS,
     Conditions,
@@ -27,138 +24,45 @@ from engine.store.interface import (
     Point,
     Ranked,
 )
-from engine.store.made_with import check_made_with, made_with
+from engine.store.made_with import check_made_with
 from engine.store.server_calls import ServerCalls
+from engine.store.server_collections import fan_out, make_collection, name_of
 from engine.types import Vector, Vectors
 
-PATIENCE_S = 3.0
-"""How long a server that cannot be reached is tried again."""
-
-_TIMEOUT_S = 60
 _SCROLL = 1000
-
-
-def connect(settings: Settings) -> QdrantClient:
-    """A client of the server that the settings name; an https URL means TLS.
-
-    Makes no call yet. Raises InvalidInput for a URL that is none.
-    """
-    try:
-        return QdrantClient(
-            url=settings.qdrant_url,
-            grpc_port=settings.qdrant_grpc_port,
-            prefer_grpc=True,
-            api_key=settings.qdrant_api_key.get_secret_value() or None,
-            timeout=_TIMEOUT_S,
-            check_compatibility=False,  # it would ask over REST, in a thread that only warns
-        )
-    except ValueError as error:
-        raise InvalidInput(
-            f"MRAG_QDRANT_URL is {settings.qdrant_url!r}: {error}; "
-            "give it like http://localhost:6333 or https://qdrant.example.org"
-        ) from error
-
-
-def count_collections(settings: Settings) -> int:
-    """The number of Qdrant collections on the server; raises StoreUnavailable."""
-    client = connect(settings)
-    try:
-        call = ServerCalls(_address(client), "", PATIENCE_S)
-        return len(call(client.get_collections).collections)
-    finally:
-        client.close()
-
-
-def drop_collections(
-    settings: Settings, collection: str, numbers: Container[int] | None = None
-) -> None:
-    """Remove generations of a collection of ours from the server, by default all that is its.
-
-    Raises StoreUnavailable.
-    """
-    client = connect(settings)
-    try:
-        call = ServerCalls(_address(client), collection, PATIENCE_S)
-        for name, number in _kept_of(client, call, collection).items():
-            if numbers is None or number in numbers:
-                call(partial(client.delete_collection, name))
-    finally:
-        client.close()
-
-
-def numbers_on_server(settings: Settings, collection: str) -> set[int]:
-    """The generations that the server has something of; raises StoreUnavailable."""
-    client = connect(settings)
-    try:
-        call = ServerCalls(_address(client), collection, PATIENCE_S)
-        return {number for number in _kept_of(client, call, collection).values() if number}
-    finally:
-        client.close()
-
-
-def point_aliases(settings: Settings, collection: str, number: int) -> None:
-    """Let the names without a number, for readers other than ours, mean a generation: all at once.
-
-    Collections of these names, from before there were generations, go for it. Raises
-    StoreUnavailable.
-    """
-    client = connect(settings)
-    try:
-        call = ServerCalls(_address(client), collection, PATIENCE_S)
-        for name, kept in _kept_of(client, call, collection).items():
-            if not kept:
-                call(partial(client.delete_collection, name))
-        aliases = [
-            models.CreateAliasOperation(
-                create_alias=models.CreateAlias(
-                    collection_name=_name_of(collection, index, number),
-                    alias_name=_alias_of(collection, index),
-                )
-            )
-            for index in INDEXES
-        ]
-        call(partial(client.update_collection_aliases, aliases))
-    finally:
-        client.close()
-
-
-def _kept_of(client: QdrantClient, call: ServerCalls, collection: str) -> dict[str, int]:
-    """What the server has of a collection of ours: name -> generation, 0 for none."""
-    names = "|".join(map(re.escape, (_alias_of(collection, index) for index in INDEXES)))
-    ours = re.compile(rf"(?:{names})(?:-(\d{{6,}}))?")
-    found = (ours.fullmatch(one.name) for one in call(client.get_collections).collections)
-    return {match[0]: int(match[1] or 0) for match in found if match}
 
 
 class ServerIndex:
     """A VectorIndex in the server's collection `mrag-<collection>-<name>-<generation>`.
 
-    Takes over the client: closing the index closes it. Writes are acknowledged when they are
-    durable; the server builds its graphs by itself.
+    Takes over the connections: closing the index closes them. Writes are acknowledged when they
+    are durable; the server builds its graphs by itself.
     """
 
     def __init__(
         self,
-        client: QdrantClient,
+        call: ServerCalls,
         spec: IndexSpec,
         number: int,
+        settings: Settings,
         *,
         create: bool = False,
-        patience_s: float = PATIENCE_S,
     ) -> None:
         """Open the index of a generation, or make it if there is none and `create` is True.
 
+        The settings say how it is spread over a cluster.
+
         Raises CollectionMissing, IncompatibleIndex or StoreUnavailable.
         """
-        self._client = client
         self._spec = spec
-        self._name = _name_of(spec.collection, spec.name, number)
+        self._settings = settings
+        self._name = name_of(spec.collection, spec.name, number)
         self._words = WordEncoder(spec.typical_words)
-        self._call = ServerCalls(_address(client), spec.collection, patience_s)
+        self._call = call
         try:
             self._open(create)
         except MragError:
-            client.close()
+            call.close()
             raise
 
     @property
@@ -170,13 +74,13 @@ class ServerIndex:
         """Write points; a point of the same id is replaced whole."""
         stored = [self._point(point) for point in points]
         if stored:  # a server refuses an empty list
-            self._call(lambda: self._client.upsert(self._name, stored, wait=True))
+            self._call(lambda client: client.upsert(self._name, stored, wait=True))
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are ignored."""
         chosen = models.PointIdsList(points=list(ids))
         if ids:  # a server refuses an empty list
-            self._call(lambda: self._client.delete(self._name, chosen, wait=True))
+            self._call(lambda client: client.delete(self._name, chosen, wait=True))
 
     def nearest(
         self,
@@ -200,7 +104,7 @@ class ServerIndex:
             )
             for query in queries.tolist()
         ]
-        answers = self._call(lambda: self._client.query_batch_points(self._name, requests))
+        answers = self._call(lambda client: client.query_batch_points(self._name, requests))
         return [[_hit(point, vector) for point in answer.points] for answer in answers]
 
     def diverse(
@@ -260,7 +164,7 @@ class ServerIndex:
         """
         wanted = [vector] if vector else False
         records = self._call(
-            lambda: self._client.retrieve(self._name, list(ids), with_vectors=wanted)
+            lambda client: client.retrieve(self._name, list(ids), with_vectors=wanted)
         )
         found = {str(record.id): record for record in records}
         return [_kept(found[key], vector) for key in ids if key in found]
@@ -277,7 +181,7 @@ class ServerIndex:
 
     def facet(self, field: str, limit: int) -> dict[str, int]:
         """The commonest values of an indexed keyword field, each with its number of points."""
-        answer = self._call(lambda: self._client.facet(self._name, field, limit=limit, exact=True))
+        answer = self._call(lambda client: client.facet(self._name, field, limit=limit, exact=True))
         return {str(hit.value): hit.count for hit in answer.hits}
 
     def bounds(self, field: str) -> Period:
@@ -289,7 +193,7 @@ class ServerIndex:
     def count(self, conditions: Conditions = EVERYTHING) -> int:
         """How many points satisfy the conditions, exactly."""
         wanted = server_filter(conditions)
-        return self._call(lambda: self._client.count(self._name, wanted, exact=True)).count
+        return self._call(lambda client: client.count(self._name, wanted, exact=True)).count
 
     def optimize(self) -> None:
         """Nothing to do: the server builds its graphs by itself."""
@@ -298,44 +202,32 @@ class ServerIndex:
         """Nothing to do: the server has acknowledged every write as durable."""
 
     def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
+        """Close the connections."""
+        self._call.close()
 
     def _open(self, create: bool) -> None:
-        exists = self._call(lambda: self._client.collection_exists(self._name))
+        exists = self._call(lambda client: client.collection_exists(self._name))
         if not exists and not create:
             raise CollectionMissing(
-                f"the Qdrant server at {_address(self._client)} has no collection {self._name}; "
+                f"the Qdrant server at {self._call.server} has no collection {self._name}; "
                 f"write it with: mrag push {self._spec.collection}"
             )
         if not exists:
             self._make()
-        info = self._call(lambda: self._client.get_collection(self._name))
+        info = self._call(lambda client: client.get_collection(self._name))
         check_made_with(info.config.metadata, self._spec, f"the server's collection {self._name}")
         if create:
             self._index_fields(set(info.payload_schema))
 
     def _make(self) -> None:
         try:
-            self._call(self._create_collection)
+            make_collection(self._call, self._name, self._spec, self._settings)
+            if self._settings.qdrant_read_fan_out:
+                fan_out(self._call, self._name, self._settings.qdrant_read_fan_out)
         except (MragError, ValueError):
             # Another process may have made it just now; its metadata is checked next.
-            if not self._call(lambda: self._client.collection_exists(self._name)):
+            if not self._call(lambda client: client.collection_exists(self._name)):
                 raise
-
-    def _create_collection(self) -> None:
-        params = models.VectorParams(
-            size=self._spec.dim,
-            distance=models.Distance.COSINE,
-            datatype=models.Datatype.FLOAT16,
-        )
-        words = models.SparseVectorParams(modifier=models.Modifier.IDF)
-        self._client.create_collection(
-            self._name,
-            vectors_config=dict.fromkeys(self._spec.vectors, params),
-            sparse_vectors_config={WORDS: words} if self._spec.typical_words else None,
-            metadata=made_with(self._spec),
-        )
 
     def _index_fields(self, present: set[str]) -> None:
         schemas = dict.fromkeys(self._spec.keywords, models.PayloadSchemaType.KEYWORD)
@@ -343,23 +235,25 @@ class ServerIndex:
         for field in schemas.keys() - present:
             self._call(partial(self._index_field, field, schemas[field]))
 
-    def _index_field(self, field: str, schema: models.PayloadSchemaType) -> None:
-        self._client.create_payload_index(self._name, field, schema, wait=True)
+    def _index_field(
+        self, field: str, schema: models.PayloadSchemaType, client: QdrantClient
+    ) -> None:
+        client.create_payload_index(self._name, field, schema, wait=True)
 
-    def _scroll(self, wanted: models.Filter | None, start: Any) -> tuple[list[models.Record], Any]:
-        return self._client.scroll(
-            self._name, wanted, limit=_SCROLL, offset=start, with_payload=False
-        )
+    def _scroll(
+        self, wanted: models.Filter | None, start: Any, client: QdrantClient
+    ) -> tuple[list[models.Record], Any]:
+        return client.scroll(self._name, wanted, limit=_SCROLL, offset=start, with_payload=False)
 
     def _first(self, field: str, direction: models.Direction) -> datetime | None:
         order = models.OrderBy(key=field, direction=direction)
         records, _ = self._call(
-            lambda: self._client.scroll(self._name, limit=1, order_by=order, with_payload=True)
+            lambda client: client.scroll(self._name, limit=1, order_by=order, with_payload=True)
         )
         return datetime.fromisoformat((records[0].payload or {})[field]) if records else None
 
     def _ranked(self, requests: list[models.QueryRequest]) -> list[list[Ranked]]:
-        answers = self._call(lambda: self._client.query_batch_points(self._name, requests))
+        answers = self._call(lambda client: client.query_batch_points(self._name, requests))
         return [[(str(point.id), point.score) for point in one.points] for one in answers]
 
     def _point(self, point: Point) -> models.PointStruct:
@@ -405,15 +299,3 @@ def _kept(point: models.ScoredPoint | models.Record, vector: str) -> Hit:
     """A stored point as a hit of score 0."""
     kept: Any = point.vector.get(vector) if isinstance(point.vector, dict) else None
     return Hit(str(point.id), 0.0, point.payload or {}, kept)
-
-
-def _alias_of(collection: str, index: str) -> str:
-    return f"mrag-{collection}-{index}"
-
-
-def _name_of(collection: str, index: str, number: int) -> str:
-    return f"{_alias_of(collection, index)}-{number_text(number)}"
-
-
-def _address(client: QdrantClient) -> str:
-    return str(client.init_options.get("url") or client.init_options.get("location"))

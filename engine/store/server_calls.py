@@ -1,20 +1,39 @@
-"""Calls to a Qdrant server: which failures are worth another try, and what each one means."""
+"""Calls to a Qdrant server or cluster: where to, which failures are worth another try and what
+each one means.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TypeVar
 
 import grpc
+from qdrant_client import QdrantClient
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    stop_all,
+    wait_random_exponential,
+)
 
-from engine.errors import CollectionMissing, MragError, StoreUnavailable
+from engine.errors import CollectionMissing, InvalidInput, MragError, StoreUnavailable
+from engine.settings import Settings
+from engine.store.addresses import addresses
 
 Answer = TypeVar("Answer")
 
-_FAILURES = (
+PATIENCE_S = 3.0
+"""How long a server that cannot be reached is tried again."""
+
+_TIMEOUT_S = 60
+
+FAILURES = (
     grpc.RpcError,
     ResourceExhaustedResponse,
     ResponseHandlingException,
@@ -23,33 +42,117 @@ _FAILURES = (
 _REFUSED = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, 401, 403}
 _ABSENT = {grpc.StatusCode.NOT_FOUND, 404}
 _SILENT = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, None}
+_NODE_GONE = "Failed to connect"
+"""What a node says of another one that held what it was asked for."""
+
+
+def connect(settings: Settings) -> list[QdrantClient]:
+    """A client of each address that the settings name; an https URL means TLS.
+
+    Makes no call yet. Raises InvalidInput for a URL that is none.
+    """
+    urls, ports = addresses(settings.qdrant_url), settings.qdrant_grpc_port
+    if len(ports) == 1:
+        ports *= len(urls)
+    if len(ports) != len(urls):
+        raise InvalidInput(
+            f"MRAG_QDRANT_GRPC_PORT has {len(ports)} ports and MRAG_QDRANT_URL {len(urls)} "
+            "addresses; give one port for all, or one for each address"
+        )
+    return [_client(url, port, settings) for url, port in zip(urls, ports, strict=True)]
+
+
+def _client(url: str, grpc_port: int, settings: Settings) -> QdrantClient:
+    key = settings.qdrant_api_key.get_secret_value()
+    try:
+        return QdrantClient(
+            url=url,
+            grpc_port=grpc_port,
+            prefer_grpc=True,
+            # As `api_key` it would make a warning of every start over http: the doctor says it.
+            headers={"api-key": key} if key else None,
+            timeout=_TIMEOUT_S,
+            check_compatibility=False,  # it would ask over REST, in a thread that only warns
+        )
+    except ValueError as error:
+        raise InvalidInput(
+            f"MRAG_QDRANT_URL is {settings.qdrant_url!r}: {error}; give it like "
+            "http://localhost:6333 or https://qdrant.example.org, several separated by commas"
+        ) from error
+
+
+@contextmanager
+def calling(settings: Settings, collection: str = "") -> Iterator[ServerCalls]:
+    """Calls to the server that the settings name, for as long as the context lasts."""
+    call = ServerCalls(connect(settings), collection)
+    try:
+        yield call
+    finally:
+        call.close()
 
 
 class ServerCalls:
-    """Makes calls that all can be repeated without harm, and turns failures into our errors."""
+    """Makes calls that all can be repeated without harm, and turns failures into our errors.
 
-    def __init__(self, server: str, collection: str, patience_s: float) -> None:
-        self._server = server
+    Takes over the clients, one for each node of a cluster. A node answers until a call to it
+    fails in a way that may pass; that call and those that follow then go to the next one.
+    """
+
+    def __init__(
+        self, clients: Sequence[QdrantClient], collection: str, patience_s: float = PATIENCE_S
+    ) -> None:
+        self._clients = clients
+        self._answers = 0
         self._collection = collection
         self._retrying = Retrying(
             retry=retry_if_exception(_is_passing),
-            stop=stop_after_delay(patience_s),
+            # A node that does not even refuse may take all the patience: each is tried once.
+            stop=stop_all(stop_after_delay(patience_s), stop_after_attempt(len(clients))),
             wait=wait_random_exponential(multiplier=0.1, max=1.0),
             reraise=True,
         )
 
-    def __call__(self, function: Callable[[], Answer]) -> Answer:
-        """Call `function`; while the server cannot be reached, again for a few seconds.
+    @property
+    def server(self) -> str:
+        """What the server is called in messages: its addresses."""
+        return ", ".join(
+            str(one.init_options.get("url") or one.init_options.get("location"))
+            for one in self._clients
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients:
+            client.close()
+
+    def nodes(self) -> int:
+        """How many nodes the cluster has: 1 where none tells, as without REST."""
+        for client in self._clients:
+            with suppress(*FAILURES, NotImplementedError):
+                return len(getattr(client.cluster_status(), "peers", None) or [None])
+        return 1
+
+    def __call__(self, function: Callable[[QdrantClient], Answer]) -> Answer:
+        """Call `function` with a client; while no node can be reached, again for a few seconds.
 
         Raises CollectionMissing, or StoreUnavailable when the server is down or refuses.
         """
         try:
-            return self._retrying.copy()(function)
-        except _FAILURES as error:
+            return self._retrying.copy()(partial(self._try, function))
+        except FAILURES as error:
             raise self._meaning(error) from error
         except ValueError as error:  # of qdrant-client's local mode
             if "not found" in str(error):
                 raise self._missing() from error
+            raise
+
+    def _try(self, function: Callable[[QdrantClient], Answer]) -> Answer:
+        asked = self._answers
+        try:
+            return function(self._clients[asked])
+        except FAILURES as error:
+            if _is_passing(error):
+                self._answers = (asked + 1) % len(self._clients)
             raise
 
     def _meaning(self, error: Exception) -> MragError:
@@ -58,31 +161,40 @@ class ServerCalls:
             return self._missing()
         if status in _REFUSED:
             return StoreUnavailable(
-                f"the Qdrant server at {self._server} refuses access: {details}; set "
+                f"the Qdrant server at {self.server} refuses access: {details}; set "
                 "MRAG_QDRANT_API_KEY to a key that may read and write"
             )
         if status in _SILENT:
             return StoreUnavailable(
-                f"the Qdrant server at {self._server} does not answer: {details}; check that it "
-                "runs and that MRAG_QDRANT_URL and MRAG_QDRANT_GRPC_PORT are right, or unset "
-                "MRAG_QDRANT_URL to use the embedded store"
+                f"the Qdrant server at {self.server} does not answer: {details}; "
+                "check that it runs and that MRAG_QDRANT_URL and MRAG_QDRANT_GRPC_PORT are right, "
+                "or unset MRAG_QDRANT_URL to use the embedded store"
             )
         return StoreUnavailable(
-            f"the Qdrant server at {self._server} could not do it: {details}; see its log"
+            f"the Qdrant server at {self.server} could not do it: {details}; see its log"
         )
 
     def _missing(self) -> CollectionMissing:
         return CollectionMissing(
-            f"the Qdrant server at {self._server} has no index of collection "
+            f"the Qdrant server at {self.server} has no index of collection "
             f"{self._collection!r}; write it with: mrag push {self._collection}"
         )
 
 
+_PASSING = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    *(429, 502, 503, 504),
+}
+
+
 def _is_passing(error: BaseException) -> bool:
-    """Whether a failure may pass by itself: no connection, or too many requests."""
+    """Whether a failure may pass by itself or on another node: no connection, too much to do."""
     if isinstance(error, ResourceExhaustedResponse | ResponseHandlingException):
         return True
-    return _status(error) in {grpc.StatusCode.UNAVAILABLE, 429, 502, 503, 504}
+    if not isinstance(error, FAILURES):
+        return False
+    return _status(error) in _PASSING or _NODE_GONE in _details(error)
 
 
 def _status(error: BaseException) -> grpc.StatusCode | int | None:

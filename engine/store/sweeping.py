@@ -9,6 +9,7 @@ from engine.collection import CollectionFolder
 from engine.errors import MragError
 from engine.folder_lock import unread
 from engine.settings import Settings
+from engine.store.addresses import same_place
 from engine.store.generations import GenerationFolder, current, generations
 
 _OLD_LAYOUT = ("index/captions", "index/images", "level.txt", "gap.safetensors")
@@ -38,7 +39,7 @@ def sweep_all(folder: CollectionFolder, settings: Settings) -> None:
         if now is None or generation.number != now.number:
             remove(folder, generation, settings)
     if settings.qdrant_url:
-        from engine.store.server import drop_collections, numbers_on_server
+        from engine.store.server_collections import drop_collections, numbers_on_server
 
         kept = {generation.number for generation in generations(folder)}
         if lost := numbers_on_server(settings, folder.name) - kept:
@@ -66,8 +67,9 @@ def remove(folder: CollectionFolder, generation: GenerationFolder, settings: Set
         if not free:
             return False
         state = generation.read_state()
-        if state is not None and state.place and state.place == settings.qdrant_url:
-            from engine.store.server import drop_collections
+        place = "" if state is None else state.place
+        if place and same_place(place, settings.qdrant_url):
+            from engine.store.server_collections import drop_collections
 
             try:
                 drop_collections(settings, folder.name, {generation.number})
@@ -86,7 +88,7 @@ def next_number(folder: CollectionFolder, settings: Settings) -> int:
     """A number that no generation has, here or on the server."""
     taken = {generation.number for generation in generations(folder)}
     if settings.qdrant_url:
-        from engine.store.server import numbers_on_server
+        from engine.store.server_collections import numbers_on_server
 
         taken |= numbers_on_server(settings, folder.name)
     return 1 + max(taken, default=0)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
 from engine.alignment.alignment import Alignment
 from engine.app import Engine, build_engine
@@ -161,11 +162,20 @@ def test_the_doctor_names_the_remedy_for_what_is_not_whole(engine: Engine) -> No
 def test_the_doctor_says_what_is_missing(engine: Engine) -> None:
     engine.settings.generator = str(engine.settings.home / "nowhere")
     engine.settings.qdrant_url = "http://127.0.0.1"
-    engine.settings.qdrant_grpc_port = 1
+    engine.settings.qdrant_grpc_port = (1,)
     checks = {check.subject: check for check in examine(engine)}
     assert checks["generator"].status == "missing"
     assert checks["store"].status == "missing"
     assert "MRAG_QDRANT_URL" in checks["store"].detail
+
+
+def test_the_doctor_says_that_a_key_goes_unencrypted(engine: Engine) -> None:
+    engine.settings.qdrant_url = "http://qdrant.invalid"
+    engine.settings.qdrant_api_key = SecretStr("secret")
+    checks = {check.subject: check for check in examine(engine, load=False)}
+    assert checks["key"].status == "note"
+    assert "unencrypted to http://qdrant.invalid" in checks["key"].detail
+    assert "secret" not in str(checks)
 
 
 def test_nothing_is_loaded_only_to_be_looked_at(engine: Engine) -> None:

@@ -8,16 +8,20 @@ qdrant-client's local mode, so the server adapter is tested over the wire withou
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any, Protocol
 from uuid import uuid4
 
 import grpc
 import pytest
+from pydantic import SecretStr
 from qdrant_client import QdrantClient
 from qdrant_client import grpc as wire
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
@@ -28,7 +32,9 @@ from engine.store.caption_store import CaptionStore, caption_spec
 from engine.store.embedded import EdgeIndex
 from engine.store.image_store import ImageStore, image_spec
 from engine.store.interface import IndexSpec, VectorIndex
-from engine.store.server import ServerIndex, connect
+from engine.store.server import ServerIndex
+from engine.store.server_calls import ServerCalls, connect
+from engine.store.server_collections import drop_collections
 
 DIM = 16
 
@@ -56,24 +62,30 @@ class KeptClient(QdrantClient):
 
 
 class ClientBackend:
-    def __init__(self, make_client: Callable[[], QdrantClient]) -> None:
-        self.make_client = make_client
+    def __init__(
+        self, make_clients: Callable[[], list[QdrantClient]], settings: Settings | None = None
+    ) -> None:
+        self.make_clients = make_clients
+        self.settings = settings or Settings()
 
     def open(self, spec: IndexSpec, *, create: bool = True) -> VectorIndex:
-        return ServerIndex(self.make_client(), spec, 1, create=create, patience_s=1.0)
+        call = ServerCalls(self.make_clients(), spec.collection, patience_s=1.0)
+        return ServerIndex(call, spec, 1, self.settings, create=create)
 
 
 class CollectionCalls(wire.CollectionsServicer):
     """The calls about collections that mrag makes of a server."""
 
-    def __init__(self, local: QdrantClient) -> None:
+    def __init__(self, local: QdrantClient, made: list[Any]) -> None:
         self.local = local
+        self.made = made
 
     def CollectionExists(self, request: Any, _context: Any) -> Any:
         exists = self.local.collection_exists(request.collection_name)
         return wire.CollectionExistsResponse(result=wire.CollectionExists(exists=exists))
 
     def Create(self, request: Any, context: Any) -> Any:
+        self.made.append(request)
         if self.local.collection_exists(request.collection_name):
             context.abort(grpc.StatusCode.ALREADY_EXISTS, "Wrong input: it already exists!")
         self.local.create_collection(
@@ -84,6 +96,10 @@ class CollectionCalls(wire.CollectionsServicer):
             ),
             metadata=GrpcToRest.convert_payload(request.metadata),
         )
+        return wire.CollectionOperationResponse(result=True)
+
+    def Update(self, request: Any, _context: Any) -> Any:
+        self.made.append(request)
         return wire.CollectionOperationResponse(result=True)
 
     def Delete(self, request: Any, _context: Any) -> Any:
@@ -172,7 +188,12 @@ class PointCalls(wire.PointsServicer):
 
     def _found(self, requests: list[Any]) -> list[list[Any]]:
         wanted = [GrpcToRest.convert_query_points(request) for request in requests]
+        for one in wanted:
+            one.params = None  # local mode searches exactly, and warns where it is asked to
         answers = self.local.query_batch_points(requests[0].collection_name, wanted)
+        for request, answer in zip(requests, answers, strict=True):
+            if request.offset and request.query.HasField("nearest_with_mmr"):
+                answer.points = []  # as Qdrant 1.19 does
         return [[RestToGrpc.convert_scored_point(p) for p in a.points] for a in answers]
 
 
@@ -186,29 +207,86 @@ def _updated() -> Any:
     return wire.PointsOperationResponse(result=result)
 
 
-class QdrantService:
-    """A server on 127.0.0.1 that can be told to fail."""
+class ClusterStatus(BaseHTTPRequestHandler):
+    """The one thing that is asked over REST: which nodes there are."""
 
-    def __init__(self) -> None:
+    server: StatusServer
+
+    def do_GET(self) -> None:
+        self.server.paths.append(self.path)
+        peers = {str(i): {"uri": f"http://node{i}"} for i in range(self.server.nodes)}
+        raft = {"term": 1, "commit": 1, "pending_operations": 0, "is_voter": True}
+        enabled = {
+            "status": "enabled",
+            "peer_id": 0,
+            "peers": peers,
+            "raft_info": raft,
+            "consensus_thread_status": {
+                "consensus_thread_status": "working",
+                "last_update": "2026-01-01T00:00:00Z",
+            },
+            "message_send_failures": {},
+        }
+        result = enabled if self.server.nodes > 1 else {"status": "disabled"}
+        body = json.dumps({"time": 0.1, "status": "ok", "result": result}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_told: Any) -> None:
+        pass
+
+
+class StatusServer(ThreadingHTTPServer):
+    nodes = 1
+    paths: list[str]
+
+
+class QdrantService:
+    """A server on 127.0.0.1 that can be told to fail; one of a cluster if it shares its points."""
+
+    def __init__(self, local: QdrantClient | None = None) -> None:
         self.calls: list[str] = []
         """The names of the calls so far."""
         self.keys: list[str] = []
         """The API keys that came with them."""
         self.failures: list[grpc.StatusCode] = []
         """Statuses with which the next calls fail."""
-        local = QdrantClient(":memory:")
+        self.told = "as the test wants it"
+        """What they say."""
+        self.made: list[Any] = []
+        """What collections were to be made or changed like."""
+        self.dies_at = ""
+        """The call at which it ends, once: before it is done, with a `+` behind it after that."""
+        self.dead = False
+        self.local = local or QdrantClient(":memory:")
         self._server = grpc.server(ThreadPoolExecutor(4), interceptors=[FailingCalls(self)])
         register: Any = wire  # generated code without types
-        register.add_CollectionsServicer_to_server(CollectionCalls(local), self._server)
-        register.add_PointsServicer_to_server(PointCalls(local), self._server)
+        collections = CollectionCalls(self.local, self.made)
+        register.add_CollectionsServicer_to_server(collections, self._server)
+        register.add_PointsServicer_to_server(PointCalls(self.local), self._server)
         self.port = self._server.add_insecure_port("127.0.0.1:0")
         self._server.start()
+        self.rest = StatusServer(("127.0.0.1", 0), ClusterStatus)
+        self.rest.paths = []
+        self._thread = Thread(target=self.rest.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.rest.server_port}"
 
     def settings(self, **others: Any) -> Settings:
-        return Settings(qdrant_url="http://127.0.0.1", qdrant_grpc_port=self.port, **others)
+        return Settings(qdrant_url=self.address, qdrant_grpc_port=self.port, **others)
 
     def stop(self) -> None:
         self._server.stop(grace=None).wait(timeout=5)
+        if self._thread.is_alive():
+            self.rest.shutdown()
+            self._thread.join()
+            self.rest.server_close()
 
 
 class FailingCalls(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio ships no types
@@ -218,8 +296,11 @@ class FailingCalls(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio ship
         self.service = service
 
     def intercept_service(self, continuation: Any, details: Any) -> Any:
-        self.service.calls.append(details.method.rsplit("/", 1)[-1])
+        name = details.method.rsplit("/", 1)[-1]
+        self.service.calls.append(name)
         self.service.keys += [m.value for m in details.invocation_metadata if m.key == "api-key"]
+        if self.service.dead or name == self.service.dies_at.removesuffix("+"):
+            return self._ended(None if self.service.dead else continuation(details))
         if not self.service.failures:
             return continuation(details)
         status = self.service.failures.pop(0)
@@ -227,9 +308,21 @@ class FailingCalls(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio ship
         def fail(_request: Any, context: Any) -> None:
             if status is grpc.StatusCode.RESOURCE_EXHAUSTED:
                 context.set_trailing_metadata([("retry-after", "1")])
-            context.abort(status, "as the test wants it")
+            context.abort(status, self.service.told)
 
         return grpc.unary_unary_rpc_method_handler(fail)
+
+    def _ended(self, handler: Any) -> Any:
+        """What a client sees of a node that is killed: no answer, whether it did it or not."""
+        does = handler is not None and self.service.dies_at.endswith("+")
+        self.service.dead = True
+
+        def drop(request: Any, context: Any) -> None:
+            if does:
+                handler.unary_unary(handler.request_deserializer(request), context)
+            context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+
+        return grpc.unary_unary_rpc_method_handler(drop)
 
 
 @pytest.fixture
@@ -260,12 +353,16 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def backend(
     request: pytest.FixtureRequest, shared_folder: Path, collection: str, shared_collection: str
 ) -> Iterator[Backend]:
-    """Every backend in turn; a real server only where MRAG_TEST_QDRANT_URL names one."""
+    """Every backend in turn; a real server only where MRAG_TEST_QDRANT_URL names one.
+
+    MRAG_TEST_QDRANT_API_KEY is its key, MRAG_TEST_QDRANT_GRPC_PORT its port if it has another;
+    of a cluster several addresses can be given, as in the settings.
+    """
     if request.param == "embedded":
         yield EmbeddedBackend(shared_folder)
     elif request.param == "local":
         client = KeptClient(":memory:")
-        yield ClientBackend(lambda: client)
+        yield ClientBackend(lambda: [client])
     elif request.param == "grpc":
         service: QdrantService = request.getfixturevalue("service")
         yield ClientBackend(lambda: connect(service.settings()))
@@ -277,13 +374,14 @@ def _real_server(collections: list[str]) -> Iterator[Backend]:
     url = os.environ.get("MRAG_TEST_QDRANT_URL", "")
     if not url:
         pytest.skip("MRAG_TEST_QDRANT_URL names no Qdrant server")
-    settings = Settings(qdrant_url=url)
-    yield ClientBackend(lambda: connect(settings))
-    client = connect(settings)
+    settings = Settings(
+        qdrant_url=url,
+        qdrant_api_key=SecretStr(os.environ.get("MRAG_TEST_QDRANT_API_KEY", "")),
+        qdrant_grpc_port=os.environ.get("MRAG_TEST_QDRANT_GRPC_PORT", "6334"),
+    )
+    yield ClientBackend(lambda: connect(settings), settings)
     for name in collections:
-        client.delete_collection(f"mrag-{name}-captions-000001")
-        client.delete_collection(f"mrag-{name}-images-000001")
-    client.close()
+        drop_collections(settings, name)
 
 
 @pytest.fixture

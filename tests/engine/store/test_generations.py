@@ -31,7 +31,8 @@ from engine.store.generations import (
     pointer_stamp,
 )
 from engine.store.graph import build_graph, copy_generation
-from engine.store.server import connect, numbers_on_server, point_aliases
+from engine.store.server_calls import connect
+from engine.store.server_collections import numbers_on_server, point_aliases
 from engine.store.sweeping import next_number, sweep, sweep_all, sweep_old_layout
 from engine.types import CaptionPoint
 
@@ -274,7 +275,7 @@ def test_the_names_for_other_readers_follow_in_one_call(
     service: Service, folder: CollectionFolder, card: CollectionCard
 ) -> None:
     settings = service.settings(home=folder.path.parent.parent)
-    client = connect(settings)
+    [client] = connect(settings)
 
     def write(number: int, n: int) -> None:
         begin(folder, number, GenerationState(place=settings.qdrant_url))

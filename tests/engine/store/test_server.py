@@ -16,7 +16,8 @@ from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput, St
 from engine.settings import Settings
 from engine.store import CaptionStore, caption_id, free_indexes, open_caption_store
 from engine.store.caption_store import caption_spec
-from engine.store.server import ServerIndex, connect
+from engine.store.server import ServerIndex
+from engine.store.server_calls import ServerCalls, connect
 from engine.types import CaptionPoint
 
 pytestmark = pytest.mark.filterwarnings(
@@ -36,7 +37,13 @@ class Service(Protocol):
 
 def open_captions(settings: Settings, card: CollectionCard) -> CaptionStore:
     spec = caption_spec(card)
-    return CaptionStore(ServerIndex(connect(settings), spec, 1, create=True, patience_s=2.0))
+    call = ServerCalls(connect(settings), spec.collection, patience_s=2.0)
+    return CaptionStore(ServerIndex(call, spec, 1, settings, create=True))
+
+
+def open_index(settings: Settings, card: CollectionCard, patience_s: float = 2.0) -> ServerIndex:
+    call = ServerCalls(connect(settings), card.name, patience_s)
+    return ServerIndex(call, caption_spec(card), 1, settings)
 
 
 def point(text: str, dim: int) -> CaptionPoint:
@@ -66,8 +73,8 @@ def test_a_deleted_collection_leaves_nothing_on_the_server(
     free_indexes(folder, service.settings())
     free_indexes(folder, service.settings())
     with pytest.raises(CollectionMissing):
-        ServerIndex(connect(service.settings()), caption_spec(card), 1)
-    ServerIndex(connect(service.settings()), caption_spec(kept), 1).close()
+        open_index(service.settings(), card)
+    open_index(service.settings(), kept).close()
 
 
 def test_an_outage_that_passes_is_not_noticed(service: Service, card: CollectionCard) -> None:
@@ -98,10 +105,7 @@ def test_a_refused_key_is_said_at_once(
 
 def test_the_key_goes_with_every_call(service: Service, card: CollectionCard) -> None:
     settings = service.settings(qdrant_api_key=SecretStr("secret"))
-    with (
-        pytest.warns(UserWarning, match="insecure connection"),
-        open_captions(settings, card) as store,
-    ):
+    with open_captions(settings, card) as store:
         store.count()
     assert service.keys == ["secret"] * len(service.calls)
 
@@ -126,9 +130,8 @@ def test_a_server_that_is_down_is_named_with_the_remedy(
     service: Service, card: CollectionCard
 ) -> None:
     service.stop()
-    spec = caption_spec(card)
     with pytest.raises(StoreUnavailable, match="does not answer") as caught:
-        ServerIndex(connect(service.settings()), spec, 1, patience_s=0.3)
+        open_index(service.settings(), card, patience_s=0.3)
     assert "http://127.0.0.1" in str(caught.value)
     assert "MRAG_QDRANT_URL" in str(caught.value)
 
@@ -137,7 +140,7 @@ def test_a_creation_that_another_process_wins_is_joined(
     service: Service, card: CollectionCard
 ) -> None:
     open_captions(service.settings(), card).close()
-    index = ServerIndex(connect(service.settings()), caption_spec(card), 1)
+    index = open_index(service.settings(), card)
     index._make()  # the moment between "is there one?" and "make it"
     assert index.count() == 0
     index.close()
@@ -150,7 +153,9 @@ def test_a_collection_of_another_program_is_refused(card: CollectionCard) -> Non
         vectors_config=models.VectorParams(size=card.dim, distance=models.Distance.COSINE),
     )
     with pytest.raises(IncompatibleIndex, match="mrag did not make it"):
-        ServerIndex(client, caption_spec(card), 1, create=True)
+        ServerIndex(
+            ServerCalls([client], card.name), caption_spec(card), 1, Settings(), create=True
+        )
 
 
 @pytest.mark.parametrize("url", ["ftp://example.org", "http://host:port"])
@@ -160,7 +165,7 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
 
 
 def test_an_https_url_means_tls() -> None:
-    client = connect(Settings(qdrant_url="https://qdrant.example.org"))
+    [client] = connect(Settings(qdrant_url="https://qdrant.example.org"))
     assert client.init_options["url"] == "https://qdrant.example.org"
     assert client.init_options["prefer_grpc"] is True
     client.close()
