@@ -66,7 +66,7 @@ class Task:
         """Clustered data; equal arguments make equal tasks."""
         chance = np.random.default_rng(0)
         centres = chance.standard_normal((CENTRES, dim)).astype(np.float32)
-        rows, queries = (_around(centres, count, chance) for count in (n, QUERIES))
+        rows, queries = (around(centres, count, chance) for count in (n, QUERIES))
         return cls(rows, queries, [_nearest(rows, query) for query in queries], _peak_mb())
 
     def measure(
@@ -92,7 +92,8 @@ class Task:
         )
 
 
-def _around(centres: Vectors, n: int, chance: np.random.Generator) -> Vectors:
+def around(centres: Vectors, n: int, chance: np.random.Generator) -> Vectors:
+    """Unit rows around the centres."""
     rows = chance.standard_normal((n, centres.shape[1]), dtype=np.float32)
     # One by one: what is not needed later must not raise the memory's peak.
     for i, which in enumerate(chance.integers(len(centres), size=n)):

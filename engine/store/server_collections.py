@@ -56,9 +56,7 @@ def server_status(settings: Settings) -> str:
     """What the server is; raises StoreUnavailable."""
     with calling(settings) as call:
         count = len(call(lambda client: client.get_collections()).collections)
-        nodes = call.nodes()
-        cluster = f", a cluster of {nodes} nodes" if nodes > 1 else ""
-        return f"Qdrant server at {call.server}{cluster}, {count} collections"
+        return f"Qdrant server at {call.server}, {count} collections"
 
 
 def drop_collections(

@@ -157,7 +157,6 @@ def test_shards_are_kept_twice_where_a_node_may_go(
     assert made.replication_factor == replicas
     assert not made.HasField("shard_number")
     assert not made.HasField("write_consistency_factor")
-    assert ("cluster" in store_status(service.settings())) is (nodes > 1)
 
 
 def test_a_cluster_is_used_as_the_settings_say(
