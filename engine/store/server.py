@@ -214,6 +214,8 @@ class ServerIndex:
             )
         if not exists:
             self._make()
+            if self._settings.qdrant_read_fan_out:
+                fan_out(self._call, self._name, self._settings.qdrant_read_fan_out)
         info = self._call(lambda client: client.get_collection(self._name))
         check_made_with(info.config.metadata, self._spec, f"the server's collection {self._name}")
         if create:
@@ -222,8 +224,6 @@ class ServerIndex:
     def _make(self) -> None:
         try:
             make_collection(self._call, self._name, self._spec, self._settings)
-            if self._settings.qdrant_read_fan_out:
-                fan_out(self._call, self._name, self._settings.qdrant_read_fan_out)
         except (MragError, ValueError):
             # Another process may have made it just now; its metadata is checked next.
             if not self._call(lambda client: client.collection_exists(self._name)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -218,3 +219,20 @@ def test_a_key_in_the_clear_is_seen_outside_private_networks(url: str, clear: bo
     settings = Settings(qdrant_url=url, qdrant_api_key=SecretStr("secret"))
     assert bool(in_the_clear(settings)) is clear
     assert in_the_clear(Settings(qdrant_url=url)) == []
+
+
+def test_no_query_fails_when_a_node_is_killed_under_load(
+    cluster: list[QdrantService], card: CollectionCard
+) -> None:
+    points = album(card.dim)
+    with opened(of_all(cluster), card) as store, ThreadPoolExecutor(4) as threads:
+        store.upsert(points)
+
+        def search(number: int) -> str:
+            if number == 20:
+                cluster[0].stop()
+            [hit] = store.search("raw", 1, raw=points[number % COUNT].raw)
+            return hit.image_id
+
+        found = list(threads.map(search, range(80)))
+    assert found == [str(number % COUNT) for number in range(80)]
