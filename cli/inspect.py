@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -57,16 +57,21 @@ def doctor(
     profile: ProfileOption = "",
     encoder: EncoderOption = "",
     generator: GeneratorOption = "",
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair", help="Fetch again what is damaged of the models' files, or not there."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say what is installed, found, missing and reachable, and how to get what is missing."""
-    # Looking must not start a download; the hub's library reads this when it is imported.
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    from engine.doctor import examine
+    from engine.doctor import examine, mend_models
 
     settings = settings_for(profile=profile, encoder=encoder, generator=generator)
     with opened_engine(settings) as engine:
-        checks = examine(engine)
+        mended = mend_models(engine) if repair else []
+        checks = [*mended, *examine(engine)]
     out = console()
     for check in checks:
         if as_json:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from cli.progress import loading_shown
 from engine.app import Engine, build_engine
 from engine.settings import Settings, read_settings
 
@@ -119,9 +120,10 @@ def settings_for(**given: str) -> Settings:
 
 @contextmanager
 def opened_engine(settings: Settings) -> Iterator[Engine]:
-    """An engine that is closed after the command, whatever happens."""
+    """An engine that is closed after the command, whatever happens; it tells what it loads."""
     engine = build_engine(settings)
     try:
-        yield engine
+        with loading_shown():
+            yield engine
     finally:
         engine.close()

@@ -26,7 +26,7 @@ def fetch_parser_for(metrics: Collection[str]) -> None:
     with progress_bars() as show:
 
         def on_bytes(have: int, of: int) -> None:
-            show(Progress(f"fetch a file of {of / _MB:,.1f} MB", have // _MB, -(-of // _MB)))
+            show(Progress(f"fetch a file of {of / _MB:,.1f} MB", have, of, "bytes"))
 
         try:
             fetch_parser(on_bytes)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     SpinnerColumn,
@@ -21,24 +20,45 @@ from rich.progress import (
 from rich.text import Text
 
 from cli.output import say
+from engine.footprint import readable
 from engine.progress import Progress as Step
+from engine.progress import told_to
+
+
+class _Amount(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        unit = task.fields["unit"]
+        total = None if task.total is None else int(task.total)
+        return Text(Step(task.description, int(task.completed), total, unit).amount)
 
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f}/s" if speed else "", style="dim")
+        if not speed:
+            return Text("")
+        each = readable(speed) if task.fields["unit"] == "bytes" else f"{speed:,.0f}"
+        return Text(f"{each}/s", style="dim")
 
 
 @contextmanager
 def progress_bars() -> Iterator[Callable[[Step], None]]:
-    """Draw a bar for each stage that reports; where stderr is no terminal, name it once."""
+    """Draw a bar for each stage that reports; where stderr is no terminal, name it once.
+
+    Models that are fetched and loaded inside report, too.
+    """
+    with _bars() as show, told_to(show):
+        yield show
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[Step], None]]:
     console = Console(stderr=True)
     bars = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
-        MofNCompleteColumn(),
+        _Amount(),
         _Rate(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
@@ -51,8 +71,29 @@ def progress_bars() -> Iterator[Callable[[Step], None]]:
         if step.stage not in tasks:
             if not console.is_terminal:
                 say(f"{step.stage} ...")
-            tasks[step.stage] = bars.add_task(step.stage, total=step.total)
+            tasks[step.stage] = bars.add_task(step.stage, total=step.total, unit=step.unit)
         bars.update(tasks[step.stage], completed=step.done, total=step.total)
 
     with bars:
         yield show
+
+
+@contextmanager
+def loading_shown() -> Iterator[None]:
+    """Draw the bars of models that are fetched and loaded, where no other bars are drawn.
+
+    They end with each stage, so that none is left under an answer.
+    """
+    with ExitStack() as drawn:
+        show: Callable[[Step], None] | None = None
+
+        def lazily(step: Step) -> None:
+            nonlocal show
+            show = show or drawn.enter_context(_bars())
+            show(step)
+            if step.done == step.total:
+                drawn.close()
+                show = None
+
+        with told_to(lazily):
+            yield

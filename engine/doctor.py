@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
@@ -12,7 +12,11 @@ from typing import Literal
 from engine.app import Engine
 from engine.errors import MragError
 from engine.footprint import free_bytes, process_bytes, readable
+from engine.models import clip_sources, seq2seq
+from engine.models.hub import missing_bytes
+from engine.models.hub_cache import Needed, cached
 from engine.models.loaded import CONSENSUS
+from engine.models.repair import repair
 from engine.store import store_status
 from engine.store.addresses import in_the_clear
 
@@ -26,6 +30,8 @@ _PACKAGES = (
     "streamlit",
     "numpy",
 )
+
+_Needs = Callable[[str], Iterator[Needed]]
 
 _LITTLE_ROOM = 2 * 10**9
 """With fewer bytes free than these, an ingest may soon fill the disk."""
@@ -100,36 +106,62 @@ def _memory() -> Check:
     return Check("memory", "ok", f"{readable(used)} used by this process")
 
 
-def _models(engine: Engine, load: bool) -> list[Check]:
-    encoder, generator = engine.settings.models()
-    checks = [
-        _loads("encoder", encoder, lambda: engine.models.encoder(encoder).id)
-        if load or engine.models.has_encoder(encoder)
-        else _waits("encoder", encoder)
+def mend_models(engine: Engine) -> list[Check]:
+    """Fetch again what is damaged, or not there, of the models' files in the hub's cache."""
+    return [
+        check
+        for subject, spec, needs in _hosted(engine)
+        for check in _mended(f"{subject} files", spec, needs)
     ]
-    if generator == CONSENSUS:
-        return [*checks, Check("generator", "ok", "consensus, which needs no model")]
-    if load or engine.models.has_generator(generator):
-        return [*checks, _loads("generator", generator, lambda: _generator_id(engine, generator))]
-    return [*checks, _waits("generator", generator)]
 
 
-def _waits(subject: str, spec: str) -> Check:
-    return Check(
-        subject, "note", f"{spec} loads when it is first needed; try it now with: mrag doctor"
-    )
-
-
-def _generator_id(engine: Engine, spec: str) -> str:
-    generator = engine.models.generator(spec)
-    return generator.id if generator else spec
-
-
-def _loads(subject: str, spec: str, load: Callable[[], str]) -> Check:
+def _mended(subject: str, spec: str, needs: _Needs) -> Iterator[Check]:
     try:
-        return Check(subject, "ok", f"{spec} loads as {load()}")
+        # What a configuration names is known only once that is there.
+        known = list(needs(spec))
+        for needed in known:
+            yield from (Check(subject, "ok", told) for told in repair(needed))
+        for needed in list(needs(spec))[len(known) :]:
+            yield from (Check(subject, "ok", told) for told in repair(needed))
+        if not known:
+            yield Check(subject, "note", f"{spec} does not come from the hub; get it again by hand")
+    except MragError as error:
+        yield Check(subject, "missing", str(error))
+
+
+def _models(engine: Engine, load: bool) -> list[Check]:
+    checks = [
+        _model(engine, subject, spec, needs, load) for subject, spec, needs in _hosted(engine)
+    ]
+    if engine.settings.models()[1] == CONSENSUS:
+        checks.append(Check("generator", "ok", "consensus, which needs no model"))
+    return checks
+
+
+def _hosted(engine: Engine) -> Iterator[tuple[str, str, _Needs]]:
+    """The models of the settings, each with what tells what it needs of the hub."""
+    encoder, generator = engine.settings.models()
+    yield "encoder", encoder, clip_sources.needed
+    if generator != CONSENSUS:
+        yield "generator", generator, seq2seq.needed
+
+
+def _model(engine: Engine, subject: str, spec: str, needs: _Needs, load: bool) -> Check:
+    models = engine.models
+    is_encoder = subject == "encoder"
+    try:
+        if not (models.has_encoder(spec) if is_encoder else models.has_generator(spec)):
+            if absent := [needed for needed in needs(spec) if not cached(needed)]:
+                size = readable(sum(map(missing_bytes, absent)))
+                waits = f"{spec} is not here yet; the first use fetches it ({size})"
+                return Check(subject, "note", waits)
+            if not load:
+                waits = f"{spec} loads when it is first needed; try it now with: mrag doctor"
+                return Check(subject, "note", waits)
+        model = models.encoder(spec) if is_encoder else models.generator(spec)
     except MragError as error:
         return Check(subject, "missing", str(error))
+    return Check(subject, "ok", f"{spec} loads as {model.id if model else spec}")
 
 
 def _store(engine: Engine) -> Check:

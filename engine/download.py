@@ -6,19 +6,23 @@ import errno
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
+from types import MappingProxyType
 
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from engine.errors import DownloadFailed
+from engine.progress import OnProgress, Progress, check_cancelled
 
 _FRUITFUL = 2**20
 """A connection that brought so many bytes before it was cut does not count as an attempt."""
 _TRIES = 6
 _RETRIED = frozenset({408, 425, 429})
+_TOLD_EVERY_S = 0.25
 
 OnBytes = Callable[[int, int], None]
 """Is told how many bytes have arrived, and of how many."""
@@ -27,6 +31,26 @@ OnBytes = Callable[[int, int], None]
 def silent(have: int, size: int) -> None:
     """Tell nobody."""
     del have, size
+
+
+def as_progress(stage: str, on_progress: OnProgress) -> OnBytes:
+    """Tells of a fetch as a stage in bytes, with the seconds left; where cancelled, it stops."""
+    began: tuple[float, int] | None = None
+    told = float("-inf")
+
+    def on_bytes(have: int, size: int) -> None:
+        nonlocal began, told
+        check_cancelled()
+        now = monotonic()
+        began = began or (now, have)
+        if now - told < _TOLD_EVERY_S and have < size:
+            return
+        told = now
+        came, took = have - began[1], now - began[0]
+        left = round((size - have) * took / came) if came and took > 1 else None
+        on_progress(Progress(stage, have, size, "bytes", left))
+
+    return on_bytes
 
 
 class _Cut(Exception):
@@ -40,10 +64,11 @@ def fetch(
     size: int,
     checksum: str,
     by_hand: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
     on_bytes: OnBytes = silent,
     first_wait: float = 1.0,
 ) -> None:
-    """Fetch a file of known size and checksum (`algorithm:hex`) to `target`.
+    """Fetch a file of known size and checksum (`algorithm:hex`, or "" for none) to `target`.
 
     What has arrived waits in `target`.part, so a killed run goes on where it was; the file
     gets its name only when it is whole and its checksum is right. Cut connections and busy
@@ -55,7 +80,7 @@ def fetch(
     """
     if matches(target, size, checksum):
         return
-    download = _Download(url, target, size, by_hand, on_bytes)
+    download = _Download(url, target, size, by_hand, headers, on_bytes)
     # What an earlier run left may have been damaged on disk: then once more from the start.
     for _ in range(2 if download.have() else 1):
         download.run(first_wait)
@@ -70,10 +95,12 @@ def fetch(
 
 
 def matches(path: Path, size: int, checksum: str) -> bool:
-    """Whether a file is there with this size and checksum (`algorithm:hex`)."""
+    """Whether a file is there with this size and checksum (`algorithm:hex`, or "" for any)."""
     if not path.is_file() or path.stat().st_size != size:
         return False
     algorithm, _, digest = checksum.partition(":")
+    if not algorithm:
+        return True
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest() == digest.lower()
 
@@ -81,11 +108,20 @@ def matches(path: Path, size: int, checksum: str) -> bool:
 class _Download:
     """The part of a file that has arrived, and how to get the rest."""
 
-    def __init__(self, url: str, target: Path, size: int, by_hand: str, on_bytes: OnBytes) -> None:
+    def __init__(
+        self,
+        url: str,
+        target: Path,
+        size: int,
+        by_hand: str,
+        headers: Mapping[str, str],
+        on_bytes: OnBytes,
+    ) -> None:
         self.part = target.with_name(f"{target.name}.part")
         # What the server calls this version of the file, so that halves of two are not joined.
         self._version = target.with_name(f"{target.name}.version")
         self._url, self._size, self._by_hand, self._on_bytes = url, size, by_hand, on_bytes
+        self._given = headers
 
     def have(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
@@ -156,7 +192,7 @@ class _Download:
                 raise _Cut(f"the server ended after {self.have():,} of {self._size:,} bytes")
 
     def _headers(self) -> dict[str, str]:
-        headers = {"Accept-Encoding": "identity"}
+        headers = {**self._given, "Accept-Encoding": "identity"}
         if have := self.have():
             headers["Range"] = f"bytes={have}-"
             if self._version.exists():

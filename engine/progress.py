@@ -6,16 +6,31 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from threading import Event
+from threading import Event, Thread
+from time import monotonic
+
+from engine.footprint import readable
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a stage stands; `total` is None where it is not known beforehand."""
+    """Where a stage stands; `total` and `seconds_left` are None where they are not known.
+
+    `unit` says what is counted, where that is not plain from the stage: "bytes".
+    """
 
     stage: str
     done: int
     total: int | None = None
+    unit: str = ""
+    seconds_left: int | None = None
+
+    @property
+    def amount(self) -> str:
+        """How much is done, in words: "3 of 40", or "1.2 GB of 3 GB, 70 s left"."""
+        show = readable if self.unit == "bytes" else "{:,}".format
+        told = show(self.done) if self.total is None else f"{show(self.done)} of {show(self.total)}"
+        return told if self.seconds_left is None else f"{told}, {self.seconds_left:,} s left"
 
 
 OnProgress = Callable[[Progress], None]
@@ -25,6 +40,41 @@ OnProgress = Callable[[Progress], None]
 def silent(progress: Progress) -> None:
     """Tell nobody."""
     del progress
+
+
+@contextmanager
+def told_to(on_progress: OnProgress) -> Iterator[None]:
+    """What runs inside, in this thread, tells this listener what it does by `tell`."""
+    token = _LISTENER.set(on_progress)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
+
+
+def tell(progress: Progress) -> None:
+    """Tell whoever listens: of models that are fetched and loaded, deep inside of other work."""
+    _LISTENER.get()(progress)
+
+
+@contextmanager
+def ticking(stage: str) -> Iterator[None]:
+    """Tell, each second that the block takes, how many it has taken; a short one tells nothing."""
+    listener, ended, began = _LISTENER.get(), Event(), monotonic()
+
+    def tick() -> None:
+        while not ended.wait(1.0):
+            listener(Progress(stage, int(monotonic() - began)))
+
+    thread = Thread(target=tick, name="ticking", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        if seconds := int(monotonic() - began):
+            listener(Progress(stage, seconds, seconds))
 
 
 class Cancelled(Exception):
@@ -57,6 +107,7 @@ class Cancellation:
 
 
 _WATCHED: ContextVar[Cancellation | None] = ContextVar("watched", default=None)
+_LISTENER: ContextVar[OnProgress] = ContextVar("listener", default=silent)
 
 
 def check_cancelled() -> None:

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from corpus.records import CaptionRecord, Counted, ImageRecord, Record
-from engine.download import fetch, matches
+from engine.download import as_progress, fetch, matches
 from engine.errors import DownloadFailed, SourceError
-from engine.progress import OnProgress, Progress, silent
+from engine.progress import OnProgress, silent
 from ingest.readers import open_captions, open_source
 from ingest.unpack import unpack
 
@@ -163,14 +163,13 @@ def _folder_of(
     if from_folder:
         _check(archive, packed)
     else:
-        stage = f"fetch {archive.name} (bytes)"
         fetch(
             f"{source.base_url}/{archive.path}",
             packed,
             size=archive.size,
             checksum=archive.checksum,
             by_hand="put it into a folder and give that with --from FOLDER",
-            on_bytes=lambda have, size: on_progress(Progress(stage, have, size)),
+            on_bytes=as_progress(f"fetch {archive.name}", on_progress),
         )
     limit = archive.unpacked
     unpack(packed, folder, wanted=archive.wanted, limit=limit, on_progress=on_progress)

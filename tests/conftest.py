@@ -11,7 +11,7 @@ from PIL import Image
 
 from engine.types import Decoding, Vector, Vectors
 
-pytest_plugins = ["tests.worlds"]
+pytest_plugins = ["tests.worlds", "tests.hub"]
 
 DIM = 4
 

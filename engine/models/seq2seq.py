@@ -7,13 +7,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.errors import InvalidInput, ModelMissing, first_line
+from engine.errors import InvalidInput, ModelMissing, MragError, first_line
+from engine.models import hub
 from engine.models.device import Precision, cpu_has_bf16_units
+from engine.models.hub_cache import Needed, OneOf
+from engine.models.soundness import flaw
+from engine.progress import ticking
 
 if TYPE_CHECKING:
     import torch
 
-HUB_TIMEOUT_S = 5.0
+_CONFIG = OneOf("configuration", ("config.json",))
+_WEIGHTS = OneOf("safetensors weights", ("model.safetensors", "model.safetensors.index.json"))
+_TOKENIZER = OneOf(
+    "tokenizer",
+    ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt"),
+)
 BF16_MIN_WIDTH = 512
 """Hidden size from which bfloat16 is worth it on a CPU that has units for it: measured on one
 core, twice as fast as float32 at 512 and above, mixed at 256, a third slower at 128."""
@@ -28,130 +37,89 @@ class Parts(NamedTuple):
     tokenizer: Any
 
 
+def needed(spec: str) -> Iterator[Needed]:
+    """What a generator needs of the hub; nothing where it is a folder."""
+    if not Path(spec).expanduser().is_dir():
+        yield Needed(spec, spec, (_CONFIG, _WEIGHTS, _TOKENIZER), ("*.json", "*.model", "*.txt"))
+
+
 def load_seq2seq(spec: str, device: torch.device, precision: Precision) -> Parts:
     """Load a model by folder or hub name; see `engine.models.generator.load_generator`."""
-    folder = Path(spec).expanduser()
-    if folder.is_dir():
-        return _from_folder(folder.resolve(), device, precision)
-    return _from_hub(spec, device, precision)
-
-
-def _from_folder(folder: Path, device: torch.device, precision: Precision) -> Parts:
+    source, folder = spec, Path(spec).expanduser().resolve()
+    for one in needed(spec):
+        folder = hub.get(one)[0].parent
+    if not any(needed(spec)):
+        source = str(folder)
     try:
-        if not (folder / "config.json").is_file():
-            raise FileNotFoundError("it has no config.json.")
-        with _quietly():
-            return _load(str(folder), device, precision, local=True)
-    except OSError as error:
-        raise ModelMissing(
-            f"the folder {folder} holds no complete generator: {first_line(error)} It needs "
-            "config.json, model.safetensors and the tokenizer's files, as save_pretrained "
-            "writes them (weights in other formats are not read)"
-        ) from error
+        with _quietly(), ticking(f"load {source} (seconds)"):
+            model, tokenizer = _load(source, folder, device, precision)
+    except MragError:
+        raise
+    except Exception as error:  # transformers raises whatever its parts raise
+        raise _explained(source, folder, error) from error
+    return Parts(source, model.to(device).eval(), tokenizer)
 
 
-def _from_hub(name: str, device: torch.device, precision: Precision) -> Parts:
-    try:
-        with _quietly():
-            return _load(name, device, precision, local=True)
-    except OSError:
-        _ask_hub(name)
-    try:
-        return _load(name, device, precision, local=False)
-    except OSError as error:
-        reason = f"and could not be fetched ({first_line(error)})"
-        raise ModelMissing(_how_to_get(name, reason)) from error
-
-
-def _load(source: str, device: torch.device, precision: Precision, *, local: bool) -> Parts:
-    """Load config, weights and tokenizer; OSError if a file is not there."""
-    from safetensors import SafetensorError
+def _load(source: str, folder: Path, device: torch.device, precision: Precision) -> tuple[Any, Any]:
+    """Load model and tokenizer from a folder's files; OSError if one is not there."""
     from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError("it has no config.json.")
     # False, not the default None: that one asks on the terminal whether to run a model's code.
-    options = {"local_files_only": local, "trust_remote_code": False}
-    try:
-        config = AutoConfig.from_pretrained(source, **options)
-        dtype = choose_dtype(precision, device, config)
-        model, report = AutoModelForSeq2SeqLM.from_pretrained(
-            source,
-            config=config,
-            dtype=dtype,
-            use_safetensors=True,
-            output_loading_info=True,
-            **options,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(source, **options)
-        _check_vocabulary(source, tokenizer, local=local)
-    except SafetensorError as error:
-        raise ModelMissing(
-            f"the weights of {source} are damaged ({error}); delete them and get them again"
-        ) from error
-    except ValueError as error:
-        raise InvalidInput(
-            f"{source} is not an encoder-decoder model that transformers can load: "
-            f"{first_line(error)}"
-        ) from error
+    options = {"local_files_only": True, "trust_remote_code": False}
+    config = AutoConfig.from_pretrained(folder, **options)
+    model, report = AutoModelForSeq2SeqLM.from_pretrained(
+        folder,
+        config=config,
+        dtype=choose_dtype(precision, device, config),
+        use_safetensors=True,
+        output_loading_info=True,
+        **options,
+    )
+    tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    _check_vocabulary(folder, tokenizer)
     # transformers only logs this, and fills the gaps with random numbers.
     if report["missing_keys"]:
         raise ModelMissing(
             f"the weights of {source} lack {len(report['missing_keys'])} of the model's tensors, "
             f"{min(report['missing_keys'])} among them; get weights that belong to its config.json"
         )
-    return Parts(source, model.to(device).eval(), tokenizer)
+    return model, tokenizer
 
 
-def _check_vocabulary(source: str, tokenizer: Any, *, local: bool) -> None:
+def _check_vocabulary(folder: Path, tokenizer: Any) -> None:
     """OSError if the tokenizer's files are not there: transformers then makes an empty one."""
-    from transformers.utils import cached_file
-
     names = sorted(set(tokenizer.vocab_files_names.values()) | {"tokenizer.json"})
-    options = {"local_files_only": local, "_raise_exceptions_for_missing_entries": False}
-    if not any(cached_file(source, name, **options) for name in names):
+    if not any((folder / name).is_file() for name in names):
         raise FileNotFoundError(f"it has no tokenizer ({' or '.join(names)}).")
 
 
-def _ask_hub(name: str) -> None:
-    """Raise ModelMissing, within seconds, unless the hub has safetensors weights of that name.
-
-    Without this question the hub's loaders would try each file for half a minute.
-    """
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
-
-    try:
-        files = HfApi().model_info(name, timeout=HUB_TIMEOUT_S).siblings or []
-    except HFValidationError as error:
-        raise ModelMissing(
-            f"there is no folder {name!r}, and it is not a hub name like google/flan-t5-base"
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise ModelMissing(
-            f"neither is {name!r} a folder here nor has the hub a model of that name that you "
-            "may read; check the name, or log in with: hf auth login"
-        ) from error
-    except Exception as error:  # however asking fails, the remedy is the same
-        reason = f"and the hub cannot be reached ({first_line(error)})"
-        raise ModelMissing(_how_to_get(name, reason)) from error
-    if not any(file.rfilename.endswith(".safetensors") for file in files):
-        raise ModelMissing(
-            f"{name} has no safetensors weights on the hub, and others are not read; choose "
-            "another model, or convert it with save_pretrained and give the folder"
+def _explained(source: str, folder: Path, error: Exception) -> MragError:
+    """Why a model whose files should all be there cannot be loaded, and what to do."""
+    own = source == str(folder)
+    repair = "get them again" if own else f"mrag doctor --repair --generator {source}"
+    files = [*folder.glob("*.json"), *folder.glob("*.safetensors")]
+    if flaws := [f"{path} {found}" for path in sorted(files) if (found := flaw(path))]:
+        return ModelMissing(
+            f"{source} cannot be loaded, files of it are damaged: {'; '.join(flaws)}. "
+            f"Mend it: {repair}"
         )
-
-
-def _how_to_get(name: str, reason: str) -> str:
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    folder = name.rpartition("/")[2]
-    wanted = " ".join(f"--include '*.{suffix}'" for suffix in ("json", "model", "safetensors"))
-    command = f"hf download {name} {wanted}"
-    return (
-        f"the generator {name} is neither a folder nor complete in the cache {HF_HUB_CACHE}, "
-        f"{reason}.\n"
-        f"Where there is a network:  {command}\n"
-        f"Or on another machine:     {command} --local-dir {folder}\n"
-        f"then copy the folder here and set  MRAG_GENERATOR=/path/to/{folder}"
+    if isinstance(error, OSError):
+        return ModelMissing(
+            f"the folder {folder} holds no complete generator: {first_line(error)} It needs "
+            "config.json, model.safetensors and the tokenizer's files, as save_pretrained "
+            "writes them (weights in other formats are not read)"
+        )
+    if isinstance(error, ValueError):
+        return InvalidInput(
+            f"{source} is not an encoder-decoder model that transformers can load: "
+            f"{first_line(error)}"
+        )
+    return ModelMissing(
+        f"{source} cannot be loaded ({type(error).__name__}: {first_line(error)[:200]}): its "
+        f"weights, tokenizer and config.json do not belong together, or are damaged where it does "
+        f"not show. Choose another model, or mend it: {repair}"
     )
 
 

@@ -2,11 +2,9 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -30,6 +28,7 @@ from engine.models.generator import Seq2SeqGenerator, load_generator
 from engine.models.nucleus import NucleusDraw, random_numbers
 from engine.models.seq2seq import choose_dtype
 from engine.types import Decoding
+from tests.hub import ModelHub
 
 REPO = Path(__file__).parents[2]
 FOLDERS = (REPO / "sample/pack/t5", REPO.parent / "shared/sample_world/pack/t5")
@@ -417,6 +416,7 @@ import json, sys
 from engine.errors import MragError
 from engine.models.generator import load_generator
 from engine.types import Decoding
+from tests.hub import ModelHub
 for name in sys.argv[1:]:
     try:
         found = load_generator(name)
@@ -426,96 +426,33 @@ for name in sys.argv[1:]:
 """
 
 
-class FakeHub(BaseHTTPRequestHandler):
-    """Serves one model, `org/tiny`, as the hub does; `org/pickled` has no safetensors."""
-
-    folder: Path
-    commit = "0" * 40
-
-    def do_GET(self) -> None:
-        self.answer(body=True)
-
-    def do_HEAD(self) -> None:
-        self.answer(body=False)
-
-    def answer(self, *, body: bool) -> None:
-        files = {f"/org/tiny/resolve/main/{file.name}": file for file in self.folder.iterdir()}
-        files |= {path.replace("main", self.commit): file for path, file in files.items()}
-        if self.path.startswith("/api/models/org/tiny/tree"):
-            self.send_json([])
-        elif self.path.startswith("/api/models/org/tiny"):
-            self.send_card([file.name for file in self.folder.iterdir()])
-        elif self.path.startswith("/api/models/org/pickled"):
-            self.send_card(["config.json", "pytorch_model.bin"])
-        elif self.path in files:
-            data = files[self.path].read_bytes()
-            self.send_response(200)
-            self.send_header("ETag", f'"{files[self.path].name}"')
-            self.send_header("X-Repo-Commit", self.commit)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data if body else b"")
-        else:
-            known = self.path.startswith("/org/tiny")
-            self.send_response(404)
-            self.send_header("X-Error-Code", "EntryNotFound" if known else "RepoNotFound")
-            self.send_header("X-Repo-Commit", self.commit)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-    def send_card(self, names: list[str]) -> None:
-        siblings = [{"rfilename": name} for name in names]
-        self.send_json({"id": "org/x", "sha": self.commit, "siblings": siblings})
-
-    def send_json(self, value: object) -> None:
-        data = json.dumps(value).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        pass
-
-
-@pytest.fixture
-def hub(random_folder: Path) -> Iterator[ThreadingHTTPServer]:
-    FakeHub.folder = random_folder
-    with ThreadingHTTPServer(("127.0.0.1", 0), FakeHub) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
-
-
-def load_in_subprocess(cache: Path, endpoint: str, *names: str) -> list[list[Any]]:
+def load_in_subprocess(environment: dict[str, str], *names: str) -> list[list[Any]]:
     done = subprocess.run(
         [sys.executable, "-c", HUB_SCRIPT, *names],
         cwd=REPO,
-        env={"PATH": "", "HF_HOME": str(cache), "HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1"},
+        env={"PATH": "", **environment},
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         check=True,
         timeout=300,
         text=True,
     )
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in done.stdout.splitlines()]  # and not a line beside
 
 
-def test_the_hub_its_cache_and_no_network(hub: ThreadingHTTPServer, tmp_path: Path) -> None:
-    online = f"http://127.0.0.1:{hub.server_port}"
-    cache = tmp_path / "cache"
-    fetched, pickled, absent = load_in_subprocess(
-        cache, online, "org/tiny", "org/pickled", "org/absent"
-    )
+def test_the_hub_its_cache_and_no_network(
+    hub: ModelHub, random_folder: Path, tmp_path: Path
+) -> None:
+    hub.add_folder("org/tiny", random_folder)
+    online = hub.environment(tmp_path / "cache")
+    fetched, absent = load_in_subprocess(online, "org/tiny", "org/absent")
     assert fetched[0] == "org/tiny"
-    assert pickled[0] == "ModelMissing"
-    assert "no safetensors weights" in pickled[1]
     assert absent[0] == "ModelMissing"
     assert "check the name" in absent[1]
-    hub.shutdown()
-    hub.server_close()
-    cached, missing = load_in_subprocess(cache, online, "org/tiny", "org/other")
-    assert cached == fetched
+    offline = online | {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    kept, missing = load_in_subprocess(offline, "org/tiny", "org/other")
+    assert kept == fetched
     assert missing[0] == "ModelMissing"
-    for part in ("org/other", str(cache), "cannot be reached", "hf download", "MRAG_GENERATOR"):
+    cache = str(tmp_path / "cache")
+    for part in ("org/other", cache, "cannot be reached", "hf download", "MRAG_GENERATOR"):
         assert part in missing[1]

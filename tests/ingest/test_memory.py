@@ -108,9 +108,9 @@ def test_coco_is_fetched_once_and_read(tmp_path: Path, source: MemorySource, ser
     steps: list[Progress] = []
     assert summary(coco_records(tmp_path, source=source, on_progress=steps.append)) == EXPECTED
     assert {step.stage for step in steps if step.done == step.total} == {
-        "fetch annotations_trainval2017.zip (bytes)",
+        "fetch annotations_trainval2017.zip",
         "unpack annotations_trainval2017.zip (files)",
-        "fetch val2017.zip (bytes)",
+        "fetch val2017.zip",
         "unpack val2017.zip (files)",
     }
     work = tmp_path / "downloads" / "coco"
