@@ -32,6 +32,11 @@ class Progress:
         told = show(self.done) if self.total is None else f"{show(self.done)} of {show(self.total)}"
         return told if self.seconds_left is None else f"{told}, {self.seconds_left:,} s left"
 
+    @property
+    def share(self) -> float:
+        """How much is done, from 0 to 1; 0 where the total is not known."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
 
 OnProgress = Callable[[Progress], None]
 """Told of progress, so that a front end can draw it; it decides nothing."""

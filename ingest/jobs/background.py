@@ -18,7 +18,14 @@ from corpus.records import Record
 from engine.app import Engine
 from engine.collection import CollectionFolder
 from engine.errors import Busy, InvalidInput, MragError, StoreUnavailable
-from engine.progress import Cancellation, Cancelled, OnProgress, Progress, check_cancelled
+from engine.progress import (
+    Cancellation,
+    Cancelled,
+    OnProgress,
+    Progress,
+    check_cancelled,
+    told_to,
+)
 from ingest.delete import empty_trash
 from ingest.filling import fill, specs_of_card
 from ingest.jobs.archive import discard_upload, keep_upload, source_in, unpack_upload, uploads
@@ -277,15 +284,16 @@ class Jobs:
         check_cancelled()
         tell(Progress("load the models", 0))
         models = specs_of_card(self._engine, job.collection, job.memory)
-        self._engine.models.encoder(models[0])
-        return fill(
-            self._engine,
-            self._read(job, tell),
-            job.collection,
-            models=models,
-            memory=job.memory,
-            on_progress=tell,
-        )
+        with told_to(tell):
+            self._engine.models.encoder(models[0])
+            return fill(
+                self._engine,
+                self._read(job, tell),
+                job.collection,
+                models=models,
+                memory=job.memory,
+                on_progress=tell,
+            )
 
     def _read(self, job: Job, tell: OnProgress) -> Iterator[Record]:
         """The records of the job's source, none of which lies outside the folder allowed."""

@@ -51,7 +51,9 @@ def _show_active(ids: list[str]) -> None:
 
 def _show_running(job: Job) -> None:
     with st.container(border=True):
-        st.progress(_share(job), text=f"**{job.collection}** {_step(job)}")
+        st.progress(
+            job.progress.share if job.progress else 0.0, text=f"**{job.collection}** {_step(job)}"
+        )
         if st.button(
             "Stopping" if job.stopping else "Cancel",
             key=f"cancel {job.id}",
@@ -68,16 +70,9 @@ def _step(job: Job) -> str:
         return "stops after this step"
     if job.state == "waiting" or progress is None:
         return _STATES[job.state]
-    if progress.total:
-        return f"{escaped(progress.stage)}: {progress.done:,} of {progress.total:,}"
-    return f"{escaped(progress.stage)}: {progress.done:,}" if progress.done else progress.stage
-
-
-def _share(job: Job) -> float:
-    progress = job.progress
-    if progress is None or not progress.total:
-        return 0.0
-    return min(1.0, progress.done / progress.total)
+    if progress.total or progress.done:
+        return f"{escaped(progress.stage)}: {progress.amount}"
+    return escaped(progress.stage)
 
 
 def _show_ended(job: Job) -> None:

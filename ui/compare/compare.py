@@ -21,7 +21,7 @@ from ui.compare.rankings import show_rankings
 from ui.describe.results import announce
 from ui.shared.pictures import Card, picture_grid
 from ui.shared.resources import engine, thumbnails
-from ui.shared.shell import chosen, errors_shown
+from ui.shared.shell import await_models, chosen, errors_shown
 
 _SAMPLES = 5
 _SAMPLE_SIDE = 160
@@ -162,6 +162,7 @@ def _show(collection: Collection, sought: str | Picture, find: str, k: int) -> s
     # The first comparison may have to wait for models; later ones leave in place what they replace.
     first = not st.session_state.get(_ANSWERED)
     st.session_state[_ANSWERED] = True
+    await_models(collection.card.name)
     with st.skeleton(_WAITING_HEIGHT) if first else nullcontext():
         if isinstance(sought, Picture) and find == _CAPTIONS:
             compared = collection.compare(sought, k)

@@ -16,7 +16,7 @@ from ui.describe.intake import clear, tray
 from ui.describe.results import announce, show_description
 from ui.shared.pictures import escaped
 from ui.shared.resources import engine
-from ui.shared.shell import chosen, errors_shown
+from ui.shared.shell import await_models, chosen, errors_shown
 
 _CARD_HEIGHT = 260
 
@@ -56,6 +56,7 @@ def _describe(
         "describer", Describer(settings.limits, keep=2 * settings.max_upload_files)
     )
     _take_away(done)
+    await_models(collection.card.name, writer=True)
     count = st.empty()
     answers = describer.describe(taken, collection, options, borrow_own=own)
     while len(done) < len(taken):

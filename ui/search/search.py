@@ -25,7 +25,7 @@ from ui.search.panel import (
     picture_field,
     words_field,
 )
-from ui.shared.shell import chosen, errors_shown
+from ui.shared.shell import await_models, chosen, errors_shown
 
 _WAITING_HEIGHT = 600
 _ANSWERED = "search answered"
@@ -73,6 +73,7 @@ def _search(
     # The first search may have to wait for models; later ones leave in place what they replace.
     first = not st.session_state.get(_ANSWERED)
     st.session_state[_ANSWERED] = True
+    await_models(collection.card.name)
     with st.skeleton(_WAITING_HEIGHT) if first else nullcontext():
         gallery, relevance = collection.search_tools()
         least = relevance.least_score(query, address.space, address.strict / 100)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from engine.app import Collection, Engine, build_engine
 from engine.errors import MragError
+from engine.progress import Progress, told_to
 from engine.search.thumbnails import Thumbnails
 from engine.settings import read_settings
 
@@ -46,15 +47,50 @@ def thumbnails() -> Thumbnails:
     )
 
 
+class WarmUp:
+    """Loads in the background what a collection's answers need, and knows how far that is."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self._has_encoder = False
+        self._encoder_tried, self._ended = Event(), Event()
+        self.progress: Progress | None = None
+        self.error: MragError | None = None
+        name = f"warm {collection.card.name}"
+        Thread(target=self._load, name=name, daemon=True).start()
+
+    def is_ready(self, seconds: float, *, writer: bool) -> bool:
+        """Whether the encoder, or with `writer` all, is here so soon; raises what went wrong."""
+        if not (self._ended if writer else self._encoder_tried).wait(seconds):
+            return False
+        if self.error and (writer or not self._has_encoder):
+            raise self.error
+        return True
+
+    def _load(self) -> None:
+        try:
+            with told_to(self._note):
+                self._has_encoder = bool(self._collection.encoder.id)
+                self._encoder_tried.set()
+                self._collection.captioner()
+        except MragError as error:
+            _LOG.warning("%s cannot describe yet: %s", self._collection.card.name, error)
+            self.error = error
+        finally:
+            self._encoder_tried.set()
+            self._ended.set()
+
+    def _note(self, progress: Progress) -> None:
+        self.progress = progress
+
+
 @st.cache_resource(show_spinner=False)
-def warm_up(name: str) -> None:
-    """Begin to load what the collection's answers need, in the background and once for all."""
-    Thread(target=_load, args=(engine().open(name),), name=f"warm {name}", daemon=True).start()
+def _warm_up(name: str) -> WarmUp:
+    return WarmUp(engine().open(name))
 
 
-def _load(collection: Collection) -> None:
-    """Load models, map and indexes; what goes wrong is told to those who ask for an answer."""
-    try:
-        collection.captioner()
-    except MragError as error:
-        _LOG.warning("%s cannot describe yet: %s", collection.card.name, error)
+def warm_up(name: str) -> WarmUp:
+    """Begin to load what the collection's answers need, once for all, or again where it failed."""
+    if _warm_up(name).error:
+        _warm_up.clear(name)
+    return _warm_up(name)

@@ -19,6 +19,7 @@ _LOG = logging.getLogger(__name__)
 _PAGES = Path(__file__).parents[1]
 _FRONTEND = Path(__file__).parent / "frontend"
 _KEY = "collection"
+_LOOK_EVERY_S = 0.5
 
 ICON = str(_FRONTEND / "icon.svg")
 
@@ -66,6 +67,15 @@ def chosen() -> Collection:
         st.stop()
     warm_up(name)
     return engine().open(name)
+
+
+def await_models(name: str, *, writer: bool = False) -> None:
+    """Wait for the collection's encoder, with `writer` for all, and show how far they are."""
+    warming, place = warm_up(name), st.empty()
+    while not warming.is_ready(_LOOK_EVERY_S, writer=writer):
+        if now := warming.progress:
+            place.progress(now.share, f"{escaped(now.stage)}: {now.amount}")
+    place.empty()
 
 
 @contextmanager
