@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,6 +15,7 @@ from PIL.Image import Image
 from engine.errors import InvalidInput
 from engine.models.clip_loader import Parts, load_clip
 from engine.models.device import Precision, choose_device
+from engine.progress import ticking
 from engine.types import Vectors
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ def load_encoder(
     """
     if batch_size < 1:
         raise InvalidInput(f"batch_size is {batch_size}, it must be at least 1")
+    with ticking("load open_clip (seconds)"):
+        import_module("open_clip")
     chosen = choose_device(device)
     return OpenClipEncoder(load_clip(spec, chosen, precision), chosen, batch_size)
 
