@@ -13,16 +13,23 @@ from rich.progress import (
     SpinnerColumn,
     Task,
     TaskID,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from cli.output import say
 from engine.footprint import readable
 from engine.progress import Progress as Step
 from engine.progress import told_to
+
+
+class _Stage(ProgressColumn):
+    """What is done; where the terminal is narrow its end is left out, and not the figures'."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.description, no_wrap=True, overflow="ellipsis")
 
 
 class _Amount(ProgressColumn):
@@ -56,12 +63,12 @@ def _bars() -> Iterator[Callable[[Step], None]]:
     console = Console(stderr=True)
     bars = Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        _Amount(),
-        _Rate(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        _Stage(),
+        BarColumn(bar_width=20),
+        *(
+            column(table_column=Column(no_wrap=True))
+            for column in (_Amount, _Rate, TimeElapsedColumn, TimeRemainingColumn)
+        ),
         console=console,
         disable=not console.is_terminal,
     )

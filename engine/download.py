@@ -16,7 +16,7 @@ import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from engine.errors import DownloadFailed
-from engine.progress import OnProgress, Progress, check_cancelled
+from engine.progress import OnProgress, Progress, check_cancelled, ticking
 
 _FRUITFUL = 2**20
 """A connection that brought so many bytes before it was cut does not count as an attempt."""
@@ -84,7 +84,9 @@ def fetch(
     # What an earlier run left may have been damaged on disk: then once more from the start.
     for _ in range(2 if download.have() else 1):
         download.run(first_wait)
-        if matches(download.part, size, checksum):
+        with ticking("compare what has arrived with its checksum (seconds)"):
+            is_right = matches(download.part, size, checksum)
+        if is_right:
             download.part.replace(target)
             download.forget()
             return

@@ -61,9 +61,9 @@ def fetch_all(needed: Needed) -> None:
 
 def listed(needed: Needed) -> list[HubFile]:
     """The files that the hub has of what is needed; raises ModelMissing."""
-    from huggingface_hub import HfApi
+    with ticking(f"ask the hub for {needed.repository} (seconds)"), explained(needed):
+        from huggingface_hub import HfApi
 
-    with explained(needed), ticking(f"ask the hub for {needed.repository} (seconds)"):
         info = patiently(
             lambda: HfApi().model_info(needed.repository, timeout=_TIMEOUT_S, files_metadata=True)
         )
