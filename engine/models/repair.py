@@ -10,7 +10,7 @@ from time import time
 from engine.models import hub
 from engine.models.hub_cache import Needed, cached, repository_folder, snapshot
 from engine.models.soundness import flaw_by_checksum
-from engine.progress import Progress, tell
+from engine.progress import ticking
 
 _ABANDONED_S = 3600.0
 """A part of a file that nobody has added to for so long is nobody's any more."""
@@ -28,8 +28,7 @@ def repair(needed: Needed) -> list[str]:
     if damaged or not there:
         hub.listed(needed)
         for path in damaged:
-            path.resolve().unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+            _remove(path, needed)
         hub.fetch_all(needed)
     if not there:
         told.append(f"what was not there of {needed.repository} has been fetched")
@@ -38,8 +37,16 @@ def repair(needed: Needed) -> list[str]:
 
 
 def _flaw(path: Path) -> str:
-    tell(Progress(f"check {path.name} (bytes)", 0, path.stat().st_size, "bytes"))
-    return flaw_by_checksum(path)
+    with ticking(f"check {path.name} (seconds)"):
+        return flaw_by_checksum(path)
+
+
+def _remove(path: Path, needed: Needed) -> None:
+    """Remove a file from the cache; what a link leads to elsewhere is not the cache's."""
+    kept = path.resolve()
+    path.unlink(missing_ok=True)
+    if kept.is_relative_to(repository_folder(needed.repository).resolve()):
+        kept.unlink(missing_ok=True)
 
 
 def _files(needed: Needed) -> list[Path]:

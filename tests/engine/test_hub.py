@@ -291,3 +291,14 @@ def test_nothing_is_removed_while_the_hub_is_down(hub: ModelHub, engine: Engine)
     hub.weather = {"api": Weather(404)}
     assert told_by(mend_models(engine), "generator files").startswith("missing: ")
     assert weights.is_file()
+
+
+def test_a_file_outside_of_the_cache_is_never_removed(engine: Engine, tmp_path: Path) -> None:
+    load_generator(T5)
+    weights, own = cached("org/t5", "model.safetensors"), tmp_path / "own.safetensors"
+    own.write_bytes(b"damaged")
+    weights.unlink()
+    weights.symlink_to(own)
+    assert "fetched again" in told_by(mend_models(engine), "generator files")
+    assert own.read_bytes() == b"damaged"
+    load_generator(T5)
