@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import open_clip
 import pytest
 import torch
 from huggingface_hub import constants
+from safetensors.torch import save_file
+from transformers import RobertaConfig
 
 from engine.app import Engine, build_engine
 from engine.doctor import Check, examine, mend_models
@@ -84,6 +87,28 @@ def test_a_tokenizer_of_another_repository_comes_too(hub: ModelHub) -> None:
     assert (load_encoder(CLIP).encode_texts(["a dog"]) == vector).all()
     assert len(hub.asked) == asked
     assert constants.HF_HUB_OFFLINE is False
+
+
+def test_a_text_tower_of_another_repository_comes_too(hub: ModelHub, tmp_path: Path) -> None:
+    RobertaConfig(
+        vocab_size=800, hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32,
+    ).save_pretrained(tmp_path / "tower")  # fmt: skip
+    vision = {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16}
+    text = {"hf_model_name": str(tmp_path / "tower"), "hf_tokenizer_name": "org/clip"}
+    text |= {"hf_pooler_type": "mean_pooler", "hf_proj_type": "mlp"}
+    built = {"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}
+    model = open_clip.CustomTextCLIP(**{**built, "text_cfg": text | {"hf_model_pretrained": False}})
+    save_file(model.state_dict(), tmp_path / "weights")
+    hub.repositories["org/clip"][WEIGHTS] = tmp_path / "weights"
+    card = json.dumps({"model_cfg": built}).replace(str(tmp_path / "tower"), "org/tower")
+    hub.repositories["org/clip"]["open_clip_config.json"] = card.encode()
+    hub.add_folder("org/tower", tmp_path / "tower")
+    vector = load_encoder(CLIP).encode_texts(["a dog"])
+    asked = len(hub.asked)
+    assert (load_encoder(CLIP).encode_texts(["a dog"]) == vector).all()
+    assert len(hub.asked) == asked
+    assert [one.path for one in hub.sent("/config.json")] == ["/org/tower/resolve/main/config.json"]
 
 
 def test_each_file_is_told_of_in_bytes(hub: ModelHub) -> None:
