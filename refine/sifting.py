@@ -14,9 +14,10 @@ from corpus.ledger import Ledger
 from corpus.refined import RefinedReader
 from corpus.shards import Halves, Shard
 from engine.collection import CollectionFolder
-from engine.describe.retriever import CaptionSearch, content_words
+from engine.describe.retriever import CaptionSearch
 from engine.types import TRAINING_SPLITS, Encoder, Filters, Vectors
 from engine.vectors import unit
+from engine.words import content_words, spelled_words
 from refine.drafts import Draft
 
 COPY_QUANTILE = 0.95
@@ -68,7 +69,12 @@ def sift(
     copies = capped = 0
     for at in sorted(range(len(good)), key=lambda at: (-good[at][1], good[at][0].image_id)):
         words = content_words(texts[at])
-        if not words or words in new or repeated[at] or said.nearest[at] > said.copy_cosine:
+        if (
+            not spelled_words(texts[at])
+            or words in new
+            or repeated[at]
+            or said.nearest[at] > said.copy_cosine
+        ):
             copies += 1
         elif said.generated[at] >= most_generated(len(good[at][0].references), share):
             capped += 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from engine.alignment.alignment import Alignment
-from engine.describe.retriever import Retriever, content_words
+from engine.describe.retriever import Retriever
 from engine.errors import InvalidInput
 from engine.images import Picture
 from engine.store import CaptionStore, ImageStore, picture_id
@@ -22,6 +22,7 @@ from engine.types import (
     Space,
     Vector,
 )
+from engine.words import content_words
 
 DEPTH = 50
 """How far down a rank is looked for beyond the k that are shown."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
@@ -17,12 +16,10 @@ from engine.identity import UNKNOWN, PictureIdentity
 from engine.search.hubs import DEPTH, Hubs
 from engine.store.paging import reciprocal_ranks
 from engine.types import CaptionHit, Filters, Space, Vector, Vectors
+from engine.words import content_words
 
 _DEEPEST = 4096
 """Of so many captions some say something new, or those after them are not looked at either."""
-
-_NOT_WORDS = re.compile(r"[\W_]+")
-_EMPTY_WORDS = frozenset(("a", "an", "the", "is", "are", "there"))
 
 
 class CaptionSearch(Protocol):
@@ -194,9 +191,3 @@ def _telling(
         if len(kept) == k:
             break
     return kept
-
-
-def content_words(text: str) -> tuple[str, ...]:
-    """What a caption says: its words without case, punctuation and articles."""
-    words = _NOT_WORDS.sub(" ", text.casefold()).split()
-    return tuple(word for word in words if word not in _EMPTY_WORDS)

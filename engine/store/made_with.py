@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.errors import IncompatibleIndex
+from engine.store.bm25 import WORDS_VERSION
 from engine.store.interface import IndexSpec
 
 LAYOUT = 2
@@ -14,13 +15,14 @@ LAYOUT = 2
 
 def made_with(spec: IndexSpec) -> dict[str, Any]:
     """The values that are stored with an index."""
-    return {
+    kept: dict[str, Any] = {
         "encoder_id": spec.encoder_id,
         "dim": spec.dim,
         "vectors": sorted(spec.vectors),
         "fields": sorted((*spec.keywords, *spec.datetimes)),
         "layout": LAYOUT,
     }
+    return {**kept, "words": WORDS_VERSION} if spec.typical_words else kept
 
 
 def check_made_with(stored: Mapping[str, Any] | None, spec: IndexSpec, where: str) -> None:
@@ -31,10 +33,11 @@ def check_made_with(stored: Mapping[str, Any] | None, spec: IndexSpec, where: st
             f"remove it, or choose another collection name than {spec.collection!r}"
         )
     expected = made_with(spec)
-    for key in ("layout", "vectors", "fields"):
-        if stored.get(key) != expected[key]:
+    for key in ("layout", "vectors", "fields", "words"):
+        if stored.get(key) != expected.get(key):
             raise IncompatibleIndex(
-                f"{where} has {key} {stored.get(key)}, this program reads {key} {expected[key]}; "
+                f"{where} has {key} {stored.get(key, 'of an older version')}, this program reads "
+                f"{key} {expected.get(key)}; "
                 f"write it again with: mrag push {spec.collection} --rebuild"
             )
     if any(stored.get(key) != expected[key] for key in ("encoder_id", "dim")):

@@ -6,13 +6,14 @@ picture as many points as there are references of it that hold the word.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import regex
 
+from engine.words import LETTER
 from evaluation.metrics.ranking import Judgements
 
 _STOP_WORDS = """
@@ -27,7 +28,7 @@ while who whom why will with within without would you your
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 """English words that say nothing of a picture; in other languages none is left out."""
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_WORD = regex.compile(rf"[{LETTER}]+(?:['’][{LETTER}]+)?")
 
 
 @dataclass(frozen=True, eq=False)

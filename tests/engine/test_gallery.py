@@ -153,6 +153,22 @@ def test_words_of_a_caption_that_match_are_found_by_their_stem(
     assert matched_words(Query(words), "Dogs run to the hot-dog stand; dog.") == marked
 
 
+@pytest.mark.parametrize(
+    ("words", "caption", "marked"),
+    [
+        ("黑猫", "一只黑猫坐在沙发上", ("黑猫",)),
+        ("猫", "猫和黑猫", ("猫",)),
+        ("แมวดำ", "เห็นแมวดำ 2 ตัว", ("แมวดำ",)),
+        ("लड़की", "एक लड़का, एक लड़की", ("लड़की",)),
+        ("🐶", "a dog 🐶!", ("🐶",)),
+    ],
+)
+def test_words_of_other_scripts_are_marked_where_they_match(
+    words: str, caption: str, marked: tuple[str, ...]
+) -> None:
+    assert matched_words(Query(words), caption) == marked
+
+
 def test_wanted_words_are_marked_and_unwanted_ones_are_not() -> None:
     query = Query("dog", plus=("snow",), minus=("tree",))
     assert matched_words(query, "a dog in snow by a tree") == ("dog", "snow")

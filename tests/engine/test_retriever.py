@@ -119,6 +119,12 @@ def test_what_says_the_same_is_collapsed_into_the_nearest(build: Build) -> None:
     ]
 
 
+def test_captions_that_differ_in_marks_or_signs_alone_are_all_told(build: Build) -> None:
+    said = ["एक लड़का", "एक लड़की", "நாய்", "நாயி", "🐶", "🐱", "一只猫", "一只狗"]
+    found = build([point(text, angle) for angle, text in enumerate(said)])
+    assert texts(found, k=8) == said
+
+
 def test_one_picture_gives_no_more_than_its_share(build: Build) -> None:
     points = [point(f"caption {i}", i, picture="name:7") for i in range(1, 6)]
     points += [point("of another", 20, picture="name:8"), point("of none", 30)]

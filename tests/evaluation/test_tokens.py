@@ -23,6 +23,6 @@ def test_a_word_gains_a_picture_its_references_that_hold_it() -> None:
 
 
 def test_words_of_other_scripts_are_kept_whole() -> None:
-    assert words_of([["Ein Hündchen läuft", "don’t собака"]]).words == (
-        "don’t", "ein", "hündchen", "läuft", "собака",
+    assert words_of([["Ein Hündchen läuft", "don’t собака", "लड़का"]]).words == (
+        "don’t", "ein", "hündchen", "läuft", "собака", "लड़का",
     )  # fmt: skip

@@ -139,6 +139,18 @@ def test_a_rebuild_is_a_new_generation_of_the_same(world: World) -> None:
     assert world.numbers() == [2]
 
 
+def test_an_index_with_words_of_an_older_version_is_written_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr("engine.store.made_with.WORDS_VERSION", 1)
+        world.push(rebuild=True)
+    with pytest.raises(IncompatibleIndex, match="mrag push noise"):
+        world.found()
+    assert world.push().everything
+    assert_right(world)
+
+
 def test_who_holds_a_generation_goes_on_with_it_and_then_it_goes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from engine.collection import CollectionCard
 from engine.errors import CollectionMissing, IncompatibleIndex
 from engine.store import CaptionStore, caption_id
 from engine.store.caption_store import caption_spec
+from engine.store.image_store import image_spec
 from engine.store.interface import IndexSpec, VectorIndex
 from engine.types import CaptionPoint
 
@@ -72,6 +73,17 @@ def test_other_fields_to_filter_by_are_refused(backend: Backend, card: Collectio
     ):
         with pytest.raises(IncompatibleIndex, match=r"fields .*mrag push .* --rebuild"):
             backend.open(other, create=False)
+
+
+def test_an_index_of_words_of_an_older_version_is_refused(
+    backend: Backend, card: CollectionCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = image_spec(card)
+    with monkeypatch.context() as older:
+        older.setattr("engine.store.made_with.WORDS_VERSION", 1)
+        backend.open(spec).close()
+    with pytest.raises(IncompatibleIndex, match=r"words 1.*words 2.*mrag push .* --rebuild"):
+        backend.open(spec, create=False)
 
 
 def test_a_refusal_harms_nothing(backend: Backend, card: CollectionCard) -> None:

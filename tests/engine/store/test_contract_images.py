@@ -157,6 +157,28 @@ def test_words_match_stems_cases_accents_and_numbers(images: ImageStore) -> None
         assert found_by_words(images, query) == [text]
 
 
+def test_words_are_found_in_any_script_and_so_are_signs(images: ImageStore) -> None:
+    told_by = {
+        "लड़का": "एक लड़का दौड़ता है",
+        "लड़की": "एक लड़की दौड़ती है",
+        "நாய்": "ஒரு நாய் ஓடுகிறது",
+        "แมว": "แมวสีดำนั่งบนโซฟา",
+        "หมา": "หมาสีขาววิ่งบนหาด",
+        "猫": "一只黑猫坐在沙发上",
+        "黑猫": "一只黑猫坐在沙发上",
+        "ネコ": "ネコがソファにいる",
+        "قطة": "قطة تجلس على الأريكة",
+        "🐶": "🐶🌲",
+        "👨‍👩‍👧": "at the beach 👨‍👩‍👧",
+        "cafe\u0301": "un café bleu",
+    }
+    images.upsert(told([*dict.fromkeys(told_by.values()), "a dog", "🌲🌲 🐱", "女孩在海滩"]))
+    for query, text in told_by.items():
+        assert found_by_words(images, query)[0] == text, query
+        assert len(found_by_words(images, query)) == 1, query
+    assert found_by_words(images, "ल") == []
+
+
 def test_words_obey_filters_and_k(images: ImageStore) -> None:
     images.upsert(told([f"caption {i}" for i in range(30)]))
     assert len(found_by_words(images, "caption", 4)) == 4

@@ -47,10 +47,21 @@ function made(card, captions, told) {
   return item;
 }
 
+const LETTER = "[\\p{L}\\p{M}\\p{N}]";
+// Scripts without spaces, as engine/words.py has them: there a word has no ends to look for.
+const UNSPACED =
+  /[ーｰ]|\p{sc=Han}|\p{sc=Hiragana}|\p{sc=Katakana}|\p{sc=Thai}|\p{sc=Lao}|\p{sc=Khmer}|\p{sc=Myanmar}/u;
+
+function sought(word) {
+  const text = word.replace(/[^\p{L}\p{M}\p{N}]/gu, (sign) => `\\u{${sign.codePointAt(0).toString(16)}}`);
+  return UNSPACED.test(word) ? text : `(?<!${LETTER})${text}(?!${LETTER})`;
+}
+
 function withMarks(caption, words) {
-  const wanted = new Set(words.map((word) => word.toLowerCase()));
-  return caption.split(/([\p{L}\p{N}]+)/u).map((piece) => {
-    if (!wanted.has(piece.toLowerCase())) return piece;
+  if (!words.length) return [caption];
+  const wanted = [...words].sort((a, b) => b.length - a.length);
+  return caption.split(new RegExp(`(${wanted.map(sought).join("|")})`, "iu")).map((piece, at) => {
+    if (at % 2 === 0) return piece;
     const mark = document.createElement("mark");
     mark.textContent = piece;
     return mark;

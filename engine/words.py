@@ -1,0 +1,72 @@
+"""What a word is, in any script: for telling captions apart and for finding them.
+
+The tokenisers of published metrics are none of this: see `evaluation/metrics/`.
+"""
+
+from __future__ import annotations
+
+from unicodedata import normalize
+
+import regex
+
+LETTER = r"\p{L}\p{M}\p{N}"
+"""What words are made of, inside a character class of the library regex.
+
+Marks belong to it: they are the vowels of Hindi, Tamil and Thai.
+"""
+
+_UNSPACED = (
+    r"\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}ーｰ"
+    r"\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}"
+)
+_SPELLED = regex.compile(
+    # A picture sign is a word, with all that is joined to it: flags, families, tones of skin.
+    r"(?=[\p{So}\p{Emoji_Modifier}\p{Extended_Pictographic}])\X"
+    rf"|[[{_UNSPACED}]&&[\p{{L}}\p{{N}}]][[{_UNSPACED}\p{{M}}]&&[{LETTER}]]*"
+    # Joiners, which have no form, stand inside words of Persian, Hindi and Sinhala; the space
+    # of no width between words.
+    rf"|[\p{{L}}\p{{N}}--[{_UNSPACED}]][{LETTER}\p{{Cf}}--[{_UNSPACED}\u200b]]*",
+    regex.V1,
+)
+_FORMLESS = regex.compile(r"\p{Cf}")
+_SELECTORS = regex.compile(r"[\ufe0e\ufe0f]")
+_UNITS = regex.compile(r"\P{M}\p{M}*")
+_IS_UNSPACED = regex.compile(rf"[{_UNSPACED}]", regex.V1)
+_EMPTY_WORDS = frozenset(("a", "an", "the", "is", "are", "there"))
+
+
+def spelled_words(text: str) -> list[str]:
+    """The words of a text and its picture signs, as it spells them.
+
+    Where a script has no spaces a run of its letters is one, see `units`.
+    """
+    found: list[str] = _SPELLED.findall(text)
+    return found
+
+
+def normal(word: str) -> str:
+    """The word as others are held against it: composed (NFC), without case and formless signs."""
+    bare = _SELECTORS.sub("", word)
+    if bare[:1].isalnum():
+        bare = _FORMLESS.sub("", bare)
+    return normalize("NFC", normalize("NFC", bare).casefold())
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text and its picture signs, `normal`."""
+    return tuple(map(normal, spelled_words(text)))
+
+
+def content_words(text: str) -> tuple[str, ...]:
+    """What a caption says: its words without case, punctuation and articles.
+
+    The text itself where none is left, so that what has no words is not all the same.
+    """
+    left = tuple(word for word in words(text) if word not in _EMPTY_WORDS)
+    return left or (normalize("NFC", text).strip(),)
+
+
+def units(word: str) -> list[str]:
+    """The letters, each with its marks, of a word in a script without spaces; else none."""
+    found: list[str] = _UNITS.findall(word) if _IS_UNSPACED.match(word) else []
+    return found
