@@ -19,12 +19,12 @@ from cli.options import (
     settings_for,
 )
 from cli.output import console, emit, milliseconds, plain, say, short_path, side_by_side
-from engine.app import Engine
+from engine.app import Collection, Engine
 from engine.compare.comparison import Comparison
-from engine.describe.captioner import DescribeOptions
+from engine.describe.captioner import Captioner, DescribeOptions, each_described
 from engine.describe.exports import caption_hit_json, caption_json
 from engine.describe.prompts import Order
-from engine.errors import UnreadableImage
+from engine.errors import MragError, UnreadableImage
 from engine.images import Picture
 from engine.search.gallery import Query
 from engine.types import (
@@ -85,12 +85,15 @@ def caption(
     borrow: Annotated[
         bool, typer.Option("--borrow", help="Let a retrieved caption be chosen, too.")
     ] = _DEFAULT.borrow,
+    own: Annotated[
+        bool, typer.Option("--own", help="Borrow the collection's captions of the very picture.")
+    ] = False,
     encoder: EncoderOption = "",
     generator: GeneratorOption = "",
     device: DeviceOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Describe pictures."""
+    """Describe pictures; those of the collection as if they were new, unless with --own."""
     options = DescribeOptions(
         space=space,
         k=k,
@@ -105,17 +108,30 @@ def caption(
     )
     settings = settings_for(encoder=encoder, generator=generator, device=device)
     with opened_engine(settings) as engine:
-        captioner = engine.open(collection).captioner(options)
-        unreadable = _Unreadable()
-        pictures = unreadable.skip(engine, images)
+        opened = engine.open(collection)
+        captioner = opened.captioner(options)
+        failed = _Failed()
+        pictures = failed.skip_unreadable(engine, images)
         while batch := list(islice(pictures, _TOGETHER)):
-            results = captioner.describe([picture.image for _, picture in batch])
-            for (path, _), result in zip(batch, results, strict=True):
+            answers = _described(captioner, [picture for _, picture in batch], opened, own)
+            for (path, _), result in failed.skip_undescribed(batch, answers):
                 if as_json:
                     emit(caption_json(str(path), result))
                 else:
                     show_caption(path, result)
-    unreadable.exit_if_any()
+    failed.exit_if_any()
+
+
+def _described(
+    captioner: Captioner, pictures: list[Picture], collection: Collection, own: bool
+) -> list[CaptionResult | MragError]:
+    exclude = collection.excluded([picture.sha256 for picture in pictures], own=own)
+
+    def describe(part: slice) -> list[CaptionResult]:
+        images = [picture.image for picture in pictures[part]]
+        return captioner.describe(images, exclude=exclude and exclude[part])
+
+    return each_described(describe, len(pictures))
 
 
 def search(
@@ -199,23 +215,26 @@ def compare(
     """Show the captions nearest to a picture: raw CLIP beside mapped."""
     with opened_engine(settings_for(encoder=encoder, device=device)) as engine:
         opened = engine.open(collection)
-        unreadable = _Unreadable()
-        for path, picture in unreadable.skip(engine, images):
+        failed = _Failed()
+        for path, picture in failed.skip_unreadable(engine, images):
             comparison = opened.compare(picture, k)
             if as_json:
                 emit(compare_json(path, comparison))
             else:
                 show_comparison(path, comparison)
-    unreadable.exit_if_any()
+    failed.exit_if_any()
 
 
-class _Unreadable:
-    """Counts the pictures that cannot be read and names each; the others go on."""
+class _Failed:
+    """Counts the pictures that nothing comes of and names each; the others go on."""
 
     def __init__(self) -> None:
         self._count = 0
+        self._any_described = False
 
-    def skip(self, engine: Engine, paths: Iterable[Path]) -> Iterator[tuple[Path, Picture]]:
+    def skip_unreadable(
+        self, engine: Engine, paths: Iterable[Path]
+    ) -> Iterator[tuple[Path, Picture]]:
         for path in paths:
             try:
                 picture = engine.open_picture(path)
@@ -224,6 +243,21 @@ class _Unreadable:
                 say(f"mrag: {error}")
             else:
                 yield path, picture
+
+    def skip_undescribed(
+        self, batch: Sequence[tuple[Path, Picture]], answers: Sequence[CaptionResult | MragError]
+    ) -> Iterator[tuple[tuple[Path, Picture], CaptionResult]]:
+        """The pictures with their descriptions; raises where there is none from the start."""
+        errors = [answer for answer in answers if isinstance(answer, MragError)]
+        if len(errors) == len(answers) and not self._any_described:
+            raise errors[0]
+        self._any_described = True
+        for given, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, MragError):
+                self._count += 1
+                say(f"mrag: {given[0]}: {answer}")
+            else:
+                yield given, answer
 
     def exit_if_any(self) -> None:
         if self._count:

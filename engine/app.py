@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,13 @@ from engine.describe.captioner import Captioner, DescribeOptions
 from engine.describe.retriever import Retriever
 from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
 from engine.generation import Generation, open_generation
+from engine.identity import PictureIdentity, identity_of
 from engine.images import Picture, open_picture
 from engine.models.loaded import Models
 from engine.search.gallery import Gallery
 from engine.search.relevance import Relevance
 from engine.settings import Settings
-from engine.store import CaptionStore, ImageStore
+from engine.store import CaptionStore, ImageStore, picture_id
 from engine.store.generations import pointer_stamp
 from engine.store.sweeping import sweep
 from engine.types import CaptionHit, Encoder, Generator, ImageHit
@@ -222,6 +223,22 @@ class Collection:
         now = self.current  # one for all parts, though another may take its place meanwhile
         retriever = self._retriever(now, splits)
         return Captioner(encoder, now.alignment, retriever, generator, options)
+
+    def excluded(
+        self, pictures: Sequence[str], *, own: bool = False
+    ) -> list[PictureIdentity] | None:
+        """Whose captions describing these pictures, by sha256, must not borrow: their own.
+
+        They are known by all that the collection calls them. None with `own`, which allows it.
+        """
+        if own:
+            return None
+        ids = [picture_id(sha256) for sha256 in pictures]
+        known = {hit.id: identity_of(hit) for hit in self.images.get(list(dict.fromkeys(ids)))}
+        return [
+            known.get(key, PictureIdentity(sha256))
+            for key, sha256 in zip(ids, pictures, strict=True)
+        ]
 
     def compare(self, picture: Picture, k: int = 5) -> Comparison[CaptionHit]:
         """The captions nearest to a picture, raw beside mapped."""

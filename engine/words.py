@@ -30,6 +30,7 @@ _SPELLED = regex.compile(
 )
 _FORMLESS = regex.compile(r"\p{Cf}")
 _SELECTORS = regex.compile(r"[\ufe0e\ufe0f]")
+_LETTERS = regex.compile(r"\X")
 _UNITS = regex.compile(r"\P{M}\p{M}*")
 _IS_UNSPACED = regex.compile(rf"[{_UNSPACED}]", regex.V1)
 _EMPTY_WORDS = frozenset(("a", "an", "the", "is", "are", "there"))
@@ -69,4 +70,10 @@ def content_words(text: str) -> tuple[str, ...]:
 def units(word: str) -> list[str]:
     """The letters, each with its marks, of a word in a script without spaces; else none."""
     found: list[str] = _UNITS.findall(word) if _IS_UNSPACED.match(word) else []
+    return found
+
+
+def letters(text: str) -> list[str]:
+    """All that a text is made of, in pieces as small as a reader takes for one letter or sign."""
+    found: list[str] = _LETTERS.findall(text)
     return found

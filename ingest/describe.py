@@ -16,7 +16,8 @@ from corpus.lock import writing
 from corpus.records import Skipped
 from corpus.shards import Halves, Shard
 from engine.collection import CollectionFolder
-from engine.errors import AlignmentError, CollectionMissing, InvalidInput
+from engine.describe.captioner import each_described
+from engine.errors import MragError
 from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.types import CaptionResult, Encoder, Vectors
 from engine.vectors import unit
@@ -124,19 +125,18 @@ class _Run:
 
     def _texts(self, captioner: Describer, entries: list[Entry], images: Vectors) -> list[str]:
         """The description of each picture, "" where there is none (noted)."""
-        try:
-            results = captioner.describe_vectors(images)
-        except (AlignmentError, CollectionMissing, InvalidInput) as error:
-            if len(entries) == 1:
-                self._note(entries[0], str(error))
-                return [""]
-            # One of them is to blame; the others shall not suffer for it.
-            pairs = [([entry], images[i : i + 1]) for i, entry in enumerate(entries)]
-            return [text for one, image in pairs for text in self._texts(captioner, one, image)]
-        texts = [" ".join(result.caption.split()) for result in results]
-        for entry, text in zip(entries, texts, strict=True):
+        answers = each_described(
+            lambda part: captioner.describe_vectors(images[part]), len(entries)
+        )
+        texts = []
+        for entry, answer in zip(entries, answers, strict=True):
+            if isinstance(answer, MragError):
+                text, trouble = "", str(answer)
+            else:
+                text, trouble = " ".join(answer.caption.split()), "the generator wrote nothing"
             if not text:
-                self._note(entry, "the generator wrote nothing")
+                self._note(entry, trouble)
+            texts.append(text)
         return texts
 
     def _note(self, entry: Entry, reason: str) -> None:

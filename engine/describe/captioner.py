@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
@@ -13,7 +13,7 @@ from engine.alignment.alignment import GapMap
 from engine.describe.prompts import Order, Prompt, build_prompt, split_template
 from engine.describe.reranking import consensus, diverse, worth
 from engine.describe.retriever import Retriever
-from engine.errors import CollectionMissing, InvalidInput
+from engine.errors import AlignmentError, CollectionMissing, InvalidInput, MragError
 from engine.identity import PictureIdentity
 from engine.timing import Stopwatch
 from engine.types import (
@@ -116,9 +116,11 @@ class Captioner:
         with watch.stage("retrieve"):
             retrieved = self._retrieve(raw, mapped, exclude)
         if not all(retrieved):
+            own = " of other pictures" if exclude else ""
             raise CollectionMissing(
-                "there are no captions to describe from; add some: "
+                f"there are no captions{own} to describe from; add some: "
                 "mrag ingest CAPTIONS.txt --collection NAME, or: mrag memory coco"
+                + ("; or let the picture's own be borrowed (--own)" if own else "")
             )
         prompts, texts = self._write(retrieved, watch)
         candidates = self._score(texts, mapped, retrieved, watch)
@@ -225,6 +227,30 @@ class Captioner:
             weights = np.array([hit.score for hit in hits])
             value = worth(scores, rows, evidence, weights, self.options.consensus)
         return candidates, texts[int(np.argmax(value))]
+
+
+def each_described(
+    describe: Callable[[slice], Sequence[CaptionResult]], count: int
+) -> list[CaptionResult | MragError]:
+    """A result for each of `count` pictures that can be described, the error for each other one.
+
+    `describe` describes a slice of them. Where it raises for all together each is described
+    alone, so that only the one to blame fails.
+    """
+    if not count:
+        return []
+    try:
+        return list(describe(slice(0, count)))
+    except (AlignmentError, CollectionMissing, InvalidInput) as error:
+        if count == 1:
+            return [error]
+    answers: list[CaptionResult | MragError] = []
+    for at in range(count):
+        try:
+            answers += describe(slice(at, at + 1))
+        except (AlignmentError, CollectionMissing, InvalidInput) as error:
+            answers.append(error)
+    return answers
 
 
 def _vectors(hits: list[CaptionHit]) -> Vectors:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
+from unicodedata import category
 
 from engine.errors import InvalidInput
+from engine.words import letters
 
 Order = Literal["nearest-first", "nearest-last"]
 
@@ -50,10 +53,14 @@ def build_prompt(
 ) -> Prompt:
     """Put the captions (nearest first) into a template, one a line, within `budget` tokens.
 
+    A caption that ends without punctuation gets a full stop: T5's tokenizers take line ends for
+    spaces, and captions would run into each other.
+
     `template` is a key of TEMPLATES or a text with {captions} in it exactly once; other braces
     stand for themselves. White space inside a caption becomes single spaces, blank captions are
     left out. Captions are dropped whole: first those too long to fit even alone, then the
-    farthest. Raises InvalidInput for a bad template or order, no captions, or none that fits.
+    farthest. Where none fits the nearest is cut to fit. Raises InvalidInput for a bad template
+    or order, no captions, or a budget that the template itself takes up.
     """
     before, after = split_template(template)
     if order not in get_args(Order):
@@ -64,15 +71,15 @@ def build_prompt(
 
     def render(kept: Sequence[str]) -> str:
         shown = kept if order == "nearest-first" else reversed(kept)
-        return before + "\n".join(shown) + after
+        return before + "\n".join(map(_sentence, shown)) + after
 
     def fits(kept: Sequence[str]) -> bool:
         return count_tokens(render(kept)) <= budget
 
     if not fits(lines):
-        alone = [line for line in lines if fits([line])]
+        alone = [line for line in lines if fits([line])] or _cut(lines[0], fits)
         if not alone:
-            raise InvalidInput(_too_small(before + after, lines[0], budget, count_tokens))
+            raise InvalidInput(_too_small(before + after, budget, count_tokens))
         lines = alone[: _longest_prefix(alone, fits)]
     return Prompt(render(lines), tuple(lines))
 
@@ -101,9 +108,32 @@ def _longest_prefix(lines: Sequence[str], fits: Callable[[Sequence[str]], bool])
     return low
 
 
-def _too_small(frame: str, nearest: str, budget: int, count_tokens: Callable[[str], int]) -> str:
+def _cut(caption: str, fits: Callable[[Sequence[str]], bool]) -> list[str]:
+    """The caption as far as it fits, to the end of a word if it has several; nothing if none."""
+    parts = letters(caption)
+
+    def begin(size: int) -> str:
+        return "".join(parts[:size]).rstrip()
+
+    def too_long(size: int) -> bool:
+        return not fits([begin(size)])
+
+    size = 1
+    while size < len(parts) and not too_long(size):
+        size *= 2  # so that what is tokenized is never much longer than what fits
+    longest = bisect_left(range(1, min(size, len(parts))), True, key=too_long)
+    kept = begin(longest)
+    at_end = " " in parts[longest - 1 : longest + 1]
+    of_words = kept if at_end else kept.rpartition(" ")[0]
+    return [text for text in (of_words, kept) if text and fits([text])][:1]
+
+
+def _sentence(caption: str) -> str:
+    return caption if category(caption[-1]) == "Po" else caption + "."
+
+
+def _too_small(frame: str, budget: int, count_tokens: Callable[[str], int]) -> str:
     return (
-        f"no caption fits the prompt's budget of {budget} tokens: the template takes "
-        f"{count_tokens(frame)} and the nearest caption {count_tokens(nearest)}; "
-        "raise the budget, or shorten the template or the captions"
+        f"no caption fits the prompt's budget of {budget} tokens, of which the template takes "
+        f"{count_tokens(frame)}; raise the budget, or shorten the template"
     )

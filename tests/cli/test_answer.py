@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,33 @@ def test_a_retrieved_caption_may_be_chosen_for_its_agreement(
     written = [candidate["text"] for candidate in answer["candidates"]]
     assert {hit["text"] for hit in answer["retrieved"]} <= set(written)
     assert answer["caption"] in written
+
+
+def test_a_picture_of_the_collection_borrows_its_own_captions_only_with_own(mrag: Run) -> None:
+    known = PACK / "plain" / "images" / "000.webp"
+
+    def borrowed_from(*options: str) -> set[str]:
+        (answer,) = mrag("caption", known, "-k", "6", *options, "--json").answers
+        return {Path(hit["image_id"]).name for hit in answer["retrieved"]}
+
+    assert known.name not in borrowed_from()
+    assert known.name in borrowed_from("--own")
+
+
+def test_a_picture_of_which_nothing_can_be_said_spoils_no_other(
+    mrag: Run, held_out: list[Path], tmp_path: Path
+) -> None:
+    """The only captions of the collection are the picture's own."""
+    table = PACK / "plain" / "captions.jsonl"
+    options = ("-c", "one", "--limit", "1", "--profile", "sample", "--generator", "consensus")
+    assert mrag("ingest", table, *options, at=tmp_path).code == 0
+    alone = PACK / "plain" / json.loads(table.read_text().splitlines()[0])["image"]
+    done = mrag("caption", held_out[0], alone, held_out[1], "--json", at=tmp_path)
+    assert done.code == 1
+    assert [answer["image"] for answer in done.answers] == [str(held_out[0]), str(held_out[1])]
+    assert f"{alone}: there are no captions of other pictures" in done.err
+    assert mrag("caption", alone, at=tmp_path).code == 3
+    assert mrag("caption", alone, "--own", at=tmp_path).code == 0
 
 
 def test_bad_pictures_are_named_and_the_others_described(

@@ -12,7 +12,7 @@ from PIL import Image
 
 from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
-from engine.describe.captioner import Captioner, DescribeOptions
+from engine.describe.captioner import Captioner, DescribeOptions, each_described
 from engine.describe.retriever import Retriever
 from engine.errors import CollectionMissing, InvalidInput
 from engine.settings import Settings
@@ -71,8 +71,8 @@ def test_the_candidate_nearest_to_each_picture_is_its_caption(
     assert [c.score for c in results[0].candidates] == pytest.approx([1, 0], abs=1e-6)
     assert [hit.text for hit in results[1].retrieved] == ["a blue lake", "a red door"]
     assert results[0].prompt == generator.prompts[0]
-    assert "a red door\na blue lake" in generator.prompts[0]
-    assert "a blue lake\na red door" in generator.prompts[1]
+    assert "a red door.\na blue lake." in generator.prompts[0]
+    assert "a blue lake.\na red door." in generator.prompts[1]
 
 
 def test_every_stage_is_timed(
@@ -93,6 +93,45 @@ def test_the_prompt_budget_is_never_above_what_the_generator_reads(
     (result,) = captioner(generator, k=2, prompt_tokens=99).describe([picture(RED)])
     assert "a red door" in result.prompt
     assert "a blue lake" not in result.prompt
+
+
+def test_captions_too_long_for_the_prompt_are_cut_and_spoil_no_batch(
+    store: CaptionStore, fake_encoder: Callable[..., Any], fake_generator: Callable[..., Any]
+) -> None:
+    long, short = "a very long caption " * 99, "a blue lake"
+    store.upsert(
+        [
+            CaptionPoint(caption_id("", text, "human"), text, row, row)
+            for text, row in ((long, EAST), (short, NORTH))
+        ]
+    )
+    generator = fake_generator("red")
+    generator.max_input_tokens = 20
+    encoder = fake_encoder(TEXTS, {RED: EAST, BLUE: NORTH})
+    options = DescribeOptions(k=1)
+    made = Captioner(encoder, NO_GAP, Retriever([store], NO_GAP), generator, options)
+    first, second = made.describe([picture(RED), picture(BLUE)])
+    assert "a very long caption a very long." in first.prompt
+    assert "a blue lake." in second.prompt
+    assert max(map(generator.count_tokens, generator.prompts)) <= 20
+
+
+def test_each_picture_gets_a_result_or_its_own_error() -> None:
+    seen: list[slice] = []
+
+    def describe(part: slice) -> list[Any]:
+        seen.append(part)
+        if part.start <= 2 < part.stop:
+            raise CollectionMissing("nothing is said of the third")
+        return [f"picture {at}" for at in range(part.start, part.stop)]
+
+    answers: list[Any] = each_described(describe, 4)
+    first, second, third, fourth = answers
+    assert [first, second, fourth] == ["picture 0", "picture 1", "picture 3"]
+    assert isinstance(third, CollectionMissing)
+    assert len(seen) == 5
+    assert [*map(str, each_described(describe, 2))] == ["picture 0", "picture 1"]
+    assert each_described(describe, 0) == []
 
 
 def test_without_a_generator_the_consensus_speaks(captioner: Callable[..., Captioner]) -> None:

@@ -10,9 +10,8 @@ import numpy as np
 from cachetools import LRUCache
 
 from engine.app import Collection
-from engine.describe.captioner import DescribeOptions
-from engine.errors import UnreadableImage
-from engine.identity import PictureIdentity, identity_of
+from engine.describe.captioner import DescribeOptions, each_described
+from engine.errors import MragError, UnreadableImage
 from engine.images import Limits, Picture, open_picture
 from engine.search.thumbnails import shrunk
 from engine.store import picture_id
@@ -122,21 +121,27 @@ class Describer:
         borrow_own: bool,
     ) -> Iterator[Described]:
         opened = self._open(given, collection.encoder)
-        known = [_known(collection, file.sha256) for file in opened.values()]
-        own = None if borrow_own else [identity for identity, _ in known]
-        results = []
-        if opened:
-            vectors = np.stack([file.vector for file in opened.values()])
+        files = list(opened.values())
+        own = collection.excluded([file.sha256 for file in files], own=borrow_own)
+        answers: list[CaptionResult | MragError] = []
+        if files:
+            vectors = np.stack([file.vector for file in files])
             captioner = collection.captioner(options)
-            results = captioner.describe_vectors(vectors, exclude=own)
-        written = dict(zip(opened, zip(opened.values(), known, results, strict=True), strict=True))
+            answers = each_described(
+                lambda part: captioner.describe_vectors(vectors[part], exclude=own and own[part]),
+                len(files),
+            )
+        written = dict(zip(opened, zip(files, answers, strict=True), strict=True))
         for item in given:
             if item.id not in written:
                 yield Described(item, trouble=self._troubles[item.id])
                 continue
-            file, (_, captions), result = written[item.id]
+            file, result = written[item.id]
+            if isinstance(result, MragError):
+                yield Described(item, file.preview, trouble=str(result))
+                continue
             timed = replace(result, timings_ms={**file.timings_ms, **result.timings_ms})
-            yield Described(item, file.preview, timed, captions)
+            yield Described(item, file.preview, timed, _known(collection, file.sha256))
 
     def _open(self, given: Sequence[Given], encoder: Encoder) -> dict[str, _Opened]:
         """The files that can be read, by id; the trouble with the others is remembered."""
@@ -173,10 +178,8 @@ class Describer:
             self._opened[encoder.id, id_] = _Opened(picture.sha256, preview, vector, timings)
 
 
-def _known(collection: Collection, sha256: str) -> tuple[PictureIdentity, tuple[str, ...]]:
-    """Which picture it is, by what the collection calls it, and what people wrote of it there."""
+def _known(collection: Collection, sha256: str) -> tuple[str, ...]:
+    """What people wrote of the picture, if the collection has it."""
     hits = collection.images.get([picture_id(sha256)])
     written = [hit for hit in hits if hit.payload["source"] == "human"]
-    captions = tuple(caption for hit in written for caption in hit.captions)
-    identity = identity_of(hits[0]) if hits else PictureIdentity(sha256)
-    return identity, captions
+    return tuple(caption for hit in written for caption in hit.captions)
