@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as some
@@ -39,10 +41,26 @@ def test_too_many_terms_are_refused() -> None:
         read_terms("+a " * (MAX_TERMS + 1))
 
 
+@pytest.mark.parametrize(
+    ("typed", "place"),
+    [
+        ('-"red car', """'-"red car', from character 1 """),
+        ('dog +"deep snow" - "red car', """'- "red car', from character 18 """),
+        ('dog −"', """'−"', from character 5 """),
+    ],
+)
+def test_words_in_quotes_that_do_not_end_are_named(typed: str, place: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(place)):
+        read_terms(typed)
+
+
 @given(some.text('ab +-−"\n', max_size=40))
 @example('-"-"')
 def test_whatever_is_typed_no_term_is_blank_or_a_sign(typed: str) -> None:
-    terms = read_terms(typed)
+    try:
+        terms = read_terms(typed)
+    except InvalidInput:
+        terms = read_terms(typed + '"')  # nothing else is wrong with it
     for term in (*terms.plus, *terms.minus):
         assert term.strip("+-− ")
         assert term == " ".join(term.split())
@@ -58,3 +76,14 @@ _signed = some.lists(_phrases, max_size=MAX_TERMS // 2)
 def test_phrases_in_quotes_stay_together(text: str, plus: list[str], minus: list[str]) -> None:
     typed = [text, *(f'+"{term}"' for term in plus), *(f'-"{term}"' for term in minus)]
     assert read_terms(" ".join(typed)) == Terms(text, tuple(plus), tuple(minus))
+
+
+@given(before=_phrases, plus=_signed, sign=some.sampled_from("+-−"), phrase=_phrases)
+def test_the_quotes_that_do_not_end_are_found_after_any_that_do(
+    before: str, plus: list[str], sign: str, phrase: str
+) -> None:
+    typed = " ".join([before, *(f'+"{term}"' for term in plus), f'{sign}"{phrase}'])
+    with pytest.raises(InvalidInput, match=re.escape(repr(f'{sign}"{phrase}'))):
+        read_terms(typed)
+    terms = read_terms(f'{typed}"')
+    assert (terms.plus if sign == "+" else terms.minus)[-1] == phrase

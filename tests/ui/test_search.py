@@ -110,6 +110,12 @@ def test_unwanted_words_move_away(open_page: OpenPage) -> None:
     assert "snow" not in " ".join(without[:6])
 
 
+def test_quotes_that_do_not_end_are_named_and_nothing_is_searched(open_page: OpenPage) -> None:
+    page = open_page(PAGE, q='a picture -"snow')
+    assert "not closed" in page.error[0].value
+    assert not cards(page)
+
+
 def test_matched_words_are_marked(open_page: OpenPage) -> None:
     page = open_page(PAGE, q="snow", space="words")
     assert all({"snow", "snowy"} & set(card["marked"]) for card in cards(page))
