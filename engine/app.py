@@ -204,12 +204,13 @@ class Collection:
         return self._captioner(self.encoder, self.generator, options)
 
     def filling_captioner(self, *, splits: frozenset[str] = frozenset()) -> Captioner:
-        """Describes pictures in bulk: past the queues of those who wait for an answer.
+        """Describes pictures in bulk, letting those who wait for an answer go in between.
 
         With `splits` only captions of these are borrowed from.
         """
         models = self._engine.models
-        encoder, generator = self._right(models.encoder), models.generator(self._generator_spec)
+        encoder = self._right(models.filling_encoder)
+        generator = models.filling_generator(self._generator_spec)
         return self._captioner(encoder, generator, splits=splits)
 
     def _captioner(

@@ -53,7 +53,7 @@ def fill(
     return ingest(
         records,
         name=name,
-        encoder=engine.models.encoder(encoder_spec),
+        encoder=engine.models.filling_encoder(encoder_spec),
         encoder_spec=encoder_spec,
         generator_spec=generator_spec,
         settings=engine.settings,

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from engine.models.encoder import load_encoder
 from engine.models.generator import load_generator
 from engine.models.queues import BatchedEncoder, BatchedGenerator
+from engine.models.turns import FillingEncoder, FillingGenerator, Turns
 from engine.settings import Settings
 from engine.types import Encoder, Generator
 
@@ -48,14 +49,16 @@ class _Once(Generic[Part]):
 class Models:
     """Encoders and generators, each loaded once for all collections and threads.
 
-    The plain ones are for filling. The batched ones, in front of the same models, are for
-    answering: calls of many sessions are run together, and too many get Busy.
+    The batched ones are for answering: calls of many sessions are run together, and too many get
+    Busy. The filling ones, over the same models, let these go between small pieces. The plain
+    ones are for processes that do not answer.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._encoders = _Once(self._load_encoder)
         self._generators = _Once(self._load_generator)
+        self._turns = _Once(lambda _: Turns())
         self._batched_encoders = _Once(self._batch_encoder)
         self._batched_generators = _Once(self._batch_generator)
 
@@ -83,6 +86,16 @@ class Models:
         """The generator of a spec, behind a queue; None for `consensus`; raises ModelMissing."""
         return None if spec == CONSENSUS else self._batched_generators.get(spec)
 
+    def filling_encoder(self, spec: str) -> Encoder:
+        """The encoder of a spec for filling, between answers; raises ModelMissing."""
+        return FillingEncoder(self.encoder(spec), self._turns.get(f"encoder {spec}"))
+
+    def filling_generator(self, spec: str) -> Generator | None:
+        """The generator of a spec for filling, as `generator`; raises ModelMissing."""
+        generator = self.generator(spec)
+        turns = self._turns.get(f"generator {spec}")
+        return None if generator is None else FillingGenerator(generator, turns)
+
     def close(self) -> None:
         """Answer what waits and end the queues; the models stay loaded."""
         for encoder in self._batched_encoders.clear():
@@ -106,8 +119,13 @@ class Models:
     def _batch_encoder(self, spec: str) -> BatchedEncoder:
         settings = self._settings
         return BatchedEncoder(
-            self.encoder(spec), max_waiting=settings.max_waiting, batch_size=settings.batch_size
+            self.encoder(spec),
+            self._turns.get(f"encoder {spec}"),
+            max_waiting=settings.max_waiting,
+            batch_size=settings.batch_size,
         )
 
     def _batch_generator(self, spec: str) -> BatchedGenerator:
-        return BatchedGenerator(self._generators.get(spec), max_waiting=self._settings.max_waiting)
+        turns = self._turns.get(f"generator {spec}")
+        generator = self._generators.get(spec)
+        return BatchedGenerator(generator, turns, max_waiting=self._settings.max_waiting)

@@ -17,6 +17,7 @@ from PIL.Image import Image
 
 from engine.errors import Busy
 from engine.models.encoder import TEXTS_PER_PICTURE
+from engine.models.turns import Turns
 from engine.types import Decoding, Encoder, Generator, Vectors
 
 PROMPTS_TOGETHER = 8
@@ -125,8 +126,17 @@ class BatchQueue:
 class BatchedEncoder:
     """An encoder whose calls, when they arrive together, are run together; see `Encoder`."""
 
-    def __init__(self, encoder: Encoder, *, max_waiting: int, batch_size: int = 32) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        turns: Turns | None = None,
+        *,
+        max_waiting: int,
+        batch_size: int = 32,
+    ) -> None:
+        """`turns`: those of the encoder, where others use it past this queue."""
         self._encoder = encoder
+        self._turns = turns or Turns()
         sizes = {"pictures": batch_size, "texts": batch_size * TEXTS_PER_PICTURE}
         self._queue = BatchQueue(
             "encoder", self._run, max_batch=sizes.__getitem__, max_waiting=max_waiting
@@ -158,14 +168,19 @@ class BatchedEncoder:
         encode: Any = (
             self._encoder.encode_images if kind == "pictures" else self._encoder.encode_texts
         )
-        return cast(Sequence[Any], encode(items))
+        with self._turns.take("answer"):
+            return cast(Sequence[Any], encode(items))
 
 
 class BatchedGenerator:
     """A generator whose calls for the same decoding are run together; see `Generator`."""
 
-    def __init__(self, generator: Generator, *, max_waiting: int) -> None:
+    def __init__(
+        self, generator: Generator, turns: Turns | None = None, *, max_waiting: int
+    ) -> None:
+        """`turns`: those of the generator, where others use it past this queue."""
         self._generator = generator
+        self._turns = turns or Turns()
         self._queue = BatchQueue(
             "generator", self._run, max_batch=lambda _: PROMPTS_TOGETHER, max_waiting=max_waiting
         )
@@ -193,4 +208,5 @@ class BatchedGenerator:
         self._queue.close()
 
     def _run(self, kind: tuple[int, Decoding], prompts: list[str]) -> Sequence[Any]:
-        return self._generator.generate(prompts, *kind)
+        with self._turns.take("answer"):
+            return self._generator.generate(prompts, *kind)
