@@ -116,6 +116,20 @@ def test_captions_too_long_for_the_prompt_are_cut_and_spoil_no_batch(
     assert max(map(generator.count_tokens, generator.prompts)) <= 20
 
 
+def test_captions_of_any_script_reach_the_prompt_whole_and_each_once(
+    store: CaptionStore, fake_encoder: Callable[..., Any], fake_generator: Callable[..., Any]
+) -> None:
+    told = ["एक लड़का", "एक लड़की", "நாய்", "แมวดำ", "一只猫。", "قطة", "🐶", "👨‍👩‍👧"]
+    store.upsert([CaptionPoint(caption_id("", t, "human"), t, EAST, EAST) for t in told])
+    generator = fake_generator("red")
+    options = DescribeOptions(k=len(told), template="{captions}")
+    encoder = fake_encoder(TEXTS, {RED: EAST})
+    made = Captioner(encoder, NO_GAP, Retriever([store], NO_GAP), generator, options)
+    (result,) = made.describe([picture(RED)])
+    lines = [text if text.endswith("。") else f"{text}." for text in told]
+    assert sorted(result.prompt.splitlines()) == sorted(lines)
+
+
 def test_each_picture_gets_a_result_or_its_own_error() -> None:
     seen: list[slice] = []
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from engine.words import content_words, spelled_words, units, words
+from engine.words import content_words, normal, spelled_words, units, words
 
 DIFFERENT = [
     ("एक लड़का", "एक लड़की"),  # a boy, a girl: they differ in a mark
@@ -77,6 +77,11 @@ def test_any_text_says_something_that_its_own_words_say_again(text: str) -> None
     assert words(" ".join(said)) == said
     assert content_words(text) == content_words(normalize("NFC", text))
     assert len(content_words(text)) >= 1
+
+
+@given(some.text(some.characters(codec="ascii"), max_size=60))
+def test_the_short_way_for_ascii_gives_the_same_words(text: str) -> None:
+    assert words(text) == tuple(normal(word) for word in spelled_words(text))
 
 
 def test_thousands_of_emoji_are_all_told_apart() -> None:
