@@ -18,7 +18,7 @@ from PIL.Image import Image
 from engine.types import Decoding, Encoder, Generator, Vectors
 
 PIECE_S = 0.025
-"""How long a piece takes, about: what an answer may have to wait for."""
+"""How long a piece takes, about, on a quiet machine: what an answer may have to wait for."""
 
 LEAST_PICTURES, LEAST_TEXTS = 4, 16
 """The smallest pieces: a picture or a text of smaller ones costs a tenth more, or more than that.
@@ -84,6 +84,7 @@ class _Pieces:
     def __init__(self, turns: Turns, least: int) -> None:
         self._turns = turns
         self._least = self._size = least
+        self._item_s = np.inf  # at best, as other work on the machine comes and goes
 
     def run(self, call: Callable[[list[T]], R], items: Sequence[T]) -> list[R]:
         """What the call gives for each piece."""
@@ -95,7 +96,8 @@ class _Pieces:
                 began = perf_counter()
                 given.append(call(piece))
                 spent = perf_counter() - began
-            self._size = max(self._least, int(len(piece) * PIECE_S / max(spent, 1e-6)))
+            self._item_s = min(self._item_s, max(spent, 1e-6) / len(piece))
+            self._size = max(self._least, int(PIECE_S / self._item_s))
             start += len(piece)
         return given
 

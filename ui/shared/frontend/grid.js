@@ -48,13 +48,20 @@ function made(card, captions, told) {
 }
 
 const LETTER = "[\\p{L}\\p{M}\\p{N}]";
-// Scripts without spaces, as engine/words.py has them: there a word has no ends to look for.
-const UNSPACED =
-  /[ーｰ]|\p{sc=Han}|\p{sc=Hiragana}|\p{sc=Katakana}|\p{sc=Thai}|\p{sc=Lao}|\p{sc=Khmer}|\p{sc=Myanmar}/u;
+// Words of scripts without spaces, as engine/words.py has them, and signs have no ends to look for.
+const ENDLESS = new RegExp(
+  ["Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar"]
+    .map((script) => `\\p{sc=${script}}`)
+    .join("|") + `|[ーｰ]|^(?!${LETTER})`,
+  "u",
+);
 
 function sought(word) {
-  const text = word.replace(/[^\p{L}\p{M}\p{N}]/gu, (sign) => `\\u{${sign.codePointAt(0).toString(16)}}`);
-  return UNSPACED.test(word) ? text : `(?<!${LETTER})${text}(?!${LETTER})`;
+  const text = word.replace(
+    /[^\p{L}\p{M}\p{N}]/gu,
+    (sign) => `\\u{${sign.codePointAt(0).toString(16)}}`,
+  );
+  return ENDLESS.test(word) ? text : `(?<!${LETTER})${text}(?!${LETTER})`;
 }
 
 function withMarks(caption, words) {
