@@ -41,9 +41,13 @@ FAILURES = (
 )
 _REFUSED = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, 401, 403}
 _ABSENT = {grpc.StatusCode.NOT_FOUND, 404}
-_SILENT = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, None}
-_NODE_GONE = "Failed to connect"
-"""What a node says of another one that held what it was asked for."""
+_GONE = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,  # by a server that ends: nobody here cancels
+}
+_GONE_TOLD = ("Failed to connect", "RST_STREAM")
+"""What is told of another node that held what was asked for, and of a stream that was cut."""
 
 
 def connect(settings: Settings) -> list[QdrantClient]:
@@ -164,7 +168,7 @@ class ServerCalls:
                 f"the Qdrant server at {self.server} refuses access: {details}; set "
                 "MRAG_QDRANT_API_KEY to a key that may read and write"
             )
-        if status in _SILENT:
+        if status is None or status in _GONE:
             return StoreUnavailable(
                 f"the Qdrant server at {self.server} does not answer: {details}; "
                 "check that it runs and that MRAG_QDRANT_URL and MRAG_QDRANT_GRPC_PORT are right, "
@@ -181,20 +185,15 @@ class ServerCalls:
         )
 
 
-_PASSING = {
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    *(429, 502, 503, 504),
-}
-
-
 def _is_passing(error: BaseException) -> bool:
     """Whether a failure may pass by itself or on another node: no connection, too much to do."""
     if isinstance(error, ResourceExhaustedResponse | ResponseHandlingException):
         return True
     if not isinstance(error, FAILURES):
         return False
-    return _status(error) in _PASSING or _NODE_GONE in _details(error)
+    if _status(error) in {*_GONE, 429, 502, 503, 504}:
+        return True
+    return any(told in _details(error) for told in _GONE_TOLD)
 
 
 def _status(error: BaseException) -> grpc.StatusCode | int | None:

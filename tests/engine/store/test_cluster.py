@@ -117,12 +117,21 @@ def test_a_node_that_was_down_from_the_start_is_not_noticed(
     assert "0 collections" not in store_status(of_all(cluster))
 
 
-def test_a_node_that_only_lacks_a_neighbour_is_left_too(
-    cluster: list[QdrantService], card: CollectionCard
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (grpc.StatusCode.INTERNAL, "1 of 1 read operations failed: Failed to connect to http://b"),
+        (grpc.StatusCode.INTERNAL, "Received RST_STREAM with error code 2"),
+        (grpc.StatusCode.CANCELLED, "CANCELLED"),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"),
+    ],
+)
+def test_a_node_that_ends_or_lacks_a_neighbour_is_left_too(
+    cluster: list[QdrantService], card: CollectionCard, status: grpc.StatusCode, told: str
 ) -> None:
     with opened(of_all(cluster), card) as store:
-        cluster[0].told = "1 of 1 read operations failed: Failed to connect to http://node2"
-        cluster[0].failures = [grpc.StatusCode.INTERNAL]
+        cluster[0].told = told
+        cluster[0].failures = [status]
         assert store.count() == 0
     assert "Count" in cluster[1].calls
 
