@@ -24,7 +24,7 @@ from engine.store.interface import (
     Point,
     Ranked,
 )
-from engine.store.paging import best_first, fused, ranking
+from engine.store.paging import FUSED_DEPTH, best_first, fused, ranking
 from engine.types import Facets, Filters, ImageHit, ImagePoint, SearchSpace, Vector
 
 FACET_VALUES = 200
@@ -95,6 +95,7 @@ class ImageStore(IndexStore):
         text = words if space in {"words", "fused"} else ""
 
         def rank(depth: int, *, exact: bool) -> list[Ranked]:
+            depth = max(depth, FUSED_DEPTH) if space == "fused" else depth
             rankings = self._index.ranked(queries, text, depth, conditions, exact=exact)
             return fused(rankings) if space == "fused" else best_first(chain(*rankings))
 

@@ -7,15 +7,20 @@ from typing import Protocol
 
 from engine.store.interface import Ranked
 
-RANKED = 1000
-"""How many hits are ranked whatever page is asked for.
+RANKED = 256
+"""How many points are ranked whatever page is asked for.
 
-A graph answers another limit with other hits, so every page within this depth is cut from the
-answer to the same question. Beyond it `_DEEPER` times as many are ranked exactly, as often as it
-takes, and what was not ranked before follows what was.
+A graph answers another limit with other points, so every page within this depth is cut from the
+answer to the same question. Beyond it `_DEEPER` times as many are ranked, as often as it takes, and
+what was not ranked before follows what was.
 """
 
 _DEEPER = 4
+_BY_GRAPH = 1024
+"""To this depth a graph ranks, which costs less in a large store than to look at all of it."""
+
+FUSED_DEPTH = 1000
+"""How deep rankings go that are fused, at least: those ranks count, too."""
 
 RRF_K = 60
 """Constant of reciprocal rank fusion: a hit at rank r of a list adds 1 / (RRF_K + r)."""
@@ -38,7 +43,8 @@ def ranking(rank: Ranks, end: int) -> list[Ranked]:
             ranked.setdefault(key, score)
         if len(ranked) >= end or (exact and len(found) < depth):
             return list(ranked.items())
-        depth, exact = depth * _DEEPER, True
+        depth *= _DEEPER
+        exact = depth > _BY_GRAPH
 
 
 def best_first(found: Iterable[Ranked]) -> list[Ranked]:
