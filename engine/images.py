@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
 from engine.errors import UnreadableImage
+from engine.files import NotAFile, open_regular
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
 """The formats that are read; whatever else Pillow could open is refused."""
@@ -111,13 +112,11 @@ def open_picture(source: Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Pictu
 def _read(path: Path, max_bytes: int) -> bytes:
     """The bytes of a regular file, at most one more than allowed."""
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise UnreadableImage(f"{path}: is {kind}; give a picture file")
-        _check_bytes(str(path), status.st_size, max_bytes)
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            _check_bytes(str(path), os.fstat(file.fileno()).st_size, max_bytes)
             return file.read(max_bytes + 1)
+    except NotAFile as error:
+        raise UnreadableImage(f"{path}: {error}; give a picture file") from error
     except FileNotFoundError as error:
         raise UnreadableImage(f"{path}: there is no such file; check the path") from error
     except PermissionError as error:

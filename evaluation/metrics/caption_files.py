@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InvalidInput, SourceError
+from engine.files import open_regular
 
 _ID_KEYS = ("image_id", "image", "id")
 _TEXT_KEYS = ("caption", "captions", "references")
@@ -59,9 +60,10 @@ def read_scorable(captions: Path, references: Path) -> Scorable:
 def _read(path: Path) -> dict[str, list[str]]:
     """The texts of each picture, in the order of the file."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with open_regular(path) as file:
+            text = file.read().decode("utf-8-sig")
     except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise SourceError(f"{path} is not UTF-8 text: {error}") from error
     found: dict[str, list[str]] = {}

@@ -10,6 +10,7 @@ from typing import Literal
 import ijson
 
 from engine.errors import SourceError
+from engine.files import open_regular
 from ingest.readers.lines import encoding_of
 from ingest.readers.tables import is_table_header
 
@@ -37,7 +38,7 @@ def detect(path: Path, *, any_text: bool = False) -> Kind:
     try:
         if path.is_dir():
             return "folder"
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(_HEAD)
     except (OSError, ValueError) as error:
         raise SourceError(f"{path} cannot be read: {error}. A source is {KINDS}") from error

@@ -8,8 +8,9 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from corpus.records import Skipped
+from engine.files import open_regular
 from ingest.readers.annotation import Annotation, one_line, printable
-from ingest.readers.lines import encoding_of
+from ingest.readers.lines import encoding_of, is_decoded
 from ingest.readers.spelling import Spellings, spelled, spellings
 
 _SIDECAR_LIMIT = 2**20
@@ -121,12 +122,14 @@ def _read_picture(root: Path, found: _Folder, name: str) -> Iterator[Annotation 
 
 
 def _read_sidecar(path: Path) -> tuple[str, ...]:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         content = file.read(_SIDECAR_LIMIT + 1)
     if len(content) > _SIDECAR_LIMIT:
         raise ValueError(f"the file has more than {_SIDECAR_LIMIT:,} bytes")
     try:
-        text = content.decode(encoding_of(content[:2]))
+        text = content.decode(encoding_of(content))
     except UnicodeDecodeError as error:
         raise ValueError("the file is not UTF-8; save it as UTF-8") from error
+    if not is_decoded(text):
+        raise ValueError("the file is not UTF-8; save it as UTF-8")
     return tuple(line for line in map(one_line, text.splitlines()) if line)

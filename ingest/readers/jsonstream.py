@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import ijson
 
 from engine.errors import SourceError
+from engine.files import open_regular
 
 _HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _HALF = re.compile(rb"%s(?!%s)|(?<!\\u[dD][89abAB]..)%s" % (_HIGH, _LOW, _LOW))
@@ -25,7 +26,7 @@ def items(path: Path, prefix: str) -> Iterator[Any]:
     Raises SourceError where the file is not whole JSON.
     """
     count = 0
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         parser = ijson.get_backend("python") if _has_halves(file) else ijson
         _pass_mark(file)
         try:

@@ -1,14 +1,16 @@
-"""Files written whole: seen as they were or as they are, never in between."""
+"""Files written whole, never seen in between; and what is opened to be read, and what is not."""
 
 from __future__ import annotations
 
 import os
+import socket
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
-from engine.files import partial_path, remove_partials, write_whole
+from engine.files import NotAFile, open_regular, partial_path, remove_partials, write_whole
 
 
 def test_a_file_is_replaced_with_bytes_or_text(tmp_path: Path) -> None:
@@ -61,3 +63,52 @@ def test_only_what_was_begun_of_that_name_is_removed(tmp_path: Path) -> None:
     begun[2].touch()
     remove_partials(tmp_path, of=mine.name)
     assert sorted(tmp_path.iterdir()) == sorted([begun[2], mine])
+
+
+def test_a_regular_file_is_read_through_links(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_bytes(b"a note")
+    (tmp_path / "link").symlink_to("note.txt")
+    with open_regular(tmp_path / "link") as file:
+        assert file.read() == b"a note"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pipes, devices and links")
+def test_what_is_no_regular_file_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, device in (("zero", "/dev/zero"), ("random", "/dev/random"), ("tty", "/dev/tty")):
+        (tmp_path / name).symlink_to(device)
+    (tmp_path / "to the pipe").symlink_to("pipe")
+    monkeypatch.chdir(tmp_path)  # the address of a socket is short
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind("socket")
+        for name, kind in {
+            "pipe": "a named pipe",
+            "to the pipe": "a named pipe",
+            "zero": "a device",
+            "random": "a device",
+            "tty": "a device",
+            "socket": "a socket",
+            ".": "a folder",
+        }.items():
+            with pytest.raises(NotAFile, match=f"is {kind}, not a regular file"):
+                open_regular(tmp_path / name)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pipes")
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "note.txt"
+    path.touch()
+    opened = os.open
+
+    def swapped(place: Path, flags: int) -> int:
+        path.unlink()
+        os.mkfifo(path)
+        return opened(place, flags)
+
+    monkeypatch.setattr(os, "open", swapped)
+    with pytest.raises(NotAFile, match="a named pipe"):
+        open_regular(path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,15 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, captions: Any, said
 def test_files_that_do_not_pair_are_refused(tmp_path: Path, captions: Any, said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
         read_scorable(*files(tmp_path, captions, REFERENCES))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pipes")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    captions, references = files(tmp_path, CAPTIONS, REFERENCES)
+    captions.unlink()
+    os.mkfifo(captions)
+    with pytest.raises(SourceError, match="is a named pipe, not a regular file"):
+        read_scorable(captions, references)
 
 
 def test_a_file_that_is_not_there_or_no_text_is_said(tmp_path: Path) -> None:

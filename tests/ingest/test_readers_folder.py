@@ -7,7 +7,7 @@ import pytest
 
 from corpus.records import ImageRecord, Skipped, WholeFolder
 from engine.errors import InvalidInput, SourceError
-from ingest.readers import open_source
+from ingest.readers import open_captions, open_source
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -65,7 +65,7 @@ def test_a_folder_has_one_name_however_it_is_spelt(
 
 
 @pytest.mark.parametrize("sidecar", ["photo.txt", "photo.jpg.txt", "photo.TXT"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_captions_are_the_lines_of_a_file_beside(
     tmp_path: Path, sidecar: str, encoding: str
 ) -> None:
@@ -84,7 +84,13 @@ def test_the_file_that_names_the_whole_picture_counts_first(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"caf\xe9", "not UTF-8"), (b"a" * (2**20 + 1), "1,048,576")]
+    ("content", "reason"),
+    [
+        (b"caf\xe9", "not UTF-8"),
+        ("a cat".encode("utf-16-le"), "not UTF-8"),
+        ("a cat".encode("utf-32-be"), "not UTF-8"),
+        (b"a" * (2**20 + 1), "1,048,576"),
+    ],
 )
 def test_captions_that_cannot_be_read_do_not_cost_the_picture(
     tmp_path: Path, content: bytes, reason: str
@@ -97,6 +103,31 @@ def test_captions_that_cannot_be_read_do_not_cost_the_picture(
     assert reason in skipped.reason
     assert isinstance(photo, ImageRecord)
     assert photo.captions == ()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pipes and devices")
+def test_captions_in_a_pipe_or_a_device_are_named_and_not_waited_for(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    os.mkfifo(tmp_path / "a.txt")
+    (tmp_path / "b.txt").symlink_to("/dev/zero")
+    (tmp_path / "c.txt").write_text("a cat")
+    *records, _ = open_source(tmp_path)
+    reasons = [one.reason for one in records if isinstance(one, Skipped)]
+    assert reasons == [
+        "captions not read: is a named pipe, not a regular file",
+        "captions not read: is a device, not a regular file",
+    ]
+    found = [one.captions for one in records if isinstance(one, ImageRecord)]
+    assert found == [(), (), ("a cat",)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pipes")
+@pytest.mark.parametrize("name", ["s.txt", "s.csv", "s.tsv", "s.json", "s.jsonl", "s.jpg"])
+def test_a_source_that_is_a_pipe_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    for read_it in (open_source, open_captions):
+        with pytest.raises(SourceError, match="is a named pipe, not a regular file"):
+            next(read_it(tmp_path / name))
 
 
 def test_hidden_and_foreign_folders_are_passed_over(tmp_path: Path) -> None:

@@ -180,3 +180,21 @@ def test_what_cannot_be_written_is_told() -> None:
     assert unwritable(CaptionRecord("fine 🙂", "1", "train")) == ""
     assert "the caption holds half" in unwritable(CaptionRecord(HALF))
     assert "the address holds half" in unwritable(ImageRecord("a", HALF, path))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("suffix", [".txt", ".csv", ".jsonl"])
+def test_text_is_read_in_the_encoding_that_its_mark_names(
+    tmp_path: Path, encoding: str, suffix: str
+) -> None:
+    path = tmp_path / f"captions{suffix}"
+    lines = {".txt": "a café", ".csv": "caption\na café", ".jsonl": '{"caption": "a café"}'}
+    path.write_text(lines[suffix] + "\n", encoding=encoding)
+    assert list(open_captions(path)) == [CaptionRecord("a café")]
+
+
+def test_text_of_two_or_four_bytes_a_character_without_a_mark_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "captions.csv"
+    path.write_bytes(b"caption\n" + "a cat\n".encode("utf-32-le"))
+    said = reasons(list(open_captions(path)))
+    assert said == [f"row {n} is not UTF-8; save the file as UTF-8" for n in (2, 3)]
