@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Callable
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,6 +44,12 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_PEAK = {"WEBP": 16, "AVIF": 12, "HEIF": 12, "TIFF": 12}
+"""Bytes a pixel while it is decoded, where it is more than the picture and its RGB copy."""
+
+_ROWS = 256
+"""Rows that are scaled to 8 bits at once: numbers in between take sixteen times as much."""
+
 _TIME = re.compile(r"\s*(\d{4})\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)")
 
 
@@ -71,24 +79,33 @@ class Picture:
     taken_at: datetime | None = None
 
 
-def open_picture(source: Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
+Admit = Callable[[int], object]
+"""Told how many bytes of memory are about to be taken; it may wait until they are free."""
+
+
+def open_picture(
+    source: Path | bytes, limits: Limits = DEFAULT_LIMITS, admit: Admit = lambda _: None
+) -> Picture:
     """Open a picture file, or the bytes of one, as upright sRGB.
 
     Transparency is laid on white; of an animation the first frame is taken; 16-bit and
-    floating-point values are scaled to 8 bits. Raises UnreadableImage for whatever cannot be
-    opened whole and within the limits.
+    floating-point values are scaled to 8 bits. `admit` is asked once, when the header has been
+    read and no pixel yet. Raises UnreadableImage for whatever cannot be opened whole and within
+    the limits.
     """
     name = "the given bytes" if isinstance(source, bytes) else str(source)
     data = source if isinstance(source, bytes) else _read(source, limits.max_bytes)
     _check_bytes(name, len(data), limits.max_bytes)
     try:
-        opened = _identify(name, data)
-        _check_pixels(name, opened.size, limits.max_pixels)
-        opened.load()
-        _check_pixels(name, opened.size, limits.max_pixels)
-        exif = _exif(opened)
-        image = _upright(_to_rgb(opened), exif)
-    except UnreadableImage:
+        image = _identify(name, data)
+        _check_pixels(name, image.size, limits.max_pixels)
+        admit(len(data) + _decoding_bytes(image))
+        image.load()
+        _check_pixels(name, image.size, limits.max_pixels)
+        exif = _exif(image)
+        image = _to_rgb(image)
+        image = _upright(image, exif)
+    except (UnreadableImage, CancelledError):
         raise
     except Image.DecompressionBombError as error:  # tiles and canvases that decoders check
         raise UnreadableImage(
@@ -107,6 +124,16 @@ def open_picture(source: Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Pictu
         ) from error
     digest = hashlib.sha256(data).hexdigest()
     return Picture(image, digest, image.width, image.height, _taken_at(exif))
+
+
+def image_bytes(image: Image.Image) -> int:
+    """Memory of an RGB picture: Pillow keeps four bytes a pixel."""
+    return 4 * image.width * image.height
+
+
+def _decoding_bytes(image: Image.Image) -> int:
+    """About what decoding to RGB takes at its peak, by the header."""
+    return _PEAK.get(image.format or "", 8) * image.width * image.height
 
 
 def _read(path: Path, max_bytes: int) -> bytes:
@@ -219,14 +246,12 @@ def _text(value: object) -> str:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     """A plain RGB copy: sRGB, on white where it was transparent."""
-    colours, alpha = _split_alpha(_to_eight_bits(image))
-    rgb = _to_srgb(colours)
+    image = _to_eight_bits(image)
+    if image.has_transparency_data:
+        return _on_white(_with_alpha(image))
+    rgb = _to_srgb(image)
     rgb.info = {}
-    if alpha is None:
-        return rgb
-    page = Image.new("RGB", rgb.size, "white")
-    page.paste(rgb, mask=alpha)
-    return page
+    return rgb
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
@@ -238,7 +263,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     grey.info = {"icc_profile": image.info.get("icc_profile")}
     key = image.info.get("transparency")
     if isinstance(key, int):
-        grey.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+        grey.putalpha(Image.fromarray(np.where(values == key, np.uint8(0), np.uint8(255))))
     return grey
 
 
@@ -249,35 +274,50 @@ def _scale_to_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
     first of 1 (floating point only), 255 and 65535 that no value exceeds; values beyond all
     of these, or below zero, are stretched from their least to their greatest.
     """
+    bands = [values[start : start + _ROWS] for start in range(0, len(values), _ROWS)]
     if values.dtype.kind == "u":
-        return np.rint(values / np.float32(65535 / 255)).astype(np.uint8)
-    numbers = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    black, high = min(0.0, float(numbers.min())), float(numbers.max())
-    whites = [1.0, 255.0, 65535.0] if values.dtype.kind == "f" else [255.0, 65535.0]
-    white = next((white for white in whites if black == 0 and high <= white), high)
-    return np.rint((numbers - black) * (255 / (white - black))).astype(np.uint8)
+        white, black = 65535.0, 0.0
+    else:
+        black = min(0.0, *(float(_numbers(band).min()) for band in bands))
+        high = max(float(_numbers(band).max()) for band in bands)
+        whites = [1.0, 255.0, 65535.0] if values.dtype.kind == "f" else [255.0, 65535.0]
+        white = next((white for white in whites if black == 0 and high <= white), high)
+    scale = 255 / (white - black)
+    scaled = [np.rint((_numbers(band) - black) * scale).astype(np.uint8) for band in bands]
+    return np.concatenate(scaled)
 
 
-def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """The colours without transparency, and the opacity of each pixel if it is not full."""
-    if not image.has_transparency_data:
-        return image, None
+def _numbers(values: NDArray[Any]) -> NDArray[np.float64]:
+    return np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _with_alpha(image: Image.Image) -> Image.Image:
+    """The picture with the opacity of each pixel."""
+    if image.mode == "RGBA":
+        return image
     key = image.info.get("transparency")
     if image.mode == "RGB" and isinstance(key, tuple) and max(key) > 255:
         # Pillow reads the colours of 16-bit pictures as 8 bits, but leaves the key at 16.
         image.info["transparency"] = tuple(value >> 8 for value in key)
-    rgba = image.convert("RGBA")
-    return rgba.convert("RGB"), rgba.getchannel("A")
+    return image.convert("RGBA")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """The colours of an RGBA picture, laid on white."""
+    page = Image.new("RGB", image.size, "white")
+    has_profile = bool(image.info.get("icc_profile"))
+    colours = _to_srgb(image.convert("RGB")) if has_profile else image
+    page.paste(colours, mask=image)
+    return page
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
-    """RGB by the embedded colour profile; without a usable one, by Pillow's conversion."""
-    if image.mode not in {"L", "RGB", "CMYK"}:
-        image = image.convert("RGB")
+    """An RGB copy by the embedded colour profile; without a usable one, by Pillow's conversion."""
     profile = image.info.get("icc_profile")
     if profile:
         with suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            return _through_profile(image, profile)
+            plain = image if image.mode in {"L", "RGB", "CMYK"} else image.convert("RGB")
+            return _through_profile(plain, profile)
     return image.convert("RGB")
 
 

@@ -17,12 +17,13 @@ from corpus.records import CaptionRecord
 from corpus.shards import Contents, Halves, Shard, Withdrawn, write_shard
 from engine.collection import CollectionFolder
 from engine.errors import InvalidInput
+from engine.images import image_bytes
 from engine.models.encoder import TEXTS_PER_PICTURE
 from engine.types import Encoder, Vectors
 
 T = TypeVar("T")
 
-BATCH_BYTES = 2**29
+BATCH_BYTES = 5 * 2**26
 """Decoded pictures of a batch take no more than this, one excepted."""
 
 SHARD_SECONDS = 60.0
@@ -91,7 +92,7 @@ class _Items(dict[str, Item]):
             self.captions_to_encode += captions
         if item.image is not None:
             self.images += sign
-            self.image_bytes += sign * 3 * item.image.width * item.image.height
+            self.image_bytes += sign * image_bytes(item.image)
 
 
 @dataclass

@@ -166,12 +166,13 @@ class _Run:
         options = self._options
         opened = opened_in_order(
             self._jobs(records),
-            lambda job: open_picture(job.path, options.limits),
+            lambda job, admit: open_picture(job.path, options.limits, admit),
             workers=options.workers,
             ahead=options.batch_size + 2 * options.workers,
         )
         for job, picture in opened:
             self._take(job, picture)
+            del picture  # or it would stay while the next one is decoded
         self._builder.finish()
         for folder in self._whole:
             self._remove_gone(folder)

@@ -566,8 +566,8 @@ def test_a_big_picture_does_not_wait_for_a_full_batch(
     encoder: PixelEncoder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ingest.building.BATCH_BYTES", 3 * 8 * 8)
-    monkeypatch.setattr("ingest.decoding.WINDOW_BYTES", 3 * 8 * 8)
+    monkeypatch.setattr("ingest.building.BATCH_BYTES", 4 * 8 * 8)
+    monkeypatch.setattr("ingest.decoding.BUDGET_BYTES", 1)
     assert (
         embed(pictures(7), encoder, folder, EmbedOptions(batch_size=100, workers=3)).embedded == 7
     )
