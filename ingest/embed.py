@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from operator import length_hint
 from pathlib import Path
 from time import monotonic
@@ -107,12 +107,9 @@ class _Job:
     """A picture to look at: its record, and its file as it is now."""
 
     record: ImageRecord
+    path: Path
     size: int
     mtime_ns: int
-
-    @property
-    def path(self) -> Path:
-        return self.record.path.absolute()
 
     @property
     def name(self) -> Name:
@@ -154,6 +151,7 @@ class _Run:
             on_bad=self._not_finite,
         )
         self._stored = StoredPictures(ledger)
+        self._real_folder = lru_cache(maxsize=256)(os.path.realpath)
         self.total: int | None = None
         self.on_progress: OnProgress = silent
         self._whole: list[Path] = []
@@ -206,18 +204,20 @@ class _Run:
 
     def _look(self, record: ImageRecord) -> _Job | None:
         """Settle a picture by its file's size and time if that will do."""
-        path = record.path.absolute()
-        if not self._ledger.first_seen(record.image_id, path):
-            reason = f"the source gives the id {record.image_id} twice; its first picture is used"
-            self._skip("repeated", record.uri, reason)
-            return None
         try:
-            status = record.path.stat()
+            path = self._place(record.path)
+            is_first = self._ledger.first_seen(record.image_id, path)
+            status = path.stat()
         except (OSError, ValueError) as error:
             self._skip("unreadable", record.uri, f"{record.path}: cannot be read ({error})")
             return None
+        if not is_first:
+            reason = f"the source gives the id {record.image_id} twice; its first picture is used"
+            self._skip("repeated", record.uri, reason)
+            return None
         captions = tuple(dict.fromkeys(text for text in record.captions if text.strip()))
-        job = _Job(replace(record, captions=captions), status.st_size, status.st_mtime_ns)
+        told = replace(record, captions=captions)
+        job = _Job(told, path, status.st_size, status.st_mtime_ns)
         if self._is_beside(job):
             self._unchanged += 1
             self._count()
@@ -231,6 +231,13 @@ class _Run:
         else:
             self._name(self._item(known.picture), job)
         return None
+
+    def _place(self, path: Path) -> Path:
+        """Where a file lies: one place for all ways to its folder, by links, `..` or as it is.
+
+        A link to a file is a file of its own, which can be removed alone.
+        """
+        return Path(self._real_folder(path.parent), path.name)
 
     def _is_beside(self, job: _Job) -> bool:
         """Whether the other collection has the picture as it is, by an unchanged file."""
@@ -264,7 +271,7 @@ class _Run:
         at = self._ledger.file_at(job.path)
         held = () if at is None else (at.picture.sha256,)
         if at is not None and at.picture.sha256 != sha256:
-            self._unname(at.picture, lambda name: name.path == str(job.path))
+            self._unname(at.picture, lambda name: self._place(Path(name.path)) == job.path)
         for other in self._ledger.named(job.record.image_id):
             if other.sha256 != sha256 and other.sha256 not in held:
                 self._unname(
@@ -273,18 +280,17 @@ class _Run:
 
     def _name(self, item: Item, job: _Job) -> None:
         """Add what the job's source says to a picture that is known, or on its way."""
-        entry, name = item.entry, job.name
+        entry, name = item.entry.named(self._placed(item.entry.names)), job.name
         at_path = [old for old in entry.names if old.path == name.path]
         if at_path and at_path[0].image_id != name.image_id and not name.captions:
             # Another source names the same file; it takes over only if it tells more.
-            self._skip_duplicate(job, entry)
-            return
+            name = replace(at_path[0], size=name.size, mtime_ns=name.mtime_ns)
         names = _joined(entry.names, name)
         if not (_is_there(names[0]) or (name.captions and name.split != entry.split)):
             # Its first file is gone: it is shown by this one, and keeps what was said of it.
             names = (name, *(old for old in names if old.path != name.path))
         changed = entry.named(names)
-        if changed == entry:
+        if changed == item.entry:
             self._unchanged += 1
         else:
             self._rewrite(item, changed)
@@ -293,6 +299,14 @@ class _Run:
             self._skip_duplicate(job, changed)
         else:
             self._count()
+
+    def _placed(self, names: Iterable[Name]) -> tuple[Name, ...]:
+        """The names, one for each file: earlier versions knew it by each way to its folder."""
+        placed: dict[str, Name] = {}
+        for name in names:
+            path = str(self._place(Path(name.path)))
+            placed.setdefault(path, replace(name, path=path))
+        return tuple(placed.values())
 
     def _unname(self, known: Known, is_gone: Callable[[Name], bool]) -> None:
         """Take names from a picture; one without any is withdrawn."""
@@ -340,9 +354,8 @@ class _Run:
                 gone = {
                     name.path
                     for name in entry.names
-                    if Path(name.path).is_relative_to(folder)
-                    and not self._ledger.was_seen(name.path)
-                    and _is_gone(Path(name.path), folder)
+                    if not self._ledger.was_seen(name.path)
+                    and _is_gone(_below(folder, name), folder)
                 }
                 known = self._ledger.picture(entry.sha256)
                 if gone and known is not None and (known.shard, known.row) == (number, row):
@@ -401,11 +414,19 @@ def _is_there(name: Name) -> bool:
     return (status.st_size, status.st_mtime_ns) == (name.size, name.mtime_ns)
 
 
-def _is_gone(path: Path, root: Path) -> bool:
+def _below(root: Path, name: Name) -> Path | None:
+    """A file as it is reached from the root, which may be by a link; None where it is not."""
+    found = (Path(place) for place in (name.path, name.uri))
+    return next((path for path in found if path.is_relative_to(root)), None)
+
+
+def _is_gone(path: Path | None, root: Path) -> bool:
     """Whether a file below the root was deleted, and is not merely out of reach.
 
     A folder that cannot be read, or holds nothing of a user's, may be a disk that is not mounted.
     """
+    if path is None:
+        return False
     try:
         path.lstat()
     except FileNotFoundError:

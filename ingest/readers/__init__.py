@@ -65,7 +65,8 @@ def open_source(
     """
     kind = detect(path)
     _check(path, kind, images, limit)
-    base = _settled(path if kind == "folder" else images or path.parent)
+    # Its one place, whichever way leads there: what is shown of a picture stays the same.
+    base = (path if kind == "folder" else images or path.parent).resolve()
     columns = Columns.named(image_column, caption_column)
     entries = _entries(path, kind, columns)
     if images is None and kind in {"coco", "karpathy"}:
@@ -95,11 +96,6 @@ def open_captions(
     else:
         entries = _texts_only(_entries(path, kind, Columns.named("", caption_column)))
     return _records(path, entries, path.parent, split, limit)
-
-
-def _settled(folder: Path) -> Path:
-    """The folder's absolute path, one for all spellings with `..`: pictures are known by it."""
-    return folder.resolve() if ".." in folder.parts else folder.absolute()
 
 
 def _check(path: Path, kind: Kind, images: Path | None, limit: int | None) -> None:
