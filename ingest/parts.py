@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Self
 
 import numpy as np
@@ -275,10 +275,25 @@ class _Adoption:
 
 
 def _joined(own: Entry, other: Entry) -> list[Name]:
-    """The names of both: those of the same file as the other has them."""
+    """The names of both, those of the same file as the other has them.
+
+    In the order in which one process would have read them, whichever part comes first; but
+    another split's captions never come before those that decide the picture's.
+    """
     theirs = {name.path: name for name in other.names}
     names = [theirs.pop(name.path, name) for name in own.names]
-    return [*names, *theirs.values()]
+
+    def place(name: Name) -> tuple[bool, list[tuple[bool, str]]]:
+        is_conflict = bool(own.captions and name.captions) and name.split != own.split
+        return is_conflict, _as_read(name.path)
+
+    return sorted([*names, *theirs.values()], key=place)
+
+
+def _as_read(path: str) -> list[tuple[bool, str]]:
+    """Sorts files as a folder is read: its pictures by name, then its folders by name."""
+    *folders, name = PurePath(path).parts
+    return [*((True, folder) for folder in folders), (False, name)]
 
 
 def _only(name: Name, texts: Collection[str], split: str) -> Name:

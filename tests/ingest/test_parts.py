@@ -195,6 +195,27 @@ def test_the_same_picture_in_two_parts_is_one(parts: Parts, pictures: Pictures) 
     assert set(only(parts.folder).captions) == {"one", "both", "two"}
 
 
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+@pytest.mark.parametrize("captions", [(), ("one",)])
+def test_names_stand_in_the_order_of_reading_whichever_part_comes_first(
+    parts: Parts, pictures: Pictures, order: tuple[int, int], captions: tuple[str, ...]
+) -> None:
+    first = replace(pictures(1)[0], captions=captions, split="train")
+    below = first.path.parent / "0" / "0.png"
+    below.parent.mkdir()
+    shutil.copy(first.path, below)
+    deeper = ImageRecord("0/0.png", str(below), below, split="train")
+    records = [first, twins(first, split="train"), deeper]
+    for number in order:
+        parts.embed(records, number, 2)
+        adopt_parts(parts.folder)
+    found = only(parts.folder)
+    assert [name.image_id for name in found.names] == [one.image_id for one in records]
+    assert found.uri == first.uri
+    again = parts.whole(records)
+    assert (again.embedded, again.reused, again.skipped) == (0, 0, {"duplicate": 2})
+
+
 def test_copies_of_two_splits_in_two_parts_are_a_conflict(parts: Parts, pictures: Pictures) -> None:
     first = replace(pictures(1)[0], captions=("one",), split="train")
     records = [first, twins(first, "two", split="test")]
