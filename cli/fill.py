@@ -16,6 +16,7 @@ from cli.options import (
     JsonOption,
     ModelOptions,
     expanded,
+    named_path,
     opened_engine,
     settings_for,
 )
@@ -40,6 +41,8 @@ SourceArgument = Annotated[
     Path,
     typer.Argument(
         help=f"{KINDS[0].upper()}{KINDS[1:]}.",
+        parser=named_path,
+        metavar="SOURCE",
         show_default=False,
     ),
 ]
@@ -54,7 +57,9 @@ NameOption = Annotated[
 ]
 ImagesOption = Annotated[
     Path | None,
-    typer.Option(help="Folder that a file's pictures lie in.", show_default=False),
+    typer.Option(
+        help="Folder that a file's pictures lie in.", parser=named_path, show_default=False
+    ),
 ]
 SplitOption = Annotated[
     list[str] | None,
@@ -239,12 +244,16 @@ def memory(
     ] = "",
     collection: NameOption = "",
     captions: Annotated[
-        Path | None, typer.Option(help="A file of captions instead.", show_default=False)
+        Path | None,
+        typer.Option(help="A file of captions instead.", parser=named_path, show_default=False),
     ] = None,
     copy: Annotated[
         Path | None,
         typer.Option(
-            "--from", help="Folder with a copy of COCO: no network is used.", show_default=False
+            "--from",
+            help="Folder with a copy of COCO: no network is used.",
+            parser=named_path,
+            show_default=False,
         ),
     ] = None,
     limit: Annotated[

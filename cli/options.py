@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from cli.progress import loading_shown
 from engine.app import Engine, build_engine
+from engine.errors import InvalidInput
 from engine.settings import Settings, read_settings
 
 CollectionOption = Annotated[
@@ -30,6 +32,17 @@ CollectionArgument = Annotated[
         help="The collection; by default MRAG_COLLECTION, or the only one.", show_default=False
     ),
 ]
+
+
+def named_path(text: str) -> Path:
+    """The path that a user named: not the current folder for an empty name."""
+    if not text.strip():
+        raise InvalidInput(
+            "an empty name was given for a file or folder; name it, or give . for this folder"
+        )
+    return Path(text)
+
+
 LimitOption = Annotated[int | None, typer.Option(min=1, help="Only a sample of so many pictures.")]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON object a line on stdout, all else on stderr.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -21,7 +23,7 @@ from corpus.shards import encoder_of
 from engine.alignment.alignment import Alignment
 from engine.alignment.closed_form import AnyMethod
 from engine.collection import CollectionCard, CollectionFolder
-from engine.errors import IncompatibleIndex, InvalidInput, SourceError
+from engine.errors import IncompatibleIndex, InvalidInput, SourceError, StoreLocked
 from engine.progress import OnProgress, silent
 from engine.settings import Settings
 from engine.store.generations import current
@@ -87,12 +89,13 @@ def ingest(
     are pictures without captions; None: they stay without. What has been done before is not
     done again.
 
-    Raises IncompatibleIndex for a collection of another encoder, SourceError for an empty
-    source where there is no collection yet, StoreUnavailable while another process writes.
+    Raises IncompatibleIndex for a collection of another encoder, SourceError for a source of
+    which nothing can be taken where there is no collection yet (none is made then),
+    StoreUnavailable while another process writes.
     """
     started = monotonic()
     folder = CollectionFolder(settings.home, name)
-    with writing(folder):
+    with _made_if_filled(folder), writing(folder):
         migrated = migrate(folder, on_progress) if needs_migration(folder) else None
         known = folder.exists()
         if known and memory:
@@ -194,6 +197,7 @@ def embed_only(
 ) -> EmbedReport:
     """The first step of `ingest` alone: make the collection if need be, and embed.
 
+    Raises SourceError where nothing of the source can be taken into a new collection; none is made.
     With `part` only that share of the source, into a folder of its own: any number of processes
     may do so at once, and the next ingest takes in what they have finished.
     """
@@ -206,10 +210,37 @@ def embed_only(
         if not folder.exists():
             folder.write_card(wanted)  # who comes second writes the same; parts do not change it
         return embed_part(records, part, encoder, folder, wanted, how, on_progress=on_progress)
-    with writing(folder):
+    with _made_if_filled(folder), writing(folder):
         folder.write_card(card())
         adopt_parts(folder, on_progress)
-        return embed(records, encoder, folder, how, on_progress=on_progress)
+        report = embed(records, encoder, folder, how, on_progress=on_progress)
+        if _is_empty(folder):
+            raise SourceError(
+                "nothing of the source could be taken in, so there is nothing to keep:\n"
+                + "\n".join(_skip_lines(report))
+            )
+        return report
+
+
+@contextmanager
+def _made_if_filled(folder: CollectionFolder) -> Iterator[None]:
+    """Remove a collection again that was made just now and that nothing came into."""
+    is_new = not folder.path.exists()
+    try:
+        yield
+    finally:
+        if is_new and folder.path.exists():
+            with suppress(StoreLocked), writing(folder):
+                if _is_empty(folder):
+                    shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _is_empty(folder: CollectionFolder) -> bool:
+    """Whether nothing was ever written to a collection, by a part of it neither."""
+    shards = (
+        path for kept in (folder.embeddings, folder.generated) for path in kept.glob("shard-*")
+    )
+    return not (any(shards) or (folder.path / "parts").exists())
 
 
 def _begun(records: Iterable[Record], folder: CollectionFolder) -> Iterable[Record]:
@@ -307,6 +338,10 @@ def embed_lines(done: EmbedReport) -> Iterator[str]:
     )
     if done.removed:
         yield f"removed {done.removed:,}: their files are gone, or are copies of others now"
+    yield from _skip_lines(done)
+
+
+def _skip_lines(done: EmbedReport) -> Iterator[str]:
     if done.skipped:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(done.skipped.items()))
         yield f"skipped {sum(done.skipped.values()):,}: {kinds}"

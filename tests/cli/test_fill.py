@@ -166,3 +166,34 @@ def test_a_collection_is_deleted_only_when_asked_for_outright(
     assert not (home / "collections" / "some").exists()
     assert len(list(pictures.iterdir())) == 4
     assert mrag("delete", "some", "--yes", at=home).code == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ingest", ""),
+        ("embed", " "),
+        ("memory", "--captions", ""),
+        ("memory", "coco", "--from", ""),
+    ],
+)
+def test_an_empty_name_is_not_the_current_folder(
+    mrag: Run, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    done = mrag(*arguments, "-c", "some", "--profile", "sample", at=tmp_path / "home")
+    assert done.code == 2
+    assert "an empty name was given" in done.err
+    assert not (tmp_path / "home" / "collections").exists()
+
+
+def test_a_first_ingest_that_takes_nothing_in_leaves_no_collection(
+    mrag: Run, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "a.jpg").write_text("no picture")
+    done = mrag("ingest", bad, "--profile", "sample", at=tmp_path / "home")
+    assert done.code == 2
+    assert "nothing of the source could be taken in" in done.err
+    assert "a.jpg: is not a picture" in done.err
+    assert mrag("collections", "--json", at=tmp_path / "home").answers == []

@@ -223,13 +223,36 @@ def test_a_source_that_cannot_be_read_makes_nothing(run: Ingest) -> None:
     assert not run.folder().exists()
 
 
-def test_a_source_of_bad_files_only_is_reported(run: Ingest, tmp_path: Path) -> None:
+def test_a_source_of_bad_files_only_is_refused_and_makes_nothing(
+    run: Ingest, pictures: Pictures, tmp_path: Path
+) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"")
-    report = run([ImageRecord("bad.png", str(bad), bad)])
-    assert report.embed.skipped == {"unreadable": 1}
-    assert report.alignment is None
-    assert "is empty (0 bytes)" in report.text
+    records = [ImageRecord("bad.png", str(bad), bad)]
+    with pytest.raises(SourceError, match=r"(?s)nothing .*1 unreadable.*is empty \(0 bytes\)"):
+        run([*records])
+    assert not run.folder().path.exists()
+    run([*pictures(2)])
+    assert run([*records]).embed.skipped == {"unreadable": 1}
+    assert run.counts() == (2, 0)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_ingest_that_fails_at_once_makes_nothing_and_one_that_fails_later_keeps_what_it_has(
+    run: Ingest, pictures: Pictures, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(after: int) -> Iterator[Record]:
+        yield from pictures(after)
+        raise error
+
+    with pytest.raises(error):
+        run(failing(3))
+    assert not run.folder().path.exists()
+    monkeypatch.setattr("ingest.building.SHARD_SECONDS", 0)
+    with pytest.raises(error):
+        run(failing(30))
+    assert run.folder().exists()
+    assert run([*pictures(30)]).embed.unchanged > 0
 
 
 def test_another_collections_map(run: Ingest, pictures: Pictures) -> None:
