@@ -34,7 +34,7 @@ from ingest.memory import COCO, coco_records
 from ingest.parts import Part, adopt_parts
 from ingest.pipeline import IngestReport, graph_lines
 from ingest.push import push as push_points
-from ingest.readers import open_captions, open_source
+from ingest.readers import open_captions, open_source, pictures_of
 from ingest.readers.detect import KINDS
 
 SourceArgument = Annotated[
@@ -42,7 +42,6 @@ SourceArgument = Annotated[
     typer.Argument(
         help=f"{KINDS[0].upper()}{KINDS[1:]}.",
         parser=named_path,
-        metavar="SOURCE",
         show_default=False,
     ),
 ]
@@ -98,10 +97,13 @@ class SourceOptions:
         return self.collection or name_after(self.source)
 
     def records(self) -> Iterator[Record]:
-        """What the source holds of what is wanted."""
+        """What the source holds of what is wanted; says where its pictures were found."""
+        images = self.images or pictures_of(self.source)
+        if images is not None and self.images is None:
+            say(f"its pictures lie in {images}")
         return open_source(
             self.source,
-            images=self.images,
+            images=images,
             split=frozenset(self.split or ()),
             limit=self.limit,
             image_column=self.image_column,

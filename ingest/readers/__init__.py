@@ -21,7 +21,13 @@ from corpus.records import (
 )
 from engine.errors import InvalidInput, SourceError
 from ingest.readers.annotation import Annotation, printable
-from ingest.readers.coco import read_coco, read_coco_captions, read_karpathy
+from ingest.readers.beside import folder_beside
+from ingest.readers.coco import (
+    listed_pictures,
+    read_coco,
+    read_coco_captions,
+    read_karpathy,
+)
 from ingest.readers.detect import Kind, detect
 from ingest.readers.folder import count_pictures, read_folder
 from ingest.readers.plaintext import read_text
@@ -36,6 +42,9 @@ _READERS: dict[Kind, Callable[[Path], Annotations]] = {
     "karpathy": read_karpathy,
     "text": read_text,
 }
+_LISTS = frozenset({"coco", "karpathy"})
+"""Kinds whose pictures usually lie in another folder than the file that lists them."""
+
 _JSON_ROWS: dict[Kind, Callable[[Path], Iterator[Row | Skipped]]] = {
     "jsonl": jsonl_rows,
     "json": json_rows,
@@ -54,7 +63,8 @@ def open_source(
     """Read a source of any known kind, as it streams.
 
     `images` is the folder that a file's pictures lie in; without it a table's lie beside the
-    table, and COCO's and Karpathy's JSON give their captions alone. `split` keeps these
+    table, and those of COCO's and Karpathy's JSON are looked for near it (see `pictures_of`):
+    where none is found, that is said, and their captions are given alone. `split` keeps these
     splits only. `limit` ends after so many pictures (captions where they stand alone).
     What cannot be read comes as Skipped; captions come as one line each, repeats left out.
     A folder that was read to its end without a limit ends with WholeFolder. How many pictures
@@ -66,16 +76,38 @@ def open_source(
     kind = detect(path)
     _check(path, kind, images, limit)
     # Its one place, whichever way leads there: what is shown of a picture stays the same.
+    images = images or pictures_of(path, kind)
     base = (path if kind == "folder" else images or path.parent).resolve()
     columns = Columns.named(image_column, caption_column)
     entries = _entries(path, kind, columns)
-    if images is None and kind in {"coco", "karpathy"}:
-        entries = read_coco_captions(path) if kind == "coco" else _texts_only(entries)
+    if images is None and kind in _LISTS:
+        alone = read_coco_captions(path) if kind == "coco" else _texts_only(entries)
+        entries = chain(_not_beside(path), alone)
     records = _records(path, entries, base, split, limit)
     if kind != "folder":
         return records
     whole = [WholeFolder(base)] if limit is None else []
     return Counted(chain(records, whole), lambda: min(count_pictures(path), limit or sys.maxsize))
+
+
+def pictures_of(path: Path, kind: Kind | None = None) -> Path | None:
+    """The folder near COCO's or Karpathy's JSON that its pictures lie in; None without one.
+
+    None for other kinds of sources too. Raises SourceError for a file that cannot be read.
+    """
+    if (kind or detect(path)) not in _LISTS:
+        return None
+    return folder_beside(path, listed_pictures(path))
+
+
+def _not_beside(path: Path) -> Annotations:
+    listed = sum(1 for _ in listed_pictures(path))
+    if listed:
+        reason = (
+            f"its {listed:,} pictures are not beside it, so that its captions stand alone; name "
+            "their folder with --images FOLDER"
+        )
+        yield Skipped(str(path), reason)
 
 
 def open_captions(

@@ -23,6 +23,15 @@ def read_coco_captions(path: Path) -> Iterator[Annotation | Skipped]:
             yield Annotation(where=where, captions=(caption,), image_id=image_id)
 
 
+def listed_pictures(path: Path) -> Iterator[Annotation]:
+    """The pictures that COCO's or Karpathy's JSON lists, without captions."""
+    for number, image in enumerate(items(path, "images.item"), start=1):
+        if isinstance(image, dict) and (name := image.get("file_name") or image.get("filename")):
+            folder = image.get("filepath") or ""
+            whole = f"{folder}/{name}" if folder else str(name)
+            yield Annotation(where=f"image {number}", image=whole, elsewhere=str(name))
+
+
 def read_coco(path: Path) -> Iterator[Annotation | Skipped]:
     """An entry for each picture of a COCO file, with its captions.
 

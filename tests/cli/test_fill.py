@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -197,3 +198,18 @@ def test_a_first_ingest_that_takes_nothing_in_leaves_no_collection(
     assert "nothing of the source could be taken in" in done.err
     assert "a.jpg: is not a picture" in done.err
     assert mrag("collections", "--json", at=tmp_path / "home").answers == []
+
+
+def test_where_pictures_of_coco_were_found_is_said(
+    mrag: Run, tmp_path: Path, pictures: Path
+) -> None:
+    table = pictures.parent / "captions.json"
+    listed = [{"id": 1, "file_name": "001.webp"}, {"id": 2, "file_name": "009.webp"}]
+    told = [{"image_id": 1, "id": 1, "caption": "a dog"}]
+    table.write_text(json.dumps({"images": listed, "annotations": told}))
+    pictures.rename(pictures.with_name("images"))
+    done = mrag("embed", table, "-c", "some", "--profile", "sample", at=tmp_path / "home")
+    assert "1 pictures and 1 captions embedded" in done.err
+    assert f"its pictures lie in {tmp_path / 'images'}" in done.err
+    assert done.code == 1
+    assert "009.webp: image 2: there is no such picture file" in done.err

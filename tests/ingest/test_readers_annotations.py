@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from corpus.records import CaptionRecord, ImageRecord, Record, Skipped
 from engine.errors import InvalidInput, SourceError
-from ingest.readers import open_captions, open_source
+from ingest.readers import open_captions, open_source, pictures_of
 
 
 @pytest.fixture
@@ -69,13 +69,49 @@ def test_coco_sections_may_stand_in_any_order(tmp_path: Path, pictures: Path) ->
 
 def test_coco_without_pictures_gives_the_captions_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "captions_train2017.json", coco(3, CAPTIONS))
-    records = list(open_source(path))
+    said, *records = open_source(path)
+    assert isinstance(said, Skipped)
+    assert "its 3 pictures are not beside it" in said.reason
+    assert "--images FOLDER" in said.reason
     assert records[:2] == [
         CaptionRecord("Two.", "2"),
         CaptionRecord("One line.", "1"),
     ]
-    assert len(list(open_source(path, limit=3))) == 3
+    assert len(list(open_source(path, limit=3))) == 1 + 3
     assert list(open_captions(path)) == records
+    del (content := coco(3, CAPTIONS))["images"]
+    assert list(open_source(write(path, content))) == records, "it lists none"
+
+
+@pytest.mark.parametrize(
+    ("file", "folder"),
+    [
+        ("c.json", "."),
+        ("c.json", "images"),
+        ("c.json", "val2017"),
+        ("c.json", "images/train2014"),
+        ("annotations/c.json", "."),
+        ("annotations/c.json", "val2014"),
+        ("annotations/c.json", "images"),
+        ("annotations/c.json", "images/test2015"),
+    ],
+)
+def test_coco_pictures_that_lie_near_are_found(tmp_path: Path, file: str, folder: str) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "val2015").mkdir()
+    for n in (1, 3):
+        (tmp_path / folder / f"{n:012}.jpg").write_bytes(b"x")
+    (tmp_path / "val2015" / f"{2:012}.jpg").write_bytes(b"x")  # fewer of them lie there
+    path = write(tmp_path / file, coco(3, CAPTIONS))
+    assert pictures_of(path) == tmp_path / folder
+    first, third, missing = sorted(open_source(path), key=lambda one: isinstance(one, Skipped))
+    assert isinstance(first, ImageRecord)
+    assert isinstance(third, ImageRecord)
+    assert first.path == tmp_path / folder / f"{1:012}.jpg"
+    assert (first.captions, third.captions) == (("One line.",), ("Three.",))
+    assert isinstance(missing, Skipped)
+    assert missing.reason == "image 2: there is no such picture file"
 
 
 def test_coco_pictures_that_are_missing_or_unknown_are_skipped(
@@ -165,7 +201,10 @@ def test_karpathy_pictures_of_other_splits_are_not_missed(tmp_path: Path, pictur
 
 def test_karpathy_without_pictures_gives_the_captions_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "d.json", karpathy({"cocoid": 5}, {"split": "val"}))
-    assert list(open_source(path)) == [
+    said, *records = open_source(path)
+    assert isinstance(said, Skipped)
+    assert "its 2 pictures are not beside it" in said.reason
+    assert records == [
         CaptionRecord("Picture 1.", "5", "train"),
         CaptionRecord("Picture 2.", "000000000002.jpg", "val"),
     ]
