@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
-from cli.main import main
+
+def main() -> int:
+    """Run the command line; the exit code."""
+    # OpenBLAS's idle threads spin for some 30 ms after each product; beside other work, or
+    # between products of small matrices, that is most of what they do. Read by numpy's import.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+    from cli.main import main as run
+
+    return run()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,28 +6,31 @@ import os
 import runpy
 import sys
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.text import Text
 
 from cli.answer import show_caption, show_comparison, show_search
-from cli.fill import fill
 from cli.options import opened_engine, settings_for
 from cli.output import console, say
+from cli.progress import progress_bars
 from corpus.records import ImageRecord
 from engine.app import Engine
 from engine.errors import Missing
 from engine.search.gallery import Query
 from engine.settings import SAMPLE_PACK
-from engine.types import SPACES
+from engine.types import SPACES, Encoder, Vector, Vectors
+from ingest.pipeline import ingest
 from ingest.readers import open_captions, open_source
 
 _ROOT = Path(__file__).parent.parent
 _COLLECTIONS = ("plain", "postcards")
 _QUERIES = ("two cats on the beach", "a guitar at night")
+_FILLED = frozenset(("train", "val"))
 _HELD_OUT = "test"
 
 
@@ -40,8 +43,7 @@ def register(app: typer.Typer) -> None:
 def demo() -> None:
     """Index the sample collections, describe pictures they do not hold, and search them."""
     with opened_engine(settings_for(profile="sample")) as engine:
-        for name in _COLLECTIONS:
-            _fill_sample(engine, name)
+        _fill_samples(engine)
         out = console()
         for name, count in zip(_COLLECTIONS, (2, 1), strict=True):
             opened = engine.open(name)
@@ -78,8 +80,7 @@ def start_app(
         empty = not engine.names()
     if empty:
         with opened_engine(settings_for(profile="sample")) as engine:
-            for name in _COLLECTIONS:
-                _fill_sample(engine, name)
+            _fill_samples(engine)
     _run_streamlit(page, port, address, settings.home)
 
 
@@ -93,14 +94,39 @@ def _run_streamlit(page: Path, port: int, address: str, home: Path) -> None:
     runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
 
 
-def _fill_sample(engine: Engine, name: str) -> None:
-    """Bring a sample collection level with the pack: its pictures but the held-out ones."""
-    sources = (
-        open_source(SAMPLE_PACK / name / "captions.jsonl", split=frozenset(("train", "val"))),
-        open_captions(SAMPLE_PACK / "memory.txt"),
-    )
-    for records in sources:
-        report = fill(engine, records, name)
+class _EachOnce:
+    """An encoder that embeds a text once: the sample collections share their loose captions."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.id, self.dim = encoder.id, encoder.dim
+        self.encode_images = encoder.encode_images
+        self._encode_texts = encoder.encode_texts
+        self._known: dict[str, Vector] = {}
+
+    def encode_texts(self, texts: list[str]) -> Vectors:
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        self._known.update(zip(new, self._encode_texts(new), strict=True))
+        return np.stack([self._known[text] for text in texts])
+
+
+def _fill_samples(engine: Engine) -> None:
+    """Bring the sample collections level with the pack: its pictures but the held-out ones."""
+    encoder_spec, generator_spec = engine.settings.models()
+    encoder = _EachOnce(engine.models.encoder(encoder_spec))
+    for name in _COLLECTIONS:
+        pictures = open_source(SAMPLE_PACK / name / "captions.jsonl", split=_FILLED)
+        captions = open_captions(SAMPLE_PACK / "memory.txt")
+        with progress_bars() as on_progress:
+            report = ingest(
+                # In one go: map and index are made once, not for the pictures and again.
+                chain(pictures, captions),
+                name=name,
+                encoder=encoder,
+                encoder_spec=encoder_spec,
+                generator_spec=generator_spec,
+                settings=engine.settings,
+                on_progress=on_progress,
+            )
         if report.embed.embedded or report.embed.captions:
             say(f"{name}: {report.text}")
 

@@ -13,6 +13,7 @@ from engine.app import Engine
 from engine.errors import MragError
 from engine.footprint import free_bytes, process_bytes, readable
 from engine.models import clip_sources, seq2seq
+from engine.models.device import most_threads
 from engine.models.hub import missing_bytes
 from engine.models.hub_cache import Needed, cached
 from engine.models.loaded import CONSENSUS
@@ -76,7 +77,7 @@ def _package(name: str) -> Check:
 def _devices() -> Check:
     import torch
 
-    found = [f"cpu ({torch.get_num_threads()} threads)"]
+    found = [f"cpu ({most_threads()} threads)"]
     found += [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         found.append("mps")

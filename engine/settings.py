@@ -58,6 +58,11 @@ class Settings(BaseSettings):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto", description="Number format of the models; auto chooses by device."
     )
+    threads: int = Field(
+        default=0,
+        ge=0,
+        description="Threads of a model on the CPU; 0: OMP_NUM_THREADS, or else by its size.",
+    )
     batch_size: int = Field(default=32, ge=1, description="Pictures encoded together.")
     workers: int = Field(
         default_factory=lambda: min(8, os.cpu_count() or 1),

@@ -1,7 +1,9 @@
-"""Where models run, and which number formats are fast there."""
+"""Where models run, on how many threads, and which number formats are fast there."""
 
 from __future__ import annotations
 
+import os
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from engine.errors import InvalidInput
@@ -10,6 +12,9 @@ if TYPE_CHECKING:
     import torch
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+WEIGHTS_PER_THREAD = 10_000_000
+"""Weights that give a thread enough to do between two points where all threads meet."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -26,6 +31,27 @@ def choose_device(name: str) -> torch.device:
     if name not in usable:
         raise InvalidInput(f"device {name!r} is not here; choose auto, {', '.join(usable)}")
     return torch.device(name)
+
+
+def choose_threads(model: torch.nn.Module, asked: int) -> int:
+    """Threads for a model on the CPU: those asked for, or OMP_NUM_THREADS's, or by its size.
+
+    torch keeps the number by thread, not by model, so it is set before each run of a model.
+    """
+    if asked:
+        return asked
+    if "OMP_NUM_THREADS" in os.environ:
+        return most_threads()
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    return max(1, min(most_threads(), weights // WEIGHTS_PER_THREAD))
+
+
+@cache  # what torch says later is what some model was given
+def most_threads() -> int:
+    """Threads that torch takes by itself: one for each core, or OMP_NUM_THREADS."""
+    import torch
+
+    return torch.get_num_threads()
 
 
 def cpu_has_bf16_units() -> bool:

@@ -14,7 +14,7 @@ from PIL.Image import Image
 
 from engine.errors import InvalidInput
 from engine.models.clip_loader import Parts, load_clip
-from engine.models.device import Precision, choose_device
+from engine.models.device import Precision, choose_device, choose_threads
 from engine.progress import ticking
 from engine.types import Vectors
 
@@ -32,12 +32,18 @@ of a longer one the middle is taken first, or a thread of pixels would fill the 
 
 
 def load_encoder(
-    spec: str, *, device: str = "auto", precision: Precision = "auto", batch_size: int = 32
+    spec: str,
+    *,
+    device: str = "auto",
+    precision: Precision = "auto",
+    batch_size: int = 32,
+    threads: int = 0,
 ) -> OpenClipEncoder:
     """Load an encoder by open_clip `MODEL/TAG`, `hf-hub:ORG/NAME` or `local-dir:FOLDER`.
 
     `device` auto: cuda, then mps, then cpu. `precision` auto: float16 on cuda; bfloat16 for
     models with vectors of 512 and more on a CPU that has units for it; else float32.
+    `threads` 0: see `choose_threads`.
     Raises InvalidInput for an argument that cannot be used, ModelMissing for absent weights.
     """
     if batch_size < 1:
@@ -45,22 +51,31 @@ def load_encoder(
     with ticking("load open_clip (seconds)"):
         import_module("open_clip")
     chosen = choose_device(device)
-    return OpenClipEncoder(load_clip(spec, chosen, precision), chosen, batch_size)
+    parts = load_clip(spec, chosen, precision)
+    return OpenClipEncoder(parts, chosen, batch_size, choose_threads(parts.model, threads))
 
 
 class OpenClipEncoder:
     """An open_clip model as a `types.Encoder`; any number of threads may use it."""
 
-    def __init__(self, parts: Parts, device: torch.device, batch_size: int) -> None:
+    def __init__(self, parts: Parts, device: torch.device, batch_size: int, threads: int) -> None:
         import open_clip
+        import torch
+
+        from engine.models.text_tower import TextTower
 
         self._parts = parts
+        self._text_tower = TextTower(parts.model)
         self._device = device
         self._image_dtype = open_clip.get_input_dtype(parts.precision)
         self._batch_size = batch_size
+        self._threads = threads
         # One forward at a time; not every tokenizer is safe for threads either.
         self._lock = Lock()
-        self._pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1), "prepare-picture")
+        # Several pictures at once already: each is prepared by one thread.
+        self._pool = ThreadPoolExecutor(
+            min(8, os.cpu_count() or 1), "prepare-picture", torch.set_num_threads, (1,)
+        )
 
     @property
     def id(self) -> str:
@@ -125,6 +140,7 @@ class OpenClipEncoder:
         import torch
 
         with self._lock, torch.inference_mode():
+            torch.set_num_threads(self._threads)
             pictures = batch.to(device=self._device, dtype=self._image_dtype)
             return self._unit(self._parts.model.encode_image(pictures))
 
@@ -132,8 +148,9 @@ class OpenClipEncoder:
         import torch
 
         with self._lock, torch.inference_mode():
+            torch.set_num_threads(self._threads)
             tokens = self._parts.tokenize(batch).to(self._device)
-            return self._unit(self._parts.model.encode_text(tokens))
+            return self._unit(self._text_tower.encode(tokens))
 
     def _unit(self, features: torch.Tensor) -> Vectors:
         """Unit rows in float32, on the CPU."""

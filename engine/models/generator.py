@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.errors import InvalidInput
-from engine.models.device import Precision, choose_device
+from engine.models.device import Precision, choose_device, choose_threads
 from engine.models.nucleus import NucleusDraw, random_numbers
 from engine.models.seq2seq import load_seq2seq
 from engine.types import Decoding
@@ -32,12 +32,15 @@ class Seq2SeqGenerator:
     `count_tokens` counts.
     """
 
-    def __init__(self, source: str, model: Any, tokenizer: Any, *, batch_size: int) -> None:
+    def __init__(
+        self, source: str, model: Any, tokenizer: Any, *, batch_size: int, threads: int
+    ) -> None:
         """Take finished parts; `source` is the hub name or the folder they came from."""
         self._source = source
         self._model = model
         self._tokenizer = tokenizer
         self._batch_size = batch_size
+        self._threads = threads
         self._tokenizer_lock = Lock()  # fast tokenizers refuse concurrent use
         self._model_lock = Lock()
         self.max_input_tokens = _input_length(model.config, tokenizer)
@@ -98,6 +101,7 @@ class Seq2SeqGenerator:
         import torch
 
         with self._model_lock, torch.inference_mode():
+            torch.set_num_threads(self._threads)
             ids, mask = self._pad(tokens)
             encoder = self._model.get_encoder()
             hidden = encoder(input_ids=ids, attention_mask=mask).last_hidden_state
@@ -182,19 +186,30 @@ class Seq2SeqGenerator:
 
 
 def load_generator(
-    spec: str, *, device: str = "auto", precision: Precision = "auto", batch_size: int = 8
+    spec: str,
+    *,
+    device: str = "auto",
+    precision: Precision = "auto",
+    batch_size: int = 8,
+    threads: int = 0,
 ) -> Seq2SeqGenerator:
     """Load an encoder-decoder model by its hub name, or from a folder with safetensors weights.
 
     What the hub's cache already has is loaded without asking the network. `precision` auto:
     bfloat16 on CUDA, and on a CPU that has units for it if the model is wide enough to gain;
-    float32 elsewhere. Raises ModelMissing with the way to get it, and InvalidInput for a device,
-    a precision or a kind of model that cannot be used.
+    float32 elsewhere. `threads` 0: see `choose_threads`. Raises ModelMissing with the way to get
+    it, and InvalidInput for a device, a precision or a kind of model that cannot be used.
     """
     if batch_size < 1:
         raise InvalidInput(f"batch_size is {batch_size}; it must be 1 or more")
     source, model, tokenizer = load_seq2seq(spec, choose_device(device), precision)
-    return Seq2SeqGenerator(source, model, tokenizer, batch_size=batch_size)
+    return Seq2SeqGenerator(
+        source,
+        model,
+        tokenizer,
+        batch_size=batch_size,
+        threads=choose_threads(model, threads),
+    )
 
 
 def _input_length(config: Any, tokenizer: Any) -> int:

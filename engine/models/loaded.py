@@ -110,11 +110,17 @@ class Models:
             device=settings.device,
             precision=settings.precision,
             batch_size=settings.batch_size,
+            threads=settings.threads,
         )
 
     def _load_generator(self, spec: str) -> Generator:
         settings = self._settings
-        return load_generator(spec, device=settings.device, precision=settings.precision)
+        return load_generator(
+            spec,
+            device=settings.device,
+            precision=settings.precision,
+            threads=settings.threads,
+        )
 
     def _batch_encoder(self, spec: str) -> BatchedEncoder:
         settings = self._settings

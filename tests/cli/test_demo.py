@@ -16,7 +16,7 @@ def test_the_demo_indexes_describes_compares_and_searches_and_is_done_once(
 ) -> None:
     first = mrag("demo", at=tmp_path)
     assert first.code == 0, first.err
-    assert first.err.count("pictures and 1,750 captions embedded") == 2
+    assert first.err.count("350 pictures and 19,750 captions embedded") == 2
     assert str(tmp_path / "collections") in first.err
     again = mrag("demo", at=tmp_path)
     assert again.code == 0, again.err

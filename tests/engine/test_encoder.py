@@ -22,6 +22,7 @@ from engine.errors import InvalidInput, ModelMissing
 from engine.images import open_picture
 from engine.models.clip_loader import choose_precision
 from engine.models.encoder import OpenClipEncoder, load_encoder
+from engine.models.text_tower import TextTower
 
 REPO = Path(__file__).parents[2]
 SAMPLE_CLIP = REPO / "sample" / "pack" / "clip"
@@ -279,6 +280,30 @@ def test_folders_that_hold_no_model(folder: Path, tmp_path: Path) -> None:
     assert "damaged" in message(bare)
     save_file({"logit_scale": torch.tensor(1.0)}, bare / "open_clip_model.safetensors")
     assert "cannot be loaded" in message(bare)
+
+
+@pytest.mark.parametrize(
+    ("tower", "positions"),
+    [
+        ({}, 5),  # <start> two brown dogs <end>
+        ({"pool_type": "eos", "eos_id": 49407}, 5),
+        ({"pool_type": "last"}, 77),  # reads the last position, padding or not
+        ({"no_causal_mask": True}, 77),  # each token sees those behind it
+    ],
+)
+def test_texts_are_encoded_without_the_padding_that_nothing_sees(
+    tower: dict[str, Any], positions: int
+) -> None:
+    settings = TINY | {"text_cfg": TINY["text_cfg"] | tower}
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**settings).eval()
+    seen: list[int] = []
+    model.token_embedding.register_forward_pre_hook(lambda _, given: seen.append(len(given[0][0])))
+    tokens = open_clip.tokenize(["dogs", "two brown dogs"])
+    with torch.inference_mode():
+        found, whole = TextTower(model).encode(tokens), model.encode_text(tokens)
+    assert seen == [positions, 77]
+    torch.testing.assert_close(found, whole, atol=1e-6, rtol=0)
 
 
 @needs_sample
