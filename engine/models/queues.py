@@ -17,11 +17,9 @@ from PIL.Image import Image
 
 from engine.errors import Busy
 from engine.models.encoder import TEXTS_PER_PICTURE
+from engine.models.generator import prompts_together
 from engine.models.turns import Turns
 from engine.types import Decoding, Encoder, Generator, Vectors
-
-PROMPTS_TOGETHER = 8
-"""Prompts written for in one batch, as many as the generator takes at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +180,10 @@ class BatchedGenerator:
         self._generator = generator
         self._turns = turns or Turns()
         self._queue = BatchQueue(
-            "generator", self._run, max_batch=lambda _: PROMPTS_TOGETHER, max_waiting=max_waiting
+            "generator",
+            self._run,
+            max_batch=lambda kind: prompts_together(kind[0]),
+            max_waiting=max_waiting,
         )
 
     @property

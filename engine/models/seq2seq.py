@@ -69,12 +69,14 @@ def _load(source: str, folder: Path, device: torch.device, precision: Precision)
     # False, not the default None: that one asks on the terminal whether to run a model's code.
     options = {"local_files_only": True, "trust_remote_code": False}
     config = AutoConfig.from_pretrained(folder, **options)
+    dtype = choose_dtype(precision, device, config)
     model, report = AutoModelForSeq2SeqLM.from_pretrained(
         folder,
         config=config,
-        dtype=choose_dtype(precision, device, config),
+        dtype=dtype,
         use_safetensors=True,
         output_loading_info=True,
+        attn_implementation=_attention(dtype, device),
         **options,
     )
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
@@ -86,6 +88,17 @@ def _load(source: str, folder: Path, device: torch.device, precision: Precision)
             f"{min(report['missing_keys'])} among them; get weights that belong to its config.json"
         )
     return model, tokenizer
+
+
+def _attention(dtype: torch.dtype, device: torch.device) -> str | None:
+    """The attention to ask transformers for; None: its own choice, torch's fused kernel.
+
+    On a CPU that kernel takes three times as long as plain products for bfloat16 and one new
+    token at a time, a fifth of a batch's time; in float32 there is no difference.
+    """
+    import torch
+
+    return "eager" if device.type == "cpu" and dtype == torch.bfloat16 else None
 
 
 def _check_vocabulary(folder: Path, tokenizer: Any) -> None:

@@ -123,7 +123,7 @@ def test_writes_what_transformers_writes(
 
 
 @pytest.mark.parametrize("decoding", [GREEDY, BEAM, NUCLEUS])
-@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("batch_size", [1, 9])
 def test_the_batch_does_not_matter(
     generator: Seq2SeqGenerator, trained: Path, decoding: Decoding, batch_size: int
 ) -> None:
