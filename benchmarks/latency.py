@@ -19,8 +19,6 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-import torch
-
 from benchmarks import real_size_encoders, real_size_generators
 from engine.app import Engine, build_engine
 from engine.describe.captioner import DescribeOptions
@@ -43,20 +41,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
     if not given.real_size:
-        print_table(measure(build_engine(), given.collection, given.images, given.rounds))
+        engine = build_engine(read_settings({"threads": given.threads}))
+        print_table(measure(engine, given.collection, given.images, given.rounds))
         return
     with tempfile.TemporaryDirectory() as scratch:
-        engine = real_size_engine(Path(scratch))
+        engine = real_size_engine(Path(scratch), given.threads)
         print_table(measure(engine, "real-size", given.images, given.rounds))
 
 
-def real_size_engine(work: Path) -> Engine:
+def real_size_engine(work: Path, threads: int) -> Engine:
     """An engine over one collection of 1,000 captions, with models of random weights."""
     real_size_encoders.build("ViT-B-32", work / "clip")
     real_size_generators.build_in_own_process("base", work / "t5")
-    settings = read_settings({"home": work / "home"})
+    settings = read_settings({"home": work / "home", "threads": threads})
     engine = build_engine(settings)
     spec = f"local-dir:{work / 'clip'}"
     ingest(

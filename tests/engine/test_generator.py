@@ -24,9 +24,10 @@ from transformers import (
 
 from engine.describe.prompts import build_prompt
 from engine.errors import InvalidInput, ModelMissing
+from engine.models.device import Precision
 from engine.models.generator import Seq2SeqGenerator, load_generator
 from engine.models.nucleus import NucleusDraw, random_numbers
-from engine.models.seq2seq import choose_dtype
+from engine.models.seq2seq import choose_dtype, load_seq2seq
 from engine.types import Decoding
 from tests.hub import ModelHub
 
@@ -131,6 +132,26 @@ def test_the_batch_does_not_matter(
     expected = [other.generate([prompt], 3, decoding)[0] for prompt in PROMPTS]
     assert other.generate(PROMPTS, 3, decoding) == expected
     assert generator.generate(PROMPTS[::-1], 3, decoding) == expected[::-1]
+
+
+def test_a_batch_has_as_many_prompts_as_give_its_texts(random_folder: Path) -> None:
+    parts = load_seq2seq(str(random_folder), torch.device("cpu"), "fp32")
+    generator = Seq2SeqGenerator(*parts, batch_size=8, threads=1)
+    batches: list[int] = []
+    parts.model.get_encoder().register_forward_pre_hook(
+        lambda _, __, given: batches.append(len(given["input_ids"])), with_kwargs=True
+    )
+    for n in (1, 4, 9):
+        generator.generate([f"w{i}" for i in range(9)], n, Decoding("nucleus", max_new_tokens=2))
+    assert batches == [8, 1, 2, 2, 2, 2, 1] + [1] * 9
+
+
+@pytest.mark.parametrize(("precision", "attention"), [("fp32", "sdpa"), ("bf16", "eager")])
+def test_bfloat16_on_a_cpu_goes_round_the_slow_attention(
+    random_folder: Path, precision: Precision, attention: str
+) -> None:
+    model = load_seq2seq(str(random_folder), torch.device("cpu"), precision).model
+    assert model.config._attn_implementation == attention
 
 
 @pytest.mark.parametrize("decoding", [GREEDY, BEAM, NUCLEUS])
