@@ -32,7 +32,7 @@ from ingest.delete import delete as delete_collection
 from ingest.fit import fit as fit_map
 from ingest.memory import COCO, coco_records
 from ingest.parts import Part, adopt_parts
-from ingest.pipeline import IngestReport, graph_lines
+from ingest.pipeline import IngestReport, trouble_lines
 from ingest.push import push as push_points
 from ingest.readers import open_captions, open_source, pictures_of
 from ingest.readers.detect import KINDS
@@ -234,7 +234,7 @@ def push(
             f"wrote {report.images:,} pictures and {report.captions:,} captions, "
             f"deleted {report.deleted:,} points ({report.seconds:.1f} s)"
         )
-        for line in graph_lines(report):
+        for line in trouble_lines(report):
             say(line)
 
 

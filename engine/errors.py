@@ -11,7 +11,9 @@ MragError
     ├── ModelMissing        weights or files of an encoder or a generator
     ├── CollectionMissing   no collection (or index, or map in it) of that name
     ├── StoreUnavailable    a store that is locked, down or refuses the key
-    │   └── StoreLocked     another process or thread has it open, or writes to it
+    │   ├── StoreLocked     another process or thread has it open, or writes to it
+    │   ├── DiskFull        no room for what has to be written
+    │   └── Damaged         bytes that are not those that were written, derived from the shards
     ├── DownloadFailed      a file that could not be fetched whole and right
     └── MetricUnavailable   a metric that cannot be computed: no Java, its files not here, it died
 
@@ -63,11 +65,19 @@ class CollectionMissing(Missing):
 
 
 class StoreUnavailable(Missing):
-    """A store is locked by another process, down, or refuses the key."""
+    """A store is locked by another process, down, damaged, or refuses the key."""
 
 
 class StoreLocked(StoreUnavailable):
     """Another process has the store open, or someone else is writing to the collection."""
+
+
+class DiskFull(StoreUnavailable):
+    """There is no room on the disk for what has to be written."""
+
+
+class Damaged(StoreUnavailable):
+    """An index or a ledger is not what was written; it can be made anew from the shards."""
 
 
 class DownloadFailed(Missing):

@@ -10,7 +10,7 @@ from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
 from engine.compare.gap import Gap
 from engine.compare.gap_store import GapKeeper
-from engine.errors import CollectionMissing
+from engine.errors import AlignmentError, CollectionMissing, Damaged
 from engine.search.relevance import Relevance
 from engine.search.relevance_store import RelevanceKeeper
 from engine.settings import Settings
@@ -55,7 +55,13 @@ class Generation:
         """The map that the points were written with."""
         with self._lock:
             if self._alignment is None:
-                self._alignment = Alignment.load(self._place.alignment)
+                try:
+                    self._alignment = Alignment.load(self._place.alignment)
+                except AlignmentError as error:
+                    raise Damaged(
+                        f"the map of the index in {self._place.path} is missing or damaged; write "
+                        f"the index again with: mrag push {self._card.name} --rebuild"
+                    ) from error
             return self._alignment
 
     @property

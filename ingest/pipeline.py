@@ -326,6 +326,7 @@ def _both(first: PushReport, second: PushReport) -> PushReport:
         optimized=first.optimized or second.optimized,
         seconds=first.seconds + second.seconds,
         graph_trouble=second.graph_trouble,
+        mended=first.mended or second.mended,
     )
 
 
@@ -359,7 +360,7 @@ def _lines(report: IngestReport) -> Iterator[str]:
             f"wrote {pushed.images:,} pictures and {pushed.captions:,} captions to the index, "
             f"deleted {pushed.deleted:,} points ({pushed.seconds:.1f} s)"
         )
-        yield from graph_lines(pushed)
+        yield from trouble_lines(pushed)
     yield from _description_lines(report)
     yield (
         f"{report.pictures:,} pictures and {report.captions:,} captions in the collection "
@@ -367,8 +368,10 @@ def _lines(report: IngestReport) -> Iterator[str]:
     )
 
 
-def graph_lines(pushed: PushReport) -> Iterator[str]:
-    """That the graph of a large index could not be built, for a person."""
+def trouble_lines(pushed: PushReport) -> Iterator[str]:
+    """That an index was damaged, or the graph of a large one not built, for a person."""
+    if pushed.mended:
+        yield f"wrote the index anew from the embeddings: {pushed.mended}"
     if pushed.graph_trouble:
         yield (
             f"searched exactly, which is slow where there is much: its graph could not be built "

@@ -11,11 +11,26 @@ from corpus.ledger import Ledger, Live
 from corpus.lock import writing
 from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
-from engine.errors import AlignmentError, CollectionMissing, IncompatibleIndex, StoreUnavailable
+from engine.disk import check_room
+from engine.errors import (
+    AlignmentError,
+    CollectionMissing,
+    Damaged,
+    IncompatibleIndex,
+    StoreUnavailable,
+)
 from engine.files import sync_tree
 from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.settings import Settings
-from engine.store import CaptionStore, ImageStore, open_caption_store, open_image_store
+from engine.store import (
+    CaptionStore,
+    ImageStore,
+    caption_spec,
+    image_spec,
+    open_caption_store,
+    open_image_store,
+    room_for,
+)
 from engine.store.addresses import same_place
 from engine.store.generations import (
     GenerationFolder,
@@ -55,6 +70,7 @@ class PushReport:
     optimized: bool
     seconds: float
     graph_trouble: str = ""
+    mended: str = ""
 
     @property
     def points(self) -> int:
@@ -120,14 +136,19 @@ class _Push:
         self._on_progress = on_progress
         self._alignment = Alignment.load(folder.alignment)
         self._written = Written()
-        self._optimized, self._graph_trouble = False, ""
+        self._optimized, self._graph_trouble, self._mended = False, "", ""
 
     def all(self, rebuild: bool) -> PushReport:
         """Write what is new into the generation that answers, or all into a new one."""
         started = monotonic()
         sweep_all(self._folder, self._settings)
         answers = current(self._folder)
-        grown = answers is not None and not rebuild and self._add_to(answers)
+        grown = False
+        if answers is not None and not rebuild:
+            try:
+                grown = self._add_to(answers)
+            except Damaged as error:
+                self._mended = str(error).partition(";")[0]
         if not grown:
             answers = self._write_anew()
         assert answers is not None
@@ -141,19 +162,25 @@ class _Push:
             optimized=self._optimized,
             seconds=monotonic() - started,
             graph_trouble=self._graph_trouble,
+            mended=self._mended,
         )
 
     # The generation that answers
 
     def _add_to(self, answers: GenerationFolder) -> bool:
-        """Write what is new into a generation; False if only another one will do."""
+        """Write what is new into a generation; False if only another one will do.
+
+        Raises Damaged where it is not what was written.
+        """
         state = answers.read_state()
-        if state is None or not same_place(state.place, self._place) or not self._has_map(answers):
+        if state is None:
+            raise Damaged(f"what was noted of it in {answers.path} cannot be read")
+        if not same_place(state.place, self._place) or not self._has_map(answers):
             return False
         try:
             with self._stores(answers) as stores:
                 if any(count < getattr(state, name) for name, count in stores.counts().items()):
-                    return False  # points have been lost
+                    raise Damaged("points have been lost")
                 state = self._brought_level(answers, state, stores)
                 if not self._is_whole(state):
                     return False
@@ -168,8 +195,8 @@ class _Push:
     def _has_map(self, answers: GenerationFolder) -> bool:
         try:
             return self._alignment.maps_like(Alignment.load(answers.alignment))
-        except AlignmentError:
-            return False
+        except AlignmentError as error:
+            raise Damaged(f"its map in {answers.alignment} is missing or damaged") from error
 
     def _brought_level(
         self, answers: GenerationFolder, state: GenerationState, stores: _Stores
@@ -182,6 +209,7 @@ class _Push:
             answers.write_state(replace(state, images=0, captions=0))
             changes.delete(state.commit, state.rounds)
             self._write(changes, shards, stores, fresh=False)
+        stores.flush()  # seals what a killed push has left
         done = self._state(stores, state.graph)
         if done != state:
             answers.write_state(done)
@@ -209,6 +237,7 @@ class _Push:
     def _write_anew(self) -> GenerationFolder:
         """Write everything into a new generation, which answers once it is whole."""
         self._written = Written()
+        self._check_room()
         number = next_number(self._folder, self._settings)
         made = begin(self._folder, number, GenerationState(place=self._place))
         with self._kept_if_whole(made) as hold:
@@ -225,6 +254,16 @@ class _Push:
             change_over(self._folder, number)
         sweep(self._folder, self._settings)
         return made
+
+    def _check_room(self) -> None:
+        """Raise DiskFull before hours of writing end in it."""
+        counts = {
+            image_spec(self._card): self._ledger.pictures(),
+            caption_spec(self._card): self._ledger.indexed_captions(),
+        }
+        needed = sum(room_for(points, spec) for spec, points in counts.items())
+        if not self._place:
+            check_room(self._folder.index, needed, "to write the index")
 
     @contextmanager
     def _kept_if_whole(self, made: GenerationFolder) -> Iterator[Hold]:
@@ -258,6 +297,7 @@ class _Push:
         self._graph_trouble = build_graph(made, hold, tick)
         self._optimized = not self._graph_trouble
         with self._stores(made) as stores:
+            stores.flush()
             if stores.counts() != _counts(state):
                 raise StoreUnavailable(
                     f"points of {made.path} were lost while its graph was built "

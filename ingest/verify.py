@@ -11,8 +11,9 @@ from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import AlignmentError, CollectionMissing, MragError, StoreLocked
 from engine.progress import OnProgress, silent
 from engine.settings import Settings
-from engine.store import open_caption_store, open_image_store, picture_id
+from engine.store import check_bytes, open_caption_store, open_image_store, picture_id
 from engine.store.generations import answering, current
+from engine.store.interface import INDEXES
 from ingest.fit import fit
 from ingest.push import push
 
@@ -87,7 +88,12 @@ def _index(folder: CollectionFolder, card: CollectionCard, settings: Settings) -
     rebuild = f"mrag push {card.name} --rebuild"
     try:
         generation, state = answering(folder, settings.qdrant_url)
-        if not Alignment.load(generation.alignment).maps_like(Alignment.load(folder.alignment)):
+        try:
+            written_with = Alignment.load(generation.alignment)
+        except AlignmentError:
+            yield Finding("index", f"its map {generation.alignment} is damaged", rebuild)
+            return
+        if not written_with.maps_like(Alignment.load(folder.alignment)):
             told = "it was written with another map than was fitted last, which it goes on using"
             yield Finding("index", told, f"mrag push {card.name}")
         with Ledger.read(folder) as ledger:
@@ -97,6 +103,9 @@ def _index(folder: CollectionFolder, card: CollectionCard, settings: Settings) -
                 told = "there is more in the shards than it has been told"
                 yield Finding("index", told, f"mrag push {card.name}")
                 return
+            if not settings.qdrant_url:
+                for name in INDEXES:
+                    check_bytes(generation.index(name), card.name)
             yield from _counts(folder, card, settings, ledger, rebuild)
     except CollectionMissing as error:
         yield Finding("index", str(error), f"mrag push {card.name}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from engine.collection import CollectionCard, CollectionFolder
 from engine.settings import Settings
 from engine.store.caption_store import CaptionStore, caption_spec
@@ -15,6 +17,7 @@ from engine.store.generations import (
     current,
     generations,
 )
+from engine.store.holes import room_for
 from engine.store.ids import caption_id, picture_id
 from engine.store.image_store import ImageStore, image_spec
 from engine.store.interface import IndexSpec, VectorIndex
@@ -23,10 +26,14 @@ __all__ = [
     "CaptionStore",
     "ImageStore",
     "caption_id",
+    "caption_spec",
+    "check_bytes",
     "free_indexes",
+    "image_spec",
     "open_caption_store",
     "open_image_store",
     "picture_id",
+    "room_for",
     "store_status",
 ]
 
@@ -79,6 +86,13 @@ def free_indexes(folder: CollectionFolder, settings: Settings) -> None:
     for generation in generations(folder):
         for path in generation.path.glob("*/"):
             check_free(path, folder.name)
+
+
+def check_bytes(path: Path, name: str) -> None:
+    """Read an embedded index byte by byte: raises Damaged where it is not what was written."""
+    from engine.store import edge_folder
+
+    edge_folder.check_bytes(path, name)
 
 
 def store_status(settings: Settings) -> str:

@@ -11,9 +11,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-import qdrant_edge as edge
-
-from engine.store.edge_folder import SHARD
+from engine.errors import MragError
+from engine.store.edge_folder import LOCK_PATIENCE_S, acquire_shard, edge_errors, release_shard
 
 _PATIENT = 10
 """By how much whoever answers goes first."""
@@ -23,12 +22,15 @@ def main(folders: list[str]) -> None:
     """Build the graph of each index that is large enough to need one, and write it to disk."""
     with suppress(AttributeError, OSError):
         os.nice(_PATIENT)
-    for folder in folders:
-        shard = edge.EdgeShard.load(str(Path(folder, SHARD)))
-        shard.optimize()
-        shard.flush()
-        shard.close()
+    for folder in map(Path, folders):
+        with edge_errors(folder, folder.parents[2].name):
+            shared = acquire_shard(folder, folder.parents[2].name, LOCK_PATIENCE_S)
+            shared.optimize()
+            release_shard(shared, seal=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except MragError as error:
+        sys.exit(str(error))

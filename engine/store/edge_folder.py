@@ -1,16 +1,19 @@
 """The folder of an embedded index: making it, opening it once per process, naming its faults.
 
-A folder holds `index.json` (what the index was made with) and `shard` (Qdrant Edge's files).
-It is made under another name and renamed when it is whole, so a folder that exists is whole.
+A folder holds `index.json` (what the index was made with), `shard` (Qdrant Edge's files) and
+`seal.json`: what these files were when they were written last, which is held against them before
+they are opened. Without it, while the index is written and after a kill, they are tried in another
+process first. A folder is made under another name and renamed, so one that exists is whole.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -18,24 +21,80 @@ from weakref import WeakValueDictionary
 import qdrant_edge as edge
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from engine.errors import CollectionMissing, StoreLocked, StoreUnavailable
+from engine.disk import check_room, free_bytes, refusal, refused
+from engine.errors import CollectionMissing, Damaged, StoreLocked, StoreUnavailable
+from engine.store.holes import ROOM, room_taken
 from engine.store.interface import WORDS, IndexSpec
 from engine.store.made_with import check_made_with, made_with
+from engine.store.seal import Seal
+from engine.store.trial import try_to_open
 
 LOCK_PATIENCE_S = 2.0
 """How long a locked index is waited for: another mrag command may be about to end."""
 
 _CARD = "index.json"
+_SEAL = "seal.json"
 SHARD = "shard"
+
+_OF_SYSTEM = re.compile(r"os error (\d+)")
+_CODES = {"No space left": 28, "Read-only file system": 30, "Permission denied": 13}
 
 
 class SharedShard:
     """A shard that all the indexes of one process on one folder use together."""
 
-    def __init__(self, key: Path, shard: edge.EdgeShard) -> None:
+    def __init__(self, key: Path, collection: str, shard: edge.EdgeShard, *, sealed: bool) -> None:
         self.key = key
+        self.collection = collection
         self.shard = shard
         self.users = 0
+        self._sealed = sealed
+        self._failed = False
+        self._writing = threading.RLock()
+
+    def write(self, operation: edge.UpdateOperation) -> None:
+        """Change points; raises DiskFull before the system ends who writes to a full disk."""
+        check_room(self.key, ROOM, "to write to the index")
+        with self._changing():
+            self.shard.update(operation)
+
+    def optimize(self) -> None:
+        """Build the graph beside what is there; raises DiskFull."""
+        taken, _ = room_taken(self.key)
+        check_room(self.key, taken + ROOM, "to build the graph of the index")
+        with self._changing():
+            self.shard.optimize()
+
+    def flush(self) -> None:
+        """Write what is still in memory to disk."""
+        with self._writing, self._noting_failure():
+            self.shard.flush()
+
+    def seal(self) -> bool:
+        """Note what the files are now, and whether that is news; not where a write has failed."""
+        with self._writing:
+            if self._sealed or self._failed:
+                return False
+            self.flush()
+            Seal.of(self.key / SHARD, settled=False).write(self.key / _SEAL)
+            self._sealed = True
+            return True
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        with self._writing, self._noting_failure():
+            if self._sealed:
+                (self.key / _SEAL).unlink(missing_ok=True)
+                self._sealed = False
+            yield
+
+    @contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._failed = True
+            raise
 
 
 _open_shards: WeakValueDictionary[Path, SharedShard] = WeakValueDictionary()
@@ -47,6 +106,7 @@ def make_folder(folder: Path, spec: IndexSpec) -> None:
     """Make an empty index, whole or not at all."""
     partial = folder.with_name(f"{folder.name}.partial")
     with edge_errors(folder, spec.collection):
+        check_room(folder, ROOM, "to make the index")
         if partial.exists():
             shutil.rmtree(partial)
         partial.mkdir(parents=True)
@@ -68,11 +128,13 @@ def check_folder(folder: Path, spec: IndexSpec) -> None:
             f"with: mrag push {spec.collection}"
         )
     if not (folder / SHARD / "segments").is_dir():
-        raise StoreUnavailable(_damaged(folder, spec.collection, "its shard is missing"))
+        raise Damaged(_damaged(folder, spec.collection, "its shard is missing"))
     try:
         card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
+    except PermissionError as error:
+        raise refused(folder / _CARD, error) from error
     except (OSError, ValueError) as error:
-        raise StoreUnavailable(_damaged(folder, spec.collection, str(error))) from error
+        raise Damaged(_damaged(folder, spec.collection, str(error))) from error
     check_made_with(card if isinstance(card, dict) else None, spec, f"the index in {folder}")
 
 
@@ -82,19 +144,34 @@ def acquire_shard(folder: Path, collection: str, patience_s: float) -> SharedSha
     with _lock_of(key):
         shared = _open_shards.get(key)
         if shared is None:
-            shared = SharedShard(key, _load(folder, collection, patience_s))
+            shared = _opened(key, collection, patience_s)
             _open_shards[key] = shared
         shared.users += 1
         return shared
 
 
-def release_shard(shared: SharedShard) -> None:
-    """Give up one use of a shard; the last one closes it and lets other processes in."""
+def release_shard(shared: SharedShard, *, seal: bool = False) -> None:
+    """Give up one use of a shard; the last one closes it and lets other processes in.
+
+    `seal`: who gives it up has written to it, and flushed that.
+    """
     with _lock_of(shared.key):
         shared.users -= 1
-        if shared.users == 0:
-            _open_shards.pop(shared.key, None)
-            shared.shard.close()
+        sealed = False
+        try:
+            sealed = seal and shared.seal()
+        finally:
+            if shared.users == 0:
+                _open_shards.pop(shared.key, None)
+                shared.shard.close()
+        if sealed and shared.users == 0:
+            with suppress(StoreUnavailable):  # what it costs is time, when it is opened next
+                _opened(shared.key, shared.collection, 0).shard.close()
+
+
+def check_bytes(folder: Path, collection: str) -> None:
+    """Read an index byte by byte: raises Damaged where it is not what was written."""
+    _held(folder.resolve(), collection, thorough=True)
 
 
 def check_free(folder: Path, collection: str) -> None:
@@ -109,24 +186,32 @@ def check_free(folder: Path, collection: str) -> None:
 
 @contextmanager
 def edge_errors(folder: Path, collection: str) -> Iterator[None]:
-    """Turn Edge's errors, which are all plain Exceptions, and the disk's into StoreUnavailable."""
+    """Turn what Edge raises, and the system, into StoreUnavailable.
+
+    Edge's errors are plain Exceptions; where it meets what cannot be, a PanicException, which
+    is none.
+    """
     try:
         yield
     except OSError as error:
-        raise StoreUnavailable(
-            f"the index in {folder} cannot be used: {error}; check that the folder can be "
-            "written and that the disk has space"
-        ) from error
-    except Exception as error:
-        if type(error) is not Exception:
+        raise refused(folder, error) from error
+    except BaseException as error:
+        if type(error) is not Exception and type(error).__name__ != "PanicException":
             raise
-        if _is_lock(error):
-            raise StoreLocked(
-                f"the index in {folder} is open in another mrag process (the app, or an ingest "
-                "that is running); wait for it or end it, or use a Qdrant server, which serves "
-                "many at once, by setting MRAG_QDRANT_URL"
-            ) from error
-        raise StoreUnavailable(_damaged(folder, collection, str(error))) from error
+        raise _named(error, folder, collection) from error
+
+
+def _named(error: BaseException, folder: Path, collection: str) -> StoreUnavailable:
+    """What Edge said, as the error that it is."""
+    if _is_lock(str(error)):
+        return StoreLocked(_locked(folder))
+    told = str(error)
+    numbered = _OF_SYSTEM.search(told)
+    code = int(numbered[1]) if numbered else 0
+    code = code or next((number for words, number in _CODES.items() if words in told), 0)
+    if code in _CODES.values():
+        return refusal(folder, code, told)
+    return Damaged(_damaged(folder, collection, told))
 
 
 def _lock_of(key: Path) -> threading.Lock:
@@ -135,10 +220,55 @@ def _lock_of(key: Path) -> threading.Lock:
         return _folder_locks.setdefault(key, threading.Lock())
 
 
+def _opened(key: Path, collection: str, patience_s: float) -> SharedShard:
+    """Open the shard of a folder, if its files are those that were written.
+
+    Raises Damaged, DiskFull and StoreLocked.
+    """
+    seal = _held(key, collection)
+    _, holes = room_taken(key / SHARD)
+    if seal is None or free_bytes(key) < holes + ROOM:
+        try_to_open(key / SHARD, holes + ROOM, _rebuild(collection))
+    if seal is None:
+        return SharedShard(key, collection, _load(key, collection, patience_s), sealed=False)
+    with edge_errors(key, collection):
+        quick = seal.settled and seal.is_quick(key / SHARD)
+        if not seal.settled:
+            (key / _SEAL).unlink(missing_ok=True)  # opening it changes what it is
+    try:
+        shard = _load(key, collection, patience_s)
+    except StoreLocked:
+        _keep(seal, key)
+        raise
+    sealed = quick or _keep(Seal.of(key / SHARD, settled=True, known=seal), key)
+    return SharedShard(key, collection, shard, sealed=sealed)
+
+
+def _held(key: Path, collection: str, *, thorough: bool = False) -> Seal | None:
+    """The seal of an index that is whole; None where there is none. Raises Damaged."""
+    with edge_errors(key, collection):
+        seal = Seal.read(key / _SEAL)
+        breach = "" if seal is None else seal.breach(key / SHARD, thorough=thorough)
+        if breach and Seal.read(key / _SEAL) == seal:
+            if _is_lock(try_to_open(key / SHARD, 0, _rebuild(collection))):
+                raise StoreLocked(_locked(key))
+            raise Damaged(_damaged(key, collection, breach))
+    return None if breach else seal
+
+
+def _keep(seal: Seal, key: Path) -> bool:
+    """Whether the seal could be kept: a full disk costs no more than a slower opening."""
+    try:
+        seal.write(key / _SEAL)
+    except OSError:
+        return False
+    return True
+
+
 def _load(folder: Path, collection: str, patience_s: float) -> edge.EdgeShard:
     with edge_errors(folder, collection):
         attempts = Retrying(
-            retry=retry_if_exception(_is_lock),
+            retry=retry_if_exception(lambda error: _is_lock(str(error))),
             stop=stop_after_delay(patience_s),
             wait=wait_random_exponential(multiplier=0.05, max=0.5),
             reraise=True,
@@ -146,15 +276,24 @@ def _load(folder: Path, collection: str, patience_s: float) -> edge.EdgeShard:
         return attempts(edge.EdgeShard.load, str(folder / SHARD))
 
 
-def _is_lock(error: BaseException) -> bool:
-    return "WouldBlock" in str(error)
+def _is_lock(told: str) -> bool:
+    return "WouldBlock" in told
+
+
+def _locked(folder: Path) -> str:
+    return (
+        f"the index in {folder} is open in another mrag process (the app, or an ingest "
+        "that is running); wait for it or end it, or use a Qdrant server, which serves "
+        "many at once, by setting MRAG_QDRANT_URL"
+    )
 
 
 def _damaged(folder: Path, collection: str, reason: str) -> str:
-    return (
-        f"the index in {folder} cannot be read: {reason}; if it is damaged, write it again from "
-        f"the embeddings with: mrag push {collection} --rebuild"
-    )
+    return f"the index in {folder} is damaged: {reason}; {_rebuild(collection)}"
+
+
+def _rebuild(collection: str) -> str:
+    return f"write it again from the embeddings with: mrag push {collection} --rebuild"
 
 
 def _index_field(shard: edge.EdgeShard, field: str, schema: Any) -> None:

@@ -60,6 +60,7 @@ class EdgeIndex:
         self._words = WordEncoder(spec.typical_words)
         self._shared = acquire_shard(folder, spec.collection, lock_patience_s)
         self._closed = False
+        self._flushed = False
 
     @classmethod
     def open_or_make(cls, folder: Path, spec: IndexSpec) -> Self:
@@ -75,13 +76,11 @@ class EdgeIndex:
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points; a point of the same id is replaced whole."""
-        self._call(
-            self._shard.update, edge.UpdateOperation.upsert_points([self._point(p) for p in points])
-        )
+        self._write(edge.UpdateOperation.upsert_points([self._point(p) for p in points]))
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are ignored."""
-        self._call(self._shard.update, edge.UpdateOperation.delete_points(list(ids)))
+        self._write(edge.UpdateOperation.delete_points(list(ids)))
 
     def nearest(
         self,
@@ -187,18 +186,27 @@ class EdgeIndex:
 
         Edge keeps Python's lock until it is done: every thread of this process waits.
         """
-        self._call(self._shard.optimize)
+        self._check_open()
+        self._flushed = False
+        self._call(self._shared.optimize)
 
     def flush(self) -> None:
         """Write what is still in memory to disk."""
-        self._call(self._shard.flush)
+        self._check_open()
+        self._call(self._shared.flush)
+        self._flushed = True
 
     def close(self) -> None:
         """Release the index; the last one of this process to do so lets other processes in."""
         if not self._closed:
             self._closed = True
             with edge_errors(self._folder, self._spec.collection):
-                release_shard(self._shared)
+                release_shard(self._shared, seal=self._flushed)
+
+    def _write(self, operation: edge.UpdateOperation) -> None:
+        self._check_open()
+        self._flushed = False
+        self._call(self._shared.write, operation)
 
     def _first(self, field: str, direction: edge.Direction) -> datetime | None:
         order = edge.OrderBy(field, direction)
@@ -226,7 +234,7 @@ class EdgeIndex:
         with edge_errors(self._folder, self._spec.collection):
             try:
                 return function(*arguments)
-            except Exception:
+            except BaseException:
                 self._check_open()  # another thread may have closed it meanwhile: no damage
                 raise
 

@@ -18,11 +18,13 @@ import json
 import re
 import sys
 import weakref
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from engine.collection import CollectionFolder
 from engine.errors import CollectionMissing
@@ -73,13 +75,22 @@ class GenerationFolder:
     def read_state(self) -> GenerationState | None:
         """What has been written; None where that cannot be told, so that it is written anew."""
         try:
-            return _STATE.validate_json(self._state.read_bytes())
-        except (OSError, ValidationError):
+            values = json.loads(self._state.read_bytes())
+            if values.pop("checksum", None) not in (None, _checksum(values)):
+                return None
+            return _STATE.validate_python(values)
+        except (OSError, ValueError, AttributeError):
             return None
 
     def write_state(self, state: GenerationState) -> None:
         """Note what has been written, whole or not at all."""
-        write_whole(self._state, json.dumps(asdict(state)) + "\n")
+        values = asdict(state)
+        told = {**values, "checksum": _checksum(values)}
+        write_whole(self._state, json.dumps(told) + "\n")
+
+
+def _checksum(values: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(values, sort_keys=True).encode())
 
 
 def number_text(number: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,13 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.collection import CollectionFolder
+from engine.disk import FREE_SPACE, free_bytes, in_words
 from engine.store.generations import GenerationFolder, GenerationState, Hold
+from engine.store.holes import copy_with_holes
 from engine.store.interface import INDEXES
 
 _TICK_S = 0.2
 _ROOT = Path(__file__).parents[2]
-_TOLD = 300
-_PART = 1 << 20
+_TOLD = 400
 
 
 def build_graph(generation: GenerationFolder, hold: Hold, tick: Callable[[], None]) -> str:
@@ -52,6 +54,9 @@ def build_graph(generation: GenerationFolder, hold: Hold, tick: Callable[[], Non
             raise
         if child.returncode == 0:
             return ""
+        if -child.returncode == getattr(signal, "SIGBUS", 0):
+            free = in_words(free_bytes(generation.path))
+            return f"the disk of {generation.path} is full: {free} free; {FREE_SPACE}"
         told.seek(0)
         last = (told.read().strip().splitlines() or [""])[-1][:_TOLD]
         return f"the process that built it ended with status {child.returncode}: {last}"
@@ -66,38 +71,10 @@ def copy_generation(
     made.write_state(state)
     for path in whole.path.iterdir():
         if path.is_dir():
-            shutil.copytree(path, made.path / path.name, copy_function=_copy)
+            shutil.copytree(path, made.path / path.name, copy_function=copy_with_holes)
         elif not (made.path / path.name).exists() and not path.name.startswith("."):
-            _copy(str(path), str(made.path / path.name))
+            copy_with_holes(str(path), str(made.path / path.name))
     return made
-
-
-def _copy(source: str, target: str) -> str:
-    """Copy a file with its holes: an index keeps room ahead that takes none on disk."""
-    with Path(source).open("rb", buffering=0) as given, Path(target).open("wb") as taken:
-        size = os.fstat(given.fileno()).st_size
-        for start, end in _filled(given.fileno(), size):
-            given.seek(start)
-            taken.seek(start)
-            while part := given.read(min(end - given.tell(), _PART)):
-                taken.write(part)
-        taken.truncate(size)
-    return target
-
-
-def _filled(handle: int, size: int) -> list[tuple[int, int]]:
-    """Where a file has data; all of it where the system does not tell."""
-    if not hasattr(os, "SEEK_DATA"):
-        return [(0, size)]
-    spans, place = [], 0
-    while place < size:
-        try:
-            start = os.lseek(handle, place, os.SEEK_DATA)
-        except OSError:  # nothing but a hole is left
-            break
-        place = os.lseek(handle, start, os.SEEK_HOLE)
-        spans.append((start, place))
-    return spans
 
 
 def _is_running(child: subprocess.Popen[bytes]) -> bool:

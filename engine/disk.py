@@ -1,0 +1,84 @@
+"""What a disk refuses, in words: it is full, read-only, or its folders are another user's."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.errors import DiskFull, StoreUnavailable
+
+FREE_SPACE = "free some space on it, or move MRAG_HOME to a larger one, and run the same again"
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (errno.EACCES, errno.EPERM)
+
+
+def free_bytes(place: Path) -> int:
+    """The space that is left on the disk of a path, which need not be there yet."""
+    for path in (place, *place.absolute().parents):
+        try:
+            return shutil.disk_usage(path).free
+        except OSError:
+            continue
+    return 0
+
+
+def check_room(
+    place: Path, needed: int, purpose: str, free: Callable[[Path], int] = free_bytes
+) -> None:
+    """Raise DiskFull unless so many bytes are free for a purpose, as "to write the index"."""
+    left = free(place)
+    if left < needed:
+        raise DiskFull(
+            f"the disk of {place} is full: {in_words(left)} free, {in_words(needed)} needed "
+            f"{purpose}; {FREE_SPACE}: what has been embedded is kept"
+        )
+
+
+def refused(place: Path, error: OSError) -> StoreUnavailable:
+    """What the system said of a place, as an error that says what is true and what helps."""
+    return refusal(place, error.errno or 0, error.strerror or str(error))
+
+
+def refusal(place: Path, code: int, said: str) -> StoreUnavailable:
+    """As `refused`, for who has the number of an error alone."""
+    if code in _FULL:
+        return DiskFull(
+            f"the disk of {place} is full: {in_words(free_bytes(place))} free; {FREE_SPACE}: "
+            "what has been finished is kept"
+        )
+    if code == errno.EROFS:
+        return StoreUnavailable(
+            f"{place} is on a disk that is mounted read-only, so nothing can be written there; "
+            "mount it writable, or set MRAG_HOME to a copy that you may write to"
+        )
+    if code in _REFUSED:
+        return StoreUnavailable(
+            f"{place} may not be used by {_user()}: {said}; {_owner(place)}have its owner give you "
+            "the right to read and write it, or set MRAG_HOME to a copy of your own"
+        )
+    return StoreUnavailable(f"{place} cannot be used: {said}; check the path and the disk")
+
+
+def in_words(size: int) -> str:
+    """A number of bytes as a person says it."""
+    return f"{size / 1e6:,.1f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"
+
+
+def _user() -> str:
+    return f"user {os.getuid()}" if hasattr(os, "getuid") else "this user"
+
+
+def _owner(place: Path) -> str:
+    """Whose the nearest folder is that may be looked at."""
+    if not hasattr(os, "getuid"):
+        return ""
+    for path in (place, *place.parents):
+        try:
+            return f"{path} is of user {path.stat().st_uid}; "
+        except OSError:
+            continue
+    return ""
