@@ -15,7 +15,9 @@ import typer
 
 from cli import ablate, answer, demo, fill, inspect, measure, refine, score, upkeep
 from cli.output import say
+from engine.disk import refused
 from engine.errors import Missing, MragError, UnreadableImage
+from engine.settings import Settings
 
 DONE, SOME_FAILED, USAGE, MISSING, BUG, INTERRUPTED = 0, 1, 2, 3, 70, 130
 
@@ -86,7 +88,8 @@ def main() -> int:
     except MragError as error:
         return _explain(f"mrag: {error}", MISSING if isinstance(error, Missing) else USAGE, debug)
     except OSError as error:
-        return _explain(f"mrag: {_of_system(error)}", MISSING, debug)
+        told = refused(Path(error.filename or Settings().home), error)
+        return _explain(f"mrag: {told}", MISSING, debug)
     except SystemExit as stop:
         if stop.code != INTERRUPTED:  # which Typer makes of Ctrl-C, and says nothing
             raise
@@ -127,14 +130,6 @@ def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options = [argument for argument in arguments[:end] if argument != "--debug"]
     return [*options, *arguments[end:]], len(options) < end
-
-
-def _of_system(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
-    return (
-        f"{where}{error.strerror or error}; check that the place is there, that it can be read "
-        "and written, and that the disk has space"
-    )
 
 
 def _explain(message: str, code: int, debug: bool) -> int:

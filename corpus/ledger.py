@@ -12,13 +12,17 @@ leave files that have been replaced.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from corpus import database
+from corpus.database import Database
 from corpus.described import Described, DescribedShard
 from corpus.known import Census, Generated, Known, KnownFile, KnownRows, Live
 from corpus.lock import Reading
@@ -28,7 +32,8 @@ from corpus.shards import Contents, Shard
 from corpus.tables import LAYOUT, SCHEMA, SHIFT
 from corpus.taking import RowTaker
 from engine.collection import CollectionFolder
-from engine.errors import StoreUnavailable
+from engine.disk import refused
+from engine.errors import Damaged, StoreUnavailable
 from engine.files import remove_partials
 from engine.store.generations import current
 
@@ -43,6 +48,7 @@ __all__ = [
     "set_aside",
 ]
 
+_LOG = logging.getLogger(__name__)
 _CACHE_KIB = 65_536
 _CHECKPOINT_PAGES = 16_384
 """Pages that are written twice at a time: keys are in no order, so each shard touches many."""
@@ -55,14 +61,13 @@ class Ledger(KnownRows):
         """Open the file as it is."""
         self._folder = folder
         self._writable = writable
+        self._db = Database.to(Path(path), writable=writable)
         if writable:
-            self._db = sqlite3.connect(path)
             self._db.execute("pragma journal_mode = wal")
             self._db.execute("pragma synchronous = normal")
             self._db.execute(f"pragma wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             self._db.execute(f"pragma cache_size = -{_CACHE_KIB}")
         else:
-            self._db = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)
             self._db.execute("begin")  # one view of it until it is closed
             self._db.execute("select count(*) from sqlite_master").fetchone()
         if writable:
@@ -72,6 +77,7 @@ class Ledger(KnownRows):
         self.damaged: list[DamagedShard] = []
         self._reading: Reading | None = None
         self._private: tempfile.TemporaryDirectory[str] | None = None
+        self._is_owner = False
 
     @classmethod
     def open(cls, folder: CollectionFolder) -> Self:
@@ -90,6 +96,8 @@ class Ledger(KnownRows):
                 forget_ledger(folder)
                 ledger = cls(folder, _path(folder), writable=True)
                 ledger._make()
+            database.unseal(folder.embeddings)
+            ledger._is_owner = True
             try:
                 ledger._catch_up()
             except DamagedShard as error:
@@ -137,19 +145,35 @@ class Ledger(KnownRows):
     def _sound(cls, folder: CollectionFolder, *, writable: bool) -> Self | None:
         """The ledger if it is whole and every shard that it knows of is still there."""
         path = _path(folder)
-        if not path.exists():
+        try:
+            if not path.exists():
+                return None
+            broken = database.breach(folder.embeddings)
+        except OSError as error:
+            raise refused(path, error) from error
+        if broken:
+            _LOG.warning("the ledger %s is damaged: it is made anew from the shards", path)
             return None
+        ledger = None
         try:
             ledger = cls(folder, path, writable=writable)
-        except sqlite3.Error:
-            return None
-        try:
+            if writable and not database.is_sealed(folder.embeddings):
+                ledger._check_pages()
             if ledger._fits():
                 return ledger
+        except Damaged:
+            _LOG.warning("the ledger %s is damaged: it is made anew from the shards", path)
         except sqlite3.Error:
             pass
-        ledger.close()
+        if ledger is not None:
+            ledger.close()
         return None
+
+    def _check_pages(self) -> None:
+        """Raise Damaged unless the file is one of SQLite's throughout: after a kill."""
+        (told,) = self._db.execute("pragma quick_check(1)").fetchone()
+        if told != "ok":
+            raise Damaged(f"the ledger of collection {self._folder.name!r} is damaged: {told}")
 
     def __enter__(self) -> Self:
         return self
@@ -165,6 +189,9 @@ class Ledger(KnownRows):
     def close(self) -> None:
         """Release the file."""
         self._db.close()
+        if self._is_owner:
+            with suppress(OSError):  # without a seal it is read through when it is next written
+                database.seal(self._folder.embeddings)
         if self._private is not None:
             self._private.cleanup()
         if self._reading is not None:
@@ -289,9 +316,9 @@ def set_aside(path: Path) -> Path:
 
 def forget_ledger(folder: CollectionFolder) -> None:
     """Remove the ledger: the next who needs it makes it anew from the shards."""
-    for path in folder.embeddings.glob("ledger.sqlite*"):
-        path.unlink()
+    for path in folder.embeddings.glob("ledger.*"):
+        path.unlink(missing_ok=True)
 
 
 def _path(folder: CollectionFolder) -> Path:
-    return folder.embeddings / "ledger.sqlite"
+    return folder.embeddings / database.NAME

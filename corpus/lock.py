@@ -11,17 +11,20 @@ from engine.collection import CollectionFolder
 from engine.errors import StoreLocked
 from engine.folder_lock import release, shared
 
+_MOMENT_S = 0.1
+"""How long the lock is waited for: who asks whether it is held holds it for less."""
+
 
 @contextmanager
 def writing(folder: CollectionFolder) -> Iterator[None]:
     """Keep other writers out of a collection; nested use in one thread is allowed.
 
-    Raises StoreLocked at once if another process or thread is writing. The operating
+    Raises StoreLocked in a moment if another process or thread is writing. The operating
     system gives the lock back when its process ends, however it ends.
     """
     folder.path.mkdir(parents=True, exist_ok=True)
     # A singleton is the same lock wherever it is taken, held by thread: so steps can nest.
-    lock = FileLock(folder.path / ".writing.lock", timeout=0, is_singleton=True)
+    lock = FileLock(folder.writing_lock, timeout=_MOMENT_S, is_singleton=True)
     try:
         lock.acquire()
     except Timeout as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from corpus import database
 from corpus.described import DescribedShard, RoundShard
 from corpus.ledger import Ledger, forget_ledger, set_aside
 from corpus.lock import writing
@@ -79,6 +80,9 @@ def _damage(folder: CollectionFolder, file: ShardFile) -> str:
 
 
 def _ledger(folder: CollectionFolder, mend: str) -> Finding:
+    told = database.breach(folder.embeddings)
+    if told:
+        return Finding("ledger", f"{told}: it is made anew when it is next written", mend)
     with Ledger.read(folder) as known, Ledger.made_anew(folder) as anew:
         differs = known.differs_from(anew)
         if differs:

@@ -15,7 +15,12 @@ from engine.compare.comparison import Comparison, compare_captions, compare_pict
 from engine.compare.gap import Gap
 from engine.describe.captioner import Captioner, DescribeOptions
 from engine.describe.retriever import Retriever
-from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
+from engine.errors import (
+    CollectionMissing,
+    IncompatibleIndex,
+    InvalidInput,
+    StoreUnavailable,
+)
 from engine.generation import Generation, open_generation
 from engine.identity import PictureIdentity, identity_of
 from engine.images import Picture, open_picture
@@ -282,8 +287,10 @@ class Collection:
         try:
             now = self.current
             counts, method = (now.images.count(), now.captions.count()), now.alignment.method
-        except CollectionMissing:
+        except (CollectionMissing, StoreUnavailable) as error:
             trouble = f"not indexed yet; do it with: mrag push {name}"
+            if isinstance(error, StoreUnavailable):
+                trouble = str(error)
             return CollectionSummary(*about, None, None, fitted.method if fitted else "", trouble)
         waiting = ""
         if fitted is not None and not fitted.maps_like(now.alignment):

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
 from engine.files import write_whole
+from engine.folder_lock import is_locked
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 LAYOUT = 2
@@ -56,6 +57,7 @@ class CollectionFolder:
         self.moments = self.path / "moments.safetensors"
         self.index = self.path / "index"
         self.skipped = self.path / "skipped.jsonl"
+        self.writing_lock = self.path / ".writing.lock"
         self._card = self.path / "collection.json"
 
     def sibling(self, name: str) -> CollectionFolder:
@@ -65,6 +67,10 @@ class CollectionFolder:
     def exists(self) -> bool:
         """Whether the collection has been made."""
         return self._card.is_file()
+
+    def is_being_written(self) -> bool:
+        """Whether somebody holds the lock of who writes."""
+        return is_locked(self.writing_lock)
 
     def layout(self) -> int | None:
         """The layout that the card names; None without a card that says it."""

@@ -40,6 +40,23 @@ def unread(folder: Path) -> Iterator[bool]:
         release(handle)
 
 
+def is_locked(path: Path) -> bool:
+    """Whether somebody has a file for himself, as far as can be told."""
+    if sys.platform == "win32":
+        return False
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def _locked(folder: Path, *, alone: bool, wait: bool) -> int | None:
     if sys.platform == "win32":
         return None

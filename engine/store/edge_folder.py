@@ -23,6 +23,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from engine.disk import check_room, free_bytes, refusal, refused
 from engine.errors import CollectionMissing, Damaged, StoreLocked, StoreUnavailable
+from engine.folder_lock import is_locked
 from engine.store.holes import ROOM, room_taken
 from engine.store.interface import WORDS, IndexSpec
 from engine.store.made_with import check_made_with, made_with
@@ -250,7 +251,7 @@ def _held(key: Path, collection: str, *, thorough: bool = False) -> Seal | None:
         seal = Seal.read(key / _SEAL)
         breach = "" if seal is None else seal.breach(key / SHARD, thorough=thorough)
         if breach and Seal.read(key / _SEAL) == seal:
-            if _is_lock(try_to_open(key / SHARD, 0, _rebuild(collection))):
+            if is_locked(key / SHARD / "wal"):
                 raise StoreLocked(_locked(key))
             raise Damaged(_damaged(key, collection, breach))
     return None if breach else seal

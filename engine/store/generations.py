@@ -27,7 +27,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from engine.collection import CollectionFolder
-from engine.errors import CollectionMissing
+from engine.errors import CollectionMissing, StoreLocked
 from engine.files import write_whole
 from engine.folder_lock import release, shared
 from engine.store.addresses import same_place
@@ -132,6 +132,11 @@ def answering(folder: CollectionFolder, place: str) -> tuple[GenerationFolder, G
     """The generation that answers, which must be kept in that place; raises CollectionMissing."""
     found = current(folder)
     state = None if found is None else found.read_state()
+    if (found is None or state is None) and folder.is_being_written():
+        raise StoreLocked(
+            f"collection {folder.name!r} has no index yet: another mrag process, or a job of the "
+            "app, is writing it just now; wait until it has finished"
+        )
     if found is None or state is None:
         raise CollectionMissing(
             f"collection {folder.name!r} has no index yet; write it with: mrag push {folder.name}"

@@ -46,11 +46,14 @@ class Seal:
     settled: bool
 
     @classmethod
-    def of(cls, folder: Path, *, settled: bool, known: Seal | None = None) -> Self:
-        """Seal a folder as it is now; of `known` files only those that were touched are read."""
+    def of(cls, folder: Path, *, settled: bool, known: Seal | None = None, only: str = "") -> Self:
+        """Seal a folder as it is now, or `only` one file of it.
+
+        Of `known` files those alone are read that were touched.
+        """
         marks = {} if known is None else known.files
-        files = {name: _mark(path, marks.get(name)) for name, path in _files(folder)}
-        return cls(files, settled)
+        chosen = [(only, folder / only)] if only else _files(folder)
+        return cls({name: _mark(path, marks.get(name)) for name, path in chosen}, settled)
 
     @classmethod
     def read(cls, path: Path) -> Self | None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from corpus import database
+from corpus.database import Database
 from corpus.ledger import Ledger
 from corpus.parquet import shard_files
 from corpus.verification import Finding, check_corpus, mend_corpus
 from engine.collection import CollectionFolder
+from engine.errors import Damaged
 from tests.corpus.test_damage import fill
 
 KINDS = ["embeddings", "generated", "rounds"]
@@ -94,6 +98,7 @@ def test_a_ledger_that_lies_is_found_out_and_made_anew(
 ) -> None:
     with closing(sqlite3.connect(filled.embeddings / "ledger.sqlite")) as db, db:
         assert db.execute(lie).rowcount > 0
+    database.unseal(filled.embeddings)  # as if the program itself had written it
     (found,) = wrong(check_corpus(filled))
     assert (found.subject, found.detail) == (
         "ledger",
@@ -116,3 +121,34 @@ def test_a_shard_that_was_put_under_another_number_is_found(filled: CollectionFo
     assert wrong(check_corpus(filled)) == []
     with Ledger.open(filled) as ledger:
         assert ledger.pictures() == 40
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_ledger_with_flipped_bits_is_not_believed(
+    filled: CollectionFolder, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Ledger.read(filled) as ledger:
+        known = ledger.pictures(), ledger.captions(), sorted(ledger.sha256s())
+    path, order = filled.embeddings / "ledger.sqlite", random.Random(seed)
+    content = bytearray(path.read_bytes())
+    for _ in range(20):
+        content[order.randrange(len(content))] ^= 1 << order.randrange(8)
+    path.write_bytes(content)
+    assert wrong(check_corpus(filled))
+    for way in (Ledger.read, Ledger.open, Ledger.read):
+        with way(filled) as ledger:
+            assert (ledger.pictures(), ledger.captions(), sorted(ledger.sha256s())) == known
+    assert "made anew from the shards" in caplog.text
+    assert wrong(check_corpus(filled)) == []
+
+
+def test_damage_that_shows_while_a_ledger_is_read_has_a_remedy(filled: CollectionFolder) -> None:
+    """As where it was written when it was damaged, so that no seal tells."""
+    database.unseal(filled.embeddings)
+    path = filled.embeddings / "ledger.sqlite"
+    content = path.read_bytes()
+    path.write_bytes(content[:8192] + b"\xff" * (len(content) - 8192))
+    with pytest.raises(Damaged, match=f"mrag verify {filled.name} --mend"):
+        Database.to(path, writable=False).execute("select * from picture").fetchall()
+    assert mend_corpus(filled) == []
+    assert wrong(check_corpus(filled)) == []
