@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,33 +16,12 @@ from engine.store.holes import copy_with_holes, filled
 from ingest.embed import EmbedOptions, embed
 from ingest.fit import fit
 from ingest.push import push
+from tests.ingest.asking import Ask, ask
 from tests.worlds import PixelEncoder
 
-ROOT = Path(__file__).parents[2]
-Ask = Callable[[str, Path], str]
+__all__ = ["ask"]
+
 Pictures = Callable[..., list[ImageRecord]]
-
-
-@pytest.fixture
-def ask() -> Iterator[Ask]:
-    """Do something with a home in a process of its own, which must not be ended by it."""
-    command = [sys.executable, "-m", "tests.ingest.damage_child"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-    ) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        told, asked = child.stdout, child.stdin
-
-        def asking(way: str, home: Path) -> str:
-            asked.write(json.dumps([way, str(home)]) + "\n")
-            asked.flush()
-            ended, answer = json.loads(told.readline())
-            assert ended == 0, f"{way} ended the process with {ended}"
-            return str(answer)
-
-        yield asking
-        asked.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Reads and pushes indexes in processes that damage may end: `python -m ... ` over stdin.
+"""Fills, reads and pushes in processes that damage or a full disk may end, asked over stdin.
 
 A line in is a JSON list of what to do and a home; a line out is a JSON list of how the process
 that did it ended, and what it answered. It forks for each, so that nothing is imported twice.
@@ -17,11 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from engine.collection import CollectionFolder
+from engine.disk import refused
 from engine.errors import MragError
 from engine.generation import open_generation
 from engine.settings import Settings
+from ingest.pipeline import ingest
 from ingest.push import push
 from ingest.verify import verify
+from tests.worlds import PixelEncoder, record
 
 
 def read(home: Path) -> str:
@@ -57,7 +60,21 @@ def look(home: Path) -> str:
     return "; ".join(f"{one.detail} ({one.remedy})" for one in findings if not one.ok)
 
 
-WAYS: dict[str, Callable[[Path], str]] = {"read": read, "push": write, "verify": look}
+def fill(home: Path) -> str:
+    """Ingest the pictures that lie beside the home's disk."""
+    pictures = sorted((home.parent.parent / "pictures").glob("*.png"))
+    report = ingest(
+        [record(path, [f"a caption of {path.name}"]) for path in pictures],
+        name="noise",
+        encoder=PixelEncoder(),
+        encoder_spec="spec",
+        generator_spec="consensus",
+        settings=_settings(home),
+    )
+    return report.text
+
+
+WAYS: dict[str, Callable[[Path], str]] = {"read": read, "push": write, "verify": look, "fill": fill}
 
 
 def _settings(home: Path) -> Settings:
@@ -73,6 +90,8 @@ def _apart(way: str, home: Path) -> tuple[int, str]:
             answer = WAYS[way](home)
         except MragError as error:
             answer = f"!{error}"
+        except OSError as error:  # as the command line does
+            answer = f"!{refused(Path(error.filename or home), error)}"
         os.write(writer, answer.encode()[:60_000])
         os._exit(0)
     os.close(writer)
