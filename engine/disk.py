@@ -48,7 +48,8 @@ def refusal(place: Path, code: int, said: str) -> StoreUnavailable:
     if code in _FULL:
         return DiskFull(
             f"the disk of {place} is full: it had no room for what was to be written "
-            f"({in_words(free_bytes(place))} free now); {FREE_SPACE}: what has been finished is kept"
+            f"({in_words(free_bytes(place))} free now); {FREE_SPACE}: what has been finished "
+            "is kept"
         )
     if code == errno.EROFS:
         return StoreUnavailable(

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from engine.collection import CollectionCard, CollectionFolder
-from engine.errors import (
+from engine.errors import Damaged, (
     CollectionMissing,
     IncompatibleIndex,
     StoreLocked,
@@ -165,6 +165,35 @@ def test_an_index_that_is_closed_during_a_call_is_not_called_damaged(
 
     with pytest.raises(StoreUnavailable, match="has been closed; open it again"):
         index._call(close_and_fail)
+
+
+class PanicException(BaseException):
+    """As pyo3's, which is no Exception."""
+
+
+def test_a_panic_of_edge_is_damage(path: Path, card: CollectionCard) -> None:
+    make(path, card, 3)
+    index = EdgeIndex(path, caption_spec(card))
+
+    def panic() -> None:
+        raise PanicException("index out of bounds")
+
+    with pytest.raises(Damaged, match="out of bounds; write it again .* --rebuild"):
+        index._call(panic)
+    index.close()
+
+
+def test_an_index_that_fits_its_seal_but_for_a_byte_is_not_opened(
+    path: Path, card: CollectionCard
+) -> None:
+    with CaptionStore(EdgeIndex.open_or_make(path, caption_spec(card))) as store:
+        store.upsert(points(5))
+        store.flush()
+    (chunk,) = path.glob("shard/segments/*/vector_storage-raw/vectors/chunk_0.mmap")
+    with chunk.open("r+b") as file:
+        file.write(b"\x01")
+    with pytest.raises(Damaged, match="chunk_0.mmap is not as it was written"):
+        EdgeIndex(path, caption_spec(card))
 
 
 def test_the_lock_of_a_killed_process_is_gone(path: Path, card: CollectionCard) -> None:

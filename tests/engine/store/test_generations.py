@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from qdrant_client import models
 
+from corpus.lock import writing
 from engine.collection import CollectionCard, CollectionFolder
-from engine.errors import CollectionMissing
+from engine.errors import CollectionMissing, StoreLocked
 from engine.folder_lock import unread
 from engine.settings import Settings
 from engine.store import caption_id, open_caption_store, open_image_store
@@ -323,3 +324,18 @@ def test_what_a_server_has_and_no_folder_knows_of_goes_before_a_push(
     assert next_number(folder, settings) == 5
     sweep_all(folder, settings)
     assert numbers_on_server(settings, "noise") == set()
+
+
+def test_an_index_that_is_being_written_is_waited_for(folder: CollectionFolder) -> None:
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with writing(folder), pytest.raises(StoreLocked, match="wait until it has finished"):
+        answering(folder, "")
+    with pytest.raises(CollectionMissing, match="mrag push"):
+        answering(folder, "")
+
+
+def test_a_state_with_another_number_is_not_believed(folder: CollectionFolder) -> None:
+    made = begin(folder, 1, GenerationState(commit=12, images=3))
+    path = made.path / "generation.json"
+    path.write_text(path.read_text().replace("12", "13", 1))
+    assert made.read_state() is None
