@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 
 from engine.collection import CollectionCard, CollectionFolder
-from engine.errors import Damaged, (
+from engine.errors import (
     CollectionMissing,
+    Damaged,
     IncompatibleIndex,
     StoreLocked,
     StoreUnavailable,
@@ -178,7 +179,7 @@ def test_a_panic_of_edge_is_damage(path: Path, card: CollectionCard) -> None:
     def panic() -> None:
         raise PanicException("index out of bounds")
 
-    with pytest.raises(Damaged, match="out of bounds; write it again .* --rebuild"):
+    with pytest.raises(Damaged, match=r"out of bounds; write it again .* --rebuild"):
         index._call(panic)
     index.close()
 
@@ -192,7 +193,7 @@ def test_an_index_that_fits_its_seal_but_for_a_byte_is_not_opened(
     (chunk,) = path.glob("shard/segments/*/vector_storage-raw/vectors/chunk_0.mmap")
     with chunk.open("r+b") as file:
         file.write(b"\x01")
-    with pytest.raises(Damaged, match="chunk_0.mmap is not as it was written"):
+    with pytest.raises(Damaged, match=r"chunk_0\.mmap is not as it was written"):
         EdgeIndex(path, caption_spec(card))
 
 
