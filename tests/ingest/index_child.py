@@ -21,6 +21,7 @@ from engine.disk import refused
 from engine.errors import MragError
 from engine.generation import open_generation
 from engine.settings import Settings
+from engine.store import embedded
 from ingest.pipeline import ingest
 from ingest.push import push
 from ingest.verify import verify
@@ -75,6 +76,9 @@ def fill(home: Path) -> str:
 
 
 WAYS: dict[str, Callable[[Path], str]] = {"read": read, "push": write, "verify": look, "fill": fill}
+
+
+assert embedded  # imported once, before the first fork
 
 
 def _settings(home: Path) -> Settings:
