@@ -163,6 +163,9 @@ class Ledger(KnownRows):
                 return ledger
         except Damaged:
             _LOG.warning("the ledger %s is damaged: it is made anew from the shards", path)
+        except StoreUnavailable:
+            if writable:  # who reads makes one of his own
+                raise
         except sqlite3.Error:
             pass
         if ledger is not None:
