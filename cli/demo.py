@@ -16,7 +16,7 @@ from rich.text import Text
 
 from cli.answer import show_caption, show_comparison, show_search
 from cli.options import opened_engine, settings_for
-from cli.output import console, say
+from cli.output import console, say_lines
 from cli.progress import progress_bars
 from corpus.records import ImageRecord
 from engine.app import Engine
@@ -128,7 +128,7 @@ def _fill_samples(engine: Engine) -> None:
                 on_progress=on_progress,
             )
         if report.embed.embedded or report.embed.captions:
-            say(f"{name}: {report.text}")
+            say_lines(f"{name}: {report.text}")
 
 
 def _held_out(name: str) -> Iterator[tuple[Path, tuple[str, ...]]]:
@@ -140,7 +140,7 @@ def _held_out(name: str) -> Iterator[tuple[Path, tuple[str, ...]]]:
 
 
 def _say_what_next(engine: Engine) -> None:
-    say(
+    say_lines(
         f"""
 The collections are in {engine.settings.home / "collections"}. Next:
   mrag search "three dogs on the beach" --collection postcards

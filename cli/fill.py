@@ -20,7 +20,7 @@ from cli.options import (
     opened_engine,
     settings_for,
 )
-from cli.output import emit, say
+from cli.output import emit, say, say_lines
 from cli.progress import progress_bars
 from cli.reports import alignment_json, embed_json, exit_if_skipped, show_choices, show_ingest
 from corpus.records import Record
@@ -179,7 +179,8 @@ def embed(
     if as_json:
         emit({"collection": name, **embed_json(report)})
     else:
-        say("\n".join(pipeline.embed_lines(report)))
+        for line in pipeline.embed_lines(report):
+            say(line)
     exit_if_skipped(report, engine.folder(name))
 
 
@@ -209,7 +210,8 @@ def fit(
         emit({"collection": name, **alignment_json(found)})
         return
     show_choices(found)
-    say(f"{found.method}: {found.reason}\nnow: mrag push {name}")
+    say(f"{found.method}: {found.reason}")
+    say(f"now: mrag push {name}")
 
 
 def push(
@@ -302,7 +304,7 @@ def delete(
 
 def _coco(engine: Engine, copy: Path | None, limit: int | None, yes: bool) -> Iterable[Record]:
     if copy is None:
-        say(COCO.announcement())
+        say_lines(COCO.announcement())
         if not yes and sys.stdin.isatty():
             typer.confirm("Fetch it?", abort=True, err=True)
     with progress_bars() as on_progress:

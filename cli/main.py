@@ -15,11 +15,14 @@ import typer
 
 from cli import ablate, answer, demo, fill, inspect, measure, refine, score, upkeep
 from cli.output import say
-from engine.disk import refused
-from engine.errors import Missing, MragError, UnreadableImage
-from engine.settings import Settings
+from cli.system_errors import MEMORY, in_words
+from engine.errors import Missing, ModelMissing, MragError, UnreadableImage
 
 DONE, SOME_FAILED, USAGE, MISSING, BUG, INTERRUPTED = 0, 1, 2, 3, 70, 130
+NOBODY_READS = 141
+"""What a shell reports of a program that wrote to a pipe nobody reads: 128 + SIGPIPE."""
+
+STOPPED = "mrag: stopped; what was finished is kept, and the same command goes on from there"
 
 app = typer.Typer(
     name="mrag",
@@ -82,29 +85,53 @@ def main() -> int:
     _stop_in_order()
     arguments, debug = _without_debug(sys.argv[1:])
     try:
+        return _run(arguments, debug)
+    except BrokenPipeError:  # of the streams: what else is piped is read to its end
+        return _leave_quietly()
+    except KeyboardInterrupt:
+        return _explain([STOPPED], INTERRUPTED, debug)
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    try:
         app(arguments, prog_name="mrag")
-    except UnreadableImage as error:
-        return _explain(f"mrag: {error}", SOME_FAILED, debug)
-    except MragError as error:
-        return _explain(f"mrag: {error}", MISSING if isinstance(error, Missing) else USAGE, debug)
-    except OSError as error:
-        told = refused(Path(error.filename or Settings().home), error)
-        return _explain(f"mrag: {told}", MISSING, debug)
     except SystemExit as stop:
-        if stop.code != INTERRUPTED:  # which Typer makes of Ctrl-C, and says nothing
-            raise
-        stopped = (
-            "mrag: stopped; what was finished is kept, and the same command goes on from there"
-        )
-        return _explain(stopped, INTERRUPTED, debug)
-    except Exception as error:  # the last resort: a bug of ours still gets no traceback
-        return _explain(
-            f"mrag: this is a bug: {type(error).__name__}: {error}; "
-            "please report it with what the same command shows with --debug",
-            BUG,
-            debug,
-        )
+        # Typer and rich leave so, with 1, where stdout or stderr is a pipe that was closed.
+        if isinstance(stop.__context__, BrokenPipeError):
+            raise stop.__context__ from None
+        if stop.code == INTERRUPTED:  # which Typer makes of Ctrl-C, and says nothing
+            raise KeyboardInterrupt from None
+        raise
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        first, *more = _told(error)
+        return _explain([f"mrag: {first}", *more], _code(error), debug)
     return DONE
+
+
+def _told(error: Exception) -> list[str]:
+    """What is said of an error, in lines."""
+    if isinstance(error, ModelMissing):  # its remedies stand on lines of their own
+        return str(error).splitlines()
+    if isinstance(error, MragError):  # a line break is that of a name
+        return [str(error)]
+    if isinstance(error, OSError):
+        return [in_words(error)]
+    if isinstance(error, MemoryError):
+        return [MEMORY]
+    return [
+        f"this is a bug: {type(error).__name__}: {error}; please report it with what the same "
+        "command shows with --debug"
+    ]
+
+
+def _code(error: Exception) -> int:
+    if isinstance(error, UnreadableImage):
+        return SOME_FAILED
+    if isinstance(error, (Missing, OSError, MemoryError)):
+        return MISSING
+    return USAGE if isinstance(error, MragError) else BUG
 
 
 def _stop_in_order() -> None:
@@ -132,8 +159,18 @@ def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
     return [*options, *arguments[end:]], len(options) < end
 
 
-def _explain(message: str, code: int, debug: bool) -> int:
-    say(message)
+def _leave_quietly() -> int:
+    """Say nothing more, not even at exit, when Python writes out what was left unsaid."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            os.dup2(nowhere, stream.fileno())
+    return NOBODY_READS
+
+
+def _explain(lines: list[str], code: int, debug: bool) -> int:
+    for line in lines:
+        say(line)
     if debug:
         traceback.print_exc()
     return code

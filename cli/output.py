@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from engine.legible import legible
+
 
 def console() -> Console:
     """The console for answers, on stdout."""
@@ -19,8 +21,14 @@ def console() -> Console:
 
 
 def say(message: str) -> None:
-    """Tell a person something that is no answer, on stderr."""
-    sys.stderr.write(printable(message) + "\n")
+    """Tell a person something that is no answer, as one line on stderr."""
+    sys.stderr.write(legible(message) + "\n")
+
+
+def say_lines(text: str) -> None:
+    """Tell a person something in several lines, which are the program's own."""
+    for line in text.splitlines():
+        say(line)
 
 
 def emit(answer: Mapping[str, Any]) -> None:
@@ -31,14 +39,9 @@ def emit(answer: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def printable(text: str) -> str:
-    """The text with what could steer a terminal replaced; line breaks stay."""
-    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
-
-
 def plain(text: str, style: str = "") -> Text:
     """Untrusted text (captions, file names) for rich: shown as it is, never interpreted."""
-    return Text(printable(text).replace("\n", " "), style=style)
+    return Text(legible(text), style=style)
 
 
 def short_path(path: str) -> str:

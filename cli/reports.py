@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from rich.table import Table
 
-from cli.output import console, emit, say
+from cli.output import console, emit, say, say_lines
 from engine.alignment.alignment import Alignment
 from engine.alignment.cross_validation import best_of_each
 from engine.collection import CollectionFolder
@@ -24,7 +24,7 @@ def show_ingest(folder: CollectionFolder, report: IngestReport, as_json: bool) -
     """Show an ingest; ends the command with 1 if some inputs failed."""
     if as_json:
         emit(ingest_json(folder.name, report))
-    say(f"{folder.name}: {report.text}")
+    say_lines(f"{folder.name}: {report.text}")
     exit_if_skipped(report.embed, folder)
 
 

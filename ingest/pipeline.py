@@ -23,7 +23,12 @@ from corpus.shards import encoder_of
 from engine.alignment.alignment import Alignment
 from engine.alignment.closed_form import AnyMethod
 from engine.collection import CollectionCard, CollectionFolder
+<<<<<<< HEAD
 from engine.errors import IncompatibleIndex, InvalidInput, SourceError, StoreLocked
+=======
+from engine.errors import IncompatibleIndex, InvalidInput, SourceError
+from engine.legible import legible
+>>>>>>> 28ceeae (Show names and captions in the spelling of those who wrote them, on one line; end quietly where nobody reads; say in words what the system refuses)
 from engine.progress import OnProgress, silent
 from engine.settings import Settings
 from engine.store.generations import current
@@ -65,7 +70,7 @@ class IngestReport:
     @property
     def text(self) -> str:
         """A few lines for a person."""
-        return "\n".join(_lines(self))
+        return "\n".join(map(legible, _lines(self)))
 
 
 def ingest(

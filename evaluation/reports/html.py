@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from engine.errors import UnreadableImage
 from engine.images import open_picture
+from engine.legible import legible
 from engine.search.thumbnails import shrunk
 from evaluation.evaluate import CAPTIONS, TO_CAPTION, TO_PICTURE, TO_WORD
 from evaluation.reports.figures import MEDIANS, Figure
@@ -71,9 +72,9 @@ def _environment() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """Text without what steers direction or display; the template escapes its markup."""
+    """Text on one line, without what turns its order; the template escapes its markup."""
     if isinstance(value, str) and not isinstance(value, Markup):
-        return "".join(char if char.isprintable() else " " for char in value)
+        return legible(value)
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -84,6 +85,74 @@ def test_closed_streams_stop_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("command", "closed"),
+    [
+        ("--help", "stdout"),
+        ("collections", "stdout"),
+        ("collections --json", "stdout"),
+        ("collections", "both"),
+        ("push no-such", "both"),
+    ],
+)
+def test_a_pipe_that_nobody_reads_ends_it_quietly(home: Path, command: str, closed: str) -> None:
+    """As in `mrag ... | head -1`: no word, and the status that a shell gives to SIGPIPE."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "mrag", *command.split()],
+        cwd=Path(cli.main.__file__).parents[1],
+        env={"MRAG_HOME": str(home), "PATH": os.defpath},
+        stdout=writer,
+        stderr=writer if closed == "both" else subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr or b"") == (141, b"")
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.EACCES, "allow this user"),
+        (errno.EROFS, "MRAG_HOME"),
+        (errno.ENOSPC, "free space"),
+        (errno.EDQUOT, "free space"),
+        (errno.EIO, "check its connection"),
+        (errno.EMFILE, "ulimit -n"),
+        (errno.ENOMEM, "MRAG_BATCH_SIZE"),
+        (errno.ESTALE, "check that the place is there"),
+    ],
+    ids=errno.errorcode.get,
+)
+def test_what_the_system_refuses_is_said_with_its_place_and_remedy(
+    mrag: Run, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    """In one line, and never as a bug: a newline in the place is seen as one."""
+
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number), "/a\nplace")
+
+    monkeypatch.setattr("cli.inspect.opened_engine", refused)
+    done = mrag("collections")
+    assert (done.code, done.out) == (3, "")
+    (line,) = done.err.splitlines()
+    assert line.startswith("mrag: /a\\nplace: ")
+    assert remedy in line
+    assert "bug" not in line
+
+
+def test_memory_that_ran_out_is_said_to_have(mrag: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("cli.inspect.opened_engine", exhausted)
+    done = mrag("collections")
+    assert done.code == 3
+    assert "MRAG_WORKERS" in done.err
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
 def test_json_is_json_in_every_encoding(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
     """What the encoding cannot hold is escaped as JSON has it, not as Python has it."""
@@ -125,6 +194,22 @@ def test_every_failed_input_of_an_ingest_is_named_once(mrag: Run, tmp_path: Path
     done = mrag("ingest", folder, "-c", "bad", "--profile", "sample", at=tmp_path / "home")
     assert done.code == 1
     assert [done.err.count(f"bad{number:02}.jpg: ") for number in range(15)] == [1] * 15
+
+
+def test_a_line_break_in_a_name_breaks_no_line(mrag: Run, tmp_path: Path) -> None:
+    """Every line of the report is whole; the file of what was skipped keeps the real name."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "one\ntwo\x1b[2J.jpg").write_text("no picture")
+    (folder / "Screenshot at 9.41\u202fAM.jpg").write_text("no picture either")
+    done = mrag("ingest", folder, "-c", "odd", "--profile", "sample", at=tmp_path / "home")
+    assert done.code == 1
+    assert "two" not in [line[:3] for line in done.err.splitlines()]
+    assert "one\\ntwo\\x1b[2J.jpg: " in done.err
+    assert "Screenshot at 9.41\u202fAM.jpg: " in done.err
+    log = tmp_path / "home" / "collections" / "odd" / "skipped.jsonl"
+    names = [Path(json.loads(line)["uri"]).name for line in log.read_text().splitlines()]
+    assert "one\ntwo\x1b[2J.jpg" in names
 
 
 def test_ctrl_c_says_what_is_kept(mrag: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,6 +159,12 @@ def test_secrets_that_cannot_be_read_show_nothing(open_page: OpenPage, tmp_path:
     assert not page.selectbox
 
 
+def test_names_are_shown_in_the_spelling_of_those_who_gave_them() -> None:
+    """A narrow space and a joiner stay; what would turn the order of the line is seen."""
+    shown = escaped("Shot 9.41\u202fAM می\u200cخوابد \u202egpj\x1b")
+    assert shown.replace("\\", "") == "Shot 9.41\u202fAM می\u200cخوابد u202egpjx1b"
+
+
 @pytest.mark.parametrize(
     "text",
     [

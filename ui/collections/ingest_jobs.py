@@ -8,6 +8,7 @@ from itertools import islice
 
 import streamlit as st
 
+from engine.legible import legible
 from ingest.jobs.records import Job
 from ui.shared.pictures import escaped
 from ui.shared.resources import engine, jobs
@@ -105,4 +106,4 @@ def _skipped(job: Job) -> Iterator[str]:
     with path.open(encoding="utf-8") as lines:
         found = (json.loads(line) for line in lines)
         bad = (one for one in found if one["kind"] != "duplicate")
-        yield from (f"{one['uri']}: {one['reason']}" for one in islice(bad, _NAMED))
+        yield from (legible(f"{one['uri']}: {one['reason']}") for one in islice(bad, _NAMED))

@@ -8,6 +8,7 @@ from typing import Any
 from engine.compare.comparison import Change, Comparison
 from engine.compare.verdict import Verdict
 from engine.images import Picture
+from engine.legible import legible
 from engine.search.thumbnails import shrunk
 from engine.types import SPACES, CaptionHit, ImageHit, Space
 from ui.shared.components import as_text, component, nothing
@@ -87,7 +88,9 @@ def _items(
     return [
         {
             "id": hit.id,
-            "text": hit.text if isinstance(hit, CaptionHit) else next(iter(hit.captions), ""),
+            "text": legible(
+                hit.text if isinstance(hit, CaptionHit) else next(iter(hit.captions), "")
+            ),
             "image": as_text(images[hit.uri]) if hit.uri else "",
             "score": f"{hit.score:.3f}",
             "right": rank in ranks,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from engine.describe.exports import chosen_score
+from engine.legible import legible
 from engine.types import CaptionResult
 from ui.describe.describer import Described
 from ui.shared.components import as_text, component
@@ -26,7 +27,7 @@ _announcer = component(
 
 def announce(text: str) -> None:
     """Let a screen reader say it; to be called in the same place in every run."""
-    _announcer(key="announcer", data=text)
+    _announcer(key="announcer", data=legible(text))
 
 
 def show_description(item: Described, *, open_details: bool) -> None:
@@ -34,13 +35,13 @@ def show_description(item: Described, *, open_details: bool) -> None:
 
     `open_details`: whether they are to be seen without asking.
     """
-    name, key = item.given.name, item.given.id
+    name, key = legible(item.given.name), item.given.id
     if item.result is None:
-        _described(key=f"described {key}", data={"name": name, "trouble": item.trouble})
+        _described(key=f"described {key}", data={"name": name, "trouble": legible(item.trouble)})
         return
     data = {
         "image": as_text(item.preview),
-        "caption": item.result.caption,
+        "caption": legible(item.result.caption),
         "notes": _notes(item, item.result),
     }
     with st.container(key=f"picture {key}"):  # its style keeps the room until it is there
@@ -54,9 +55,9 @@ def show_description(item: Described, *, open_details: bool) -> None:
 
 def _notes(item: Described, result: CaptionResult) -> list[str]:
     spent = sum(result.timings_ms.values())
-    notes = [f"{item.given.name} · score {chosen_score(result):.3f} · {spent:.0f} ms"]
+    notes = [f"{legible(item.given.name)} · score {chosen_score(result):.3f} · {spent:.0f} ms"]
     if item.known:
-        notes.append(f"In the collection people wrote: {item.known[0]}")
+        notes.append(f"In the collection people wrote: {legible(item.known[0])}")
     return notes
 
 
@@ -67,7 +68,7 @@ def _show_details(result: CaptionResult, key: str) -> None:
         data={
             "rows": [
                 {
-                    "text": made.text,
+                    "text": legible(made.text),
                     "score": f"{made.score:.3f}",
                     "chosen": made.text == result.caption,
                 }
@@ -89,7 +90,7 @@ def _retrieved_rows(result: CaptionResult) -> list[dict[str, str]]:
     images = dict(zip(uris, thumbnails().get(uris, _SOURCE_SIDE), strict=True))
     return [
         {
-            "text": hit.text,
+            "text": legible(hit.text),
             "score": f"{hit.score:.3f}",
             "image": as_text(images[hit.uri]) if hit.uri else "",
         }

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import streamlit as st
 
+from engine.legible import legible
 from ui.shared.components import as_text, component, nothing
 from ui.shared.resources import thumbnails
 
 _MARKUP = re.compile(r"([!-/:-@\[-`{-~])")
 _LINKS = re.compile(r"(?i)(?<=https):(?=//)|(?<=http):(?=//)|(?<=www)\.|@")
 _JOINER = "\u2060"
-_GAP = re.compile(r"\s+")
+_GAP = re.compile(r"[ \t\r\n]+")
 
 _grid = component("grid", "<ul></ul>", buttons=True)
 
@@ -37,7 +38,7 @@ def escaped(text: str) -> str:
 
     An invisible joiner keeps addresses in it from becoming links.
     """
-    unlinked = _LINKS.sub(lambda found: found[0] + _JOINER, _GAP.sub(" ", text))
+    unlinked = _LINKS.sub(lambda found: found[0] + _JOINER, legible(_GAP.sub(" ", text)))
     return _MARKUP.sub(r"\\\1", unlinked)
 
 
@@ -62,7 +63,13 @@ def picture_grid(
     Without `captions` it is one row of pictures; their captions are still their alternatives.
     """
     shown = [
-        {**asdict(card), "image": as_text(card.image), "marked": list(card.marked)}
+        {
+            **asdict(card),
+            "image": as_text(card.image),
+            "caption": legible(card.caption),
+            "note": legible(card.note),
+            "marked": list(card.marked),
+        }
         for card in cards
     ]
     data = {"cards": shown, "columns": columns_min_px, "captions": captions}
