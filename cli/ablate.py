@@ -18,6 +18,8 @@ from cli.options import (
     GeneratorOption,
     JsonOption,
     LimitOption,
+    SeedOption,
+    new_file,
     opened_engine,
     settings_for,
 )
@@ -73,11 +75,13 @@ def ablate(
         ),
     ] = None,
     limit: LimitOption = None,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the sample and the intervals.")] = 0,
-    jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: as many as help.")] = 0,
+    seed: SeedOption = 0,
+    jobs: Annotated[int, typer.Option(min=0, max=256, help="Processes; 0: as many as help.")] = 0,
     table: Annotated[
         Path | None,
-        typer.Option("--csv", help="Write the table to this file too.", show_default=False),
+        typer.Option(
+            "--csv", parser=new_file, help="Write the table to this file too.", show_default=False
+        ),
     ] = None,
     generator: GeneratorOption = "",
     device: DeviceOption = "",

@@ -10,11 +10,14 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cli.options import (
+    MANY,
+    MOST_HITS,
     CollectionOption,
     DeviceOption,
     EncoderOption,
     GeneratorOption,
     JsonOption,
+    named_path,
     opened_engine,
     settings_for,
 )
@@ -53,15 +56,19 @@ def register(app: typer.Typer) -> None:
 
 
 def caption(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", show_default=False)],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE", parser=named_path, show_default=False)
+    ],
     collection: CollectionOption = "",
     space: Annotated[
         DescribeSpace,
         typer.Option(help="Where captions are retrieved: raw CLIP, mapped, or both fused."),
     ] = _DEFAULT.space,
-    k: Annotated[int, typer.Option("-k", min=1, help="Captions retrieved.")] = _DEFAULT.k,
+    k: Annotated[
+        int, typer.Option("-k", min=1, max=MOST_HITS, help="Captions retrieved.")
+    ] = _DEFAULT.k,
     per_image: Annotated[
-        int, typer.Option(min=1, help="At most so many captions of one picture.")
+        int, typer.Option(min=1, max=MOST_HITS, help="At most so many captions of one picture.")
     ] = _DEFAULT.per_image,
     prompt: Annotated[
         str, typer.Option(help="paper, smallcap, summarise, or a text with {captions} in it.")
@@ -138,7 +145,10 @@ def search(
     text: Annotated[str, typer.Argument(help="What to look for.", show_default=False)] = "",
     collection: CollectionOption = "",
     image: Annotated[
-        Path | None, typer.Option(help="Look for pictures like this one, too.", show_default=False)
+        Path | None,
+        typer.Option(
+            parser=named_path, help="Look for pictures like this one, too.", show_default=False
+        ),
     ] = None,
     plus: Annotated[
         list[str] | None, typer.Option(help="Nearer to these words.", show_default=False)
@@ -161,8 +171,8 @@ def search(
             show_default=False,
         ),
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="Pictures shown.")] = 10,
-    offset: Annotated[int, typer.Option(min=0, help="Best pictures to leave out.")] = 0,
+    k: Annotated[int, typer.Option("-k", min=1, max=MOST_HITS, help="Pictures shown.")] = 10,
+    offset: Annotated[int, typer.Option(min=0, max=MANY, help="Best pictures to leave out.")] = 0,
     diversity: Annotated[
         float, typer.Option(min=0, max=1, help="0: most alike; towards 1: unlike each other.")
     ] = 0.0,
@@ -205,9 +215,13 @@ def search(
 
 
 def compare(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", show_default=False)],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE", parser=named_path, show_default=False)
+    ],
     collection: CollectionOption = "",
-    k: Annotated[int, typer.Option("-k", min=1, help="Captions retrieved in each space.")] = 5,
+    k: Annotated[
+        int, typer.Option("-k", min=1, max=MOST_HITS, help="Captions retrieved in each space.")
+    ] = 5,
     encoder: EncoderOption = "",
     device: DeviceOption = "",
     as_json: JsonOption = False,

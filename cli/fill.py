@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from cli.options import (
+    MANY,
     CollectionArgument,
     JsonOption,
     ModelOptions,
@@ -65,7 +66,7 @@ SplitOption = Annotated[
     typer.Option("--split", help="Only these splits (repeatable).", show_default=False),
 ]
 LimitOption = Annotated[
-    int | None, typer.Option(min=1, help="Only so many pictures.", show_default=False)
+    int | None, typer.Option(min=1, max=MANY, help="Only so many pictures.", show_default=False)
 ]
 ImageColumnOption = Annotated[
     str, typer.Option(help="Column of picture paths in a table.", show_default=False)
@@ -162,6 +163,7 @@ def embed(
 ) -> None:
     """Embed a source and no more; `mrag fit` and `mrag push` make the rest of an ingest."""
     name, records = source.name(), source.records()
+    share = Part.parse(part) if part else None
     settings = models.settings()
     with opened_engine(settings) as engine, progress_bars() as on_progress:
         encoder_spec, generator_spec = filling.specs(engine, name, source.memory)
@@ -173,7 +175,7 @@ def embed(
             generator_spec=generator_spec,
             settings=settings,
             memory=source.memory,
-            part=Part.parse(part) if part else None,
+            part=share,
             on_progress=on_progress,
         )
     if as_json:
@@ -263,7 +265,10 @@ def memory(
     limit: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Only so many captions: of COCO besides the pairs.", show_default=False
+            min=1,
+            max=MANY,
+            help="Only so many captions: of COCO besides the pairs.",
+            show_default=False,
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before fetching.")] = False,
@@ -276,12 +281,12 @@ def memory(
         raise InvalidInput("name one memory: `mrag memory coco`, or --captions FILE")
     settings = models.settings()
     name = collection or (kind or name_after(captions or Path()))
+    records: Iterable[Record] | None = open_captions(captions, limit=limit) if captions else None
     with opened_engine(settings) as engine:
-        # The models come first: a gigabyte is not fetched for an encoder that is missing.
-        engine.models.encoder(filling.specs(engine, name)[0])
-        records = (
-            open_captions(captions, limit=limit) if captions else _coco(engine, copy, limit, yes)
-        )
+        if records is None:
+            # The models come first: a gigabyte is not fetched for an encoder that is missing.
+            engine.models.encoder(filling.specs(engine, name)[0])
+            records = _coco(engine, copy, limit, yes)
         report = fill(engine, records, name, method=method)
         show_ingest(engine.folder(name), report, as_json)
         say(f"describe pictures from it with: mrag ingest FOLDER --memory {name}")
@@ -294,9 +299,9 @@ def delete(
     """Delete a collection; your pictures stay where they are."""
     with opened_engine(settings_for()) as engine:
         if not yes:
-            if not sys.stdin.isatty():
-                raise InvalidInput("nobody is here to ask; say so with: mrag delete NAME --yes")
             engine.folder(name).read_card()
+            if not sys.stdin.isatty():
+                raise InvalidInput(f"nobody is here to ask; say so with: mrag delete {name} --yes")
             typer.confirm(f"Delete collection {name} for good?", abort=True, err=True)
         delete_collection(engine, name)
     say(f"deleted {name}")

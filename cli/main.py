@@ -16,7 +16,7 @@ import typer
 from cli import ablate, answer, demo, fill, inspect, measure, refine, score, upkeep
 from cli.output import say
 from cli.system_errors import MEMORY, in_words
-from engine.errors import Missing, ModelMissing, MragError, UnreadableImage
+from engine.errors import Missing, ModelMissing, MragError, SourceError, UnreadableImage
 
 DONE, SOME_FAILED, USAGE, MISSING, BUG, INTERRUPTED = 0, 1, 2, 3, 70, 130
 NOBODY_READS = 141
@@ -112,7 +112,7 @@ def _run(arguments: list[str], debug: bool) -> int:
 
 def _told(error: Exception) -> list[str]:
     """What is said of an error, in lines."""
-    if isinstance(error, ModelMissing):  # its remedies stand on lines of their own
+    if isinstance(error, ModelMissing | SourceError):  # what they list stands on lines of its own
         return str(error).splitlines()
     if isinstance(error, MragError):  # a line break is that of a name
         return [str(error)]

@@ -15,12 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.options import (
+    MOST_HITS,
     CollectionArgument,
     DeviceOption,
     EncoderOption,
     GeneratorOption,
     JsonOption,
     LimitOption,
+    SeedOption,
+    new_file,
+    new_folder,
     opened_engine,
     settings_for,
 )
@@ -72,18 +76,24 @@ def evaluate(
             "spice takes longest."
         ),
     ] = ",".join(CAPTION_METRICS),
-    k: Annotated[int, typer.Option("-k", min=1, help="Captions retrieved.")] = _DEFAULT.k,
+    k: Annotated[
+        int, typer.Option("-k", min=1, max=MOST_HITS, help="Captions retrieved.")
+    ] = _DEFAULT.k,
     limit: LimitOption = None,
-    seed: Annotated[int, typer.Option(min=0, help="Draws samples and intervals.")] = 0,
+    seed: SeedOption = 0,
     punctuation: Annotated[
         bool, typer.Option("--punctuation", help="Keep punctuation when captions are scored.")
     ] = False,
     html: Annotated[
-        Path | None, typer.Option(help="Write the report as one HTML file.", show_default=False)
+        Path | None,
+        typer.Option(
+            parser=new_file, help="Write the report as one HTML file.", show_default=False
+        ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
+            parser=new_folder,
             help="Write report.json, report.html and pictures.jsonl into this folder.",
             show_default=False,
         ),

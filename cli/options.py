@@ -33,17 +33,18 @@ CollectionArgument = Annotated[
     ),
 ]
 
+MANY = 1_000_000_000
+"""More pictures, points or bytes of them than one machine holds: no count is larger."""
 
-def named_path(text: str) -> Path:
-    """The path that a user named: not the current folder for an empty name."""
-    if not text.strip():
-        raise InvalidInput(
-            "an empty name was given for a file or folder; name it, or give . for this folder"
-        )
-    return Path(text)
+MOST_HITS = 10_000
+"""What is found at once at most: all of it is held, shown and, for captions, put in a prompt."""
 
-
-LimitOption = Annotated[int | None, typer.Option(min=1, help="Only a sample of so many pictures.")]
+LimitOption = Annotated[
+    int | None, typer.Option(min=1, max=MANY, help="Only a sample of so many pictures.")
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, max=2**32 - 1, help="Draws samples and intervals.")
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON object a line on stdout, all else on stderr.")
 ]
@@ -74,6 +75,33 @@ ProfileOption = Annotated[
 DeviceOption = Annotated[
     str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.", show_default=False)
 ]
+
+
+def named_path(text: str) -> Path:
+    """The path that a user named: not the current folder for an empty name."""
+    if not text.strip():
+        raise InvalidInput(
+            "an empty name was given for a file or folder; name it, or give . for this folder"
+        )
+    if "\0" in text:
+        raise InvalidInput(f"{text!r} is the name of no file; give one without a null character")
+    return Path(text)
+
+
+def new_file(text: str) -> Path:
+    """A file to be written when the work is done: what forbids it is said before."""
+    path = named_path(text)
+    if path.is_dir():
+        raise typer.BadParameter(f"{text!r} is a folder; name a file")
+    return path
+
+
+def new_folder(text: str) -> Path:
+    """A folder to be written into when the work is done; see `new_file`."""
+    path = named_path(text)
+    if path.exists() and not path.is_dir():
+        raise typer.BadParameter(f"{text!r} is a file; name a folder")
+    return path
 
 
 @dataclass(frozen=True)

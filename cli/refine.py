@@ -31,6 +31,8 @@ from refine.rounds import Round
 from refine.undo import undo as undo_round
 from refine.yardstick import Yardstick
 
+_MOST_ROUNDS = 1000
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the command line."""
@@ -47,10 +49,13 @@ def refine(
         ),
     ] = RefineOptions.metric,
     max_rounds: Annotated[
-        int, typer.Option(min=1, help="At most so many rounds.")
+        int, typer.Option(min=1, max=_MOST_ROUNDS, help="At most so many rounds.")
     ] = RefineOptions.max_rounds,
     patience: Annotated[
-        int, typer.Option(min=1, help="Rounds on end without a clear rise before it stops.")
+        int,
+        typer.Option(
+            min=1, max=_MOST_ROUNDS, help="Rounds on end without a clear rise before it stops."
+        ),
     ] = RefineOptions.patience,
     split: Annotated[
         str, typer.Option(help="The captioned pictures that validate.")
@@ -61,7 +66,10 @@ def refine(
     undo: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Withdraw this round, and those built on it, instead.", show_default=False
+            min=1,
+            max=_MOST_ROUNDS,
+            help="Withdraw this round, and those built on it, instead.",
+            show_default=False,
         ),
     ] = None,
     encoder: EncoderOption = "",

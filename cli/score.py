@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cli.options import JsonOption
+from cli.options import JsonOption, SeedOption, named_path
 from cli.output import console, emit, say
 from cli.parser import fetch_parser_for
 from engine.errors import MetricUnavailable
@@ -31,12 +31,17 @@ def register(app: typer.Typer) -> None:
 
 def score(
     captions: Annotated[
-        Path, typer.Argument(help="JSON or JSON Lines: one caption a picture.", show_default=False)
+        Path,
+        typer.Argument(
+            parser=named_path, help="JSON or JSON Lines: one caption a picture.", show_default=False
+        ),
     ],
     references: Annotated[
         Path,
         typer.Argument(
-            help="JSON, JSON Lines or COCO annotations: what people wrote.", show_default=False
+            parser=named_path,
+            help="JSON, JSON Lines or COCO annotations: what people wrote.",
+            show_default=False,
         ),
     ],
     metrics: Annotated[
@@ -45,7 +50,7 @@ def score(
     punctuation: Annotated[
         bool, typer.Option("--punctuation", help="Keep punctuation; scores differ in this.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the intervals.")] = 0,
+    seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Score captions against references, as papers on captioning do; no model is needed."""

@@ -259,7 +259,7 @@ class Collection:
         if not compared.raw and not compared.mapped:
             raise CollectionMissing(
                 f"collection {self.card.name!r} has no captions to compare with; add some: mrag "
-                f"ingest CAPTIONS.txt --collection {self.card.name}, or: mrag memory coco"
+                f"ingest CAPTIONS.txt --collection {self.card.name}"
             )
         return compared
 
@@ -288,7 +288,8 @@ class Collection:
             now = self.current
             counts, method = (now.images.count(), now.captions.count()), now.alignment.method
         except (CollectionMissing, StoreUnavailable) as error:
-            trouble = f"not indexed yet; do it with: mrag push {name}"
+            how = f"{'' if fitted else f'mrag fit {name} && '}mrag push {name}"
+            trouble = f"not indexed yet; do it with: {how}"
             if isinstance(error, StoreUnavailable):
                 trouble = str(error)
             return CollectionSummary(*about, None, None, fitted.method if fitted else "", trouble)

@@ -50,6 +50,8 @@ def fill(
 ) -> IngestReport:
     """Bring records into a collection; see `ingest.pipeline.ingest`."""
     encoder_spec, generator_spec = models
+    if alignment:
+        engine.folder(alignment).read_card()  # said before hours of embedding, not after
     return ingest(
         records,
         name=name,

@@ -23,12 +23,7 @@ from corpus.shards import encoder_of
 from engine.alignment.alignment import Alignment
 from engine.alignment.closed_form import AnyMethod
 from engine.collection import CollectionCard, CollectionFolder
-<<<<<<< HEAD
 from engine.errors import IncompatibleIndex, InvalidInput, SourceError, StoreLocked
-=======
-from engine.errors import IncompatibleIndex, InvalidInput, SourceError
-from engine.legible import legible
->>>>>>> 28ceeae (Show names and captions in the spelling of those who wrote them, on one line; end quietly where nobody reads; say in words what the system refuses)
 from engine.progress import OnProgress, silent
 from engine.settings import Settings
 from engine.store.generations import current
@@ -222,7 +217,7 @@ def embed_only(
         if _is_empty(folder):
             raise SourceError(
                 "nothing of the source could be taken in, so there is nothing to keep:\n"
-                + "\n".join(_skip_lines(report))
+                + "\n".join(map(legible, _skip_lines(report)))
             )
         return report
 

@@ -21,6 +21,7 @@ from engine.alignment.moments import (
     PairMoments,
     as_rows,
     blocks,
+    fit_again,
     inverse,
     row_norms,
     unit_rows,
@@ -42,7 +43,6 @@ than dimensions). One new pair among a million changes a mean by up to 1e-6.
 """
 
 _KIND = "mrag-alignment/1"
-_REMEDY = "fit it again with: mrag fit NAME"
 
 
 class GapMap(Protocol):
@@ -259,7 +259,7 @@ class Alignment:
     @classmethod
     def load(cls, path: Path) -> Alignment:
         """Read what `save` wrote; raises AlignmentError for any other file."""
-        tensors, metadata = read_tensors(path, _KIND, _REMEDY)
+        tensors, metadata = read_tensors(path, _KIND, fit_again(path))
         try:
             about = json.loads(metadata["alignment"])
             choices = tuple(Choice(**choice) for choice in about.pop("choices"))
@@ -271,7 +271,7 @@ class Alignment:
                 **about,
             )
         except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise AlignmentError(f"{path} is damaged ({error!r}); {_REMEDY}") from error
+            raise AlignmentError(f"{path} is damaged ({error!r}); {fit_again(path)}") from error
         alignment._check(path)
         return alignment
 
@@ -282,10 +282,11 @@ class Alignment:
             tensor = getattr(self, name)
             if tensor is not None and tensor.shape != shape:
                 raise AlignmentError(
-                    f"tensor {name!r} of {path} has shape {tensor.shape}, not {shape}; {_REMEDY}"
+                    f"tensor {name!r} of {path} has shape {tensor.shape}, not {shape}; "
+                    f"{fit_again(path)}"
                 )
         if self.method not in METHODS or (self.matrix is None) != (self.method in UNLEARNED):
-            raise AlignmentError(f"{path} does not hold a {self.method!r} map; {_REMEDY}")
+            raise AlignmentError(f"{path} does not hold a {self.method!r} map; {fit_again(path)}")
 
 
 _PROVENANCE = (

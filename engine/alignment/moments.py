@@ -16,7 +16,6 @@ from engine.vectors import unit
 Numbers = NDArray[np.uint64]
 
 _KIND = "mrag-pair-moments/1"
-_REMEDY = "compute it again with: mrag fit NAME"
 _BLOCK_BYTES = 2**25
 _NO_SPREAD = 1e-9
 """A mean squared distance from the mean picture that is rounding of float32 vectors."""
@@ -172,20 +171,21 @@ class PairMoments:
     @classmethod
     def load(cls, path: Path) -> PairMoments:
         """Read what `save` wrote; raises AlignmentError for any other file."""
-        tensors, _ = read_tensors(path, _KIND, _REMEDY)
+        tensors, _ = read_tensors(path, _KIND, fit_again(path))
         try:
             moments = cls(len(tensors["image_sum"]))
             moments.n = float(tensors["n"][0])
             for name in ("image_sum", "text_sum", "image_image", "image_text"):
                 if tensors[name].shape != getattr(moments, name).shape:
                     raise AlignmentError(
-                        f"tensor {name!r} of {path} has shape {tensors[name].shape}; {_REMEDY}"
+                        f"tensor {name!r} of {path} has shape {tensors[name].shape}; "
+                        f"{fit_again(path)}"
                     )
                 setattr(moments, name, tensors[name])
             if "pictures" in tensors:
                 moments._pictures = [tensors["pictures"].astype(np.uint64, copy=False)]
         except (KeyError, IndexError) as error:
-            raise AlignmentError(f"{path} lacks the tensor {error}; {_REMEDY}") from error
+            raise AlignmentError(f"{path} lacks the tensor {error}; {fit_again(path)}") from error
         return moments
 
 
@@ -271,3 +271,8 @@ def _checked_means(norms: Matrix, first: int) -> Matrix:
             "vectors has at most 1; make caption vectors unit length before taking their mean"
         )
     return np.ones_like(norms)
+
+
+def fit_again(path: Path) -> str:
+    """What mends a file that was fitted for a collection, whose folder has its name."""
+    return f"fit it again with: mrag fit {path.absolute().parent.name}"

@@ -118,8 +118,9 @@ class Captioner:
         if not all(retrieved):
             own = " of other pictures" if exclude else ""
             raise CollectionMissing(
-                f"there are no captions{own} to describe from; add some: "
-                "mrag ingest CAPTIONS.txt --collection NAME, or: mrag memory coco"
+                f"there are no captions{own} to describe from; "
+                "ingest a file of captions into the collection, or make a memory (mrag memory "
+                "coco) and ingest the pictures again with --memory coco"
                 + ("; or let the picture's own be borrowed (--own)" if own else "")
             )
         prompts, texts = self._write(retrieved, watch)

@@ -138,8 +138,10 @@ def answering(folder: CollectionFolder, place: str) -> tuple[GenerationFolder, G
             "app, is writing it just now; wait until it has finished"
         )
     if found is None or state is None:
+        fit = "" if folder.alignment.is_file() else f"mrag fit {folder.name} && "
         raise CollectionMissing(
-            f"collection {folder.name!r} has no index yet; write it with: mrag push {folder.name}"
+            f"collection {folder.name!r} has no index yet; write it with: {fit}mrag push "
+            f"{folder.name}"
         )
     if not same_place(state.place, place):
         kept, sought = (f"on {one}" if one else "in its folder" for one in (state.place, place))

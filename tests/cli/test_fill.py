@@ -160,7 +160,7 @@ def test_a_collection_is_deleted_only_when_asked_for_outright(
     assert mrag("ingest", pictures, "-c", "some", "--profile", "sample", at=home).code == 0
     unsure = mrag("delete", "some", at=home)
     assert unsure.code == 2
-    assert "mrag delete NAME --yes" in unsure.err
+    assert "mrag delete some --yes" in unsure.err
     assert (home / "collections" / "some").is_dir()
     done = mrag("delete", "some", "--yes", at=home)
     assert (done.code, done.err) == (0, "deleted some\n")
