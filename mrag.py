@@ -7,20 +7,14 @@ import sys
 
 
 def main() -> int:
-<<<<<<< HEAD
-    """Run the command line; the exit code."""
+    """Run the command line; Ctrl-C ends it as quietly while it is still being loaded."""
     # OpenBLAS's idle threads spin for some 30 ms after each product; beside other work, or
     # between products of small matrices, that is most of what they do. Read by numpy's import.
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
-    from cli.main import main as run
-
-=======
-    """Run the command line; Ctrl-C ends it as quietly while it is still being loaded."""
     try:
         from cli.main import main as run
     except KeyboardInterrupt:
         return 130
->>>>>>> 28ceeae (Show names and captions in the spelling of those who wrote them, on one line; end quietly where nobody reads; say in words what the system refuses)
     return run()
 
 

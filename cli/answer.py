@@ -22,6 +22,7 @@ from cli.options import (
     settings_for,
 )
 from cli.output import console, emit, milliseconds, plain, say, short_path, side_by_side
+from cli.progress import waiting
 from engine.app import Collection, Engine
 from engine.compare.comparison import Comparison
 from engine.describe.captioner import Captioner, DescribeOptions, each_described
@@ -120,7 +121,8 @@ def caption(
         failed = _Failed()
         pictures = failed.skip_unreadable(engine, images)
         while batch := list(islice(pictures, _TOGETHER)):
-            answers = _described(captioner, [picture for _, picture in batch], opened, own)
+            with waiting("describe"):
+                answers = _described(captioner, [picture for _, picture in batch], opened, own)
             for (path, _), result in failed.skip_undescribed(batch, answers):
                 if as_json:
                     emit(caption_json(str(path), result))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
@@ -19,6 +20,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from cli.lines import Lines
 from cli.output import say
 from engine.footprint import readable
 from engine.progress import Progress as Step
@@ -48,46 +50,95 @@ class _Rate(ProgressColumn):
         return Text(f"{each}/s", style="dim")
 
 
+class _Spinner(SpinnerColumn):
+    """Turns as long as nothing else has begun: what follows a full bar takes its time, too."""
+
+    def render(self, task: Task) -> RenderableType:
+        return self.spinner.render(task.get_time()) if _is_live(task) else self.finished_text
+
+
+class _Elapsed(TimeElapsedColumn):
+    """Counts as long as the spinner turns."""
+
+    def render(self, task: Task) -> Text:
+        seconds = task.elapsed if _is_live(task) else task.fields["spent"]
+        return Text(str(timedelta(seconds=int(seconds or 0))), style="progress.elapsed")
+
+
+def _is_live(task: Task) -> bool:
+    """Whether this stage is the one at work: `spent` is what one that is over has taken."""
+    return task.fields["spent"] is None
+
+
 @contextmanager
 def progress_bars() -> Iterator[Callable[[Step], None]]:
-    """Draw a bar for each stage that reports; where stderr is no terminal, name it once.
+    """Draw a bar for each stage that reports; where stderr is no terminal, say lines of it.
 
     Models that are fetched and loaded inside report, too.
     """
-    with _bars() as show, told_to(show):
+    with _shown() as show, told_to(show):
         yield show
 
 
 @contextmanager
-def _bars() -> Iterator[Callable[[Step], None]]:
+def _shown() -> Iterator[Callable[[Step], None]]:
     console = Console(stderr=True)
+    if console.is_terminal:
+        with _bars(console) as show:
+            yield show
+    else:
+        with Lines(say) as lines:
+            yield lines.show
+
+
+@contextmanager
+def waiting(stage: str) -> Iterator[None]:
+    """Show at a terminal that something is done, until it is; nothing stays of it."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with console.status(f"{stage} ..."):
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[Callable[[Step], None]]:
     bars = Progress(
-        SpinnerColumn(),
+        _Spinner(),
         _Stage(),
         BarColumn(bar_width=20),
         *(
             column(table_column=Column(no_wrap=True))
-            for column in (_Amount, _Rate, TimeElapsedColumn, TimeRemainingColumn)
+            for column in (_Amount, _Rate, _Elapsed, TimeRemainingColumn)
         ),
         console=console,
-        disable=not console.is_terminal,
     )
     tasks: dict[str, TaskID] = {}
 
+    def end_all(but: str = "") -> None:
+        for task in bars.tasks:
+            if task.description != but and _is_live(task):
+                bars.update(task.id, spent=task.elapsed)
+
     def show(step: Step) -> None:
         if step.stage not in tasks:
-            if not console.is_terminal:
-                say(f"{step.stage} ...")
-            tasks[step.stage] = bars.add_task(step.stage, total=step.total, unit=step.unit)
-        bars.update(tasks[step.stage], completed=step.done, total=step.total)
+            tasks[step.stage] = bars.add_task(
+                step.stage, total=step.total, unit=step.unit, spent=None
+            )
+        end_all(but=step.stage)
+        bars.update(tasks[step.stage], completed=step.done, total=step.total, spent=None)
 
     with bars:
-        yield show
+        try:
+            yield show
+        finally:
+            end_all()
 
 
 @contextmanager
 def loading_shown() -> Iterator[None]:
-    """Draw the bars of models that are fetched and loaded, where no other bars are drawn.
+    """Show the stages of models that are fetched and loaded, where no others are shown.
 
     They end with each stage, so that none is left under an answer.
     """
@@ -96,7 +147,7 @@ def loading_shown() -> Iterator[None]:
 
         def lazily(step: Step) -> None:
             nonlocal show
-            show = show or drawn.enter_context(_bars())
+            show = show or drawn.enter_context(_shown())
             show(step)
             if step.done == step.total:
                 drawn.close()

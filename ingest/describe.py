@@ -65,7 +65,9 @@ def describe(
         run = _Run(folder, ledger, encoder, shard_size)
         started = monotonic()
         if total:
+            on_progress(Progress("load what describes", 0))
             captioner = make_captioner()
+            on_progress(Progress("describe", 0, total))
             for entries, images in _batches(ledger, batch_size):
                 check_cancelled()
                 run.describe(captioner, entries, images)

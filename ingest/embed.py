@@ -96,6 +96,7 @@ def embed(
         skips = stack.enter_context(SkipLog(folder.skipped))
         other = stack.enter_context(Ledger.read(beside)) if beside else None
         run = _Run(encoder, folder, ledger, skips, how, other)
+        on_progress(Progress("embed", 0))  # to count what a large file holds takes a while
         run.total = length_hint(records) or None
         run.on_progress = on_progress
         report = run.all(records)

@@ -24,6 +24,7 @@ from engine.alignment.alignment import Alignment
 from engine.alignment.closed_form import AnyMethod
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import IncompatibleIndex, InvalidInput, SourceError, StoreLocked
+from engine.legible import legible
 from engine.progress import OnProgress, silent
 from engine.settings import Settings
 from engine.store.generations import current
