@@ -23,7 +23,7 @@ from cli.options import (
     opened_engine,
     settings_for,
 )
-from cli.output import console, emit, plain, say
+from cli.output import console, emit, plain, say, say_lines
 from cli.progress import progress_bars
 from engine.app import Engine
 from engine.files import write_whole
@@ -216,7 +216,7 @@ def _cells(row: Row) -> Iterator[str]:
 def _say_what_lacks(rows: Sequence[Row]) -> None:
     for row in rows:
         if row.failed:
-            say(f"{row.variant.axis}, {row.variant.label}: {row.failed}")
+            say_lines(f"{row.variant.axis}, {row.variant.label}: {row.failed}")
     reasons = {
         metric: reason
         for row in rows
@@ -224,4 +224,4 @@ def _say_what_lacks(rows: Sequence[Row]) -> None:
         for metric, reason in row.outcome.missing.items()
     }
     for metric, reason in reasons.items():
-        say(f"{metric}: {reason}")
+        say_lines(f"{metric}: {reason}")

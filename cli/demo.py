@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import socket
 import sys
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -20,7 +21,7 @@ from cli.output import console, say_lines
 from cli.progress import progress_bars
 from corpus.records import ImageRecord
 from engine.app import Engine
-from engine.errors import Missing
+from engine.errors import InvalidInput, Missing
 from engine.search.gallery import Query
 from engine.settings import SAMPLE_PACK
 from engine.types import SPACES, Encoder, Vector, Vectors
@@ -74,6 +75,7 @@ def start_app(
             f"the web app is not part of this installation ({page} is absent); install from the "
             "source, or use `mrag caption`, `mrag search` and `mrag compare` instead"
         )
+    _check_address(address, port)
     settings = settings_for()
     # The engine is closed before the app starts: an embedded store lets one in at a time.
     with opened_engine(settings) as engine:
@@ -82,6 +84,20 @@ def start_app(
         with opened_engine(settings_for(profile="sample")) as engine:
             _fill_samples(engine)
     _run_streamlit(page, port, address, settings.home)
+
+
+def _check_address(address: str, port: int) -> None:
+    """Raise InvalidInput where nothing can listen: before the samples are filled, and in words."""
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(place)
+    except (OSError, UnicodeError) as error:
+        raise InvalidInput(
+            f"the app cannot listen at {address!r}, port {port} ({error}); name a free port with "
+            "--port, or an address of this machine with --address"
+        ) from error
 
 
 def _run_streamlit(page: Path, port: int, address: str, home: Path) -> None:

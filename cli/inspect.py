@@ -79,7 +79,8 @@ def doctor(
         else:
             style = {"ok": "green", "missing": "bold red", "note": "yellow"}[check.status]
             out.print(f"{check.status:8}", style=style, end="")
-            out.print(plain(f"{check.subject}: {check.detail}"))
+            told = f"{check.subject}: {check.detail}".splitlines()
+            out.print(plain(" ".join(told)))
     if any(check.status == "missing" for check in checks):
         raise typer.Exit(MISSING)
 

@@ -15,7 +15,7 @@ import typer
 
 from cli import ablate, answer, demo, fill, inspect, measure, refine, score, upkeep
 from cli.output import say
-from cli.system_errors import MEMORY, in_words
+from cli.system_errors import LIBRARY, MEMORY, in_words
 from engine.errors import Missing, ModelMissing, MragError, SourceError, UnreadableImage
 
 DONE, SOME_FAILED, USAGE, MISSING, BUG, INTERRUPTED = 0, 1, 2, 3, 70, 130
@@ -120,6 +120,8 @@ def _told(error: Exception) -> list[str]:
         return [in_words(error)]
     if isinstance(error, MemoryError):
         return [MEMORY]
+    if isinstance(error, ImportError):
+        return [f"{LIBRARY}{error}"]
     return [
         f"this is a bug: {type(error).__name__}: {error}; please report it with what the same "
         "command shows with --debug"
@@ -129,7 +131,7 @@ def _told(error: Exception) -> list[str]:
 def _code(error: Exception) -> int:
     if isinstance(error, UnreadableImage):
         return SOME_FAILED
-    if isinstance(error, (Missing, OSError, MemoryError)):
+    if isinstance(error, (Missing, OSError, MemoryError, ImportError)):
         return MISSING
     return USAGE if isinstance(error, MragError) else BUG
 

@@ -28,7 +28,7 @@ from cli.options import (
     opened_engine,
     settings_for,
 )
-from cli.output import console, emit, plain, say
+from cli.output import console, emit, plain, say_lines
 from cli.parser import fetch_parser_for
 from cli.progress import progress_bars
 from engine.app import Engine
@@ -189,7 +189,7 @@ def show_report(report: Report) -> None:
     out.print(table)
     out.print("  * differs from raw: the 95 % interval of the difference leaves out 0", style="dim")
     for what, why in report.evaluation.missing.items():
-        say(f"not computed: {what}: {why}")
+        say_lines(f"not computed: {what}: {why}")
     for note in report.notes():
         out.print(plain(f"  {note}", "dim"))
 

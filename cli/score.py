@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from cli.options import JsonOption, SeedOption, named_path
-from cli.output import console, emit, say
+from cli.output import console, emit, say, say_lines
 from cli.parser import fetch_parser_for
 from engine.errors import MetricUnavailable
 from evaluation.metrics.caption_files import Scorable, read_scorable
@@ -105,4 +105,4 @@ def _show(scorable: Scorable, scored: CaptionScores, seed: int) -> None:
     if scorable.left_out:
         say(f"{scorable.left_out:,} pictures of the references have no caption: left out")
     for metric, reason in scored.missing.items():
-        say(f"not computed: {metric}: {reason}")
+        say_lines(f"not computed: {metric}: {reason}")

@@ -29,6 +29,9 @@ _OTHERWISE = (
     "check that the place is there, that it can be read and written, and that the disk has space"
 )
 
+LIBRARY = "a library cannot be loaded; free memory if there is little, else install mrag again: "
+"""Said before what the system says of it."""
+
 MEMORY = (
     "there is not enough memory; end other programs, or have less done at once: "
     "MRAG_BATCH_SIZE=4 MRAG_WORKERS=1"

@@ -184,8 +184,8 @@ class Alignment:
             return self._map(images, None, None, "images")
         if self.mean_image is None:
             raise AlignmentError(
-                "this map knows captions only and cannot map pictures; complete it with the mean "
-                "of your pictures, or fit it on pairs"
+                "this map knows captions only and cannot map pictures; ingest your pictures into "
+                "a collection of their own, whose memory is this one, and ask that one"
             )
         return self._map(images, self.mean_image, self.matrix, "images")
 

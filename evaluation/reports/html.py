@@ -74,7 +74,7 @@ def _environment() -> Environment:
 def _shown(value: Any) -> Any:
     """Text on one line, without what turns its order; the template escapes its markup."""
     if isinstance(value, str) and not isinstance(value, Markup):
-        return legible(value)
+        return legible(value.replace("\n", " "))
     return value
 
 

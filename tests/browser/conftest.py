@@ -27,7 +27,10 @@ FLAGS = (
 )
 DESKTOP, PHONE = (1280, 800), (390, 844)
 
-PATIENCE_MS = 30_000
+PATIENCE_MS = 120_000
+"""For a page of an app whose models are loaded: a bound for what hangs, on a busy machine too."""
+
+READY_MS = 300_000
 
 OpenApp = Callable[..., Page]
 expect.set_options(timeout=PATIENCE_MS)
@@ -49,10 +52,21 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+def await_models(browser: Browser, address: str) -> None:
+    """Have the app describe a picture of its own: from then on it has loaded what it needs."""
+    page = browser.new_page()
+    page.set_default_timeout(READY_MS)
+    page.goto(address)
+    page.locator("ul.strip button").first.click()
+    page.get_by_role("button", name="Copy caption").wait_for()
+    page.close()
+
+
 @pytest.fixture(scope="session")
-def address(home: Path) -> Iterator[str]:
-    """Where the app over `home` answers."""
+def address(home: Path, chromium: Browser) -> Iterator[str]:
+    """Where the app over `home` answers, ready to."""
     with served_app(home) as app:
+        await_models(chromium, app.address)
         yield app.address
 
 

@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.served_app import served_app
-from tests.browser.conftest import PACK, OpenApp, ingest
+from tests.browser.conftest import PACK, OpenApp, await_models, ingest
 
 LONG = 10_000
 HOSTILE = '<script>document.title="run"</script><img src=x onerror=alert(1)> ![x](http://a.b/c)'
@@ -92,7 +92,7 @@ def test_the_keyboard_goes_on_at_the_picture_that_was_closed(open_app: OpenApp) 
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def hostile(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[str]:
     """The app over a collection whose captions hold markup."""
     folder, home = tmp_path_factory.mktemp("hostile"), tmp_path_factory.mktemp("hostile-home")
     for number in range(1, 31):
@@ -103,6 +103,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         (folder / f"{name}.txt").write_text(caption, encoding="utf-8")
     ingest(home, folder, "hostile")
     with served_app(home) as app:
+        await_models(chromium, app.address)
         yield app.address
 
 

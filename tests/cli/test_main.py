@@ -143,14 +143,24 @@ def test_what_the_system_refuses_is_said_with_its_place_and_remedy(
     assert "bug" not in line
 
 
-def test_memory_that_ran_out_is_said_to_have(mrag: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (MemoryError(), "MRAG_WORKERS"),
+        (ImportError("libtorch.so: failed to map segment"), "free memory"),
+    ],
+)
+def test_what_does_not_fit_into_memory_is_no_bug(
+    mrag: Run, monkeypatch: pytest.MonkeyPatch, error: Exception, remedy: str
+) -> None:
     def exhausted(*_: object) -> None:
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr("cli.inspect.opened_engine", exhausted)
     done = mrag("collections")
     assert done.code == 3
-    assert "MRAG_WORKERS" in done.err
+    assert remedy in done.err
+    assert "bug" not in done.err
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])

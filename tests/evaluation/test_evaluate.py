@@ -206,13 +206,14 @@ def test_without_its_generator_rankings_are_measured_all_the_same(
     subject: Subject, tmp_path: Path
 ) -> None:
     def absent() -> Generator:
-        raise ModelMissing("the generator is not here; get it with: download it")
+        raise ModelMissing("the generator is not here;\nget it with: می\u200cخوابد \u202e")
 
     evaluation = run(replace(subject, generator=absent), tmp_path)
     assert evaluation.missing[CAPTIONS].startswith("the generator is not here")
     assert {figure.task for figure in evaluation.figures} == {TO_CAPTION, TO_PICTURE, TO_WORD}
     page = as_html(report_of(subject, evaluation))
-    assert "the generator is not here" in page
+    # On one line, in its spelling, and turning nothing.
+    assert "the generator is not here; get it with: می\u200cخوابد \\u202e" in page
     assert "to call any best or worst" in page
 
 

@@ -195,7 +195,7 @@ def test_what_lacks_captions_or_pictures_is_told_so(open_page: OpenPage, tmp_pat
     new = held_out("plain")
     page.file_uploader(key="compare file").set_value((new.name, new.read_bytes(), "image/webp"))
     page.run()
-    assert "complete it with the mean of your pictures" in page.error[0].value.replace("\\", "")
+    assert "whose memory is this one" in page.error[0].value.replace("\\", "")
     page = open_page(PAGE, at=tmp_path, collection="photos", find="pictures")
     assert len(texts(page, 1)) == 3  # all but the one that is asked with
     assert not page.get("vega_lite_chart")
