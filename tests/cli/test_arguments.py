@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -123,13 +122,6 @@ def test_a_bad_argument_is_told_in_one_word(
     (told,) = [one for one in done.err.splitlines() if one.startswith(("mrag: ", "Error: "))]
     assert len(told) > 20
     assert {path.name for path in (home / "collections").iterdir()} == before
-
-
-def test_a_port_that_is_taken_is_said_to_be(mrag: Run) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        done = mrag("app", "--port", str(taken.getsockname()[1]))
-    assert done.code == 2
-    assert "name a free port with --port" in done.err
 
 
 def test_every_command_is_among_them() -> None:

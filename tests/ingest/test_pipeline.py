@@ -91,7 +91,13 @@ def test_a_source_becomes_a_collection(run: Ingest, pictures: Pictures) -> None:
     assert "described 3 pictures" in report.text
     card = run.folder().read_card()
     assert (card.encoder_id, card.dim, card.generator) == ("pixels", 16, "consensus")
-    assert {step.stage for step in run.told} == {"embed", "fit", "push", "describe"}
+    assert {step.stage for step in run.told} == {
+        "embed",
+        "fit",
+        "push",
+        "describe",
+        "load what describes",
+    }
 
 
 def test_again_with_nothing_new_does_nothing(run: Ingest, pictures: Pictures) -> None:
