@@ -15,8 +15,9 @@ import typer
 
 from cli import ablate, answer, demo, fill, inspect, measure, refine, score, upkeep
 from cli.output import say
-from cli.system_errors import LIBRARY, MEMORY, in_words
+from engine.disk import MEMORY, refused
 from engine.errors import Missing, ModelMissing, MragError, SourceError, UnreadableImage
+from engine.settings import Settings
 
 DONE, SOME_FAILED, USAGE, MISSING, BUG, INTERRUPTED = 0, 1, 2, 3, 70, 130
 NOBODY_READS = 141
@@ -117,11 +118,12 @@ def _told(error: Exception) -> list[str]:
     if isinstance(error, MragError):  # a line break is that of a name
         return [str(error)]
     if isinstance(error, OSError):
-        return [in_words(error)]
+        return [str(refused(Path(error.filename or Settings().home), error))]
     if isinstance(error, MemoryError):
         return [MEMORY]
     if isinstance(error, ImportError):
-        return [f"{LIBRARY}{error}"]
+        remedy = "free memory if there is little, else install mrag again"
+        return [f"a library cannot be loaded; {remedy}: {error}"]
     return [
         f"this is a bug: {type(error).__name__}: {error}; please report it with what the same "
         "command shows with --debug"

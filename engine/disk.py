@@ -1,4 +1,4 @@
-"""What a disk refuses, in words: it is full, read-only, or its folders are another user's."""
+"""What the system refuses of a place, in words: its disk is full, or it is another user's."""
 
 from __future__ import annotations
 
@@ -12,8 +12,25 @@ from engine.errors import DiskFull, StoreUnavailable
 
 FREE_SPACE = "free some space on it, or move MRAG_HOME to a larger one, and run the same again"
 
+MEMORY = (
+    "there is not enough memory; end other programs, or have less done at once: "
+    "MRAG_BATCH_SIZE=4 MRAG_WORKERS=1"
+)
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM)
+_FILES = "allow more open files (ulimit -n 4096), or let fewer be read at once: MRAG_WORKERS=2"
+_REMEDIES = {
+    errno.EIO: "the disk or the network behind it fails: check its connection, then run it again",
+    errno.EMFILE: _FILES,
+    errno.ENFILE: _FILES,
+    errno.ENOENT: "check the name",
+    errno.EISDIR: "name a file",
+    errno.ENOTDIR: "a folder is needed in that place, and a file lies there",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ELOOP: "the link there leads back to itself: name what it was to lead to",
+    errno.ENOMEM: MEMORY,
+}
 
 
 def free_bytes(place: Path) -> int:
@@ -61,7 +78,8 @@ def refusal(place: Path, code: int, said: str) -> StoreUnavailable:
             f"{place} may not be used by {_user()}: {said}; {_owner(place)}have its owner give you "
             "the right to read and write it, or set MRAG_HOME to a copy of your own"
         )
-    return StoreUnavailable(f"{place} cannot be used: {said}; check the path and the disk")
+    remedy = _REMEDIES.get(code, "check that the place is there and that its disk works")
+    return StoreUnavailable(f"{place} cannot be used: {said}; {remedy}")
 
 
 def in_words(size: int) -> str:

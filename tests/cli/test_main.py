@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import cli.main
 from cli.output import emit
@@ -115,10 +116,10 @@ def test_a_pipe_that_nobody_reads_ends_it_quietly(home: Path, command: str, clos
 @pytest.mark.parametrize(
     ("number", "remedy"),
     [
-        (errno.EACCES, "allow this user"),
+        (errno.EACCES, "have its owner give you the right"),
         (errno.EROFS, "MRAG_HOME"),
-        (errno.ENOSPC, "free space"),
-        (errno.EDQUOT, "free space"),
+        (errno.ENOSPC, "free some space"),
+        (errno.EDQUOT, "free some space"),
         (errno.EIO, "check its connection"),
         (errno.EMFILE, "ulimit -n"),
         (errno.ENOMEM, "MRAG_BATCH_SIZE"),
@@ -138,7 +139,7 @@ def test_what_the_system_refuses_is_said_with_its_place_and_remedy(
     done = mrag("collections")
     assert (done.code, done.out) == (3, "")
     (line,) = done.err.splitlines()
-    assert line.startswith("mrag: /a\\nplace: ")
+    assert "/a\\nplace" in line
     assert remedy in line
     assert "bug" not in line
 
@@ -201,6 +202,7 @@ def test_every_failed_input_of_an_ingest_is_named_once(mrag: Run, tmp_path: Path
     folder.mkdir()
     for number in range(15):
         (folder / f"bad{number:02}.jpg").write_text(f"no picture {number}")
+    Image.new("RGB", (8, 8)).save(folder / "good.png")
     done = mrag("ingest", folder, "-c", "bad", "--profile", "sample", at=tmp_path / "home")
     assert done.code == 1
     assert [done.err.count(f"bad{number:02}.jpg: ") for number in range(15)] == [1] * 15
@@ -212,6 +214,7 @@ def test_a_line_break_in_a_name_breaks_no_line(mrag: Run, tmp_path: Path) -> Non
     folder.mkdir()
     (folder / "one\ntwo\x1b[2J.jpg").write_text("no picture")
     (folder / "Screenshot at 9.41\u202fAM.jpg").write_text("no picture either")
+    Image.new("RGB", (8, 8)).save(folder / "good.png")
     done = mrag("ingest", folder, "-c", "odd", "--profile", "sample", at=tmp_path / "home")
     assert done.code == 1
     assert "two" not in [line[:3] for line in done.err.splitlines()]
