@@ -52,6 +52,26 @@ class SharedShard:
         self._sealed = sealed
         self._failed = False
         self._writing = threading.RLock()
+        self._calls = 0
+        self._ended = threading.Condition()
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Note a call of the shard that goes on meanwhile."""
+        with self._ended:
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._ended:
+                self._calls -= 1
+                self._ended.notify_all()
+
+    def close(self) -> None:
+        """Close the shard when the calls of other threads have ended: Edge refuses to before."""
+        with self._ended:
+            self._ended.wait_for(lambda: not self._calls)
+            self.shard.close()
 
     def write(self, operation: edge.UpdateOperation) -> None:
         """Change points; raises DiskFull before the system ends who writes to a full disk."""
@@ -164,10 +184,10 @@ def release_shard(shared: SharedShard, *, seal: bool = False) -> None:
         finally:
             if shared.users == 0:
                 _open_shards.pop(shared.key, None)
-                shared.shard.close()
+                shared.close()
         if sealed and shared.users == 0:
             with suppress(StoreUnavailable):  # what it costs is time, when it is opened next
-                _opened(shared.key, shared.collection, 0).shard.close()
+                _opened(shared.key, shared.collection, 0).close()
 
 
 def check_bytes(folder: Path, collection: str) -> None:

@@ -231,7 +231,7 @@ class EdgeIndex:
             raise StoreUnavailable(f"the index in {self._folder} has been closed; open it again")
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        with edge_errors(self._folder, self._spec.collection):
+        with edge_errors(self._folder, self._spec.collection), self._shared.in_use():
             try:
                 return function(*arguments)
             except BaseException:

@@ -67,7 +67,8 @@ class Parrot:
     def generate(self, prompts: list[str], n: int, decoding: Decoding) -> list[list[str]]:
         del decoding
         self.asked += prompts
-        return [prompt.splitlines()[1 : 1 + n] for prompt in prompts]
+        lines = [prompt.splitlines()[1 : 1 + n] for prompt in prompts]
+        return [[line.removesuffix(".") for line in said] for said in lines]
 
 
 def study(seed: int = 0) -> Study:
@@ -113,7 +114,7 @@ def test_nothing_that_was_said_of_held_out_pictures_is_borrowed() -> None:
     splits = ("val",) * PICTURES
     held_out = replace(one, index=replace(one.index, splits=splits))
     made, _ = bench({("", ""): held_out})
-    with pytest.raises(CollectionMissing, match="no captions to describe from"):
+    with pytest.raises(CollectionMissing, match="no captions of other pictures to describe from"):
         made.measure(RAW)
     assert made.measure(replace(RAW, exclude_own=False)).captions
     assert held_out.fingerprint != one.fingerprint
