@@ -6,6 +6,7 @@ a copy that is cut or damaged is known wherever it is, also by who reads no Parq
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import zlib
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from engine.disk import refused
 from engine.errors import StoreUnavailable
 from engine.files import write_whole
 
@@ -66,14 +68,19 @@ class ShardFile:
         return int(match[2], 16) if match else -1
 
     def is_whole(self) -> bool:
-        """Whether its bytes are those that were written; reads all of them."""
+        """Whether its bytes are those that were written; reads all of them.
+
+        Raises StoreUnavailable where the system refuses: they may be, all the same.
+        """
         try:
             with self.path.open("rb") as file:
                 found = 0
                 while block := file.read(2**20):
                     found = zlib.crc32(block, found)
-        except OSError:
+        except FileNotFoundError:
             return False
+        except OSError as error:
+            raise refused(self.path, error) from error
         return found == self.checksum
 
 
@@ -124,7 +131,8 @@ class Columns:
     """The columns of a shard, each read when it is first asked for.
 
     The file stays open, so that what was begun can be read to its end although the file is
-    replaced meanwhile. Raises DamagedShard wherever the file is not what was written.
+    replaced meanwhile. Raises DamagedShard wherever the file is not what was
+    written, StoreUnavailable where the system refuses to read it.
     """
 
     def __init__(self, shard: ShardFile, kind: str) -> None:
@@ -142,7 +150,7 @@ class Columns:
             if self.about.get("kind") != kind:
                 raise ValueError(f"it is of kind {self.about.get('kind')}, not {kind}")
         except _DAMAGE as error:
-            raise DamagedShard(shard.path, error) from error
+            raise _trouble(shard.path, error) from error
 
     def column(self, name: str) -> pa.Array:
         """A column, of all rows."""
@@ -155,7 +163,7 @@ class Columns:
                     table.column(name).chunks or [pa.nulls(0, table.schema.field(name).type)]
                 )
             except _DAMAGE as error:
-                raise DamagedShard(self.shard.path, error) from error
+                raise _trouble(self.shard.path, error) from error
         return self._read[name]
 
     def group(self, at: int, names: Sequence[str]) -> dict[str, pa.Array]:
@@ -164,14 +172,14 @@ class Columns:
             table = self._file.read_row_group(at, list(names), use_threads=False)
             return {name: pa.concat_arrays(table.column(name).chunks) for name in names}
         except _DAMAGE as error:
-            raise DamagedShard(self.shard.path, error) from error
+            raise _trouble(self.shard.path, error) from error
 
     def table(self) -> pa.Table:
         """All of it."""
         try:
             return self._file.read(use_threads=False)
         except _DAMAGE as error:
-            raise DamagedShard(self.shard.path, error) from error
+            raise _trouble(self.shard.path, error) from error
 
     def number(self, name: str) -> int:
         """A number that the file says of itself."""
@@ -193,13 +201,21 @@ class Columns:
         try:
             return unpacked(self.column(name), self.dim)
         except _DAMAGE as error:
-            raise DamagedShard(self.shard.path, error) from error
+            raise _trouble(self.shard.path, error) from error
 
     def offsets(self, name: str) -> NDArray[np.int64]:
         """For each row of a column of vectors where its vectors begin, and the end: (rows + 1,)."""
         ends = _ends(self.column(name)).astype(np.int64)
         offsets: NDArray[np.int64] = (ends - ends[0]) // (2 * self.dim)
         return offsets
+
+
+def _trouble(path: Path, error: Exception) -> StoreUnavailable:
+    """What came of reading a file: damage, or what the system refuses of one that may be whole."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None or isinstance(error, FileNotFoundError):  # pyarrow calls damage OSError, too
+        return DamagedShard(path, error)
+    return refused(path, OSError(number, os.strerror(number)))
 
 
 _END = struct.Struct("<I4s")

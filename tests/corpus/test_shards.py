@@ -26,6 +26,7 @@ from corpus.entry import Entry, Name
 from corpus.parquet import DamagedShard, ShardFile, packed, shard_files
 from corpus.records import CaptionRecord
 from corpus.shards import SCHEMA, Contents, Shard, Withdrawn
+from engine.errors import StoreUnavailable
 from engine.files import remove_partials
 from engine.vectors import unit
 from tests.corpus.making import contents, describe, entry, halves, refine, sha256_of, write
@@ -289,6 +290,17 @@ def test_a_shard_of_another_name_is_not_whole(tmp_path: Path) -> None:
     renamed = file.path.with_name("shard-00000.00000000.parquet")
     file.path.rename(renamed)
     assert not ShardFile(0, renamed).is_whole()
+
+
+def test_a_shard_that_the_system_refuses_to_read_is_not_called_damaged(tmp_path: Path) -> None:
+    """It may be whole: what is damaged is set aside, and embedded again."""
+    file = write(tmp_path, 0, contents([entry("a")]))
+    file.path.unlink()
+    file.path.symlink_to(file.path)
+    for read in (file.is_whole, lambda: Shard(file)):
+        with pytest.raises(StoreUnavailable, match="cannot be used") as caught:
+            read()
+        assert not isinstance(caught.value, DamagedShard)
 
 
 def test_neither_writing_nor_reading_a_shard_imports_pandas(tmp_path: Path) -> None:

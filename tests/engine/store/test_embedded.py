@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -333,6 +334,32 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, card: Collectio
     (tmp_path / "index").write_text("a file in the way", encoding="utf-8")
     with pytest.raises(StoreUnavailable, match="cannot be used"):
         EdgeIndex.open_or_make(tmp_path / "index" / "captions", caption_spec(card))
+
+
+def test_an_index_is_closed_when_what_other_threads_read_is_read(
+    path: Path, card: CollectionCard
+) -> None:
+    """Edge refuses to be closed while points are read; those who come later are told."""
+    make(path, card, 5000)
+    ids = [point.id for point in points(2000)]
+    for _ in range(20):
+        store = CaptionStore(EdgeIndex(path, caption_spec(card)))
+        begun = threading.Barrier(5)
+
+        def search(store: CaptionStore = store, begun: threading.Barrier = begun) -> str:
+            begun.wait()
+            while True:
+                try:
+                    store.get(ids)
+                except StoreUnavailable as error:
+                    return str(error)
+
+        with ThreadPoolExecutor(4) as sessions:
+            told = [sessions.submit(search) for _ in range(4)]
+            begun.wait()
+            time.sleep(0.01)  # so that they are in the middle of it, mostly
+            store.close()
+        assert all("has been closed; open it again" in one.result() for one in told)
 
 
 def test_importing_the_stores_is_light() -> None:
