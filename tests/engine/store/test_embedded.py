@@ -161,12 +161,16 @@ def test_an_index_that_is_closed_during_a_call_is_not_called_damaged(
     make(path, card, 3)
     index = EdgeIndex(path, caption_spec(card))
 
-    def close_and_fail() -> None:
-        index.close()
-        raise Exception("Shard is not initialized")  # noqa: TRY002 (as Edge does)
+    with ThreadPoolExecutor(1) as another:
 
-    with pytest.raises(StoreUnavailable, match="has been closed; open it again"):
-        index._call(close_and_fail)
+        def fail_when_closed() -> None:
+            another.submit(index.close)
+            while not index._closed:
+                time.sleep(0.001)
+            raise Exception("Shard is not initialized")  # noqa: TRY002 (as Edge does)
+
+        with pytest.raises(StoreUnavailable, match="has been closed; open it again"):
+            index._call(fail_when_closed)
 
 
 class PanicException(BaseException):
