@@ -266,11 +266,15 @@ def _opened(key: Path, collection: str, patience_s: float) -> SharedShard:
 
 
 def _held(key: Path, collection: str, *, thorough: bool = False) -> Seal | None:
-    """The seal of an index that is whole; None where there is none. Raises Damaged."""
+    """The seal of an index that is whole; None where there is none. Raises Damaged.
+
+    One that is not settled was written before the index was closed, which changes files: after a
+    kill in between it says nothing.
+    """
     with edge_errors(key, collection):
         seal = Seal.read(key / _SEAL)
         breach = "" if seal is None else seal.breach(key / SHARD, thorough=thorough)
-        if breach and Seal.read(key / _SEAL) == seal:
+        if seal and seal.settled and breach and Seal.read(key / _SEAL) == seal:
             if is_locked(key / SHARD / "wal"):
                 raise StoreLocked(_locked(key))
             raise Damaged(_damaged(key, collection, breach))

@@ -37,6 +37,7 @@ from engine.store import (
 from engine.store.caption_store import caption_spec
 from engine.store.embedded import EdgeIndex
 from engine.store.generations import GenerationState, begin
+from engine.store.seal import Seal
 from engine.types import CaptionPoint
 
 ROOT = Path(__file__).parents[3]
@@ -364,6 +365,21 @@ def test_an_index_is_closed_when_what_other_threads_read_is_read(
             time.sleep(0.01)  # so that they are in the middle of it, mostly
             store.close()
         assert all("has been closed; open it again" in one.result() for one in told)
+
+
+def test_a_kill_between_seal_and_close_is_no_damage(path: Path, card: CollectionCard) -> None:
+    """Closing takes journals away that were sealed; a settled seal is not forgiven that."""
+    make(path, card, 10)
+    journal = path / "shard" / "journal.dat"
+    for settled in (False, True):
+        journal.touch()
+        Seal.of(path / "shard", settled=settled).write(path / "seal.json")
+        journal.unlink()
+        if settled:
+            with pytest.raises(Damaged, match=r"journal\.dat is gone"):
+                EdgeIndex(path, caption_spec(card))
+        else:
+            EdgeIndex(path, caption_spec(card)).close()
 
 
 def test_importing_the_stores_is_light() -> None:
