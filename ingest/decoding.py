@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -24,7 +24,7 @@ BUDGET_BYTES = 2**30
 
 def opened_in_order(
     jobs: Iterable[Job], open_one: OpenOne[Job], *, workers: int, ahead: int
-) -> Iterator[tuple[Job, Opened]]:
+) -> Generator[tuple[Job, Opened]]:
     """Open the picture of each job in threads; yields in order, up to `ahead` are in work.
 
     Whoever stops taking does not wait for what is being opened: a disk may hang.

@@ -132,7 +132,7 @@ class ServerCalls:
     def nodes(self) -> int:
         """How many nodes the cluster has: 1 where none tells, as without REST."""
         for client in self._clients:
-            with suppress(*FAILURES, NotImplementedError):
+            with suppress(*FAILURES, NotImplementedError):  # the latter by the local mode
                 return len(getattr(client.cluster_status(), "peers", None) or [None])
         return 1
 

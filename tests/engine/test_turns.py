@@ -40,7 +40,7 @@ class Lengths:
         return np.array([[len(text)] for text in texts], np.float32).reshape(-1, 1)
 
     def encode_images(self, images: list[Image.Image]) -> Vectors:
-        raise NotImplementedError
+        return np.zeros((len(images), self.dim), np.float32)
 
 
 class OneModel(Models):
