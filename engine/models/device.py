@@ -36,7 +36,7 @@ def choose_device(name: str) -> torch.device:
 def choose_threads(model: torch.nn.Module, asked: int) -> int:
     """Threads for a model on the CPU: those asked for, or OMP_NUM_THREADS's, or by its size.
 
-    torch keeps the number by thread, not by model, so it is set before each run of a model.
+    torch keeps the number by thread, not by model: `use_threads` sets it before each run.
     """
     if asked:
         return asked
@@ -44,6 +44,18 @@ def choose_threads(model: torch.nn.Module, asked: int) -> int:
         return most_threads()
     weights = sum(parameter.numel() for parameter in model.parameters())
     return max(1, min(most_threads(), weights // WEIGHTS_PER_THREAD))
+
+
+def use_threads(number: int) -> None:
+    """Have what this thread runs next run on so many threads.
+
+    A thread that has not asked torch for its number yet would later take, by itself, the one that
+    any thread set last: so it is asked first.
+    """
+    import torch
+
+    torch.get_num_threads()
+    torch.set_num_threads(number)
 
 
 @cache  # what torch says later is what some model was given

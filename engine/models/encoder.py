@@ -14,7 +14,7 @@ from PIL.Image import Image
 
 from engine.errors import InvalidInput
 from engine.models.clip_loader import Parts, load_clip
-from engine.models.device import Precision, choose_device, choose_threads
+from engine.models.device import Precision, choose_device, choose_threads, use_threads
 from engine.progress import ticking
 from engine.types import Vectors
 
@@ -60,7 +60,6 @@ class OpenClipEncoder:
 
     def __init__(self, parts: Parts, device: torch.device, batch_size: int, threads: int) -> None:
         import open_clip
-        import torch
 
         from engine.models.text_tower import TextTower
 
@@ -74,7 +73,7 @@ class OpenClipEncoder:
         self._lock = Lock()
         # Several pictures at once already: each is prepared by one thread.
         self._pool = ThreadPoolExecutor(
-            min(8, os.cpu_count() or 1), "prepare-picture", torch.set_num_threads, (1,)
+            min(8, os.cpu_count() or 1), "prepare-picture", use_threads, (1,)
         )
 
     @property
@@ -140,7 +139,7 @@ class OpenClipEncoder:
         import torch
 
         with self._lock, torch.inference_mode():
-            torch.set_num_threads(self._threads)
+            use_threads(self._threads)
             pictures = batch.to(device=self._device, dtype=self._image_dtype)
             return self._unit(self._parts.model.encode_image(pictures))
 
@@ -148,7 +147,7 @@ class OpenClipEncoder:
         import torch
 
         with self._lock, torch.inference_mode():
-            torch.set_num_threads(self._threads)
+            use_threads(self._threads)
             tokens = self._parts.tokenize(batch).to(self._device)
             return self._unit(self._text_tower.encode(tokens))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.errors import InvalidInput
-from engine.models.device import Precision, choose_device, choose_threads
+from engine.models.device import Precision, choose_device, choose_threads, use_threads
 from engine.models.nucleus import NucleusDraw, random_numbers
 from engine.models.seq2seq import load_seq2seq
 from engine.types import Decoding
@@ -105,7 +105,7 @@ class Seq2SeqGenerator:
         import torch
 
         with self._model_lock, torch.inference_mode():
-            torch.set_num_threads(self._threads)
+            use_threads(self._threads)
             ids, mask = self._pad(tokens)
             encoder = self._model.get_encoder()
             hidden = encoder(input_ids=ids, attention_mask=mask).last_hidden_state

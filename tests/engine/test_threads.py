@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 import torch
 
 from engine.models import device
-from engine.models.device import choose_threads
+from engine.models.device import choose_threads, use_threads
 from engine.models.encoder import load_encoder
 from engine.models.generator import load_generator
 from engine.settings import SAMPLE_PACK
@@ -59,6 +60,26 @@ def test_each_model_runs_on_its_own_number_whatever_ran_before() -> None:
     with ThreadPoolExecutor(2) as pool:  # torch keeps the number by thread: not this test's own
         for numbers in [pool.submit(alternate), pool.submit(alternate)]:
             assert numbers.result() == [1, 3, 1, 3]
+
+
+def test_a_new_thread_keeps_its_own_number_though_another_sets_one_before_it_begins() -> None:
+    chosen, set_elsewhere = Event(), Event()
+
+    def mine() -> int:
+        use_threads(1)
+        chosen.set()
+        assert set_elsewhere.wait(30)
+        return torch.get_num_threads()
+
+    def others() -> None:
+        assert chosen.wait(30)
+        use_threads(3)
+        set_elsewhere.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        found, done = pool.submit(mine), pool.submit(others)
+        done.result()
+        assert found.result() == 1
 
 
 @pytest.mark.parametrize(("given", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "A"}, "A")])
