@@ -1,0 +1,59 @@
+"""What a terminal, an agent or a program may ask, whoever answers: an engine here, or a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from mrag_client.models import (
+    CaptionOptions,
+    CollectionAnswer,
+    ComparisonAnswer,
+    Description,
+    Failure,
+    SearchAnswer,
+    SearchOptions,
+)
+
+
+@dataclass(frozen=True)
+class NamedPicture:
+    """A picture that is given: a file of this machine, or its bytes; `name` is how it is told."""
+
+    name: str
+    source: Path | bytes
+
+
+class Answers(Protocol):
+    """Answers over collections; "" is the collection of the settings, or the only one.
+
+    Pictures that cannot be read or described come back as Failure in their place; what concerns
+    all of them raises: an engine's own error, or, of a server, the same error made of its problem.
+    """
+
+    def caption(
+        self, images: Sequence[NamedPicture], options: CaptionOptions, *, collection: str = ""
+    ) -> Iterator[Description | Failure]:
+        """Describe pictures, each as soon as it is there, in their order."""
+
+    def search(
+        self,
+        options: SearchOptions,
+        *,
+        image: NamedPicture | None = None,
+        collection: str = "",
+    ) -> list[SearchAnswer]:
+        """Find pictures: an answer for each space that is asked for, in that order."""
+
+    def compare(
+        self, images: Sequence[NamedPicture], k: int = 5, *, collection: str = ""
+    ) -> Iterator[ComparisonAnswer | Failure]:
+        """The captions nearest to each picture, raw beside mapped."""
+
+    def collections(self) -> list[CollectionAnswer]:
+        """All collections at a glance, by name."""
+
+    def delete(self, collection: str) -> None:
+        """Delete a collection for good; pictures in folders of their owner stay."""

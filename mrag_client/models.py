@@ -1,0 +1,279 @@
+"""What is asked and answered, as JSON: one form for terminal, HTTP API, client and exports.
+
+Scores are cosines unless said otherwise; times are in milliseconds by stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MOST_HITS = 10_000
+"""What is found at once at most: all of it is held, shown and, for captions, put in a prompt."""
+
+MANY = 1_000_000_000
+"""More pictures, points or bytes of them than one machine holds: no count is larger."""
+
+MAX_WORDS = 500
+"""Characters of one text of a query."""
+
+DescribeSpace = Literal["raw", "mapped", "fused"]
+SearchSpace = Literal["raw", "mapped", "caption", "words", "fused"]
+Decoding = Literal["greedy", "beam", "nucleus"]
+Order = Literal["nearest-first", "nearest-last"]
+JobState = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
+
+Words = Annotated[str, Field(max_length=MAX_WORDS)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Timings = Mapping[str, float]
+
+
+class _Asked(BaseModel):
+    """What is asked: a field that nobody knows is an error, not an option that does nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Answer(BaseModel):
+    """What is answered: a client of an earlier version passes over fields that are new."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class CaptionOptions(_Asked):
+    """How pictures are described; the defaults are the program's."""
+
+    space: DescribeSpace = "mapped"
+    k: Annotated[int, Field(ge=1, le=MOST_HITS, description="Captions retrieved.")] = 4
+    per_image: Annotated[
+        int, Field(ge=1, le=MOST_HITS, description="At most so many captions of one picture.")
+    ] = 2
+    prompt: Annotated[
+        str,
+        Field(
+            max_length=4000,
+            description="paper, smallcap, summarise, or a text with {captions} in it.",
+        ),
+    ] = "paper"
+    order: Order = "nearest-first"
+    candidates: Annotated[int, Field(ge=1, le=100, description="Descriptions written.")] = 4
+    decoding: Decoding = "greedy"
+    diversity: Annotated[Share, Field(description="Above 0: captions unlike each other.")] = 0.0
+    consensus: Annotated[
+        Share, Field(description="Chosen by likeness to the picture (0) or to what was found (1).")
+    ] = 0.0
+    borrow: Annotated[bool, Field(description="A retrieved caption may be chosen, too.")] = False
+    own: Annotated[
+        bool, Field(description="Borrow the collection's captions of the very picture.")
+    ] = False
+
+
+class SearchOptions(_Asked):
+    """What is looked for, beside a picture, and how."""
+
+    text: Words = ""
+    plus: tuple[Words, ...] = ()
+    minus: tuple[Words, ...] = ()
+    like: Annotated[str, Field(max_length=64, description="Id of a picture of the collection.")] = (
+        ""
+    )
+    spaces: Annotated[
+        tuple[SearchSpace, ...], Field(min_length=1, max_length=5, description="Where to search.")
+    ] = ("mapped",)
+    k: Annotated[int, Field(ge=1, le=MOST_HITS, description="Pictures found.")] = 10
+    offset: Annotated[int, Field(ge=0, le=MANY, description="Best pictures to leave out.")] = 0
+    diversity: Annotated[Share, Field(description="0: most alike; to 1: unlike each other.")] = 0.0
+    min_score: Annotated[
+        float | None, Field(ge=-1, le=1, description="Only pictures with this cosine or more.")
+    ] = None
+    splits: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+class Candidate(_Answer):
+    """A description that was written; `score` is its cosine with the picture."""
+
+    text: str
+    score: float
+
+
+class RetrievedCaption(_Answer):
+    """A caption that was found, and the picture that it is of."""
+
+    text: str
+    score: float
+    image_id: str
+
+
+class Description(_Answer):
+    """A picture described: the caption, what it was chosen from and what it was made of."""
+
+    image: str
+    caption: str
+    candidates: tuple[Candidate, ...]
+    retrieved: tuple[RetrievedCaption, ...]
+    space: DescribeSpace
+    timings_ms: Timings
+
+
+class Failure(_Answer):
+    """A picture that nothing came of, and why; the others are answered.
+
+    `unreadable`: it could not be opened, before anything was asked of the models.
+    """
+
+    image: str
+    error: str
+    unreadable: bool = False
+
+
+class ImageHit(_Answer):
+    """A picture that was found; `caption` is the first of its captions.
+
+    `uri` is where its file lies, to those who may know; to others the file's name.
+    """
+
+    id: str
+    uri: str
+    score: float
+    caption: str
+
+
+class SearchAnswer(_Answer):
+    """The pictures found in one space, best first."""
+
+    query: str
+    space: SearchSpace
+    hits: tuple[ImageHit, ...]
+    timings_ms: Timings
+
+
+class Ranks(_Answer):
+    """The best rank, from 1, of what is known to be right on either side; null: beyond.
+
+    `fitted`: the map was fitted on it, which favours the map.
+    """
+
+    raw: int | None
+    mapped: int | None
+    fitted: bool
+
+
+class ComparisonAnswer(_Answer):
+    """The captions nearest to a picture, raw beside mapped.
+
+    `overlap` is the share of the k nearest that both sides have, `rbo` their rank-biased overlap.
+    `truth` is null where nothing is known to be right.
+    """
+
+    image: str
+    raw: tuple[RetrievedCaption, ...]
+    mapped: tuple[RetrievedCaption, ...]
+    overlap: float
+    rbo: float
+    truth: Ranks | None
+    timings_ms: Timings
+
+
+class Round(_Answer):
+    """A refinement round that stands."""
+
+    round: int
+    added: int
+    metric: str
+    after: float
+
+
+class CollectionAnswer(_Answer):
+    """A collection at a glance; counts are null where there is no index yet.
+
+    `trouble` says so with the remedy; `waiting` what waits to be pushed, and how.
+    `path` is empty for those who may not know it.
+    """
+
+    collection: str
+    images: int | None
+    captions: int | None
+    method: str
+    encoder: str
+    dim: int
+    generator: str
+    memory: str
+    path: str
+    rounds: tuple[Round, ...] = ()
+    trouble: str = ""
+    waiting: str = ""
+
+
+class IngestOptions(_Asked):
+    """What of a source is taken, and how a collection is filled with it."""
+
+    memory: Annotated[
+        str, Field(max_length=63, description="Collection whose captions describe the pictures.")
+    ] = ""
+    alignment: Annotated[str, Field(max_length=63, description="Collection whose map is used.")] = (
+        ""
+    )
+    method: Literal["auto", "raw", "centred", "ols", "ridge", "shrink", "procrustes"] = "auto"
+    images: Annotated[str, Field(max_length=4096, description="Folder of a file's pictures.")] = ""
+    splits: tuple[str, ...] = ()
+    limit: Annotated[int | None, Field(ge=1, le=MANY)] = None
+    image_column: Annotated[str, Field(max_length=200)] = ""
+    caption_column: Annotated[str, Field(max_length=200)] = ""
+
+
+class JobProgress(_Answer):
+    """Where a job stands; `total` is null where it is not known."""
+
+    stage: str
+    done: int
+    total: int | None = None
+    share: float = 0.0
+    amount: str = ""
+
+
+class JobAnswer(_Answer):
+    """A background ingest; `source` is its name, or its place to those who may know it.
+
+    `message`: what it did, or why it failed. `skipped`: inputs that could not be read.
+    `result`: once it is done, the counts that `mrag ingest --json` prints.
+    """
+
+    id: str
+    collection: str
+    source: str
+    state: JobState
+    started: datetime
+    ended: datetime | None = None
+    progress: JobProgress | None = None
+    stopping: bool = False
+    message: str = ""
+    skipped: int = 0
+    result: Mapping[str, object] | None = None
+
+
+class VersionAnswer(_Answer):
+    """The program that answers; `api` grows when an answer changes its meaning."""
+
+    version: str
+    api: int
+
+
+class ReadyAnswer(_Answer):
+    """Whether models are loaded and collections open; `waiting_for` names what is not yet."""
+
+    ready: bool
+    waiting_for: tuple[str, ...] = ()
+
+
+class Problem(_Answer):
+    """Why a request was not answered, as RFC 9457 has it: `detail` names the remedy."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str = ""

@@ -1,0 +1,1 @@
+"""Who may do what: roles, keys, and which of them a signed-in person has."""
