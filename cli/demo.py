@@ -6,12 +6,11 @@ import os
 import runpy
 import socket
 import sys
-from collections.abc import Iterator
-from itertools import chain, islice
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 from rich.text import Text
 
@@ -21,18 +20,16 @@ from cli.output import console, say_lines
 from cli.progress import progress_bars
 from corpus.records import ImageRecord
 from engine.app import Engine
-from engine.errors import InvalidInput, Missing
+from engine.errors import IncompatibleIndex, InvalidInput, Missing
 from engine.search.gallery import Query
 from engine.settings import SAMPLE_PACK
-from engine.types import SPACES, Encoder, Vector, Vectors
-from ingest.pipeline import ingest
-from ingest.readers import open_captions, open_source
+from engine.types import SPACES
+from ingest.readers import open_source
+from ingest.sample_filling import HELD_OUT, SampleFiller
+from ingest.samples import SAMPLES, forget, waiting, want
 
 _ROOT = Path(__file__).parent.parent
-_COLLECTIONS = ("plain", "postcards")
 _QUERIES = ("two cats on the beach", "a guitar at night")
-_FILLED = frozenset(("train", "val"))
-_HELD_OUT = "test"
 
 
 def register(app: typer.Typer) -> None:
@@ -44,9 +41,9 @@ def register(app: typer.Typer) -> None:
 def demo() -> None:
     """Index the sample collections, describe pictures they do not hold, and search them."""
     with opened_engine(settings_for(profile="sample")) as engine:
-        _fill_samples(engine)
+        _fill(engine, SAMPLES)
         out = console()
-        for name, count in zip(_COLLECTIONS, (2, 1), strict=True):
+        for name, count in zip(SAMPLES, (2, 1), strict=True):
             opened = engine.open(name)
             captioner = opened.captioner()
             for path, written in islice(_held_out(name), count):
@@ -57,7 +54,7 @@ def demo() -> None:
                 show_comparison(path, opened.compare(picture))
         for words in _QUERIES:
             out.print(Text(f"search: {words}", style="bold"))
-            results = engine.open(_COLLECTIONS[0]).gallery.search_spaces(Query(words), SPACES, k=5)
+            results = engine.open(SAMPLES[0]).gallery.search_spaces(Query(words), SPACES, k=5)
             show_search(results)
         _say_what_next(engine)
 
@@ -68,7 +65,7 @@ def start_app(
         str, typer.Option(help="Who may reach it: by default this machine alone.")
     ] = "127.0.0.1",
 ) -> None:
-    """Open the web app in a browser, over the sample collections where there are none yet."""
+    """Open the web app in a browser; a new home is filled with the sample collections first."""
     page = _ROOT / "streamlit_app.py"
     if not page.is_file():
         raise Missing(
@@ -77,12 +74,8 @@ def start_app(
         )
     _check_address(address, port)
     settings = settings_for()
-    # The engine is closed before the app starts: an embedded store lets one in at a time.
-    with opened_engine(settings) as engine:
-        empty = not engine.names()
-    if empty:
-        with opened_engine(settings_for(profile="sample")) as engine:
-            _fill_samples(engine)
+    # Before the app starts: an embedded store lets one process in at a time.
+    fill_waiting_samples(settings.home)
     _run_streamlit(page, port, address, settings.home)
 
 
@@ -110,39 +103,30 @@ def _run_streamlit(page: Path, port: int, address: str, home: Path) -> None:
     runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
 
 
-class _EachOnce:
-    """An encoder that embeds a text once: the sample collections share their loose captions."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self.id, self.dim = encoder.id, encoder.dim
-        self.encode_images = encoder.encode_images
-        self._encode_texts = encoder.encode_texts
-        self._known: dict[str, Vector] = {}
-
-    def encode_texts(self, texts: list[str]) -> Vectors:
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        self._known.update(zip(new, self._encode_texts(new), strict=True))
-        return np.stack([self._known[text] for text in texts])
+def fill_waiting_samples(home: Path) -> None:
+    """Fill the samples that a start owes a home: both of a new one, else those left unfinished."""
+    names = waiting(home)
+    if not names:
+        return
+    with opened_engine(settings_for(profile="sample")) as engine:
+        _fill(engine, names, passing_over=True)
 
 
-def _fill_samples(engine: Engine) -> None:
-    """Bring the sample collections level with the pack: its pictures but the held-out ones."""
-    encoder_spec, generator_spec = engine.settings.models()
-    encoder = _EachOnce(engine.models.encoder(encoder_spec))
-    for name in _COLLECTIONS:
-        pictures = open_source(SAMPLE_PACK / name / "captions.jsonl", split=_FILLED)
-        captions = open_captions(SAMPLE_PACK / "memory.txt")
-        with progress_bars() as on_progress:
-            report = ingest(
-                # In one go: map and index are made once, not for the pictures and again.
-                chain(pictures, captions),
-                name=name,
-                encoder=encoder,
-                encoder_spec=encoder_spec,
-                generator_spec=generator_spec,
-                settings=engine.settings,
-                on_progress=on_progress,
-            )
+def _fill(engine: Engine, names: Sequence[str], *, passing_over: bool = False) -> None:
+    """Bring samples level with the pack, `passing_over` collections of their owner's encoder."""
+    home = engine.settings.home
+    want(home, names)
+    filler = SampleFiller(engine)
+    for name in names:
+        try:
+            with progress_bars() as on_progress:
+                report = filler.fill(name, on_progress)
+        except IncompatibleIndex as error:
+            if not passing_over:
+                raise
+            forget(home, name)
+            say_lines(f"the sample {name} is left out: {error}")
+            continue
         if report.embed.embedded or report.embed.captions:
             say_lines(f"{name}: {report.text}")
 
@@ -150,7 +134,7 @@ def _fill_samples(engine: Engine) -> None:
 def _held_out(name: str) -> Iterator[tuple[Path, tuple[str, ...]]]:
     """The held-out pictures of a sample collection, and what people wrote about them."""
     table = SAMPLE_PACK / name / "captions.jsonl"
-    for record in open_source(table, split=frozenset((_HELD_OUT,))):
+    for record in open_source(table, split=frozenset((HELD_OUT,))):
         if isinstance(record, ImageRecord):
             yield record.path, record.captions
 

@@ -18,6 +18,7 @@ from engine.errors import (
 from engine.store import free_indexes
 from ingest.jobs.archive import uploads
 from ingest.jobs.records import JobRecords, remove_records
+from ingest.samples import forget
 
 
 def delete(engine: Engine, name: str) -> None:
@@ -41,6 +42,7 @@ def delete(engine: Engine, name: str) -> None:
         remove_records(home, name)
         gone = [_set_aside(home, place) for place in (folder.path, uploads(home, name))]
         engine.release(name)  # a session may have opened it meanwhile
+        forget(home, name)  # a sample that was deleted does not come back by itself
     for place in gone:
         shutil.rmtree(place, ignore_errors=True)
     empty_trash(home)

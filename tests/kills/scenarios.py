@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -37,6 +38,8 @@ from ingest.fit import fit
 from ingest.parts import Part
 from ingest.pipeline import embed_only, ingest, pushed_commit
 from ingest.readers import open_source
+from ingest.sample_filling import SampleFiller
+from ingest.samples import SAMPLES, waiting, want
 from refine import drafts
 from refine.loop import RefineOptions, refine
 from refine.undo import undo
@@ -493,6 +496,79 @@ def same_migrated(home: Path, undisturbed: Path) -> None:
         assert left.differs_from(right) == ""
 
 
+# A first start: the sample collections, one after the other
+
+
+def paint_pack(home: Path) -> None:
+    """Beside the home a pack as the program carries one: two looks of scenes, and captions."""
+    folder = source(home)
+    for seed, name in enumerate(SAMPLES):
+        lines = []
+        for number in range(12):
+            paint(folder / name / "images" / f"{number:03}.png", 100 * seed + number)
+            captions = [f"caption {i} of {name} {number}" for i in range(2)]
+            split = ("train", "val", "test")[number % 3]
+            row = {"image": f"images/{number:03}.png", "captions": captions, "split": split}
+            lines.append(json.dumps(row))
+        (folder / name / "captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    loose = "".join(f"loose {i}\n" for i in range(LOOSE))
+    (folder / "memory.txt").write_text(loose, encoding="utf-8")
+
+
+def new_home(home: Path) -> None:
+    home.mkdir()
+    paint_pack(home)
+
+
+def fill_samples(home: Path, encoder: Encoder | None = None) -> None:
+    """What a start does before it serves."""
+    small_steps()
+    engine = Engine(settings(home))
+    engine.models = OneEncoder(engine.settings, encoder or PixelEncoder())
+    with closing(engine):
+        filler = SampleFiller(engine, source(home))
+        names = waiting(home)
+        want(home, names)
+        for name in names:
+            filler.fill(name)
+
+
+def fill_slowly(home: Path) -> None:
+    fill_samples(home, SlowEncoder(PixelEncoder(), 0.05))
+
+
+def unfinished_is_waited_for(home: Path, begun: Path) -> None:
+    """What is not waited for any more is whole."""
+    del begun
+    for name in set(SAMPLES) - set(waiting(home)):
+        sample_is_whole(home, name)
+
+
+def samples_are_whole(home: Path) -> None:
+    for name in SAMPLES:
+        sample_is_whole(home, name)
+    assert waiting(home) == []
+    no_leftovers(home)
+
+
+def sample_is_whole(home: Path, name: str) -> None:
+    """All of the pack but what is held out is in the collection, in its index and found."""
+    folder = CollectionFolder(home, name)
+    with Ledger.open(folder) as ledger:
+        assert (ledger.pictures(), ledger.captions()) == (8, 16 + LOOSE)
+    stores = [store for store, _ in points(folder)]
+    assert (stores.count("images"), stores.count("captions")) == (8, 16 + LOOSE)
+    assert Alignment.load(folder.alignment).method
+
+
+def same_samples(home: Path, undisturbed: Path) -> None:
+    samples_are_whole(home)
+    for name in SAMPLES:
+        folders = CollectionFolder(home, name), CollectionFolder(undisturbed, name)
+        found, expected = map(points, folders)
+        assert found.keys() == expected.keys()
+
+
 INGEST = Scenario("ingest", paint_source, ingest_all, nothing_is_lost, same_ingest)
 SCENARIOS = (
     INGEST,
@@ -502,4 +578,5 @@ SCENARIOS = (
     Scenario("undo", refined, undo_all, nothing_is_lost, same_undone),
     Scenario("compaction", touched, compact_all, nothing_is_lost, same_compacted),
     Scenario("migration", old, migrate_all, still_old_or_whole, same_migrated),
+    Scenario("first start", new_home, fill_slowly, unfinished_is_waited_for, same_samples),
 )

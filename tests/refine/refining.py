@@ -97,14 +97,14 @@ class WorthScore:
         return {metric: np.array(worth) for metric in metrics}
 
 
-def points(folder: CollectionFolder) -> dict[tuple[str, str], tuple[Any, ...]]:
+def points(folder: CollectionFolder, most: int = 10_000) -> dict[tuple[str, str], tuple[Any, ...]]:
     """Every point of both indexes as it lies on disk: payload, words, and vectors bit for bit."""
     found = {}
     answers = current(folder)
     assert answers is not None
     for name in ("images", "captions"):
         shard = edge.EdgeShard.load(str(answers.index(name) / "shard"))
-        request = edge.ScrollRequest(limit=10_000, with_payload=True, with_vector=True)
+        request = edge.ScrollRequest(limit=most, with_payload=True, with_vector=True)
         records, rest = shard.scroll(request)
         shard.close()
         assert rest is None
