@@ -17,7 +17,7 @@ from cli import ablate, answer, demo, fill, inspect, measure, refine, score, upk
 from cli.output import say
 from engine.disk import MEMORY, refused
 from engine.errors import Missing, ModelMissing, MragError, SourceError, UnreadableImage
-from engine.settings import Settings
+from engine.settings import Settings, mistyped
 
 DONE, SOME_FAILED, USAGE, MISSING, BUG, INTERRUPTED = 0, 1, 2, 3, 70, 130
 NOBODY_READS = 141
@@ -85,6 +85,8 @@ def main() -> int:
     _make_streams_safe()
     _stop_in_order()
     arguments, debug = _without_debug(sys.argv[1:])
+    for line in mistyped(os.environ):
+        say(f"mrag: {line}")
     try:
         return _run(arguments, debug)
     except BrokenPipeError:  # of the streams: what else is piped is read to its end

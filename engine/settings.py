@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -162,3 +163,27 @@ def read_settings(given: Mapping[str, Any] | None = None) -> Settings:
             for problem in error.errors()
         )
         raise InvalidInput(f"settings cannot be used: {problems}") from error
+
+
+_NOT_OURS = frozenset(("MRAG_PICTURES",))
+"""Read by docker-compose.yml, which says there what it is; in `.env` it stands among settings."""
+
+
+def variables() -> list[str]:
+    """The variables that settings are read from, in the order of the class."""
+    return [f"MRAG_{name.upper()}" for name in Settings.model_fields]
+
+
+def mistyped(environment: Iterable[str]) -> list[str]:
+    """What to say of variables that look like settings and are none: a line for each."""
+    known = variables()
+    told = []
+    for name in sorted(environment):
+        plain = name.upper()  # settings are read from names in small letters, too
+        if not plain.startswith("MRAG_") or plain.startswith("MRAG_TEST_"):
+            continue
+        if plain not in known and plain not in _NOT_OURS:
+            near = get_close_matches(plain, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "the README lists all settings"
+            told.append(f"{name} is no setting and changes nothing; {hint}")
+    return told

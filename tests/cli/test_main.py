@@ -235,3 +235,14 @@ def test_ctrl_c_says_what_is_kept(mrag: Run, monkeypatch: pytest.MonkeyPatch) ->
     done = mrag("collections")
     assert done.code == 130
     assert "what was finished is kept" in done.err
+
+
+def test_a_mistyped_setting_is_named_once_and_stops_nothing(
+    mrag: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MRAG_COLECTION", "plain")
+    done = mrag("search", "a dog", "--json", "-k", "1")
+    assert done.code == 0
+    assert len(done.answers) == 1
+    assert done.err.count("MRAG_COLECTION") == 1
+    assert "did you mean MRAG_COLLECTION?" in done.err

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import InvalidInput
-from engine.settings import PROFILES, Settings, read_settings
+from engine.settings import PROFILES, Settings, mistyped, read_settings, variables
 
 
 def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,3 +54,22 @@ def test_the_app_may_ingest_nowhere_unless_it_is_told(
 
 def test_the_key_is_not_shown() -> None:
     assert "secret" not in repr(read_settings({"qdrant_api_key": "secret"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("MRAG_PROFLIE", "MRAG_PROFLIE is no setting and changes nothing; did you mean"),
+        ("mrag_hmoe", "did you mean MRAG_HOME?"),
+        ("MRAG_QDRANT", "MRAG_QDRANT is no setting"),
+        ("MRAG_ZZZZZZ", "the README lists all settings"),
+    ],
+)
+def test_a_mistyped_variable_is_named(name: str, told: str) -> None:
+    (line,) = mistyped(["PATH", "MRAG_HOME", name])
+    assert told in line
+
+
+def test_what_is_a_setting_or_none_of_ours_is_not_named() -> None:
+    others = ["PATH", "mrag_profile", "MRAG_TEST_QDRANT", "MRAG_PICTURES", "SMRAG_HOME"]
+    assert mistyped([*variables(), *others]) == []
