@@ -6,7 +6,7 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -78,10 +78,14 @@ class KeyRing:
 
     def find(self, token: str) -> Key | None:
         """The key that this is, unless its time is over."""
-        asked, now = _digest(token), datetime.now(UTC)
-        found = None
+        asked = _digest(token)
+        return self.by(lambda key: hmac.compare_digest(key.digest, asked))
+
+    def by(self, is_it: Callable[[Key], bool]) -> Key | None:
+        """The key of which this is so, unless its time is over."""
+        now, found = datetime.now(UTC), None
         for key in self.all():  # to the end: how long it takes tells nothing
-            if hmac.compare_digest(key.digest, asked) and not key.is_expired(now):
+            if is_it(key) and not key.is_expired(now):
                 found = key
         return found
 
