@@ -84,9 +84,7 @@ class BodyLimits:
                 return await receive()
             message = await self._awaited(receive, end)
             if message is None:
-                reading.refusal = Refusal(
-                    408, "The rest of the upload did not come; send it again."
-                )
+                reading.refusal = Refusal(408, _TOO_SLOW)
                 raise _Refused
             reading.come += len(message.get("body", b""))
             reading.ended = not message.get("more_body", False)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
-from starlette.responses import Response
 
 from engine.errors import InvalidInput
 from server.sessions import COOKIE, Sessions
@@ -67,14 +66,6 @@ class Callers:
             return self.ring.is_used()
         except InvalidInput:
             return True
-
-    def begin(self, response: Response, token: str, *, is_secure: bool) -> bool:
-        """Have the response let its browser in with this key; False where it is none."""
-        try:
-            return self.sessions.begin(response, token, is_secure=is_secure)
-        except InvalidInput as error:
-            _LOG.error("nobody can come in with a key: %s", error)
-            return False
 
     def _who(self, headers: Headers) -> Visitor | Stranger:
         token = bearer(headers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Collection
 from dataclasses import asdict
 from urllib.parse import parse_qs
@@ -17,13 +18,16 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.callers import Callers, Stranger
+from engine.errors import InvalidInput
+from server.callers import Callers, Stranger, bearer
 from server.door_pages import inside, not_allowed, way_in
 from server.hosts import is_same_origin
 from server.rates import Rates
 from server.refusals import Refusal, answer, is_for_programs, refuse
 from server.sessions import end
 from service.access.visitor import Visitor
+
+_LOG = logging.getLogger(__name__)
 
 VISITOR_HEADER = b"x-mrag-visitor"
 """How the pages are told who looks at them: whoever sends it is not believed."""
@@ -103,7 +107,7 @@ class Door:
     def _is_forged(self, who: Visitor, scope: Scope, headers: Headers) -> bool:
         """Whether another site's page may have a browser send this, with what it has of ours."""
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
-        if not changes or ("authorization" in headers and who.by in {"key", "home"}):
+        if not changes or bearer(headers) is not None:  # which no browser sends by itself
             return False
         origin = headers.get("origin")
         if who.by == "open" and origin in self._origins and is_for_programs(scope["path"]):
@@ -173,8 +177,13 @@ class Door:
             return Refusal(408, "The key did not come in time.").response("/enter")
         token, back = (form.get(name, [""])[0] for name in ("key", "next"))
         response = RedirectResponse(inside(back), 303, headers={"Cache-Control": "no-store"})
-        if self._callers.begin(response, token.strip(), is_secure=request.url.scheme == "https"):
-            return response
+        is_secure = request.url.scheme == "https"
+        try:
+            if self._callers.sessions.begin(response, token.strip(), is_secure=is_secure):
+                return response
+        except InvalidInput as error:
+            _LOG.error("nobody can come in with a key: %s", error)
+            return Refusal(503, _TROUBLE).response("/enter")
         if wait := self._rates.wait_after_failure(_address(request.scope)):
             return _too_many(wait).response("/enter")
         return self._way_in(back=back, wrong="That is none of the keys of this server.")
