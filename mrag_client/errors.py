@@ -1,8 +1,9 @@
 """What goes wrong with a server, as one tree.
 
 ClientError
-├── ServerGone      nobody answers at the address, or the line broke
-└── ServerRefused   the server answered with a problem, and says what helps
+├── PictureUnreadable   a file of this machine that cannot be sent
+├── ServerGone          nobody answers at the address, or the line broke
+└── ServerRefused       the server answered with a problem, and says what helps
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ class ClientError(Exception):
     """The root of all errors that the client raises on purpose."""
 
 
+class PictureUnreadable(ClientError):
+    """A file of this machine that is to be sent cannot be read."""
+
+
 class ServerGone(ClientError):
     """Nobody answers at the address, or the line broke before the answer was whole."""
 
@@ -23,8 +28,8 @@ class ServerGone(ClientError):
 class ServerRefused(ClientError):
     """The server would not or could not do what was asked; its text names the remedy.
 
-    `kind` is the name of what is wrong (`collection-missing`, `busy`), empty where the answer
-    came from something else on the way, such as a proxy.
+    `kind` is the name of the error (`CollectionMissing`, `Busy`), empty where the answer came from
+    something else on the way, such as a proxy.
     """
 
     def __init__(self, problem: Problem) -> None:
