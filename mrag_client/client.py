@@ -1,9 +1,9 @@
 """Clients of a running mRAG server: one that waits for its answers, and one for asyncio.
 
-    with Client("http://127.0.0.1:8501", key="...") as client:
-        (answer,) = client.search(SearchOptions(text="two dogs on a beach"), collection="album")
-        for hit in answer.hits:
-            print(hit.score, hit.caption)
+with Client("http://127.0.0.1:8501", key="...") as client:
+    (answer,) = client.search(SearchOptions(text="two dogs on a beach"), collection="album")
+    for hit in answer.hits:
+        print(hit.score, hit.caption)
 """
 
 from __future__ import annotations

@@ -127,7 +127,9 @@ def delete(name: str) -> Talk[None]:
     content((yield Call("DELETE", f"/collections/{_part(name)}")))
 
 
-def ingest(name: str, source: str | Path, options: IngestOptions, *, upload: bool) -> Talk[JobAnswer]:
+def ingest(
+    name: str, source: str | Path, options: IngestOptions, *, upload: bool
+) -> Talk[JobAnswer]:
     """Fill a collection, which is made if there is none of that name."""
     try:
         yield from collection(name)
@@ -272,8 +274,8 @@ def _of_pictures(
                     raise
                 rows = [{"image": "", "error": error.detail}] * len(sent)
             for (place, one), row in zip(sent.items(), rows, strict=True):
-                wanted = Failure if "error" in row else kind
-                answers[place] = read(wanted, row | {"image": one.name})
+                told = row | {"image": one.name}
+                answers[place] = read(Failure, told) if "error" in row else read(kind, told)
     return [answers[place] for place in range(len(batch))]
 
 
