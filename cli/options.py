@@ -8,14 +8,15 @@ from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from cli.progress import loading_shown
-from engine.app import Engine, build_engine
 from engine.errors import InvalidInput
-from engine.settings import Settings, read_settings
+
+if TYPE_CHECKING:  # what works is loaded where it works: most commands may go through a server
+    from engine.app import Engine
+    from engine.settings import Settings
 
 CollectionOption = Annotated[
     str,
@@ -74,6 +75,10 @@ ProfileOption = Annotated[
 ]
 DeviceOption = Annotated[
     str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.", show_default=False)
+]
+
+LocalOption = Annotated[
+    bool, typer.Option("--local", help="Work here, even if a server of this home runs.")
 ]
 
 
@@ -156,12 +161,17 @@ def _options(group: Any) -> Iterator[Parameter]:
 
 def settings_for(**given: str) -> Settings:
     """The settings of the environment, with the options that were given in place of them."""
+    from engine.settings import read_settings
+
     return read_settings({name: value for name, value in given.items() if value})
 
 
 @contextmanager
 def opened_engine(settings: Settings) -> Iterator[Engine]:
     """An engine that is closed after the command, whatever happens; it tells what it loads."""
+    from cli.progress import loading_shown
+    from engine.app import build_engine
+
     engine = build_engine(settings)
     try:
         with loading_shown():

@@ -41,6 +41,14 @@ class Presence(BaseModel):
         return True
 
 
+def home_of_user() -> Path:
+    """The folder of all collections: `MRAG_HOME`, or where programs of this system keep data."""
+    from platformdirs import user_data_path
+
+    named = os.environ.get("MRAG_HOME")
+    return (Path(named) if named else user_data_path("mrag")).expanduser().absolute()
+
+
 def server_file(home: Path) -> Path:
     """Where the server of a home says that it runs."""
     return home / "server.json"

@@ -64,11 +64,11 @@ class _HoldBack:
 @contextmanager
 def _held_back() -> Iterator[None]:
     finder = _HoldBack()
-    sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
-        sys.meta_path.remove(finder)  # type: ignore[arg-type]
+        sys.meta_path.remove(finder)
 
 
 class _Later(ModuleType):
