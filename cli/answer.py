@@ -27,8 +27,8 @@ from mrag_client.models import (
     CaptionOptions,
     ComparisonAnswer,
     Decoding,
-    Description,
     DescribeSpace,
+    Description,
     Failure,
     Order,
     SearchAnswer,
@@ -215,9 +215,7 @@ def compare(
     """Show the captions nearest to a picture: raw CLIP beside mapped."""
     failed = _Failed()
     with answering(local=local, encoder=encoder, device=device) as answers:
-        for answer in answers.compare(
-            _named(images), k, collection=collection_named(collection)
-        ):
+        for answer in answers.compare(_named(images), k, collection=collection_named(collection)):
             if isinstance(answer, Failure):
                 failed.tell(answer)
             elif as_json:

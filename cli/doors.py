@@ -101,7 +101,9 @@ def _client(models: Mapping[str, str]) -> Client | None:
 
 def _unlike(server: Presence, models: Mapping[str, str]) -> str:
     """The option or variable that names other models than the server uses; empty: none does."""
-    given = {name: value or os.environ.get(f"MRAG_{name.upper()}", "") for name, value in models.items()}
+    given = {
+        name: value or os.environ.get(f"MRAG_{name.upper()}", "") for name, value in models.items()
+    }
     profile = given.pop("profile", "")
     if profile:
         from engine.settings import PROFILES

@@ -22,7 +22,7 @@ from cli.options import (
 )
 from cli.output import emit, say, say_lines
 from cli.progress import progress_bars
-from cli.reports import alignment_json, embed_json, exit_if_skipped, show_choices, show_ingest
+from cli.reports import exit_if_skipped, show_choices, show_ingest
 from cli.source import MethodOption, NameOption, SourceOptions, name_after
 from corpus.records import Record
 from engine.alignment.closed_form import AnyMethod
@@ -35,6 +35,7 @@ from ingest.parts import Part, adopt_parts
 from ingest.pipeline import IngestReport, trouble_lines
 from ingest.push import push as push_points
 from ingest.readers import open_captions
+from ingest.reporting import alignment_json, embed_json
 
 StrengthOption = Annotated[
     float | None,

@@ -13,7 +13,7 @@ import typer
 from cli.options import MANY, named_path
 from cli.output import say
 from engine.errors import InvalidInput
-from mrag_client.models import IngestOptions, MapMethod
+from mrag_client.models import MapMethod
 
 if TYPE_CHECKING:  # the readers are loaded where something is read
     from corpus.records import Record
@@ -102,8 +102,9 @@ class SourceOptions:
             say(f"its pictures lie in {found}")
         return found
 
+
 MethodOption = Annotated[
-    AnyMethod, typer.Option(help="How the map is fitted; auto chooses on held-out pairs.")
+    MapMethod, typer.Option(help="How the map is fitted; auto chooses on held-out pairs.")
 ]
 
 
