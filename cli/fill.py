@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 import typer
 
 from cli.options import (
-    MANY,
     CollectionArgument,
     JsonOption,
     ModelOptions,
@@ -36,6 +35,7 @@ from ingest.pipeline import IngestReport, trouble_lines
 from ingest.push import push as push_points
 from ingest.readers import open_captions
 from ingest.reporting import alignment_json, embed_json
+from mrag_client.models import MANY
 
 StrengthOption = Annotated[
     float | None,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from engine.errors import InvalidInput
+from mrag_client.models import MANY
 
 if TYPE_CHECKING:  # what works is loaded where it works: most commands may go through a server
     from engine.app import Engine
@@ -33,12 +34,6 @@ CollectionArgument = Annotated[
         help="The collection; by default MRAG_COLLECTION, or the only one.", show_default=False
     ),
 ]
-
-MANY = 1_000_000_000
-"""More pictures, points or bytes of them than one machine holds: no count is larger."""
-
-MOST_HITS = 10_000
-"""What is found at once at most: all of it is held, shown and, for captions, put in a prompt."""
 
 LimitOption = Annotated[
     int | None, typer.Option(min=1, max=MANY, help="Only a sample of so many pictures.")

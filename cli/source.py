@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import MANY, named_path
+from cli.options import named_path
 from cli.output import say
 from engine.errors import InvalidInput
-from mrag_client.models import MapMethod
+from mrag_client.models import MANY, MapMethod
 
 if TYPE_CHECKING:  # the readers are loaded where something is read
     from corpus.records import Record
