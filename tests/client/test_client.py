@@ -315,7 +315,6 @@ def found(**changes: Any) -> Presence:
 @pytest.mark.parametrize(
     "write",
     [
-        lambda place: None,
         lambda place: place.write_text("{"),
         lambda place: place.write_text("[]"),
         lambda place: place.write_text(found(pid=2**22 + 1).model_dump_json()),
@@ -326,6 +325,7 @@ def found(**changes: Any) -> Presence:
 def test_a_stale_or_broken_server_file_is_passed_over(
     tmp_path: Path, write: Callable[[Path], object]
 ) -> None:
+    assert running_server(tmp_path) is None  # nothing is there
     write(server_file(tmp_path))
     assert running_server(tmp_path) is None
     with pytest.raises(ServerGone, match="mrag serve"):
