@@ -143,6 +143,23 @@ class ImageHit(_Answer):
     caption: str
 
 
+class PictureAnswer(_Answer):
+    """What is known of a picture of a collection; `uri` as in ImageHit.
+
+    `source`: whether people wrote its captions, or they were generated.
+    """
+
+    id: str
+    uri: str
+    captions: tuple[str, ...]
+    source: Literal["human", "generated"]
+    split: str
+    tags: tuple[str, ...]
+    width: int
+    height: int
+    taken_at: datetime | None
+
+
 class SearchAnswer(_Answer):
     """The pictures found in one space, best first."""
 

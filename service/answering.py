@@ -13,6 +13,7 @@ from engine.describe.captioner import Captioner, each_described
 from engine.errors import InvalidInput, MragError, UnreadableImage
 from engine.identity import PictureIdentity, identity_of
 from engine.images import Picture
+from engine.progress import check_cancelled
 from engine.search.gallery import Query
 from engine.store import store_status
 from engine.types import CaptionResult, ImageHit
@@ -145,6 +146,7 @@ class LocalAnswers:
             return broken_collection(name, str(error))
 
     def _ready(self, given: GivenPicture, collection: Collection) -> _Ready | Failure:
+        check_cancelled()
         try:
             if isinstance(given, StoredPicture):
                 return _Ready(given.name, stored_picture(collection, given.id))

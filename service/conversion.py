@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 
 from engine.app import CollectionSummary
@@ -10,6 +10,7 @@ from engine.compare.comparison import Comparison
 from engine.describe.captioner import DescribeOptions
 from engine.types import CaptionHit, CaptionResult, Decoding, Filters, SearchResult
 from engine.types import ImageHit as FoundImage
+from ingest.jobs.records import Job
 from mrag_client.models import (
     Candidate,
     CaptionOptions,
@@ -17,6 +18,9 @@ from mrag_client.models import (
     ComparisonAnswer,
     Description,
     ImageHit,
+    JobAnswer,
+    JobProgress,
+    PictureAnswer,
     Ranks,
     RetrievedCaption,
     Round,
@@ -24,6 +28,9 @@ from mrag_client.models import (
     SearchOptions,
 )
 from refine.rounds import Round as StandingRound
+
+Hide = Callable[[str], str]
+"""Takes out of a text what those who may not know places of this machine are not told."""
 
 
 def describe_options(asked: CaptionOptions) -> DescribeOptions:
@@ -114,6 +121,49 @@ def collection_answer(
         ),
         trouble=summary.trouble,
         waiting=summary.waiting,
+    )
+
+
+def picture_answer(hit: FoundImage, *, paths: bool = True) -> PictureAnswer:
+    """What is known of a picture; without `paths` of its file only the name is told."""
+    known = hit.payload
+    return PictureAnswer(
+        id=hit.id,
+        uri=hit.uri if paths else PurePath(hit.uri).name,
+        captions=hit.captions,
+        source=known["source"],
+        split=known["split"],
+        tags=tuple(known["tags"]),
+        width=known["width"],
+        height=known["height"],
+        taken_at=known["taken_at"],
+    )
+
+
+def job_answer(job: Job, *, paths: bool = True, hide: Hide = str) -> JobAnswer:
+    """A background ingest; without `paths` nothing of it says where its source lies.
+
+    `hide` takes the places of this machine out of what it says.
+    """
+    progress = job.progress and JobProgress(
+        stage=job.progress.stage,
+        done=job.progress.done,
+        total=job.progress.total,
+        share=job.progress.share,
+        amount=job.progress.amount,
+    )
+    return JobAnswer(
+        id=job.id,
+        collection=job.collection,
+        source=str(job.source) if paths and not job.name else job.shown,
+        state=job.state,
+        started=job.started,
+        ended=job.ended,
+        progress=progress,
+        stopping=job.stopping,
+        message=job.message if paths else hide(job.message.replace(str(job.source), job.shown)),
+        skipped=job.skipped,
+        result=job.result,
     )
 
 
