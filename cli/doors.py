@@ -21,6 +21,9 @@ from mrag_client.version import API, own_version
 if TYPE_CHECKING:  # httpx is loaded where a server runs
     from mrag_client.client import Client
 
+_NOT_TO_BE_HAD = frozenset((401, 403, 404))
+"""What the server answers of what is not there, and of what it does not give."""
+
 AskedT = TypeVar("AskedT", bound=BaseModel)
 
 
@@ -131,4 +134,6 @@ def _as_here(error: ClientError) -> MragError:
     kind = getattr(engine.errors, error.kind, None)
     if isinstance(kind, type) and issubclass(kind, MragError):
         return kind(error.detail)
-    return InvalidInput(error.detail) if error.status < 500 else Missing(error.detail)
+    if error.status in _NOT_TO_BE_HAD or error.status >= 500:
+        return Missing(error.detail)
+    return InvalidInput(error.detail)

@@ -58,6 +58,8 @@ def delete(
     """Delete a collection; your pictures stay where they are."""
     folder = CollectionFolder(home_of_user(), name)
     with answering(local=local) as answers:
+        if not folder.path.is_dir():
+            folder.read_card()  # says so
         if not yes:
             folder.read_card()
             if not sys.stdin.isatty():

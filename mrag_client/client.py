@@ -29,6 +29,7 @@ from mrag_client.models import (
     Failure,
     IngestOptions,
     JobAnswer,
+    PictureAnswer,
     ReadyAnswer,
     SearchAnswer,
     SearchOptions,
@@ -222,7 +223,7 @@ class Client:
         """Run an ingest again that has ended halfway: what is done is not done again."""
         return self._run(talks.job(key, to="resume"))
 
-    def picture(self, key: str, *, collection: str) -> dict[str, Any]:
+    def picture(self, key: str, *, collection: str) -> PictureAnswer:
         """What is known of a picture of a collection."""
         return self._run(talks.picture(key, collection))
 
@@ -408,7 +409,7 @@ class AsyncClient:
         """Run an ingest again that has ended halfway: what is done is not done again."""
         return await self._run(talks.job(key, to="resume"))
 
-    async def picture(self, key: str, *, collection: str) -> dict[str, Any]:
+    async def picture(self, key: str, *, collection: str) -> PictureAnswer:
         """What is known of a picture of a collection."""
         return await self._run(talks.picture(key, collection))
 

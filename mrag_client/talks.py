@@ -28,6 +28,7 @@ from mrag_client.models import (
     Failure,
     IngestOptions,
     JobAnswer,
+    PictureAnswer,
     Problem,
     ReadyAnswer,
     SearchAnswer,
@@ -35,8 +36,8 @@ from mrag_client.models import (
     VersionAnswer,
 )
 
-TOGETHER = 16
-"""Pictures that are sent in one request: enough to fill a batch, few enough to answer soon."""
+TOGETHER = 8
+"""Pictures that are sent in one request: enough to fill a batch, few enough to answer in time."""
 
 _OF_THESE = frozenset(("AlignmentError", "CollectionMissing", "InvalidInput"))
 """Errors that concern the pictures which were sent, and not whichever come after them."""
@@ -164,10 +165,9 @@ def events(key: str) -> Call:
     return Call("GET", f"/ingests/{_part(key)}/events")
 
 
-def picture(key: str, name: str) -> Talk[dict[str, Any]]:
+def picture(key: str, name: str) -> Talk[PictureAnswer]:
     """What is known of a picture of a collection."""
-    answer = content((yield Call("GET", _picture_path(key, name))))
-    return dict(answer)
+    return read(PictureAnswer, content((yield Call("GET", _picture_path(key, name)))))
 
 
 def thumbnail(key: str, name: str, side: int) -> Talk[bytes]:
@@ -322,11 +322,14 @@ def read(kind: type[AnswerT], value: Any) -> AnswerT:
 
 
 def wait_before_again(response: httpx.Response, longest: float) -> float | None:
-    """The seconds after which a busy server wants to be asked again; None: do not ask again."""
-    if response.status_code not in {
-        httpx.codes.SERVICE_UNAVAILABLE,
-        httpx.codes.TOO_MANY_REQUESTS,
-    }:
+    """The seconds after which a server wants to be asked again; None: do not ask again.
+
+    Only one that is busy, or was asked too often, is: what took too long once does so again.
+    """
+    if response.is_success:
+        return None
+    limited = response.status_code == httpx.codes.TOO_MANY_REQUESTS
+    if not limited and _problem(response).type.rpartition(":")[2] != "Busy":
         return None
     try:
         wanted = float(response.headers["Retry-After"])
@@ -365,13 +368,16 @@ class EventReader:
 
 
 def _check(response: httpx.Response) -> None:
-    if response.is_success:
-        return
+    if not response.is_success:
+        raise ServerRefused(_problem(response))
+
+
+def _problem(response: httpx.Response) -> Problem:
+    """What an answer that is none says; made up where it comes from somebody else."""
     try:
-        problem = Problem.model_validate_json(response.content)
+        return Problem.model_validate_json(response.content)
     except ValidationError:
-        problem = _unnamed(response.status_code, response.reason_phrase or "no answer")
-    raise ServerRefused(problem)
+        return _unnamed(response.status_code, response.reason_phrase or "no answer")
 
 
 def _listed(response: httpx.Response, key: str) -> list[Any]:

@@ -106,7 +106,8 @@ def test_many_pictures_are_sent_in_batches_and_answered_in_their_order(tmp_path:
     folder = NamedPicture("folder", tmp_path)
     server = Server(
         [
-            captions(*map(str, range(14))),
+            captions(*map(str, range(7))),
+            captions(*map(str, range(7, 14))),
             captions(*map(str, range(14, 18))),
             captions("stored"),
         ]
@@ -124,17 +125,17 @@ def test_many_pictures_are_sent_in_batches_and_answered_in_their_order(tmp_path:
     assert [(one.image, one.unreadable) for one in failed] == [("gone.jpg", True), ("folder", True)]
     assert "no such file" in failed[0].error
     assert "is a folder" in failed[1].error
-    assert len(server.asked) == 3
-    assert b"id-1" in server.asked[2].content
+    assert len(server.asked) == 4
+    assert b"id-1" in server.asked[3].content
 
 
 def test_once_some_are_described_the_others_spoil_nothing() -> None:
     """A batch of which none can be described is an error only where it is the first."""
-    pictures = [NamedPicture(f"{number}", b"x") for number in range(17)]
+    pictures = [NamedPicture(f"{number}", b"x") for number in range(9)]
     trouble = problem(404, "CollectionMissing", "no captions of other pictures")
-    server = Server([captions(*"abcdefghijklmnop"), trouble])
+    server = Server([captions(*"abcdefgh"), trouble])
     answers = list(server.client.caption(pictures, CaptionOptions()))
-    assert answers[16] == Failure(image="16", error="no captions of other pictures")
+    assert answers[8] == Failure(image="8", error="no captions of other pictures")
     with pytest.raises(ServerRefused, match="no captions of other"):
         list(Server([trouble]).client.caption(pictures[:1], CaptionOptions()))
 
