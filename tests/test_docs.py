@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
+import tomllib
+from contextlib import closing
+from inspect import signature
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import typer
+import yaml
 
+from api.app import build_api
 from cli.main import app
-from engine.settings import Settings
+from docs.settings import with_table
+from engine.app import Engine
+from engine.search.thumbnails import Thumbnails
+from engine.settings import Settings, variables
+from ingest.jobs.background import Jobs
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "RESULTS.md", "sample/README.md")
+DOCUMENTS = (
+    "README.md", "ARCHITECTURE.md", "BENCHMARKS.md", "CHANGELOG.md", "RESULTS.md",
+    "sample/README.md",
+)  # fmt: skip
 ROOMS = ("engine", "corpus", "evaluation", "ingest", "refine", "cli", "ui")
-_BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+DOORS = ("api", "mrag_client", "server", "service")
+ELSEWHERE = frozenset(("MRAG_PICTURES", "MRAG_TEST"))
+"""What docker-compose.yml reads itself, and how the variables begin that tests read."""
+
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _TOLD = re.compile(r"(?:: |`|\"|&& |\bor |\bwith )mrag ([a-z]+)")
-_COMMAND = re.compile(r"^\s*(?:\$ )?(mrag .*?)(?:\s{2,}#.*)?$", re.MULTILINE)
+_PLACE = r"(?:\$ |docker compose (?:exec|run --rm) app |~/mrag/bin/)?"
+_COMMAND = re.compile(rf"^\s*{_PLACE}(mrag .*?)(?:\s{{2,}}#.*)?$", re.MULTILINE)
 
 
 def sources() -> list[Path]:
     """The program's own files."""
     return [
         ROOT / "streamlit_app.py",
-        *(path for room in ROOMS for path in ROOT.glob(f"{room}/**/*.py")),
+        *(path for room in (*ROOMS, *DOORS) for path in ROOT.glob(f"{room}/**/*.py")),
     ]
 
 
 def shown_commands() -> list[str]:
     """Every line of a fenced block in the documents that is a mrag command."""
     texts = [(ROOT / document).read_text(encoding="utf-8") for document in DOCUMENTS]
-    blocks = [block for text in texts for block in _BLOCK.findall(text)]
+    blocks = [block for text in texts for _, block in _FENCED.findall(text)]
     found = [line for block in blocks for line in _COMMAND.findall(block)]
     return list(dict.fromkeys(line.partition(" #")[0] for line in found))
 
@@ -42,10 +62,97 @@ def test_the_documents_show_commands() -> None:
 
 @pytest.mark.parametrize("line", shown_commands())
 def test_a_shown_command_is_understood(line: str) -> None:
-    _, name, *args = shlex.split(line)
-    group = typer.main.get_group(app)
-    command = group.commands[name]
-    command.make_context(name, args, resilient_parsing=False)
+    _, *words = shlex.split(line)
+    command: Any = typer.main.get_group(app)
+    while hasattr(command, "commands"):
+        name = words.pop(0)
+        command = command.commands[name]
+    command.make_context(name, words, resilient_parsing=False)
+
+
+def blocks_of(language: str) -> list[str]:
+    """The fenced blocks of the README in a language; "" for those that name none."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return [block for named, block in _FENCED.findall(text) if named == language]
+
+
+def shown_lines(program: str) -> list[list[str]]:
+    """The README's lines that start a program, in words."""
+    lines = [line for block in blocks_of("") for line in block.splitlines()]
+    told = [shlex.split(line, comments=True) for line in lines if line.startswith(program + " ")]
+    assert told
+    return told
+
+
+def test_shown_calls_of_the_api_exist(tmp_path: Path) -> None:
+    paths = openapi(tmp_path)["paths"]
+    for _, *words in shown_lines("curl"):
+        (address,) = (word for word in words if word.startswith("http"))
+        form = [words[place + 1] for place, word in enumerate(words) if word == "-F"]
+        url = urlsplit(address)
+        call = paths[url.path.removeprefix("/api")]["post" if form else "get"]
+        known = {parameter["name"] for parameter in call["parameters"]}
+        assert {name for name, _ in parse_qsl(url.query, strict_parsing=True)} <= known
+        fields = [field.partition("=")[0] for field in form]
+        assert all(field in str(call["requestBody"]) for field in fields)
+
+
+def openapi(home: Path) -> dict[str, Any]:
+    """What the API says of itself."""
+    engine = Engine(Settings(home=home))
+    with closing(engine), closing(Jobs(engine)) as jobs:
+        limits = engine.settings.limits
+        with closing(Thumbnails(home / "thumbnails", limits, max_bytes=1, workers=1)) as thumbnails:
+            told: dict[str, Any] = build_api(engine, jobs, thumbnails).openapi()
+            return told
+
+
+def test_the_shown_program_asks_what_the_client_answers() -> None:
+    """Its imports are there, and what it calls takes what it is given."""
+    (program,) = blocks_of("python")
+    tree = ast.parse(program)
+    known: dict[str, Any] = {}
+    exec(
+        "\n".join(ast.unparse(node) for node in tree.body if isinstance(node, ast.ImportFrom)),
+        known,
+    )
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    for call in calls:
+        if isinstance(call.func, ast.Attribute):
+            called, first = getattr(known["Client"], call.func.attr), 1  # itself
+        else:
+            called, first = known.get(ast.unparse(call.func), print), 0
+        named = {keyword.arg: None for keyword in call.keywords}
+        signature(called).bind(*[None] * (first + len(call.args)), **named)
+
+
+def test_shown_compose_calls_name_its_services_and_options() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    for _, *words in shown_lines("docker compose"):
+        if words.pop(1) in {"exec", "run"}:
+            service = next(word for word in words[1:] if not word.startswith("-"))
+            assert service in compose["services"]
+
+
+def test_files_that_the_documents_link_to_exist() -> None:
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (ROOT / document).parent.joinpath(target).exists(), (document, target)
+
+
+def test_extras_that_are_named_exist() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        for extra in re.findall(r"(?:mrag|\.)\[([a-z]+)\]'", text):
+            assert extra in project["optional-dependencies"], document
+
+
+def test_the_readme_lists_every_setting_as_it_is() -> None:
+    """If this fails: python -m docs.settings."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert with_table(readme) == readme
 
 
 def test_shown_make_targets_exist() -> None:
@@ -57,7 +164,7 @@ def test_shown_make_targets_exist() -> None:
 
 
 def test_named_settings_exist() -> None:
-    known = {f"MRAG_{name.upper()}" for name in Settings.model_fields}
+    known = {*variables(), *ELSEWHERE}
     documents = [ROOT / document for document in DOCUMENTS]
     measuring = [*ROOT.glob("benchmarks/*.py"), *ROOT.glob("docs/*.py")]
     for source in [*documents, *measuring, *sources()]:
