@@ -122,7 +122,7 @@ def test_the_shown_program_asks_what_the_client_answers() -> None:
             called, first = getattr(known["Client"], call.func.attr), 1  # itself
         else:
             called, first = known.get(ast.unparse(call.func), print), 0
-        named = {keyword.arg: None for keyword in call.keywords}
+        named = {keyword.arg: None for keyword in call.keywords if keyword.arg}
         signature(called).bind(*[None] * (first + len(call.args)), **named)
 
 
