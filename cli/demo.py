@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from shutil import which
 
 import typer
 from rich.text import Text
 
 from cli.answer import show_caption, show_comparison, show_search
 from cli.options import opened_engine, settings_for
-from cli.output import console, say_lines
+from cli.output import console, say, say_lines
 from cli.progress import progress_bars
 from corpus.records import ImageRecord
 from engine.app import Engine
@@ -97,6 +99,7 @@ The collections are in {engine.settings.home / "collections"}. Next:
   mrag compare {SAMPLE_PACK / "postcards" / "images"}/*.webp --collection postcards
   mrag memory coco                          # captions for your own pictures (1.1 GB)
   mrag ingest ~/Pictures --memory coco      # describe and index them
-  mrag doctor                               # what is here, what is missing
-(`mrag` is .venv/bin/mrag until you activate .venv)"""
+  mrag doctor                               # what is here, what is missing"""
     )
+    if which("mrag") is None:
+        say(f"(`mrag` is {Path(sys.executable).with_name('mrag')} until you activate what it is in)")
