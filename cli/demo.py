@@ -102,4 +102,5 @@ The collections are in {engine.settings.home / "collections"}. Next:
   mrag doctor                               # what is here, what is missing"""
     )
     if which("mrag") is None:
-        say(f"(`mrag` is {Path(sys.executable).with_name('mrag')} until you activate what it is in)")
+        here = Path(sys.executable).with_name("mrag")
+        say(f"(`mrag` is {here} until you activate its environment)")
