@@ -275,7 +275,11 @@ class Index:
         return index
 
 
-SEEDS = [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 80))]
+SEEDS = [
+    *range(8),
+    *(pytest.param(seed, marks=[pytest.mark.slow, pytest.mark.nightly]) for seed in range(8, 16)),
+    *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(16, 80)),
+]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -20,7 +20,16 @@ FEW, MANY = 2, 8
 _QUICK = ("ingest", "new map", "migration")
 """Killed in every run of the suite; the others, which take longer, with the slow tests."""
 
-_each = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.name)
+_NIGHTLY = ("first start",)
+"""Killed often in CI, too."""
+
+_each = pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(one, marks=[pytest.mark.nightly] if one.name in _NIGHTLY else [], id=one.name)
+        for one in SCENARIOS
+    ],
+)
 
 
 @pytest.mark.parametrize(
