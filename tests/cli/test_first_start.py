@@ -33,9 +33,10 @@ def demo(home: Path) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str]) -> None:
-    _, told = process.communicate(timeout=900)
-    assert process.returncode == 0, told
+def finish(home: Path) -> None:
+    with demo(home) as process:
+        _, told = process.communicate(timeout=900)
+        assert process.returncode == 0, told
 
 
 def loose_captions() -> int:
@@ -56,23 +57,23 @@ def is_whole(home: Path, name: str) -> None:
 def test_a_first_start_goes_on_where_it_was(tmp_path: Path) -> None:
     """Each moment is reached in a home of its own, by the time that a whole start takes."""
     started = time.monotonic()
-    finish(demo(tmp_path / "undisturbed"))
+    finish(tmp_path / "undisturbed")
     whole = time.monotonic() - started
     ended = 0
     for number in range(MOMENTS):
         home = tmp_path / str(number)
-        process = demo(home)
-        try:
-            process.wait(whole * (number + 0.5) / MOMENTS)
-        except subprocess.TimeoutExpired:
-            sent = SIGNALS[number % len(SIGNALS)]
-            process.send_signal(sent)
-            _, told = process.communicate(timeout=60)
-            # While Python itself still starts, a signal ends it as it ends any program.
-            assert process.returncode in {130, -sent}, told
-            ended += 1
+        with demo(home) as process:
+            try:
+                process.wait(whole * (number + 0.5) / MOMENTS)
+            except subprocess.TimeoutExpired:
+                sent = SIGNALS[number % len(SIGNALS)]
+                process.send_signal(sent)
+                _, told = process.communicate(timeout=60)
+                # While Python itself still starts, a signal ends it as it ends any program.
+                assert process.returncode in {130, -sent}, told
+                ended += 1
         print(f"moment {number}: {process.returncode}, waits for {waiting(home)}", flush=True)
-        finish(demo(home))
+        finish(home)
         assert waiting(home) == []
         for name in SAMPLES:
             is_whole(home, name)
