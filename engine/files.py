@@ -39,6 +39,15 @@ def open_regular(path: Path) -> BinaryIO:
         raise
 
 
+def is_regular(path: Path) -> bool:
+    """Whether a regular file lies there, by whatever links; raises NotAFile for anything else."""
+    try:
+        _check_regular(path.stat())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def _check_regular(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")

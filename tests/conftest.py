@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,18 @@ from PIL import Image
 from engine.types import Decoding, Vector, Vectors
 
 pytest_plugins = ["tests.worlds", "tests.hub", "tests.samples"]
+
+MEMORY, ROOM = Path("/dev/shm"), 6 * 2**30
+
+
+def pytest_configure() -> None:
+    """Keep what the tests write in memory where there is room: no test cuts the power.
+
+    Indexes sync what they write, which takes most of the time of a small one on a disk.
+    """
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
 
 DIM = 4
 

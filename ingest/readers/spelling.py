@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from unicodedata import normalize
 
+from engine.files import is_regular
+
 _FOLDERS = 64
 """Folders whose listings are remembered."""
 
@@ -49,10 +51,11 @@ class Folders:
     def find(self, base: Path, name: str) -> Path | None:
         """The file of that name below `base`, if there is one; the name as written goes first.
 
-        Raises OSError or ValueError for what can be no file, or could be several.
+        Raises OSError or ValueError for what is something else or can be no file, or could be
+        several.
         """
         path = base / name
-        if path.is_file():
+        if is_regular(path):
             return path
         if name.isascii():
             return None
@@ -65,7 +68,7 @@ class Folders:
                 place /= other
             else:
                 return None
-        return place if place.is_file() else None
+        return place if is_regular(place) else None
 
 
 def _listed(folder: Path) -> Spellings:

@@ -92,7 +92,6 @@ def test_a_parser_that_cannot_be_fetched_is_announced_and_missing(
     assert "fetching" not in quiet.err
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are of Unix")
 def ended(pid: int) -> bool:
     """Whether a process is gone; one that was killed takes a moment."""
     for _ in range(500):
@@ -104,6 +103,7 @@ def ended(pid: int) -> bool:
     return False
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are of Unix")
 def test_a_command_that_is_told_to_end_leaves_no_java_and_no_folder(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -121,6 +121,19 @@ def test_captions_in_a_pipe_or_a_device_are_named_and_not_waited_for(tmp_path: P
     assert found == [(), (), ("a cat",)]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pipes and devices")
+def test_a_picture_that_is_a_pipe_or_a_device_is_called_so(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    (tmp_path / "b.jpg").symlink_to("/dev/zero")
+    (tmp_path / "c.jpg").symlink_to(tmp_path / "gone.jpg")
+    reasons = [one.reason for one in open_source(tmp_path) if isinstance(one, Skipped)]
+    assert reasons == [
+        "is a named pipe, not a regular file",
+        "is a device, not a regular file",
+        "there is no such picture file",
+    ]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs pipes")
 @pytest.mark.parametrize("name", ["s.txt", "s.csv", "s.tsv", "s.json", "s.jsonl", "s.jpg"])
 def test_a_source_that_is_a_pipe_is_refused_at_once(tmp_path: Path, name: str) -> None:
