@@ -1,1 +1,1 @@
-"""The HTTP API: routes over what `service` does."""
+"""The HTTP API: routes over the service, as OpenAPI describes them at /api/openapi.json."""

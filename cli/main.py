@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from cli import ablate, answer, demo, fill, inspect, keys, measure, refine, score, upkeep
+from cli import ablate, answer, demo, fill, inspect, keys, measure, refine, score, serve, upkeep
 from cli.output import say
 from engine.disk import MEMORY, refused
 from engine.errors import Missing, ModelMissing, MragError, SourceError, UnreadableImage
@@ -76,6 +76,7 @@ for register in (
     refine.register,
     demo.register,
     keys.register,
+    serve.register,
     upkeep.register,
 ):
     register(app)

@@ -87,6 +87,11 @@ class Settings(BaseSettings):
     max_waiting: int = Field(
         default=64, ge=1, description="Calls that may wait for a model; beyond it the app is busy."
     )
+    request_seconds: int = Field(
+        default=120,
+        ge=1,
+        description="Longest that a request of the API is worked on; an upload's way not counted.",
+    )
     max_upload_files: int = Field(default=100, ge=1, description="Pictures uploaded together.")
     max_upload_bytes: int = Field(
         default=500 * 2**20, ge=1, description="All files of one upload together, in bytes."

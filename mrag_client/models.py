@@ -142,6 +142,23 @@ class ImageHit(_Answer):
     caption: str
 
 
+class PictureAnswer(_Answer):
+    """What is known of a picture of a collection; `uri` as in ImageHit.
+
+    `source`: whether people wrote its captions, or they were generated.
+    """
+
+    id: str
+    uri: str
+    captions: tuple[str, ...]
+    source: Literal["human", "generated"]
+    split: str
+    tags: tuple[str, ...]
+    width: int
+    height: int
+    taken_at: datetime | None
+
+
 class SearchAnswer(_Answer):
     """The pictures found in one space, best first."""
 
@@ -207,6 +224,11 @@ class CollectionAnswer(_Answer):
     trouble: str = ""
     waiting: str = ""
 
+    @property
+    def broken(self) -> bool:
+        """Whether its card cannot be read, so that `trouble` is all there is to tell."""
+        return not self.encoder
+
 
 class IngestOptions(_Asked):
     """What of a source is taken, and how a collection is filled with it."""
@@ -270,7 +292,11 @@ class ReadyAnswer(_Answer):
 
 
 class Problem(_Answer):
-    """Why a request was not answered, as RFC 9457 has it: `detail` names the remedy."""
+    """Why a request was not answered, as RFC 9457 has it: `detail` names the remedy.
+
+    `type` ends in the name of the error, such as `StoreLocked`, that the same call would raise
+    without a server.
+    """
 
     type: str
     title: str

@@ -32,8 +32,8 @@ _LOG = logging.getLogger(__name__)
 VISITOR_HEADER = b"x-mrag-visitor"
 """How the pages are told who looks at them: whoever sends it is not believed."""
 
-OPEN_PATHS = frozenset({"/_stcore/health", "/api/v1/health"})
-"""Whether the server is there, which its health check asks."""
+OPEN_PATHS = frozenset({"/_stcore/health", "/api/v1/health", "/api/v1/ready"})
+"""Whether the server is there, which what watches over it asks."""
 
 SIGN_IN_PATHS = frozenset({"/auth/login", "/auth/logout", "/oauth2callback"})
 """Streamlit's own, by which one signs in and out."""
@@ -66,6 +66,9 @@ class Door:
         if path.startswith(_NOWHERE):
             await refuse(Refusal(404, "There is nothing here."), scope, receive, send)
         elif scope["type"] == "http" and self._is_open(scope["method"], path):
+            who = self._callers.who(Headers(scope=scope))
+            if isinstance(who, Visitor):
+                scope.setdefault("state", {})["visitor"] = who
             await self._app(_unnamed(scope), receive, send)
         elif scope["type"] == "http" and path in _WAYS:
             await self._go(scope, receive, send)

@@ -60,6 +60,11 @@ def guard(
     ]
 
 
+def check_start(settings: Settings, address: str) -> None:
+    """Raise InvalidInput where a server must not start there; see `guard`."""
+    guard(settings, address=address)
+
+
 def sign_in_of(settings: Settings) -> SignIn | None:
     """The sign-in that is configured; raises InvalidInput for one that does not hold."""
     providers = sign_in_providers()

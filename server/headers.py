@@ -41,11 +41,6 @@ _ALL = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
-_DOCS = "/api/docs"
-_DOCS_SCRIPTS = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 
 
 class SecurityHeaders:
@@ -73,8 +68,6 @@ class SecurityHeaders:
 
     def _policy(self, scope: Scope) -> str:
         path = scope["path"]
-        if path.startswith(_DOCS):
-            return _DOCS_SCRIPTS
         if path.startswith("/media/"):
             return FILES
         if is_for_programs(path):

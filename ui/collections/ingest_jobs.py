@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 
@@ -11,7 +10,7 @@ import streamlit as st
 from engine.legible import legible
 from ingest.jobs.records import Job
 from ui.shared.pictures import escaped
-from ui.shared.resources import engine, jobs
+from ui.shared.resources import jobs
 from ui.shared.shell import errors_shown
 
 _EVERY_S = 1.0
@@ -77,10 +76,9 @@ def _step(job: Job) -> str:
 
 
 def _show_ended(job: Job) -> None:
-    name = job.source.name
     with st.container(border=True):
         st.markdown(
-            f"**{job.collection}** from {escaped(name)}: {_STATES[job.state]} "
+            f"**{job.collection}** from {escaped(job.shown)}: {_STATES[job.state]} "
             f"{job.ended or job.started:%Y-%m-%d %H:%M} UTC"
         )
         if job.state == "failed":
@@ -99,11 +97,6 @@ def _show_ended(job: Job) -> None:
 
 
 def _skipped(job: Job) -> Iterator[str]:
-    """What the last ingest into the collection could not read, and why."""
-    path = engine().folder(job.collection).skipped
-    if not path.is_file():
-        return
-    with path.open(encoding="utf-8") as lines:
-        found = (json.loads(line) for line in lines)
-        bad = (one for one in found if one["kind"] != "duplicate")
-        yield from (legible(f"{one['uri']}: {one['reason']}") for one in islice(bad, _NAMED))
+    """What the job could not read, and why."""
+    for one in islice(jobs().skipped(job.id), _NAMED):
+        yield legible(f"{one.uri}: {one.reason}")

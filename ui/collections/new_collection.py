@@ -9,6 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from engine.errors import InvalidInput
+from mrag_client.models import IngestOptions
 from ui.shared.resources import engine, jobs
 from ui.shared.shell import errors_shown
 
@@ -80,9 +81,9 @@ def _start(name: str, source: Source, memory: str) -> None:
     if source is None:
         raise InvalidInput("there is nothing to ingest yet; choose a zip or a folder")
     if isinstance(source, Path):
-        jobs().start(name, source, memory=memory)
+        jobs().start(name, source, IngestOptions(memory=memory))
     else:
         filename, file = source
-        jobs().start_upload(name, file, filename, memory=memory)
+        jobs().start_upload(name, file, filename, IngestOptions(memory=memory))
     st.session_state[_FORMS] += 1
     st.rerun()

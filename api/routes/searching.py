@@ -1,0 +1,94 @@
+"""Finding pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from api.document import errors, form
+from api.fields import Pairs, parameters, read_fields
+from api.parts import Asking, Reader
+from api.problems import InvalidFields, NotFound
+from api.routes.describing import Named
+from api.shapes import Searches
+from api.uploads import form_of, pictures_of
+from engine.errors import InvalidInput
+from mrag_client.answers import NamedPicture
+from mrag_client.models import SearchOptions
+from service.answering import stored_picture
+
+router = APIRouter(tags=["search"])
+
+_LIKE = frozenset({"like"})
+
+
+@router.get(
+    "/search",
+    response_model=Searches,
+    responses=errors(404, 409),
+    openapi_extra={"parameters": parameters(SearchOptions)},
+)
+async def search(request: Request, asking: Reader, collection: Named = "") -> Searches:
+    """Find pictures by words, or like one of the collection (`like`)."""
+    return await _found(asking, _query(request), None, collection)
+
+
+@router.post(
+    "/search",
+    response_model=Searches,
+    responses=errors(400, 404, 409, 413, 415),
+    openapi_extra=form(
+        SearchOptions,
+        files=("image",),
+        fields={"collection": {"type": "string"}},
+        example={"text": "at night", "space": ["mapped", "raw"], "k": 5},
+    ),
+)
+async def search_by_picture(request: Request, asking: Reader, collection: Named = "") -> Searches:
+    """Find pictures like one that is sent, with words or without."""
+    async with form_of(request, asking.settings) as sent:
+        fields = sent.without("collection")
+        async with pictures_of(sent, asking.settings) as files:
+            if len(files) > 1:
+                raise InvalidFields(f"{len(files)} pictures are sent; a search takes one")
+            named = sent.one("collection") or collection
+            return await _found(asking, fields, next(iter(files), None), named)
+
+
+@router.get(
+    "/similar",
+    response_model=Searches,
+    responses=errors(404, 409),
+    openapi_extra={"parameters": parameters(SearchOptions, without=_LIKE)},
+)
+async def similar(
+    request: Request,
+    asking: Reader,
+    key: Annotated[str, Query(alias="id", max_length=64, description="Of the collection.")],
+    collection: Named = "",
+) -> Searches:
+    """Find pictures like one of the collection, which is itself left out."""
+    engine = asking.parts.engine
+    try:
+        await asking.run(lambda: stored_picture(engine.open(collection), key))
+    except InvalidInput as error:
+        raise NotFound(str(error)) from error
+    fields = [*_query(request, "id"), ("like", key)]
+    return await _found(asking, fields, None, collection)
+
+
+async def _found(
+    asking: Asking, fields: Pairs, image: NamedPicture | None, collection: str
+) -> Searches:
+    options = read_fields(SearchOptions, fields)
+    results = await asking.run(asking.answers.search, options, image=image, collection=collection)
+    for one in results:
+        asking.note(one.timings_ms)
+    return Searches(results=results)
+
+
+def _query(request: Request, *without: str) -> Iterable[tuple[str, str]]:
+    pairs = request.query_params.multi_items()
+    return [(name, value) for name, value in pairs if name not in {"collection", *without}]

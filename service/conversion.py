@@ -1,0 +1,194 @@
+"""What an engine answers as the models that all doors share, and what they ask as its values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
+
+from engine.app import CollectionSummary
+from engine.compare.comparison import Comparison
+from engine.describe.captioner import DescribeOptions
+from engine.types import CaptionHit, CaptionResult, Decoding, Filters, SearchResult
+from engine.types import ImageHit as FoundImage
+from ingest.jobs.records import Job
+from mrag_client.models import (
+    Candidate,
+    CaptionOptions,
+    CollectionAnswer,
+    ComparisonAnswer,
+    Description,
+    ImageHit,
+    JobAnswer,
+    JobProgress,
+    PictureAnswer,
+    Ranks,
+    RetrievedCaption,
+    Round,
+    SearchAnswer,
+    SearchOptions,
+)
+from refine.rounds import Round as StandingRound
+
+Hide = Callable[[str], str]
+"""Takes out of a text what those who may not know places of this machine are not told."""
+
+
+def describe_options(asked: CaptionOptions) -> DescribeOptions:
+    """How pictures are to be described; raises InvalidInput for a prompt without its place."""
+    return DescribeOptions(
+        space=asked.space,
+        k=asked.k,
+        per_image=asked.per_image,
+        template=asked.prompt,
+        order=asked.order,
+        candidates=asked.candidates,
+        decoding=Decoding(asked.decoding),
+        diversity=asked.diversity,
+        consensus=asked.consensus,
+        borrow=asked.borrow,
+    )
+
+
+def filters(asked: SearchOptions) -> Filters:
+    """What found pictures must satisfy."""
+    return Filters(splits=frozenset(asked.splits), tags=frozenset(asked.tags))
+
+
+def description(image: str, result: CaptionResult) -> Description:
+    """A description of the picture that is called so."""
+    return Description(
+        image=image,
+        caption=result.caption,
+        candidates=tuple(Candidate(text=one.text, score=one.score) for one in result.candidates),
+        retrieved=_captions(result.retrieved),
+        space=result.space,
+        timings_ms=result.timings_ms,
+    )
+
+
+def search_answer(result: SearchResult, *, paths: bool = True) -> SearchAnswer:
+    """What was found; without `paths` of each file only its name is told."""
+    return SearchAnswer(
+        query=result.query,
+        space=result.space,
+        hits=tuple(image_hit(hit, paths=paths) for hit in result.hits),
+        timings_ms=result.timings_ms,
+    )
+
+
+def image_hit(hit: FoundImage, *, paths: bool = True) -> ImageHit:
+    """A picture that was found; without `paths` of its file only the name is told."""
+    return ImageHit(
+        id=hit.id,
+        uri=hit.uri if paths else PurePath(hit.uri).name,
+        score=hit.score,
+        caption=next(iter(hit.captions), ""),
+    )
+
+
+def comparison_answer(image: str, compared: Comparison[CaptionHit]) -> ComparisonAnswer:
+    """A comparison for the picture that is called so."""
+    truth = compared.truth
+    return ComparisonAnswer(
+        image=image,
+        raw=_captions(compared.raw),
+        mapped=_captions(compared.mapped),
+        overlap=compared.overlap,
+        rbo=compared.rbo,
+        truth=truth and Ranks(raw=truth.raw, mapped=truth.mapped, fitted=truth.fitted),
+        timings_ms=compared.timings_ms,
+    )
+
+
+def collection_answer(
+    summary: CollectionSummary, rounds: Sequence[StandingRound] = (), *, paths: bool = True
+) -> CollectionAnswer:
+    """A collection at a glance; without `paths` nothing of it says where it lies."""
+    card = summary.card
+    return CollectionAnswer(
+        collection=card.name,
+        images=summary.images,
+        captions=summary.captions,
+        method=summary.method,
+        encoder=card.encoder_id,
+        dim=card.dim,
+        generator=card.generator if paths else _without_folders(card.generator),
+        memory=card.memory,
+        path=str(summary.path) if paths else "",
+        rounds=tuple(
+            Round(round=one.number, added=one.added, metric=one.metric, after=one.after or 0.0)
+            for one in rounds
+        ),
+        trouble=summary.trouble,
+        waiting=summary.waiting,
+    )
+
+
+def picture_answer(hit: FoundImage, *, paths: bool = True) -> PictureAnswer:
+    """What is known of a picture; without `paths` of its file only the name is told."""
+    known = hit.payload
+    return PictureAnswer(
+        id=hit.id,
+        uri=hit.uri if paths else PurePath(hit.uri).name,
+        captions=hit.captions,
+        source=known["source"],
+        split=known["split"],
+        tags=tuple(known["tags"]),
+        width=known["width"],
+        height=known["height"],
+        taken_at=known["taken_at"],
+    )
+
+
+def job_answer(job: Job, *, paths: bool = True, hide: Hide = str) -> JobAnswer:
+    """A background ingest; without `paths` nothing of it says where its source lies.
+
+    `hide` takes the places of this machine out of what it says.
+    """
+    progress = job.progress and JobProgress(
+        stage=job.progress.stage,
+        done=job.progress.done,
+        total=job.progress.total,
+        share=job.progress.share,
+        amount=job.progress.amount,
+    )
+    return JobAnswer(
+        id=job.id,
+        collection=job.collection,
+        source=str(job.source) if paths and not job.name else job.shown,
+        state=job.state,
+        started=job.started,
+        ended=job.ended,
+        progress=progress,
+        stopping=job.stopping,
+        message=job.message if paths else hide(job.message.replace(str(job.source), job.shown)),
+        skipped=job.skipped,
+        result=job.result,
+    )
+
+
+def broken_collection(name: str, trouble: str) -> CollectionAnswer:
+    """A collection of which nothing can be told but its trouble."""
+    return CollectionAnswer(
+        collection=name,
+        images=None,
+        captions=None,
+        method="",
+        encoder="",
+        dim=0,
+        generator="",
+        memory="",
+        path="",
+        trouble=trouble,
+    )
+
+
+def _captions(hits: Sequence[CaptionHit]) -> tuple[RetrievedCaption, ...]:
+    return tuple(
+        RetrievedCaption(text=hit.text, score=hit.score, image_id=hit.image_id) for hit in hits
+    )
+
+
+def _without_folders(spec: str) -> str:
+    """A hub's name as it is, of a folder of this machine its last part."""
+    return PurePath(spec).name if PurePath(spec).is_absolute() else spec
