@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.ui.conftest import OpenPage
 from ui.shared.pictures import escaped
+from ui.shared.providers import USER_HEADERS
 
 PAGES = (
     "ui/describe/describe.py",
@@ -136,6 +139,56 @@ def test_after_signing_in_all_is_seen(open_page: OpenPage) -> None:
     page = open_page(secrets=AUTH, user={"is_logged_in": True, "email": "a@example.org"})
     assert page.selectbox(key="collection").value == "plain"
     assert "Sign out" in [button.label for button in page.button]
+
+
+def test_who_is_on_no_list_sees_nothing_and_may_sign_out(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MRAG_READERS", "@example.org")
+    page = open_page(secrets=AUTH, user={"is_logged_in": True, "email": "a@evil-example.org"})
+    assert [button.label for button in page.button] == ["Sign out"]
+    assert not page.selectbox
+
+
+@pytest.fixture
+def behind_a_door() -> Iterator[None]:
+    """As `mrag serve` runs the pages: it tells them who looks at them."""
+    before = config.get_option("server.trustedUserHeaders")
+    config.set_option("server.trustedUserHeaders", USER_HEADERS)
+    yield
+    config.set_option("server.trustedUserHeaders", before)
+
+
+@pytest.mark.usefixtures("behind_a_door")
+def test_a_page_is_for_whom_the_server_let_in(open_page: OpenPage) -> None:
+    key = json.dumps({"name": "bot", "role": "read", "by": "key"})
+    page = open_page(user={"mrag_visitor": key})
+    assert page.selectbox(key="collection").value == "plain"
+    assert "/leave" in shown(page)
+
+
+@pytest.mark.usefixtures("behind_a_door")
+@pytest.mark.parametrize("user", [{}, {"is_logged_in": True, "email": "a@example.org"}])
+def test_a_page_that_nobody_was_let_in_to_shows_nothing(
+    open_page: OpenPage, user: dict[str, object]
+) -> None:
+    page = open_page(secrets=AUTH, user=user)
+    assert not page.selectbox
+    assert "postcards" not in shown(page)
+
+
+@pytest.mark.parametrize("address", [None, "0.0.0.0", "192.168.1.5"])
+def test_without_a_door_the_pages_are_for_this_machine(
+    open_page: OpenPage, address: str | None
+) -> None:
+    before = config.get_option("server.address")
+    config.set_option("server.address", address)
+    try:
+        page = open_page()
+    finally:
+        config.set_option("server.address", before)
+    assert "mrag serve" in page.error[0].value
+    assert not page.selectbox
 
 
 def test_named_providers_are_offered(open_page: OpenPage) -> None:
