@@ -48,10 +48,11 @@ class RequestLog:
         try:
             await self._app(scope, receive, answer)
         except Exception as error:
-            if answer.status:
-                raise
-            response = problem_response(Request(scope), error)
-            await response(scope, receive, answer)
+            if answer.status and not answer.ended:
+                raise  # so that the client sees that it was cut short
+            if not answer.status:
+                response = problem_response(Request(scope), error)
+                await response(scope, receive, answer)
         finally:
             visitor = scope["state"].get("visitor")
             _ACCESS.info(
@@ -67,17 +68,18 @@ class RequestLog:
 
 
 class _Answer:
-    """Sends an answer on, with the id in its headers, and knows its status."""
+    """Sends an answer on, with the id in its headers, and knows how far it is."""
 
     def __init__(self, send: Send, key: str) -> None:
         self._send, self._key = send, key
-        self.status = 0
+        self.status, self.ended = 0, False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             MutableHeaders(scope=message)[HEADER] = self._key
         await self._send(message)
+        self.ended = message["type"] == "http.response.body" and not message.get("more_body")
 
 
 class WithRequestId(logging.Filter):

@@ -26,7 +26,7 @@ from mrag_client.models import CollectionAnswer, IngestOptions, JobAnswer, Pictu
 from service.answering import stored_picture
 from service.conversion import job_answer, picture_answer
 
-router = APIRouter(prefix="/collections", tags=["collections"])
+router = APIRouter(prefix="/v1/collections", tags=["collections"])
 
 _SOURCE = {
     "type": "string",

@@ -19,7 +19,7 @@ from mrag_client.answers import NamedPicture
 from mrag_client.models import SearchOptions
 from service.answering import stored_picture
 
-router = APIRouter(tags=["search"])
+router = APIRouter(prefix="/v1", tags=["search"])
 
 _LIKE = frozenset({"like"})
 
