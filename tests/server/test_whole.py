@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
@@ -34,29 +33,24 @@ def signing() -> Iterator[Provider]:
 
 @contextmanager
 def served(home: Path, **settings: Any) -> Iterator[TestClient]:
-    """The server as `mrag serve` builds it, run in this process and then taken apart."""
-    options = {name: option.value for name, option in config._config_options_template.items()}
-    before = {name: config.get_option(name) for name in options}
-    main = config._main_script_path
+    """The server as `mrag serve` builds it, run in this process."""
     given = read_settings({"home": home, "profile": "sample", **settings})
     app = build_app(given, address="127.0.0.1", port=8501, home_token=lambda: "")
-    try:
-        with TestClient(app, base_url=AT, follow_redirects=False) as client:
-            yield client
-    finally:
-        Runtime._instance = None
-        st.cache_resource.clear()
-        config._main_script_path = main
-        for name, value in before.items():
-            if config.get_option(name) != value:
-                config.set_option(name, value)
+    with TestClient(app, base_url=AT, follow_redirects=False) as client:
+        yield client
+    Runtime._instance = None
 
 
 @pytest.fixture
 def serve(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signed_by: Configure, signing: Provider
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    signed_by: Configure,
+    signing: Provider,
+    streamlit_as_it_was: None,
 ) -> Callable[..., Any]:
     """Serves an empty home behind a sign-in."""
+    del streamlit_as_it_was  # afterwards
     monkeypatch.setenv("MRAG_HOME", str(tmp_path))
     monkeypatch.setenv("MRAG_PROFILE", "sample")
 
