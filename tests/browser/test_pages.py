@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import PHONE, OpenApp
+from tests.browser.conftest import PHONE, OpenApp, until
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 PAGES = ("/", "/search", "/search?q=two+cats", "/compare", "/collections", "/system")
@@ -87,9 +87,10 @@ def test_a_phone_shows_the_page_first_and_a_menu_that_gives_way(
     expect(side).to_have_attribute("data-collapsed", "true")
     menu.click()
     page.get_by_role("link", name="Search").click()
-    page.wait_for_function(
+    until(
+        page,
         "getComputedStyle(document.querySelector('[data-testid=stExpandSidebarButton]'), '::after')"
-        ".content.includes('Menu')"
+        ".content.includes('Menu')",
     )
     expect(page).to_have_title("Search · mRAG")
     expect(side).to_have_attribute("data-collapsed", "true")
