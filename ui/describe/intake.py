@@ -143,7 +143,7 @@ def _sampled(collection: Collection) -> list[Given]:
         for hit, image in zip(hits, images, strict=True)
     ]
     with st.container(key="samples-place"):
-        clicked = picture_grid(cards, key="samples", columns_min_px=72, captions=False)
+        clicked = picture_grid(cards, key="samples", columns_min_px=64, captions=False)
     return [sample(hit) for hit in hits if hit.id == clicked]
 
 
