@@ -246,8 +246,8 @@ class Collection:
             for key, sha256 in zip(ids, pictures, strict=True)
         ]
 
-    def compare(self, picture: Picture, k: int = 5) -> Comparison[CaptionHit]:
-        """The captions nearest to a picture, raw beside mapped."""
+    def compare(self, picture: Picture | ImageHit, k: int = 5) -> Comparison[CaptionHit]:
+        """The captions nearest to a picture, raw beside mapped; to one of its own by its vector."""
         now = self.current
         compared = compare_captions(
             picture,

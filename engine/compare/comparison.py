@@ -167,21 +167,24 @@ def _change(raw: int | None, mapped: int | None, k: int) -> Change:
 
 
 def compare_captions(
-    picture: Picture,
+    sought: Picture | ImageHit,
     k: int,
     *,
     encoder: Encoder,
     retriever: Retriever,
     images: ImageStore,
 ) -> Comparison[CaptionHit]:
-    """The captions nearest to a picture in both spaces.
+    """The captions nearest to a picture in both spaces; one of the collection with its vector.
 
     However many of them belong to one picture: a limit would make ranks of what it leaves out.
     Right are the captions that people gave this very picture, if it is in the collection.
     """
     depth, watch = max(k, DEPTH), Stopwatch()
     with watch.stage("encode"):
-        raw = encoder.encode_images([picture.image])
+        if isinstance(sought, Picture):
+            raw, sha256 = encoder.encode_images([sought.image]), sought.sha256
+        else:
+            raw, sha256 = _stored_vector(sought)[None], sought.payload["sha256"]
     found: dict[Space, list[CaptionHit]] = {}
     query: dict[Space, Vector] = {}
     for space in SPACES:
@@ -189,14 +192,20 @@ def compare_captions(
             rows = retriever.query_vectors(raw, space)
             (found[space],) = retriever.nearest(rows, space, depth, per_image=depth)
             query[space] = rows[0]
-    truth = _own_captions(picture, found, images, depth)
+    truth = _own_captions(sha256, found, images, depth)
     return _compared(found, lambda hit: content_words(hit.text), k, truth, depth, query, watch)
 
 
+def _stored_vector(hit: ImageHit) -> Vector:
+    if hit.vector is None:
+        raise InvalidInput(f"the picture {hit.id} was asked for without its vector")
+    return hit.vector
+
+
 def _own_captions(
-    picture: Picture, found: Mapping[Space, Sequence[CaptionHit]], images: ImageStore, depth: int
+    sha256: str, found: Mapping[Space, Sequence[CaptionHit]], images: ImageStore, depth: int
 ) -> Truth | None:
-    itself = images.get([picture_id(picture.sha256)])
+    itself = images.get([picture_id(sha256)])
     if not itself or not itself[0].captions or itself[0].payload["source"] != "human":
         return None
     own = {content_words(caption) for caption in itself[0].captions}

@@ -9,7 +9,8 @@ import streamlit as st
 
 from engine.app import Collection
 from engine.describe.captioner import DescribeOptions
-from engine.describe.exports import Descriptions, as_csv, as_jsonl, as_sidecars
+from service.conversion import description
+from service.exports import Descriptions, as_csv, as_jsonl, as_sidecars
 from ui.describe.controls import advanced
 from ui.describe.describer import Described, Describer, Given, admitted
 from ui.describe.intake import clear, tray
@@ -119,7 +120,7 @@ def _take_away(done: Sequence[Described]) -> None:
 
 
 def _written(done: Sequence[Described], write: Callable[[Descriptions], bytes]) -> bytes:
-    return write((item.given.name, item.result) for item in done if item.result is not None)
+    return write(description(item.given.name, item.result) for item in done if item.result)
 
 
 def _spoken(done: Sequence[Described]) -> str:

@@ -26,8 +26,9 @@ ICON = str(_FRONTEND / "icon.svg")
 
 
 def styles() -> None:
-    """What the theme's settings cannot say."""
+    """What the theme's settings cannot say, and the product's name."""
     st.html(_FRONTEND / "page.css")
+    st.logo(str(_FRONTEND / "logo.svg"), size="large", icon_image=ICON)
 
 
 def navigation() -> StreamlitPage:
