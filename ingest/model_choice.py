@@ -31,17 +31,25 @@ def model_choices(engine: Engine) -> list[ModelChoice]:
     That is what the settings name, if it is here; else what collections were made with and is
     here: nobody has to fetch gigabytes to begin. What must be fetched comes last.
     """
+    settings = engine.settings
+
+    def named(specs: Specs) -> Specs:
+        """With what the settings name in place of everything else."""
+        return settings.encoder or specs[0], settings.generator or specs[1]
+
     made_with: dict[Specs, list[str]] = {}
     for name in engine.names():
         try:
             card = engine.folder(name).read_card()
         except (CollectionMissing, IncompatibleIndex):
             continue
-        made_with.setdefault((card.encoder, card.generator), []).append(name)
+        made_with.setdefault(named((card.encoder, card.generator)), []).append(name)
     profiles = {specs: name for name, specs in PROFILES.items()}
-    known = dict.fromkeys([engine.settings.models(), *made_with, *profiles])
+    known = dict.fromkeys([settings.models(), *made_with, *map(named, profiles)])
     found = [
-        ModelChoice(specs, profiles.get(specs, ""), tuple(made_with.get(specs, ())), _is_here(specs))
+        ModelChoice(
+            specs, profiles.get(specs, ""), tuple(made_with.get(specs, ())), _is_here(specs)
+        )
         for specs in known
     ]
     return sorted(found, key=lambda choice: not choice.is_here)

@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path, PurePosixPath
 
 from corpus.records import ImageRecord, Record, Skipped
@@ -22,6 +22,9 @@ from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.settings import Settings
 from ingest.readers import open_source
 from ingest.readers.detect import detect
+
+Upload = BytesIO | BufferedReader
+"""A file that was uploaded: in memory, or put aside on disk."""
 
 TABLES = frozenset({".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json"})
 TEXTS = frozenset({".txt"})
@@ -55,7 +58,7 @@ def uploads(home: Path, collection: str) -> Path:
     return home / "uploads" / collection
 
 
-def keep_upload(file: BytesIO, filename: str, collection: str, settings: Settings) -> Path:
+def keep_upload(file: Upload, filename: str, collection: str, settings: Settings) -> Path:
     """Look at an uploaded archive and, if it can be used, keep it: the same one once.
 
     Raises InvalidInput for what goes beyond the limits of the settings, SourceError for an
@@ -166,7 +169,7 @@ def beside_table(table: Path, records: Iterable[Record]) -> Iterator[Record]:
             yield record
 
 
-def _check_directory(file: BytesIO, name: str, size: int, max_files: int) -> None:
+def _check_directory(file: BinaryIO, name: str, size: int, max_files: int) -> None:
     """Refuse a directory that would fill the memory, which `zipfile` reads whole."""
     first = max(0, size - 2**16 - _END.size)
     file.seek(first)
@@ -273,7 +276,7 @@ def _take(zipped: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> Non
         shutil.copyfileobj(packed, file)
 
 
-def _copy(file: BytesIO, target: Path) -> None:
+def _copy(file: Upload, target: Path) -> None:
     """Keep a file, whole or not at all."""
     partial = partial_path(target)
     file.seek(0)

@@ -63,9 +63,7 @@ def _describer() -> Describer:
     return describer
 
 
-def _one(
-    collection: Collection, options: DescribeOptions, own: bool, given: Given
-) -> Described:
+def _one(collection: Collection, options: DescribeOptions, own: bool, given: Given) -> Described:
     return next(_describer().describe([given], collection, options, borrow_own=own))
 
 
