@@ -169,7 +169,7 @@ def beside_table(table: Path, records: Iterable[Record]) -> Iterator[Record]:
             yield record
 
 
-def _check_directory(file: BinaryIO, name: str, size: int, max_files: int) -> None:
+def _check_directory(file: Upload, name: str, size: int, max_files: int) -> None:
     """Refuse a directory that would fill the memory, which `zipfile` reads whole."""
     first = max(0, size - 2**16 - _END.size)
     file.seek(first)

@@ -28,9 +28,10 @@ from engine.progress import (
     told_to,
 )
 from ingest.delete import empty_trash
-from ingest.filling import fill, specs_of_card
+from ingest.filling import Specs, fill, specs_of_card
 from ingest.jobs.archive import (
     Upload,
+    beside_table,
     discard_upload,
     keep_upload,
     source_in,
@@ -103,7 +104,13 @@ class Jobs:
         return self._begin(replace(job, models=models, anywhere=anywhere))
 
     def start_upload(
-        self, name: str, file: Upload, filename: str, options: IngestOptions = NOTHING
+        self,
+        name: str,
+        file: Upload,
+        filename: str,
+        options: IngestOptions = NOTHING,
+        *,
+        models: Specs | None = None,
     ) -> Job:
         """Ingest an uploaded zip archive; raises as `keep_upload` and `start` do."""
         if options.images:

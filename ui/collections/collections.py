@@ -80,7 +80,7 @@ def _inside(collection: Collection, summary: CollectionSummary) -> None:
         f"- Seen by (encoder): {escaped(_without_folders(card.encoder_id))}, "
         f"{card.dim} dimensions\n"
         f"- Written by (generator): {escaped(_without_folders(card.generator))}\n"
-        f"- Map across the gap between pictures and words: {escaped(summary.method or 'none yet')}\n"
+        f"- Map across the gap: {escaped(summary.method or 'none yet')}\n"
         f"- Files of its indexes in memory now: {memory}"
     )
     if summary.method:
