@@ -12,7 +12,7 @@ from ingest.jobs.records import Job
 from ui.shared.pictures import escaped
 from ui.shared.places import may, placed
 from ui.shared.resources import engine, jobs
-from ui.shared.shell import errors_shown, page_file
+from ui.shared.shell import choose, errors_shown, page_file
 
 _EVERY_S = 1.0
 _SHOWN = 5
@@ -35,8 +35,9 @@ def show_jobs() -> None:
         known = jobs().all()
         if not known:
             return
-        st.header("What is being added")
-        if active := [job for job in known if job.is_active]:
+        active = [job for job in known if job.is_active]
+        st.header("Being added" if active else "Lately added")
+        if active:
             st.fragment(_show_active, run_every=_EVERY_S)([job.id for job in active])
         for job in islice((job for job in known if not job.is_active), _SHOWN):
             _show_ended(job)
@@ -100,13 +101,10 @@ def _offer(job: Job) -> None:
     """What may be done now."""
     with st.container(horizontal=True, vertical_alignment="center"):
         if engine().folder(job.collection).exists():
-            st.page_link(
-                page_file("Search"),
-                label="Search it",
-                icon=":material/search:",
-                query_params={"collection": job.collection},
-                width="content",
-            )
+            told, icon = f"Look for pictures in {job.collection}", ":material/search:"
+            if st.button("Search it", key=f"search {job.id}", icon=icon, help=told):
+                choose(job.collection)
+                st.switch_page(page_file("Search"))
         if not may("write"):
             return
         if job.state != "done":

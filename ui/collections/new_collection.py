@@ -44,7 +44,7 @@ def show_form() -> None:
         "A zip of pictures, in folders if you like. Captions, if you have some, lie in text files "
         "of the same name or in one table beside the pictures; what has none gets described."
     )
-    with st.container(border=True), errors_shown():
+    with st.container(border=True, key="new-collection"), errors_shown():
         _form(st.session_state.setdefault(_FORMS, 0))
 
 
@@ -86,16 +86,17 @@ def _words_and_models(number: int) -> tuple[str, Specs | None]:
         models = specs_of_card(engine(), "", memory)
         st.caption(f"Models: those of {memory}, {_named_models(models)}.")
         return memory, None
-    choice = st.selectbox(
+    choices = {choice.specs: choice for choice in model_choices(engine())}
+    specs = st.selectbox(
         "Models",
-        model_choices(engine()),
-        format_func=_label,
+        list(choices),
+        format_func=lambda one: _label(choices[one]),
         key=f"new models {number}",
         help="One sees the pictures (the encoder), one writes (the generator). A collection keeps "
         "those that it was made with.",
     )
-    _explain(choice)
-    return "", choice.specs
+    _explain(choices[specs])
+    return "", specs
 
 
 def _label(choice: ModelChoice) -> str:
@@ -108,7 +109,7 @@ def _label(choice: ModelChoice) -> str:
 def _explain(choice: ModelChoice) -> None:
     told = [f"{_named_models(choice.specs)}.", _ADVICE.get(choice.profile, "")]
     if choice.used_by:
-        told.append(f"{', '.join(choice.used_by[:3])} was made with them.")
+        told.append(f"Used by {', '.join(choice.used_by[:3])}.")
     if not choice.is_here:
         told.append(_fetching(*choice.specs))
     st.caption(escaped(" ".join(filter(None, told))))
@@ -126,7 +127,9 @@ def _fetching(encoder: str, generator: str) -> str:
 
 
 def _named_models(specs: Specs) -> str:
-    return " and ".join(Path(spec).name if Path(spec).is_absolute() else spec for spec in specs)
+    """What they are called, folders of this machine by their last part."""
+    found = (spec.removeprefix("local-dir:") for spec in specs)
+    return " and ".join(Path(spec).name if Path(spec).is_absolute() else spec for spec in found)
 
 
 def _upload(number: int) -> Source:

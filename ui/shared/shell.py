@@ -13,6 +13,7 @@ from streamlit.navigation.page import StreamlitPage
 from engine.app import Collection
 from engine.errors import Busy, MragError
 from ui.shared.pictures import escaped
+from ui.shared.places import placed
 from ui.shared.resources import engine, first_choice, warm_up
 
 _LOG = logging.getLogger(__name__)
@@ -47,10 +48,10 @@ def page_file(name: str) -> Path:
 
 def picker() -> None:
     """Let the visitor choose a collection, which the address names from then on."""
-    names = engine().names()
+    state, names = st.session_state, engine().names()
     if not names:
+        state.pop(_KEY, None)
         return
-    state = st.session_state
     asked, gone = st.query_params.get(_KEY), state.pop(_GONE, "")
     if asked and asked not in {*names, gone}:
         said = (
@@ -79,8 +80,8 @@ def choose(name: str) -> None:
 def forget(name: str) -> None:
     """Choose another collection in the next run, as this one is gone."""
     st.session_state[_GONE] = name
-    st.session_state.pop(_KEPT, None)
-    st.session_state.pop(_KEY, None)
+    if names := engine().names():
+        choose(first_choice(names))
 
 
 def chosen() -> Collection:
@@ -113,7 +114,7 @@ def errors_shown() -> Iterator[None]:
         st.warning(escaped(str(error)))
         st.button("Try again", key="try again")
     except MragError as error:
-        st.error(escaped(str(error)))
+        st.error(escaped(placed(str(error))))
     except Exception:
         _LOG.exception("a page failed")
         st.error("Something went wrong here. What exactly is in the server's log.")
