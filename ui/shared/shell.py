@@ -58,6 +58,8 @@ def picker() -> None:
             f"There is no collection “{asked[:63]}”. Choose another one: {', '.join(names[:10])}."
         )
         st.warning(escaped(said))
+    if asked in names and state.get(_KEY) == state.get(_KEPT):
+        state[_NEXT] = state.get(_NEXT, asked)  # a link led here: nobody used the widget
     if (wanted := state.pop(_NEXT, None)) in names:
         state[_KEY] = wanted
     known = (name for name in (state.get(_KEY), state.get(_KEPT)) if name in names)
