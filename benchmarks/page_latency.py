@@ -94,7 +94,7 @@ def main() -> int:
     ):
         browser = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
         for name, (place, measure) in _WAITS.items():
-            # Playwright makes functions of text in the page, which our policy does not let pages do.
+            # Playwright evaluates text in the page, which our policy forbids.
             page = browser.new_page(bypass_csp=True)
             page.set_default_timeout(60_000)
             page.goto(app.address + place)
