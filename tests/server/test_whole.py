@@ -15,9 +15,11 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from streamlit import config
 from streamlit.runtime import Runtime
 
+from engine.errors import InvalidInput
 from engine.settings import read_settings
 from server.asgi import build_app
 from server.door import OPEN_PATHS, SIGN_IN_PATHS
+from server.guard import sign_in_of
 from service.access.keys import KeyRing
 from tests.server.conftest import AT, AUTH, Configure
 from tests.server.provider import CLIENT, CLIENT_SECRET, Provider, provider
@@ -175,3 +177,19 @@ def test_streamlit_takes_uploads_as_large_as_the_settings_say(serve: Callable[..
         assert config.get_option("server.maxUploadSize") == 500
     with serve(max_upload_bytes=2**20 + 1):
         assert config.get_option("server.maxUploadSize") == 2
+
+
+def test_a_sign_in_beside_the_program_counts_wherever_it_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signed_by: Configure
+) -> None:
+    signed_by(None)
+    settings = read_settings({"home": tmp_path})
+    assert sign_in_of(settings) is None
+    beside = tmp_path / "program" / "secrets.toml"
+    beside.parent.mkdir()
+    monkeypatch.setattr("server.guard.SECRETS_BESIDE", beside)
+    beside.write_text("[auth")
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        sign_in_of(settings)
+    beside.write_text("[auth]\n" + "\n".join(f'{name} = "{value}"' for name, value in AUTH.items()))
+    assert sign_in_of(settings) is not None
