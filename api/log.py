@@ -12,13 +12,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import problem_response
+from api.problems import problem, problem_response
 from engine.legible import legible
 
 HEADER = "X-Request-ID"
 _SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PLACES = ("/api", "/metrics", "/mcp")
 _NOBODY = "-"
+_NOWHERE = "There is nothing at this address, which has characters that none here has."
 _ACCESS = logging.getLogger("mrag.access")
 _REQUEST: ContextVar[str] = ContextVar("request", default=_NOBODY)
 
@@ -46,7 +47,9 @@ class RequestLog:
         answer = _Answer(send, key)
         began, token = perf_counter(), _REQUEST.set(key)
         try:
-            await self._app(scope, receive, answer)
+            # No router finds a path with a line break, whatever it begins with.
+            app = self._app if scope["path"].isprintable() else problem(404, _NOWHERE)
+            await app(scope, receive, answer)
         except Exception as error:
             if answer.status and not answer.ended:
                 raise  # so that the client sees that it was cut short

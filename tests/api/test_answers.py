@@ -219,6 +219,7 @@ def test_bad_bodies_are_named(reader: TestClient, unknown_pictures: list[Path]) 
 def test_addresses_that_are_not_there_are_problems(reader: TestClient) -> None:
     problem(reader.get("/api/v1/nothing"), 404)
     problem(reader.get("/api/nothing"), 404)
+    problem(reader.get("/api/v1/collections/a%0Ab"), 404)
     response = reader.delete(f"{V1}/search")
     problem(response, 405)
     assert set(response.headers["allow"].split(", ")) <= {"GET", "POST"}

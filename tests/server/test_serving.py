@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,13 +34,16 @@ def served(home: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], 
     """A server of the home, begun in another folder, and where it answers."""
     away = tmp_path / "away"
     away.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     environment = {
         "MRAG_HOME": os.path.relpath(home, away), "MRAG_PROFILE": "sample",
         "PYTHONPATH": str(ROOT), "HOME": str(away), "PATH": "/usr/bin:/bin",
         "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
     with subprocess.Popen(
-        [sys.executable, "-m", "mrag", "serve", "--port", "0"],
+        [sys.executable, "-m", "mrag", "serve", "--port", str(port)],
         cwd=away, env=environment, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stderr is not None
