@@ -1,15 +1,10 @@
-"""Commands that show: demo, app."""
+"""The command that shows: demo."""
 
 from __future__ import annotations
 
-import os
-import runpy
-import socket
-import sys
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import typer
@@ -21,7 +16,7 @@ from cli.output import console, say_lines
 from cli.progress import progress_bars
 from corpus.records import ImageRecord
 from engine.app import Engine
-from engine.errors import InvalidInput, Missing
+from engine.collection import collection_names
 from engine.search.gallery import Query
 from engine.settings import SAMPLE_PACK
 from engine.types import SPACES, Encoder, Vector, Vectors
@@ -29,7 +24,6 @@ from ingest.pipeline import ingest
 from ingest.readers import open_captions, open_source
 from service.conversion import comparison_answer, description, search_answer
 
-_ROOT = Path(__file__).parent.parent
 _COLLECTIONS = ("plain", "postcards")
 _QUERIES = ("two cats on the beach", "a guitar at night")
 _FILLED = frozenset(("train", "val"))
@@ -39,7 +33,6 @@ _HELD_OUT = "test"
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(demo)
-    app.command("app")(start_app)
 
 
 def demo() -> None:
@@ -63,52 +56,11 @@ def demo() -> None:
         _say_what_next(engine)
 
 
-def start_app(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens.")] = 8501,
-    address: Annotated[
-        str, typer.Option(help="Who may reach it: by default this machine alone.")
-    ] = "127.0.0.1",
-) -> None:
-    """Open the web app in a browser, over the sample collections where there are none yet."""
-    page = _ROOT / "streamlit_app.py"
-    if not page.is_file():
-        raise Missing(
-            f"the web app is not part of this installation ({page} is absent); install from the "
-            "source, or use `mrag caption`, `mrag search` and `mrag compare` instead"
-        )
-    _check_address(address, port)
-    settings = settings_for()
-    # The engine is closed before the app starts: an embedded store lets one in at a time.
-    with opened_engine(settings) as engine:
-        empty = not engine.names()
-    if empty:
+def fill_waiting_samples(home: Path) -> None:
+    """Fill a home in which there is no collection yet with the sample collections."""
+    if not collection_names(home):
         with opened_engine(settings_for(profile="sample")) as engine:
             _fill_samples(engine)
-    _run_streamlit(page, port, address, settings.home)
-
-
-def _check_address(address: str, port: int) -> None:
-    """Raise InvalidInput where nothing can listen: before the samples are filled, and in words."""
-    try:
-        family, kind, _, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            tried.bind(place)
-    except (OSError, UnicodeError) as error:
-        raise InvalidInput(
-            f"the app cannot listen at {address!r}, port {port} ({error}); name a free port with "
-            "--port, or an address of this machine with --address"
-        ) from error
-
-
-def _run_streamlit(page: Path, port: int, address: str, home: Path) -> None:
-    """Become the server, in this very process: whoever stops mrag stops it."""
-    os.environ["MRAG_HOME"] = str(home)  # as it was meant from the folder that is left now
-    os.chdir(page.parent)  # where Streamlit looks for its settings
-    sys.argv = [
-        "streamlit", "run", str(page), "--server.port", str(port), "--server.address", address,
-    ]  # fmt: skip
-    runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
 
 
 class _EachOnce:

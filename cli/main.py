@@ -79,9 +79,13 @@ COMMANDS = {
         "cli.demo",
         "Index the sample collections, describe pictures they do not hold, and search them.",
     ),
+    "serve": (
+        "cli.serve",
+        "Serve the web app and the HTTP API, over the sample collections in a new home.",
+    ),
     "app": (
-        "cli.demo",
-        "Open the web app in a browser, over the sample collections where there are none yet.",
+        "cli.serve",
+        "Serve as `mrag serve` does, and open the web app in a browser.",
     ),
     "compact": (
         "cli.upkeep",

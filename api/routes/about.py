@@ -10,10 +10,8 @@ from fastapi import APIRouter, Request, Response
 from api.document import errors
 from api.parts import Parts, Reader, visitor_of
 from api.shapes import Health
-from engine.app import Engine
-from engine.errors import MragError
-from engine.models.loaded import CONSENSUS
 from mrag_client.models import ReadyAnswer, VersionAnswer
+from service.readiness import waiting_for
 
 API = 1
 """Grows when an answer changes its meaning."""
@@ -37,12 +35,12 @@ async def health() -> Health:
 
 @router.get("/ready", response_model=ReadyAnswer, responses=_NOT_YET)
 async def ready(request: Request, response: Response) -> ReadyAnswer:
-    """Whether the models of all collections are loaded, so that answers come at once.
+    """Whether models are loaded, so that the collection that is shown first answers at once.
 
     Nobody is asked who they are, but only those who may read are told the collections' names.
     """
     parts: Parts = request.app.state.parts
-    missing = await parts.work.run(request, lambda: _waiting_for(parts.engine))
+    missing = await parts.work.run(request, lambda: waiting_for(parts.engine))
     if missing:
         response.status_code = 503
         response.headers["Retry-After"] = "5"
@@ -63,19 +61,3 @@ def program_version() -> str:
         return version("mrag")
     except PackageNotFoundError:
         return "not installed"
-
-
-def _waiting_for(engine: Engine) -> list[str]:
-    """The collections whose models are not loaded yet; those that are broken wait for nothing."""
-    found = []
-    for name in engine.names():
-        try:
-            card = engine.folder(name).read_card()
-        except MragError:
-            continue
-        encoder = engine.settings.encoder or card.encoder
-        generator = engine.settings.generator or card.generator
-        writes = generator == CONSENSUS or engine.models.has_generator(generator)
-        if not (engine.models.has_encoder(encoder) and writes):
-            found.append(name)
-    return found

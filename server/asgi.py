@@ -1,0 +1,68 @@
+"""One ASGI application: the pages, the API and the agents' door over one engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import streamlit as st
+from starlette.middleware import Middleware
+from streamlit.web import bootstrap
+
+from api.app import api_routes, build_api, close_api
+from api.log import RequestLog
+from engine.errors import Missing, MragError
+from engine.settings import Settings
+from server.middleware import guard, streamlit_options
+from service.readiness import shown_first
+from ui.shared import resources
+
+PAGE = Path(__file__).parents[1] / "streamlit_app.py"
+
+
+def build_app(
+    settings: Settings, *, address: str, port: int, home_token: Callable[[], str]
+) -> st.App:
+    """Everything that a server answers, to be run once in a process.
+
+    Pages and API share what `ui.shared.resources` holds: one engine with its models, queues and
+    indexes, one list of ingests. `home_token`: what makes this home's owner known. Raises Missing
+    where the pages are not there, InvalidInput where it must not listen at that address.
+    """
+    if not PAGE.is_file():
+        raise Missing(f"the web app is not part of this installation ({PAGE} is absent)")
+    before = [
+        Middleware(RequestLog),
+        *guard(settings, address=address, home_token=home_token),
+    ]
+    api = build_api(resources.engine(), resources.jobs(), resources.thumbnails())
+
+    @asynccontextmanager
+    async def lifespan(_: st.App) -> AsyncIterator[None]:
+        async with AsyncExitStack() as held:
+            held.callback(close_api, api)
+            _warm_up()
+            yield
+
+    # Routes of further doors, such as the agents', go here; what they hold open, into `held`.
+    app = st.App(PAGE, routes=api_routes(api), middleware=before, lifespan=lifespan)
+    # The app has told Streamlit where its page lies, and so where its settings do.
+    options = {
+        **streamlit_options(settings, address),
+        "server.port": port,
+        "server.headless": True,
+        "server.enableAgentApi": False,  # it would drive pages past the API's roles
+    }
+    bootstrap.load_config_options(options)
+    return app
+
+
+def _warm_up() -> None:
+    """Begin to load what the collection that is shown first needs."""
+    name = shown_first(resources.engine())
+    if name:
+        try:
+            resources.warm_up(name)
+        except MragError:
+            return  # a page, or an answer, says what is wrong with it
