@@ -302,6 +302,7 @@ def test_the_server_speaks_the_version_of_the_client(
 HEAVY = (
     "numpy", "PIL", "torch", "open_clip", "transformers", "qdrant_client", "qdrant_edge", "scipy",
     "matplotlib", "pyarrow", "streamlit", "fastapi", "pydantic_settings",
+    "rich.progress", "asyncio",
 )  # fmt: skip
 
 
