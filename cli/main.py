@@ -87,6 +87,10 @@ COMMANDS = {
         "cli.serve",
         "Serve as `mrag serve` does, and open the web app in a browser.",
     ),
+    "mcp": (
+        "cli.mcp",
+        "Answer an agent over standard input and output (Model Context Protocol).",
+    ),
     "compact": (
         "cli.upkeep",
         "Let go of what has been superseded; an ingest does so by itself when it is a third.",
