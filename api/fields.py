@@ -23,7 +23,7 @@ def read_fields(model: type[ModelT], given: Pairs) -> ModelT:
     """The options that fields name; raises InvalidFields or ValidationError."""
     values: dict[str, list[str]] = {}
     for name, value in given:
-        values.setdefault(_PLURAL.get(name, name), []).append(value)
+        values.setdefault(_field(model, name), []).append(value)
     return model.model_validate({name: _value(model, name, told) for name, told in values.items()})
 
 
@@ -43,6 +43,11 @@ def properties(
     return {
         _SINGULAR.get(name, name): schema for name, schema in told.items() if name not in without
     }
+
+
+def _field(model: type[BaseModel], name: str) -> str:
+    many = _PLURAL.get(name, "")
+    return many if many in model.model_fields else name
 
 
 def _value(model: type[BaseModel], name: str, told: list[str]) -> str | list[str]:

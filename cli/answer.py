@@ -2,51 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import typer
 
+from cli.doors import answering, asked, collection_named
 from cli.options import (
-    MANY,
-    MOST_HITS,
     CollectionOption,
     DeviceOption,
     EncoderOption,
     GeneratorOption,
     JsonOption,
+    LocalOption,
     named_path,
-    opened_engine,
-    settings_for,
 )
 from cli.output import console, emit, milliseconds, plain, say, short_path, side_by_side
-from cli.progress import waiting
-from engine.app import Collection, Engine
-from engine.compare.comparison import Comparison
-from engine.describe.captioner import Captioner, DescribeOptions, each_described
-from engine.describe.exports import caption_hit_json, caption_json
-from engine.describe.prompts import Order
-from engine.errors import MragError, UnreadableImage
-from engine.images import Picture
-from engine.search.gallery import Query
-from engine.types import (
-    SPACES,
-    CaptionHit,
-    CaptionResult,
+from cli.waiting import each_waited_for
+from mrag_client.answers import NamedPicture
+from mrag_client.models import (
+    MANY,
+    MOST_HITS,
+    CaptionOptions,
+    ComparisonAnswer,
     Decoding,
     DescribeSpace,
-    Filters,
-    SearchResult,
+    Description,
+    Failure,
+    Order,
+    SearchAnswer,
+    SearchOptions,
     SearchSpace,
 )
 
 SOME_FAILED = 1
-_TOGETHER = 16
-"""Pictures described in one batch: enough to fill a batch, few enough to answer soon."""
+_SIDE_BY_SIDE: tuple[SearchSpace, ...] = ("raw", "mapped")
 
-_DEFAULT = DescribeOptions()
+_DEFAULT = CaptionOptions()
 
 
 def register(app: typer.Typer) -> None:
@@ -73,14 +66,12 @@ def caption(
     ] = _DEFAULT.per_image,
     prompt: Annotated[
         str, typer.Option(help="paper, smallcap, summarise, or a text with {captions} in it.")
-    ] = _DEFAULT.template,
+    ] = _DEFAULT.prompt,
     order: Annotated[Order, typer.Option(help="Order of the captions.")] = _DEFAULT.order,
     candidates: Annotated[
         int, typer.Option("-n", min=1, max=100, help="Descriptions written, to choose from.")
     ] = _DEFAULT.candidates,
-    decoding: Annotated[
-        Literal["greedy", "beam", "nucleus"], typer.Option(help="How text is drawn.")
-    ] = _DEFAULT.decoding.method,
+    decoding: Annotated[Decoding, typer.Option(help="How text is drawn.")] = _DEFAULT.decoding,
     diversity: Annotated[
         float, typer.Option(min=0, max=1, help="Above 0: retrieved captions unlike each other.")
     ] = _DEFAULT.diversity,
@@ -99,48 +90,35 @@ def caption(
     encoder: EncoderOption = "",
     generator: GeneratorOption = "",
     device: DeviceOption = "",
+    local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Describe pictures; those of the collection as if they were new, unless with --own."""
-    options = DescribeOptions(
+    options = asked(
+        CaptionOptions,
         space=space,
         k=k,
         per_image=per_image,
-        template=prompt,
+        prompt=prompt,
         order=order,
         candidates=candidates,
-        decoding=Decoding(decoding),
+        decoding=decoding,
         diversity=diversity,
         consensus=consensus,
         borrow=borrow,
+        own=own,
     )
-    settings = settings_for(encoder=encoder, generator=generator, device=device)
-    with opened_engine(settings) as engine:
-        opened = engine.open(collection)
-        captioner = opened.captioner(options)
-        failed = _Failed()
-        pictures = failed.skip_unreadable(engine, images)
-        while batch := list(islice(pictures, _TOGETHER)):
-            with waiting("describe"):
-                answers = _described(captioner, [picture for _, picture in batch], opened, own)
-            for (path, _), result in failed.skip_undescribed(batch, answers):
-                if as_json:
-                    emit(caption_json(str(path), result))
-                else:
-                    show_caption(path, result)
+    failed = _Failed()
+    with answering(local=local, encoder=encoder, generator=generator, device=device) as answers:
+        told = answers.caption(_named(images), options, collection=collection_named(collection))
+        for answer in each_waited_for("describe", told):
+            if isinstance(answer, Failure):
+                failed.tell(answer)
+            elif as_json:
+                emit(answer.model_dump(mode="json"))
+            else:
+                show_caption(answer)
     failed.exit_if_any()
-
-
-def _described(
-    captioner: Captioner, pictures: list[Picture], collection: Collection, own: bool
-) -> list[CaptionResult | MragError]:
-    exclude = collection.excluded([picture.sha256 for picture in pictures], own=own)
-
-    def describe(part: slice) -> list[CaptionResult]:
-        images = [picture.image for picture in pictures[part]]
-        return captioner.describe(images, exclude=exclude and exclude[part])
-
-    return each_described(describe, len(pictures))
 
 
 def search(
@@ -192,26 +170,31 @@ def search(
     ] = None,
     encoder: EncoderOption = "",
     device: DeviceOption = "",
+    local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Find pictures by words, by a picture, or by both."""
-    filters = Filters(splits=frozenset(split or ()), tags=frozenset(tag or ()))
-    spaces: Sequence[SearchSpace] = (space,) if space else ("mapped",) if as_json else SPACES
-    with opened_engine(settings_for(encoder=encoder, device=device)) as engine:
-        picture = engine.open_picture(image).image if image else None
-        query = Query(text, picture, tuple(plus or ()), tuple(minus or ()), like)
-        results = engine.open(collection).gallery.search_spaces(
-            query,
-            spaces,
-            k,
-            filters=filters,
-            offset=offset,
-            diversity=diversity,
-            min_score=min_score,
-        )
+    spaces = (space,) if space else ("mapped",) if as_json else _SIDE_BY_SIDE
+    options = asked(
+        SearchOptions,
+        text=text,
+        plus=plus or (),
+        minus=minus or (),
+        like=like,
+        spaces=spaces,
+        k=k,
+        offset=offset,
+        diversity=diversity,
+        min_score=min_score,
+        splits=split or (),
+        tags=tag or (),
+    )
+    picture = NamedPicture(str(image), image) if image else None
+    with answering(local=local, encoder=encoder, device=device) as answers:
+        results = answers.search(options, image=picture, collection=collection_named(collection))
     if as_json:
         for result in results:
-            emit(search_json(result))
+            emit(result.model_dump(mode="json"))
     else:
         show_search(results)
 
@@ -226,19 +209,24 @@ def compare(
     ] = 5,
     encoder: EncoderOption = "",
     device: DeviceOption = "",
+    local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the captions nearest to a picture: raw CLIP beside mapped."""
-    with opened_engine(settings_for(encoder=encoder, device=device)) as engine:
-        opened = engine.open(collection)
-        failed = _Failed()
-        for path, picture in failed.skip_unreadable(engine, images):
-            comparison = opened.compare(picture, k)
-            if as_json:
-                emit(compare_json(path, comparison))
+    failed = _Failed()
+    with answering(local=local, encoder=encoder, device=device) as answers:
+        for answer in answers.compare(_named(images), k, collection=collection_named(collection)):
+            if isinstance(answer, Failure):
+                failed.tell(answer)
+            elif as_json:
+                emit(answer.model_dump(mode="json"))
             else:
-                show_comparison(path, comparison)
+                show_comparison(answer)
     failed.exit_if_any()
+
+
+def _named(images: Iterable[Path]) -> list[NamedPicture]:
+    return [NamedPicture(str(path), path) for path in images]
 
 
 class _Failed:
@@ -246,76 +234,20 @@ class _Failed:
 
     def __init__(self) -> None:
         self._count = 0
-        self._any_described = False
 
-    def skip_unreadable(
-        self, engine: Engine, paths: Iterable[Path]
-    ) -> Iterator[tuple[Path, Picture]]:
-        for path in paths:
-            try:
-                picture = engine.open_picture(path)
-            except UnreadableImage as error:
-                self._count += 1
-                say(f"mrag: {error}")
-            else:
-                yield path, picture
-
-    def skip_undescribed(
-        self, batch: Sequence[tuple[Path, Picture]], answers: Sequence[CaptionResult | MragError]
-    ) -> Iterator[tuple[tuple[Path, Picture], CaptionResult]]:
-        """The pictures with their descriptions; raises where there is none from the start."""
-        errors = [answer for answer in answers if isinstance(answer, MragError)]
-        if len(errors) == len(answers) and not self._any_described:
-            raise errors[0]
-        self._any_described = True
-        for given, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, MragError):
-                self._count += 1
-                say(f"mrag: {given[0]}: {answer}")
-            else:
-                yield given, answer
+    def tell(self, failure: Failure) -> None:
+        self._count += 1
+        say(f"mrag: {failure.image}: {failure.error}")
 
     def exit_if_any(self) -> None:
         if self._count:
             raise typer.Exit(SOME_FAILED)
 
 
-def search_json(result: SearchResult) -> dict[str, Any]:
-    """The stable JSON form of a search."""
-    return {
-        "query": result.query,
-        "space": result.space,
-        "hits": [
-            {
-                "id": hit.id,
-                "uri": hit.uri,
-                "score": hit.score,
-                "caption": next(iter(hit.captions), ""),
-            }
-            for hit in result.hits
-        ],
-        "timings_ms": dict(result.timings_ms),
-    }
-
-
-def compare_json(image: Path, comparison: Comparison[CaptionHit]) -> dict[str, Any]:
-    """The stable JSON form of a comparison; `truth` is null where nothing is known to be right."""
-    truth = comparison.truth
-    return {
-        "image": str(image),
-        "raw": [caption_hit_json(hit) for hit in comparison.raw],
-        "mapped": [caption_hit_json(hit) for hit in comparison.mapped],
-        "overlap": comparison.overlap,
-        "rbo": comparison.rbo,
-        "truth": truth and {"raw": truth.raw, "mapped": truth.mapped, "fitted": truth.fitted},
-        "timings_ms": dict(comparison.timings_ms),
-    }
-
-
-def show_caption(image: Path, result: CaptionResult) -> None:
+def show_caption(result: Description) -> None:
     """Show a description: the caption first, then what it was made of."""
     out = console()
-    out.print(plain(short_path(str(image)), "dim"))
+    out.print(plain(short_path(result.image), "dim"))
     out.print(plain(result.caption, "bold"))
     if len(result.candidates) > 1:
         out.print("  candidates, by likeness to the picture:", style="dim")
@@ -328,10 +260,10 @@ def show_caption(image: Path, result: CaptionResult) -> None:
     out.print()
 
 
-def show_search(results: Sequence[SearchResult]) -> None:
+def show_search(results: Sequence[SearchAnswer]) -> None:
     """Show what was found, one column for each space."""
     columns: dict[str, list[tuple[float, str]]] = {
-        result.space: [(hit.score, _image_line(hit.uri, hit.captions)) for hit in result.hits]
+        result.space: [(hit.score, _image_line(hit.uri, hit.caption)) for hit in result.hits]
         for result in results
     }
     out = console()
@@ -342,22 +274,22 @@ def show_search(results: Sequence[SearchResult]) -> None:
     out.print(milliseconds(results[0].timings_ms))
 
 
-def show_comparison(image: Path, comparison: Comparison[CaptionHit]) -> None:
+def show_comparison(comparison: ComparisonAnswer) -> None:
     """Show a comparison, raw on the left, mapped on the right."""
     columns = {
         "raw": [(hit.score, hit.text) for hit in comparison.raw],
         "mapped": [(hit.score, hit.text) for hit in comparison.mapped],
     }
     out = console()
-    out.print(plain(short_path(str(image)), "dim"))
+    out.print(plain(short_path(comparison.image), "dim"))
     out.print(side_by_side(columns, shared=_in_all(columns.values())))
     out.print(f"  overlap {comparison.overlap:.0%}", style="dim")
     out.print()
 
 
-def _image_line(uri: str, captions: Sequence[str]) -> str:
+def _image_line(uri: str, caption: str) -> str:
     path = short_path(uri)
-    return f"{path}: {captions[0]}" if captions else path
+    return f"{path}: {caption}" if caption else path
 
 
 def _in_all(columns: Iterable[Sequence[tuple[float, str]]]) -> set[str]:

@@ -22,6 +22,7 @@ from engine.settings import SAMPLE_PACK
 from engine.types import SPACES, Encoder, Vector, Vectors
 from ingest.pipeline import ingest
 from ingest.readers import open_captions, open_source
+from service.conversion import comparison_answer, description, search_answer
 
 _COLLECTIONS = ("plain", "postcards")
 _QUERIES = ("two cats on the beach", "a guitar at night")
@@ -45,13 +46,13 @@ def demo() -> None:
             for path, written in islice(_held_out(name), count):
                 picture = engine.open_picture(path)
                 (result,) = captioner.describe([picture.image])
-                show_caption(path, result)
+                show_caption(description(str(path), result))
                 out.print(Text(f"  people wrote: {written[0]}", style="dim"))
-                show_comparison(path, opened.compare(picture))
+                show_comparison(comparison_answer(str(path), opened.compare(picture)))
         for words in _QUERIES:
             out.print(Text(f"search: {words}", style="bold"))
             results = engine.open(_COLLECTIONS[0]).gallery.search_spaces(Query(words), SPACES, k=5)
-            show_search(results)
+            show_search([search_answer(result) for result in results])
         _say_what_next(engine)
 
 

@@ -1,18 +1,16 @@
-"""Commands that fill, and the one that deletes: ingest, embed, fit, push, memory, delete."""
+"""Commands that make a collection step by step: embed, fit, push, and memory."""
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from cli.options import (
-    MANY,
     CollectionArgument,
     JsonOption,
     ModelOptions,
@@ -24,98 +22,21 @@ from cli.options import (
 from cli.output import emit, say, say_lines
 from cli.progress import progress_bars
 from cli.reports import exit_if_skipped, show_choices, show_ingest
+from cli.source import MethodOption, NameOption, SourceOptions, name_after
 from corpus.records import Record
 from engine.alignment.closed_form import AnyMethod
 from engine.app import Engine
 from engine.errors import InvalidInput
 from ingest import filling, pipeline
-from ingest.delete import delete as delete_collection
 from ingest.fit import fit as fit_map
 from ingest.memory import COCO, coco_records
 from ingest.parts import Part, adopt_parts
 from ingest.pipeline import IngestReport, trouble_lines
 from ingest.push import push as push_points
-from ingest.readers import open_captions, open_source, pictures_of
-from ingest.readers.detect import KINDS
+from ingest.readers import open_captions
 from ingest.reporting import alignment_json, embed_json
+from mrag_client.models import MANY
 
-SourceArgument = Annotated[
-    Path,
-    typer.Argument(
-        help=f"{KINDS[0].upper()}{KINDS[1:]}.",
-        parser=named_path,
-        show_default=False,
-    ),
-]
-NameOption = Annotated[
-    str,
-    typer.Option(
-        "--collection",
-        "-c",
-        help="The collection to fill; by default named after the source.",
-        show_default=False,
-    ),
-]
-ImagesOption = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder that a file's pictures lie in.", parser=named_path, show_default=False
-    ),
-]
-SplitOption = Annotated[
-    list[str] | None,
-    typer.Option("--split", help="Only these splits (repeatable).", show_default=False),
-]
-LimitOption = Annotated[
-    int | None, typer.Option(min=1, max=MANY, help="Only so many pictures.", show_default=False)
-]
-ImageColumnOption = Annotated[
-    str, typer.Option(help="Column of picture paths in a table.", show_default=False)
-]
-CaptionColumnOption = Annotated[
-    str, typer.Option(help="Column of captions in a table.", show_default=False)
-]
-MemoryOption = Annotated[
-    str,
-    typer.Option(help="Collection whose captions describe these pictures.", show_default=False),
-]
-
-
-@dataclass(frozen=True)
-class SourceOptions:
-    """A source, what of it is taken, and what it fills."""
-
-    source: SourceArgument
-    collection: NameOption = ""
-    images: ImagesOption = None
-    split: SplitOption = None
-    limit: LimitOption = None
-    image_column: ImageColumnOption = ""
-    caption_column: CaptionColumnOption = ""
-    memory: MemoryOption = ""
-
-    def name(self) -> str:
-        """The collection to fill."""
-        return self.collection or name_after(self.source)
-
-    def records(self) -> Iterator[Record]:
-        """What the source holds of what is wanted; says where its pictures were found."""
-        images = self.images or pictures_of(self.source)
-        if images is not None and self.images is None:
-            say(f"its pictures lie in {images}")
-        return open_source(
-            self.source,
-            images=images,
-            split=frozenset(self.split or ()),
-            limit=self.limit,
-            image_column=self.image_column,
-            caption_column=self.caption_column,
-        )
-
-
-MethodOption = Annotated[
-    AnyMethod, typer.Option(help="How the map is fitted; auto chooses on held-out pairs.")
-]
 StrengthOption = Annotated[
     float | None,
     typer.Option(help="Of ridge and shrink; by default chosen.", show_default=False),
@@ -124,28 +45,8 @@ StrengthOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (ingest, embed, fit, push, memory, delete):
+    for command in (embed, fit, push, memory):
         app.command()(expanded(command))
-
-
-def ingest(
-    *,
-    source: SourceOptions,
-    alignment: Annotated[
-        str, typer.Option(help="Collection whose map is used.", show_default=False)
-    ] = "",
-    method: MethodOption = "auto",
-    models: ModelOptions,
-    as_json: JsonOption = False,
-) -> None:
-    """Fill a collection: embed, fit the map, push, and describe what has no caption."""
-    name, records = source.name(), source.records()
-    settings = models.settings()
-    with opened_engine(settings) as engine:
-        report = fill(
-            engine, records, name, memory=source.memory, alignment=alignment, method=method
-        )
-        show_ingest(engine.folder(name), report, as_json)
 
 
 def embed(
@@ -293,21 +194,6 @@ def memory(
         say(f"describe pictures from it with: mrag ingest FOLDER --memory {name}")
 
 
-def delete(
-    name: Annotated[str, typer.Argument(help="The collection.", show_default=False)],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-) -> None:
-    """Delete a collection; your pictures stay where they are."""
-    with opened_engine(settings_for()) as engine:
-        if not yes:
-            engine.folder(name).read_card()
-            if not sys.stdin.isatty():
-                raise InvalidInput(f"nobody is here to ask; say so with: mrag delete {name} --yes")
-            typer.confirm(f"Delete collection {name} for good?", abort=True, err=True)
-        delete_collection(engine, name)
-    say(f"deleted {name}")
-
-
 def _coco(engine: Engine, copy: Path | None, limit: int | None, yes: bool) -> Iterable[Record]:
     if copy is None:
         say_lines(COCO.announcement())
@@ -340,11 +226,3 @@ def fill(
             method=method,
             on_progress=on_progress,
         )
-
-
-def name_after(source: Path) -> str:
-    """A collection name made of the source's own."""
-    name = re.sub(r"[^a-z0-9]+", "-", source.resolve().stem.lower()).strip("-")[:63]
-    if not name:
-        raise InvalidInput(f"{source} gives no collection name; name one with --collection NAME")
-    return name

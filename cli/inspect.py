@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
+from cli.doors import answering
 from cli.options import (
     EncoderOption,
     GeneratorOption,
     JsonOption,
+    LocalOption,
     ProfileOption,
     opened_engine,
     settings_for,
 )
 from cli.output import console, emit, plain, say
-from engine.app import CollectionSummary, Engine
-from engine.collection import CollectionFolder
-from engine.errors import MragError
-from engine.store import store_status
-from refine.rounds import standing_rounds
+from mrag_client.models import CollectionAnswer
+from mrag_client.presence import home_of_user
 
+SOME_FAILED = 1
 MISSING = 3
 
 
@@ -33,24 +32,26 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def collections(as_json: JsonOption = False) -> None:
+def collections(local: LocalOption = False, as_json: JsonOption = False) -> None:
     """List the collections."""
-    with opened_engine(settings_for()) as engine:
-        names = engine.names()
-        store_status(engine.settings)  # a server that is down is told once, not per collection
-        summaries = [summary for name in names if (summary := _summary(engine, name))]
-        if not names:
-            say(f"no collection in {engine.settings.home / 'collections'} yet; try: mrag demo")
+    with answering(local=local) as answers:
+        known = answers.collections()
+    whole = [one for one in known if not one.broken]
+    for one in known:
+        if one.broken:
+            say(f"mrag: {one.collection}: {one.trouble}")
+    if not known:
+        say(f"no collection in {home_of_user() / 'collections'} yet; try: mrag demo")
     if as_json:
-        for summary in summaries:
-            emit(summary_json(summary, _rounds(engine.folder(summary.card.name))))
-    elif summaries:
-        _show(summaries)
-        for summary in summaries:
-            for told in filter(None, (summary.trouble, summary.waiting)):
-                say(f"{summary.card.name}: {told}")
-    if len(summaries) < len(names):
-        raise typer.Exit(1)
+        for one in whole:
+            emit(one.model_dump(mode="json"))
+    elif whole:
+        _show(whole)
+        for one in whole:
+            for told in filter(None, (one.trouble, one.waiting)):
+                say(f"{one.collection}: {told}")
+    if len(whole) < len(known):
+        raise typer.Exit(SOME_FAILED)
 
 
 def doctor(
@@ -85,54 +86,20 @@ def doctor(
         raise typer.Exit(MISSING)
 
 
-def _summary(engine: Engine, name: str) -> CollectionSummary | None:
-    try:
-        return engine.open(name).summary()
-    except MragError as error:
-        say(f"mrag: {name}: {error}")
-        return None
+def _show(known: Sequence[CollectionAnswer]) -> None:
+    from rich.table import Table
 
-
-def _rounds(folder: CollectionFolder) -> list[dict[str, object]]:
-    """The refinement rounds that stand in a collection."""
-    return [
-        {"round": one.number, "added": one.added, "metric": one.metric, "after": one.after}
-        for one in standing_rounds(folder)
-    ]
-
-
-def summary_json(
-    summary: CollectionSummary, rounds: Sequence[Mapping[str, object]] = ()
-) -> dict[str, object]:
-    """The stable JSON form of a collection's summary."""
-    return {
-        "collection": summary.card.name,
-        "images": summary.images,
-        "captions": summary.captions,
-        "method": summary.method,
-        "encoder": summary.card.encoder_id,
-        "dim": summary.card.dim,
-        "generator": summary.card.generator,
-        "memory": summary.card.memory,
-        "path": str(summary.path),
-        "rounds": rounds,
-        "trouble": summary.trouble,
-        "waiting": summary.waiting,
-    }
-
-
-def _show(summaries: list[CollectionSummary]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("collection", "pictures", "captions", "map", "encoder", "folder"):
         table.add_column(title, overflow="fold")
-    for summary in summaries:
+    for one in known:
         table.add_row(
-            summary.card.name,
-            _count(summary.images),
-            _count(summary.captions),
-            summary.method or "-",
-            plain(summary.card.encoder_id),
-            plain(str(summary.path)),
+            one.collection,
+            _count(one.images),
+            _count(one.captions),
+            one.method or "-",
+            plain(one.encoder),
+            plain(one.path),
         )
     console().print(table)
 

@@ -6,18 +6,16 @@ import os
 import signal
 import sys
 import traceback
-from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli import ablate, answer, demo, fill, inspect, keys, measure, refine, score, serve, upkeep
+from cli.lazy import lazy_group
 from cli.output import say
 from engine.disk import MEMORY, refused
 from engine.errors import Missing, ModelMissing, MragError, SourceError, UnreadableImage
-from engine.settings import Settings
 
 DONE, SOME_FAILED, USAGE, MISSING, BUG, INTERRUPTED = 0, 1, 2, 3, 70, 130
 NOBODY_READS = 141
@@ -25,8 +23,93 @@ NOBODY_READS = 141
 
 STOPPED = "mrag: stopped; what was finished is kept, and the same command goes on from there"
 
+COMMANDS = {
+    "caption": (
+        "cli.answer",
+        "Describe pictures; those of the collection as if they were new, unless with --own.",
+    ),
+    "search": ("cli.answer", "Find pictures by words, by a picture, or by both."),
+    "compare": (
+        "cli.answer",
+        "Show the captions nearest to a picture: raw CLIP beside mapped.",
+    ),
+    "ingest": (
+        "cli.ingest",
+        "Fill a collection: embed, fit the map, push, and describe what has no caption.",
+    ),
+    "embed": (
+        "cli.fill",
+        "Embed a source and no more; `mrag fit` and `mrag push` make the rest of an ingest.",
+    ),
+    "fit": (
+        "cli.fill",
+        "Fit a collection's map again; `mrag push` then brings the index level with it.",
+    ),
+    "push": (
+        "cli.fill",
+        "Bring a collection's index level with its embeddings and its map.",
+    ),
+    "memory": (
+        "cli.fill",
+        "Make a memory: captions that describe the pictures of other collections.",
+    ),
+    "delete": ("cli.ingest", "Delete a collection; your pictures stay where they are."),
+    "collections": ("cli.inspect", "List the collections."),
+    "doctor": (
+        "cli.inspect",
+        "Say what is installed, found, missing and reachable, and how to get what is missing.",
+    ),
+    "evaluate": (
+        "cli.measure",
+        "Measure captions and rankings: raw CLIP, the collection's map, and maps of other methods.",
+    ),
+    "score": (
+        "cli.score",
+        "Score captions against references, as papers on captioning do; no model is needed.",
+    ),
+    "ablate": (
+        "cli.ablate",
+        "Vary one setting after another and hold each to the default, on the same pictures.",
+    ),
+    "refine": (
+        "cli.refine",
+        "Add a collection's own good descriptions to its captions and its map, while that helps.",
+    ),
+    "demo": (
+        "cli.demo",
+        "Index the sample collections, describe pictures they do not hold, and search them.",
+    ),
+    "serve": (
+        "cli.serve",
+        "Serve the web app and the HTTP API, over the sample collections in a new home.",
+    ),
+    "app": (
+        "cli.serve",
+        "Serve as `mrag serve` does, and open the web app in a browser.",
+    ),
+    "mcp": (
+        "cli.mcp",
+        "Answer an agent over standard input and output (Model Context Protocol).",
+    ),
+    "keys": ("cli.keys", "Keys to a server of this home: make, list, revoke them."),
+    "compact": (
+        "cli.upkeep",
+        "Let go of what has been superseded; an ingest does so by itself when it is a third.",
+    ),
+    "verify": (
+        "cli.upkeep",
+        "Hold a collection's shards, ledger, index and map against each other.",
+    ),
+    "migrate": (
+        "cli.upkeep",
+        "Bring collections over that an earlier version made; an ingest does so by itself.",
+    ),
+}
+"""Command -> (the module that registers it, its help's first sentence), in the help's order."""
+
 app = typer.Typer(
     name="mrag",
+    cls=lazy_group(COMMANDS),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -41,10 +124,9 @@ def _show_version(wanted: bool) -> None:
 
 
 def _version() -> str:
-    try:
-        return version("mrag")
-    except PackageNotFoundError:
-        return "not installed: run from its source"
+    from mrag_client.version import own_version
+
+    return own_version() or "not installed: run from its source"
 
 
 @app.callback()
@@ -64,22 +146,6 @@ def _global_options(
     Exit codes: 0 done; 1 some inputs failed, the others were answered; 2 usage;
     3 something needed is missing, and the message says how to get it.
     """
-
-
-for register in (
-    answer.register,
-    fill.register,
-    inspect.register,
-    measure.register,
-    score.register,
-    ablate.register,
-    refine.register,
-    demo.register,
-    keys.register,
-    serve.register,
-    upkeep.register,
-):
-    register(app)
 
 
 def main() -> int:
@@ -120,7 +186,9 @@ def _told(error: Exception) -> list[str]:
     if isinstance(error, MragError):  # a line break is that of a name
         return [str(error)]
     if isinstance(error, OSError):
-        return [str(refused(Path(error.filename or Settings().home), error))]
+        from mrag_client.presence import home_of_user
+
+        return [str(refused(Path(error.filename or home_of_user()), error))]
     if isinstance(error, MemoryError):
         return [MEMORY]
     if isinstance(error, ImportError):

@@ -15,7 +15,6 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.options import (
-    MOST_HITS,
     CollectionArgument,
     DeviceOption,
     EncoderOption,
@@ -42,6 +41,7 @@ from evaluation.metrics.caption_metrics import CAPTION_METRICS
 from evaluation.reports.figures import MEDIANS, Figure
 from evaluation.reports.report import Asked, Report, write_folder, write_text
 from evaluation.subject import subject_of
+from mrag_client.models import MOST_HITS
 from refine.rounds import kept_by
 
 _HEEDED = ("HOME", "COLLECTION", "ENCODER", "GENERATOR", "DEVICE", "PRECISION", "BATCH_SIZE")

@@ -8,14 +8,16 @@ from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from cli.progress import loading_shown
-from engine.app import Engine, build_engine
 from engine.errors import InvalidInput
-from engine.settings import Settings, read_settings
+from mrag_client.models import MANY
+
+if TYPE_CHECKING:  # what works is loaded where it works: most commands may go through a server
+    from engine.app import Engine
+    from engine.settings import Settings
 
 CollectionOption = Annotated[
     str,
@@ -32,12 +34,6 @@ CollectionArgument = Annotated[
         help="The collection; by default MRAG_COLLECTION, or the only one.", show_default=False
     ),
 ]
-
-MANY = 1_000_000_000
-"""More pictures, points or bytes of them than one machine holds: no count is larger."""
-
-MOST_HITS = 10_000
-"""What is found at once at most: all of it is held, shown and, for captions, put in a prompt."""
 
 LimitOption = Annotated[
     int | None, typer.Option(min=1, max=MANY, help="Only a sample of so many pictures.")
@@ -74,6 +70,10 @@ ProfileOption = Annotated[
 ]
 DeviceOption = Annotated[
     str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.", show_default=False)
+]
+
+LocalOption = Annotated[
+    bool, typer.Option("--local", help="Work here, even if a server of this home runs.")
 ]
 
 
@@ -156,12 +156,17 @@ def _options(group: Any) -> Iterator[Parameter]:
 
 def settings_for(**given: str) -> Settings:
     """The settings of the environment, with the options that were given in place of them."""
+    from engine.settings import read_settings
+
     return read_settings({name: value for name, value in given.items() if value})
 
 
 @contextmanager
 def opened_engine(settings: Settings) -> Iterator[Engine]:
     """An engine that is closed after the command, whatever happens; it tells what it loads."""
+    from cli.progress import loading_shown
+    from engine.app import build_engine
+
     engine = build_engine(settings)
     try:
         with loading_shown():

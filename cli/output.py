@@ -6,17 +6,20 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from engine.legible import legible
+
+if TYPE_CHECKING:  # it is loaded where something is drawn
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 
 def console() -> Console:
     """The console for answers, on stdout."""
+    from rich.console import Console
+
     return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
@@ -41,6 +44,8 @@ def emit(answer: Mapping[str, Any]) -> None:
 
 def plain(text: str, style: str = "") -> Text:
     """Untrusted text (captions, file names) for rich: shown as it is, never interpreted."""
+    from rich.text import Text
+
     return Text(legible(text), style=style)
 
 
@@ -54,6 +59,8 @@ def short_path(path: str) -> str:
 
 def milliseconds(timings: Mapping[str, float]) -> Text:
     """The time of each stage on one dim line."""
+    from rich.text import Text
+
     stages = ", ".join(f"{stage} {spent:.1f}" for stage, spent in timings.items())
     return Text(f"  {sum(timings.values()):.0f} ms: {stages}", style="dim")
 
@@ -62,6 +69,9 @@ def side_by_side(
     columns: Mapping[str, Sequence[tuple[float, str]]], shared: Iterable[str] = ()
 ) -> Table:
     """Ranked (score, text) lists in columns; texts in `shared` are dim: both sides have them."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=False)
     table.add_column("", justify="right", style="dim")
     for title in columns:

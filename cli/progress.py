@@ -22,6 +22,7 @@ from rich.text import Text
 
 from cli.lines import Lines
 from cli.output import say
+from cli.waiting import paused
 from engine.footprint import readable
 from engine.progress import Progress as Step
 from engine.progress import told_to
@@ -92,17 +93,6 @@ def _shown() -> Iterator[Callable[[Step], None]]:
 
 
 @contextmanager
-def waiting(stage: str) -> Iterator[None]:
-    """Show at a terminal that something is done, until it is; nothing stays of it."""
-    console = Console(stderr=True)
-    if console.is_terminal:
-        with console.status(f"{stage} ..."):
-            yield
-    else:
-        yield
-
-
-@contextmanager
 def _bars(console: Console) -> Iterator[Callable[[Step], None]]:
     bars = Progress(
         _Spinner(),
@@ -147,7 +137,9 @@ def loading_shown() -> Iterator[None]:
 
         def lazily(step: Step) -> None:
             nonlocal show
-            show = show or drawn.enter_context(_shown())
+            if show is None:
+                drawn.enter_context(paused())
+                show = drawn.enter_context(_shown())
             show(step)
             if step.done == step.total:
                 drawn.close()

@@ -21,6 +21,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from engine.errors import UnreadableImage
 from engine.files import NotAFile, open_regular
+from engine.limits import DEFAULT_LIMITS, Limits
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
 """The formats that are read; whatever else Pillow could open is refused."""
@@ -51,17 +52,6 @@ _ROWS = 256
 """Rows that are scaled to 8 bits at once: numbers in between take sixteen times as much."""
 
 _TIME = re.compile(r"\s*(\d{4})\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The largest picture that is opened, in bytes of its file and in pixels."""
-
-    max_bytes: int = 64 * 2**20
-    max_pixels: int = 100_000_000
-
-
-DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True)

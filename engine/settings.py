@@ -13,7 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from engine.errors import InvalidInput
-from engine.images import DEFAULT_LIMITS, Limits
+from engine.limits import DEFAULT_LIMITS, Limits
 
 SAMPLE_PACK = Path(__file__).parent.parent / "sample" / "pack"
 

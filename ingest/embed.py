@@ -17,7 +17,8 @@ from corpus.lock import writing
 from corpus.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFolder
 from corpus.shards import Shard
 from engine.collection import CollectionFolder
-from engine.images import DEFAULT_LIMITS, Limits, Picture, open_picture
+from engine.images import Picture, open_picture
+from engine.limits import DEFAULT_LIMITS, Limits
 from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.types import Encoder
 from ingest.building import Item, ShardBuilder, StoredPictures

@@ -24,6 +24,7 @@ DescribeSpace = Literal["raw", "mapped", "fused"]
 SearchSpace = Literal["raw", "mapped", "caption", "words", "fused"]
 Decoding = Literal["greedy", "beam", "nucleus"]
 Order = Literal["nearest-first", "nearest-last"]
+MapMethod = Literal["auto", "raw", "centred", "shrink", "ridge", "procrustes", "ols"]
 JobState = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
 
 Words = Annotated[str, Field(max_length=MAX_WORDS)]
@@ -34,13 +35,13 @@ Timings = Mapping[str, float]
 class _Asked(BaseModel):
     """What is asked: a field that nobody knows is an error, not an option that does nothing."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class _Answer(BaseModel):
     """What is answered: a client of an earlier version passes over fields that are new."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class CaptionOptions(_Asked):
@@ -239,7 +240,7 @@ class IngestOptions(_Asked):
     alignment: Annotated[str, Field(max_length=63, description="Collection whose map is used.")] = (
         ""
     )
-    method: Literal["auto", "raw", "centred", "ols", "ridge", "shrink", "procrustes"] = "auto"
+    method: MapMethod = "auto"
     images: Annotated[str, Field(max_length=4096, description="Folder of a file's pictures.")] = ""
     splits: tuple[str, ...] = ()
     limit: Annotated[int | None, Field(ge=1, le=MANY)] = None

@@ -13,6 +13,7 @@ from engine.errors import InvalidInput, ModelMissing
 from engine.models import clip_sources, hub
 from engine.models.clip_sources import Source
 from engine.models.device import Precision, cpu_has_bf16_units
+from engine.models.lean_clip import import_open_clip, load_towers
 from engine.models.soundness import flaw
 from engine.progress import ticking
 
@@ -53,11 +54,12 @@ def load_clip(spec: str, device: torch.device, precision: Precision) -> Parts:
 
 def _load(source: Source, device: torch.device, precision: Precision) -> Parts:
     """Build model, preprocessing and tokenizer by open_clip's own loaders."""
-    import open_clip
     import torch
 
+    open_clip = import_open_clip()
     try:
         config = open_clip.get_model_config(source.name)
+        load_towers(config)
         chosen = choose_precision(precision, device, config["embed_dim"])
         model, prepare = _create(source, device, chosen)
         tokenize = _tokenizer(source, config["text_cfg"])
@@ -78,8 +80,7 @@ def _load(source: Source, device: torch.device, precision: Precision) -> Parts:
 
 def _tokenizer(source: Source, text: Mapping[str, Any]) -> Any:
     """The model's tokenizer; by a folder, as by its name open_clip would ask the hub for it."""
-    import open_clip
-
+    open_clip = import_open_clip()
     if source.tokenizer is None:
         return open_clip.get_tokenizer(source.name)
     return open_clip.tokenizer.HFTokenizer(
@@ -116,8 +117,7 @@ def _create(source: Source, device: torch.device, precision: str) -> tuple[Any, 
     The tag's activation is forced: with the wrong GELU the same weights silently give worse
     vectors, and open_clip only warns.
     """
-    import open_clip
-
+    open_clip = import_open_clip()
     tag = source.registered or {}
     created = open_clip.create_model_from_pretrained(
         source.name,

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from engine.errors import InvalidInput, ModelMissing
 from engine.models import hub
 from engine.models.hub_cache import Needed, OneOf, cached
+from engine.models.lean_clip import import_open_clip
 
 FOLDER, REPOSITORY = "local-dir:", "hf-hub:"
 _CONFIG = "open_clip_config.json"
@@ -109,8 +110,7 @@ def _find_registered(spec: str) -> Source:
 
 def _registered(spec: str) -> tuple[str, str, Mapping[str, Any]]:
     """The model, the tag and what open_clip knows of it; raises InvalidInput."""
-    import open_clip
-
+    open_clip = import_open_clip()
     model, _, tag = spec.rpartition("/")
     if spec.replace("/", "-") in open_clip.list_models():
         model, tag = spec, ""
@@ -166,8 +166,7 @@ def _text_config(spec: str, config: Path) -> Mapping[str, Any]:
             return dict(json.loads(config.read_text(encoding="utf-8"))["model_cfg"]["text_cfg"])
         except (OSError, ValueError, LookupError, TypeError):
             return {}
-    import open_clip
-
+    open_clip = import_open_clip()
     return dict(open_clip.get_model_config(_registered(spec)[0])["text_cfg"])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,6 +14,7 @@ from PIL.Image import Image
 from engine.errors import InvalidInput
 from engine.models.clip_loader import Parts, load_clip
 from engine.models.device import Precision, choose_device, choose_threads, use_threads
+from engine.models.lean_clip import import_open_clip
 from engine.progress import ticking
 from engine.types import Vectors
 
@@ -49,7 +49,7 @@ def load_encoder(
     if batch_size < 1:
         raise InvalidInput(f"batch_size is {batch_size}, it must be at least 1")
     with ticking("load open_clip (seconds)"):
-        import_module("open_clip")
+        import_open_clip()
     chosen = choose_device(device)
     parts = load_clip(spec, chosen, precision)
     return OpenClipEncoder(parts, chosen, batch_size, choose_threads(parts.model, threads))
@@ -59,9 +59,9 @@ class OpenClipEncoder:
     """An open_clip model as a `types.Encoder`; any number of threads may use it."""
 
     def __init__(self, parts: Parts, device: torch.device, batch_size: int, threads: int) -> None:
-        import open_clip
-
         from engine.models.text_tower import TextTower
+
+        open_clip = import_open_clip()
 
         self._parts = parts
         self._text_tower = TextTower(parts.model)

@@ -15,7 +15,8 @@ from PIL import Image
 
 from engine.errors import UnreadableImage
 from engine.files import write_whole
-from engine.images import Limits, open_picture
+from engine.images import open_picture
+from engine.limits import Limits
 
 _LOG = logging.getLogger(__name__)
 _QUALITY = 80

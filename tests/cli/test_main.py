@@ -40,7 +40,7 @@ def test_the_version_can_be_asked_of_a_checkout(mrag: Run, monkeypatch: pytest.M
     def absent(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(cli.main, "version", absent)
+    monkeypatch.setattr("importlib.metadata.version", absent)
     done = mrag("--version")
     assert done.code == 0
     assert done.out.startswith("mrag ")
@@ -135,7 +135,7 @@ def test_what_the_system_refuses_is_said_with_its_place_and_remedy(
     def refused(*_: object) -> None:
         raise OSError(number, os.strerror(number), "/a\nplace")
 
-    monkeypatch.setattr("cli.inspect.opened_engine", refused)
+    monkeypatch.setattr("cli.doors.opened_engine", refused)
     done = mrag("collections")
     assert (done.code, done.out) == (3, "")
     (line,) = done.err.splitlines()
@@ -157,7 +157,7 @@ def test_what_does_not_fit_into_memory_is_no_bug(
     def exhausted(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("cli.inspect.opened_engine", exhausted)
+    monkeypatch.setattr("cli.doors.opened_engine", exhausted)
     done = mrag("collections")
     assert done.code == 3
     assert remedy in done.err
@@ -231,7 +231,7 @@ def test_ctrl_c_says_what_is_kept(mrag: Run, monkeypatch: pytest.MonkeyPatch) ->
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cli.inspect.opened_engine", interrupted)
+    monkeypatch.setattr("cli.doors.opened_engine", interrupted)
     done = mrag("collections")
     assert done.code == 130
     assert "what was finished is kept" in done.err

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
 from engine.errors import UnreadableImage
-from engine.images import FORMATS, SUFFIXES, Limits, Picture, open_picture
+from engine.images import FORMATS, SUFFIXES, Picture, open_picture
+from engine.limits import Limits
 
 PHOTOS = Path(__file__).parents[2].parent / "shared" / "photos"
 LOSSY = {"JPEG", "WEBP", "AVIF", "HEIF"}

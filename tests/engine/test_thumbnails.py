@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from engine.images import Limits
+from engine.limits import Limits
 from engine.search.thumbnails import Thumbnails
 
 Make = Callable[..., Thumbnails]

@@ -18,7 +18,7 @@ from corpus.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFol
 from corpus.shards import Shard, shard_files
 from engine.collection import CollectionFolder
 from engine.errors import InvalidInput
-from engine.images import Limits
+from engine.limits import Limits
 from engine.progress import Progress
 from engine.types import Vector, Vectors
 from engine.vectors import unit

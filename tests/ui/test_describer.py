@@ -10,7 +10,7 @@ import pytest
 
 from engine.app import Collection
 from engine.describe.captioner import DescribeOptions
-from engine.images import DEFAULT_LIMITS
+from engine.limits import DEFAULT_LIMITS
 from engine.settings import SAMPLE_PACK
 from ui.describe.describer import Describer, Given, admitted
 from ui.shared.resources import engine

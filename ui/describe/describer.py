@@ -12,7 +12,8 @@ from cachetools import LRUCache
 from engine.app import Collection
 from engine.describe.captioner import DescribeOptions, each_described
 from engine.errors import MragError, UnreadableImage
-from engine.images import Limits, Picture, open_picture
+from engine.images import Picture, open_picture
+from engine.limits import Limits
 from engine.search.thumbnails import shrunk
 from engine.store import picture_id
 from engine.timing import Stopwatch
