@@ -8,6 +8,7 @@ from itertools import islice
 import streamlit as st
 
 from engine.app import Collection
+from engine.types import ImageHit
 from ui.describe.describer import Described, Given
 from ui.describe.intake import first_pictures, sample
 from ui.describe.results import show_example
@@ -20,8 +21,14 @@ _LONGEST = 48
 """Characters of a search that still read at a glance."""
 
 
-def show_landing(collection: Collection, described: Callable[[Given], Described]) -> None:
-    """A picture of the collection that is described already, and searches to try."""
+Describe = Callable[[Given], Described]
+
+
+def show_landing(collection: Collection, described: Describe, how: object) -> None:
+    """A picture of the collection that is described already, and searches to try.
+
+    `how` it is described tells one description from another: each is written once for all.
+    """
     hits = first_pictures(collection, 1)
     if not hits:
         st.info("This collection has no pictures of its own yet. Give one of yours above.")
@@ -30,7 +37,16 @@ def show_landing(collection: Collection, described: Callable[[Given], Described]
     _show_searches(collection)
     with place:
         await_models(collection.card.name, writer=True)
-        show_example(described(sample(hits[0])), collection.card.name)
+        now = collection.current
+        told = (collection.card, now.number, now.captions.count(), hits[0].id, how)
+        show_example(_example(repr(told), hits[0], described), collection.card.name)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _example(told: str, _hit: ImageHit, _described: Describe) -> Described:
+    """Described by whoever comes first; `told` is all that it depends on."""
+    del told
+    return _described(sample(_hit))
 
 
 def example_searches(collection: Collection) -> list[str]:
