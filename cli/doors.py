@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -81,9 +84,7 @@ def _client(models: Mapping[str, str]) -> Client | None:
     if option := _unlike(found, models):
         say(f"the running server uses other models than {option} names: working here without it")
         return None
-    from mrag_client.client import Client
-
-    client = Client(found.address, found.token)
+    client = _import_client()(found.address, found.token)
     try:
         theirs = client.version()
     except ClientError:  # it has gone and left its file, or something else listens there by now
@@ -100,6 +101,19 @@ def _client(models: Mapping[str, str]) -> Client | None:
     if ours and theirs.version != ours:
         say(f"the running server is of version {theirs.version}, not {ours}; start it anew")
     return client
+
+
+def _import_client() -> type[Client]:
+    """The client, without the terminal program that httpx brings along: it is a third of it."""
+    if "httpx" not in sys.modules:
+        sys.modules["httpx._main"] = cast(ModuleType, None)  # as if it could not be installed
+        try:
+            import_module("httpx")
+        finally:
+            del sys.modules["httpx._main"]
+    from mrag_client.client import Client
+
+    return Client
 
 
 def _unlike(server: Presence, models: Mapping[str, str]) -> str:

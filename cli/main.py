@@ -83,7 +83,14 @@ COMMANDS = {
         "cli.serve",
         "Serve the web app and the HTTP API, over the sample collections in a new home.",
     ),
-    "app": ("cli.serve", "Serve as `mrag serve` does, and open the web app in a browser."),
+    "app": (
+        "cli.serve",
+        "Serve as `mrag serve` does, and open the web app in a browser.",
+    ),
+    "mcp": (
+        "cli.mcp",
+        "Answer an agent over standard input and output (Model Context Protocol).",
+    ),
     "keys": ("cli.keys", "Keys to a server of this home: make, list, revoke them."),
     "compact": (
         "cli.upkeep",

@@ -38,11 +38,14 @@ def start_app(port: PortOption = 8501, address: AddressOption = "127.0.0.1") -> 
 
 
 def _serve(port: int, address: str, then: Callable[[str], object]) -> None:
+    from server.guard import check_start
     from server.running import listening, log_to_stderr
     from server.running import serve as serve_here
 
     settings = settings_for()
-    listening(address, port).close()  # said before the samples are filled, which takes a while
+    # Said before the samples are filled, which takes a while.
+    check_start(settings, address)
+    listening(address, port).close()
     fill_waiting_samples(settings.home)
     log_to_stderr()
 

@@ -139,7 +139,7 @@ class Settings(BaseSettings):
         "https://example.org, separated by commas.",
     )
     rate_limit: str = Field(
-        default="600/minute",
+        default="6000/minute",
         description="Calls of the API that a key or a person may make, as 10/second; off: no "
         "limit.",
     )

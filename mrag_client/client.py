@@ -8,7 +8,6 @@ with Client("http://127.0.0.1:8501", key="...") as client:
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -293,11 +292,11 @@ class AsyncClient:
         key: str = "",
         *,
         transport: httpx.AsyncBaseTransport | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         self._to = _Address(address, key)
         self._http = httpx.AsyncClient(**self._to.options(), transport=transport)
-        self._sleep = sleep
+        self._sleep = sleep or _sleep
 
     @classmethod
     def of_home(cls, home: Path) -> Self:
@@ -465,6 +464,12 @@ class AsyncClient:
                     yield line
         except httpx.TransportError as error:
             raise self._to.gone(error) from error
+
+
+async def _sleep(seconds: float) -> None:
+    from asyncio import sleep  # whoever waits for one answer needs none of it
+
+    await sleep(seconds)
 
 
 def _found(home: Path) -> Presence:

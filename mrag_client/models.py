@@ -35,13 +35,13 @@ Timings = Mapping[str, float]
 class _Asked(BaseModel):
     """What is asked: a field that nobody knows is an error, not an option that does nothing."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class _Answer(BaseModel):
     """What is answered: a client of an earlier version passes over fields that are new."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class CaptionOptions(_Asked):

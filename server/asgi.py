@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 from starlette.middleware import Middleware
@@ -14,9 +16,12 @@ from api.app import api_routes, build_api, close_api
 from api.log import RequestLog
 from engine.errors import Missing, MragError
 from engine.settings import Settings
-from server.middleware import guard, streamlit_options
+from server.guard import guard, streamlit_options
 from service.readiness import shown_first
 from ui.shared import resources
+
+if TYPE_CHECKING:  # the package that it needs may not be there
+    from server.agents import Agents
 
 PAGE = Path(__file__).parents[1] / "streamlit_app.py"
 
@@ -37,16 +42,19 @@ def build_app(
         *guard(settings, address=address, home_token=home_token),
     ]
     api = build_api(resources.engine(), resources.jobs(), resources.thumbnails())
+    agents = _agents()
 
     @asynccontextmanager
     async def lifespan(_: st.App) -> AsyncIterator[None]:
         async with AsyncExitStack() as held:
             held.callback(close_api, api)
+            if agents is not None:
+                await held.enter_async_context(agents.running())
             _warm_up()
             yield
 
-    # Routes of further doors, such as the agents', go here; what they hold open, into `held`.
-    app = st.App(PAGE, routes=api_routes(api), middleware=before, lifespan=lifespan)
+    routes = [*api_routes(api), *(agents.routes if agents else ())]
+    app = st.App(PAGE, routes=routes, middleware=before, lifespan=lifespan)
     # The app has told Streamlit where its page lies, and so where its settings do.
     options = {
         **streamlit_options(settings, address),
@@ -56,6 +64,15 @@ def build_app(
     }
     bootstrap.load_config_options(options)
     return app
+
+
+def _agents() -> Agents | None:
+    """The agents' door, where the package is there that it needs."""
+    if find_spec("mcp") is None:
+        return None
+    from server.agents import Agents, EngineDoor
+
+    return Agents(EngineDoor(resources.engine(), resources.thumbnails()))
 
 
 def _warm_up() -> None:

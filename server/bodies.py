@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.settings import Settings
 from server.refusals import Refusal, refuse
+from service.access.visitor import Visitor
 
 _SMALL = 2**20
 """For what is no upload: forms and JSON."""
@@ -21,17 +22,21 @@ _AROUND = 2**20
 _IDLE_S = 30
 _TOO_SLOW = "The rest of what was sent did not come in time; send it again, or less at once."
 
-Limit = Callable[[str, str], int]
-"""Method and path -> the largest body, in bytes."""
+Limit = Callable[[str, str, Visitor | None], int]
+"""Method, path and visitor -> the largest body, in bytes."""
 
 
 def limits_of(settings: Settings) -> Limit:
-    """The limits that the settings name, by route."""
+    """The limits that the settings name, by route.
+
+    Streamlit keeps in memory what its pages are given: of those who may not fill collections it
+    takes pictures, and no archives.
+    """
     upload, picture = settings.max_upload_bytes + _AROUND, settings.max_image_bytes + _AROUND
 
-    def limit(method: str, path: str) -> int:
+    def limit(method: str, path: str, visitor: Visitor | None) -> int:
         if path.startswith("/_stcore/upload_file/") and method == "PUT":
-            return upload
+            return upload if visitor and visitor.may("write") else min(picture, upload)
         if not path.startswith("/api/v1/"):
             return picture * 2 if path.startswith("/mcp") else _SMALL  # a picture as base64
         if path == "/api/v1/search":
@@ -70,7 +75,8 @@ class BodyLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most = self._limit(scope["method"], scope["path"])
+        visitor = scope.get("state", {}).get("visitor")
+        most = self._limit(scope["method"], scope["path"], visitor)
         if _declared(scope) > most:
             await refuse(_too_large(most), scope, receive, send)
             return

@@ -11,10 +11,10 @@ import json
 import logging
 from collections.abc import Collection
 from dataclasses import asdict
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import Request, cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,7 +24,7 @@ from server.door_pages import inside, not_allowed, way_in
 from server.hosts import is_same_origin
 from server.rates import Rates
 from server.refusals import Refusal, answer, is_for_programs, refuse
-from server.sessions import end
+from server.sessions import WAY, end, forget_way, remember_way
 from service.access.visitor import Visitor
 
 _LOG = logging.getLogger(__name__)
@@ -32,8 +32,8 @@ _LOG = logging.getLogger(__name__)
 VISITOR_HEADER = b"x-mrag-visitor"
 """How the pages are told who looks at them: whoever sends it is not believed."""
 
-OPEN_PATHS = frozenset({"/_stcore/health", "/api/v1/health"})
-"""Whether the server is there, which its health check asks."""
+OPEN_PATHS = frozenset({"/_stcore/health", "/api/v1/health", "/api/v1/ready"})
+"""Whether the server is there, which what watches over it asks."""
 
 SIGN_IN_PATHS = frozenset({"/auth/login", "/auth/logout", "/oauth2callback"})
 """Streamlit's own, by which one signs in and out."""
@@ -66,6 +66,9 @@ class Door:
         if path.startswith(_NOWHERE):
             await refuse(Refusal(404, "There is nothing here."), scope, receive, send)
         elif scope["type"] == "http" and self._is_open(scope["method"], path):
+            who = self._callers.who(Headers(scope=scope))
+            if isinstance(who, Visitor):
+                scope.setdefault("state", {})["visitor"] = who
             await self._app(_unnamed(scope), receive, send)
         elif scope["type"] == "http" and path in _WAYS:
             await self._go(scope, receive, send)
@@ -86,6 +89,9 @@ class Door:
         refusal = self._refusal(who, scope, headers)
         if refusal:
             await refuse(refusal, scope, receive, send)
+            return
+        if way := _way_on(who, scope, headers):
+            await answer(way, scope, receive, send)
             return
         scope.setdefault("state", {})["visitor"] = who
         watch = _Watch(self._callers, who, headers)
@@ -150,20 +156,23 @@ class Door:
         elif request.method not in {"GET", "HEAD"}:
             response = Refusal(405, "Nothing is taken here.").response(scope["path"])
         elif scope["path"] == "/sign-in":
-            response = self._sign_in(request.query_params.get("provider", ""))
+            response = self._sign_in(
+                *map(request.query_params.get, ("provider", "next"), ("", "/"))
+            )
         else:
             response = RedirectResponse("/", 303)
             if scope["path"] == "/leave":
                 end(response)
         await answer(response, scope, receive, send)
 
-    def _sign_in(self, provider: str) -> Response:
+    def _sign_in(self, provider: str, way: str) -> Response:
         sign_in = self._callers.sign_in
         if sign_in is None or provider not in sign_in.providers:
             return RedirectResponse("/", 303)
-        return RedirectResponse(
-            sign_in.login_path(provider), 303, headers={"Cache-Control": "no-store"}
-        )
+        response = _redirect(sign_in.login_path(provider))
+        if inside(way) != "/":  # where Streamlit's sign-in leads by itself
+            remember_way(response, way)
+        return response
 
     async def _enter(self, request: Request) -> Response:
         """Take the key of the form."""
@@ -176,7 +185,7 @@ class Door:
         except TimeoutError:
             return Refusal(408, "The key did not come in time.").response("/enter")
         token, back = (form.get(name, [""])[0] for name in ("key", "next"))
-        response = RedirectResponse(inside(back), 303, headers={"Cache-Control": "no-store"})
+        response = _redirect(inside(back))
         is_secure = request.url.scheme == "https"
         try:
             if self._callers.sessions.begin(response, token.strip(), is_secure=is_secure):
@@ -264,6 +273,22 @@ def _is_page(scope: Scope, headers: Headers) -> bool:
     if scope["type"] != "http" or is_for_programs(scope["path"]):
         return False
     return scope["method"] in {"GET", "HEAD"} and "text/html" in headers.get("accept", "")
+
+
+def _way_on(who: Visitor, scope: Scope, headers: Headers) -> Response | None:
+    """Where one was going before signing in."""
+    if who.by != "sign-in" or scope["path"] != "/" or not _is_page(scope, headers):
+        return None
+    way = cookie_parser(headers.get("cookie", "")).get(WAY)
+    if way is None:
+        return None
+    response = _redirect(inside(unquote(way)))
+    forget_way(response)
+    return response
+
+
+def _redirect(path: str) -> Response:
+    return RedirectResponse(path, 303, headers={"Cache-Control": "no-store"})
 
 
 def _unnamed(scope: Scope, who: Visitor | None = None) -> Scope:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
+from streamlit import config
 
 from engine.errors import InvalidInput
 from engine.settings import Settings
@@ -22,6 +24,9 @@ from server.signed_in import SignIn
 from service.access.exposed import check_exposed, is_loopback
 from service.access.keys import KeyRing
 from ui.shared.providers import USER_HEADERS, sign_in_providers
+
+SECRETS_BESIDE = Path(__file__).parents[1] / ".streamlit" / "secrets.toml"
+"""Where Streamlit looks for secrets, too, once it knows where its page lies."""
 
 
 def guard(
@@ -60,8 +65,16 @@ def guard(
     ]
 
 
+def check_start(settings: Settings, address: str) -> None:
+    """Raise InvalidInput where a server must not start there; see `guard`."""
+    guard(settings, address=address)
+
+
 def sign_in_of(settings: Settings) -> SignIn | None:
     """The sign-in that is configured; raises InvalidInput for one that does not hold."""
+    files = [str(path) for path in config.get_option("secrets.files")]
+    if str(SECRETS_BESIDE) not in files:
+        config.set_option("secrets.files", [*files, str(SECRETS_BESIDE)])
     providers = sign_in_providers()
     if providers is None:
         return None

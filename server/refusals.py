@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from mrag_client.models import Problem
+from api.problems import problem
 
 _PROGRAMS = ("/api", "/mcp", "/metrics")
 _POLICY_VIOLATION = 1008
@@ -29,14 +28,7 @@ class Refusal:
         headers = {"Cache-Control": "no-store", **self.headers}
         if not is_for_programs(path):
             return PlainTextResponse(self.detail + "\n", self.status, headers)
-        title = HTTPStatus(self.status).phrase
-        problem = Problem(type="about:blank", title=title, status=self.status, detail=self.detail)
-        return Response(
-            problem.model_dump_json(exclude_defaults=True),
-            self.status,
-            headers,
-            "application/problem+json",
-        )
+        return problem(self.status, self.detail, path, headers=headers)
 
 
 def is_for_programs(path: str) -> bool:

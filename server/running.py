@@ -151,3 +151,7 @@ def log_to_stderr() -> None:
     handler.setFormatter(logging.Formatter(_LINE))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("mrag").setLevel(logging.INFO)
+    # uvicorn says so of every websocket that is refused with words.
+    logging.getLogger("uvicorn.error").addFilter(
+        lambda told: "without completing handshake" not in told.getMessage()
+    )

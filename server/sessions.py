@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 from hashlib import sha256
+from urllib.parse import quote
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.responses import Response
@@ -12,6 +13,8 @@ from starlette.responses import Response
 from service.access.keys import Key, KeyRing
 
 COOKIE = "mrag_session"
+WAY = "mrag_way"
+_SIGNING_IN_S = 600
 _LASTS = timedelta(days=7)
 
 
@@ -44,6 +47,18 @@ class Sessions:
             secure=is_secure,
         )
         return True
+
+
+def remember_way(response: Response, path: str) -> None:
+    """Have the browser keep where it was going while its person signs in elsewhere."""
+    response.set_cookie(
+        WAY, quote(path, safe=""), max_age=_SIGNING_IN_S, httponly=True, samesite="lax"
+    )
+
+
+def forget_way(response: Response) -> None:
+    """Have the browser forget it again."""
+    response.delete_cookie(WAY, httponly=True, samesite="lax")
 
 
 def end(response: Response) -> None:

@@ -34,8 +34,7 @@ class SignIn:
                 "that a stranger could find it; make one: python -c 'import secrets; "
                 "print(secrets.token_urlsafe(48))'"
             )
-        self._origin = get_origin_from_redirect_uri()
-        if not self._origin or not urlsplit(self._origin).hostname:
+        if not self.host:
             raise InvalidInput(
                 "redirect_uri of the sign-in is no address; give the one of this server that ends "
                 "in /oauth2callback, as .streamlit/secrets.example.toml shows"
@@ -44,7 +43,7 @@ class SignIn:
     @property
     def host(self) -> str:
         """The name under which browsers come back from the provider."""
-        return urlsplit(self._origin or "").hostname or ""
+        return urlsplit(get_origin_from_redirect_uri() or "").hostname or ""
 
     def account(self, cookies: Mapping[str, str]) -> Mapping[str, Any] | None:
         """What the provider said of whoever sent these cookies; None: nobody signed in.
@@ -60,7 +59,7 @@ class SignIn:
             return None
         if not isinstance(told, dict) or told.get("is_logged_in") is not True:
             return None
-        return told if told.get("origin") == self._origin else None
+        return told if told.get("origin") == get_origin_from_redirect_uri() else None
 
     def visitor(self, account: Mapping[str, Any]) -> Visitor | None:
         """What they may do; None: not even come in."""

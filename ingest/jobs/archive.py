@@ -9,16 +9,18 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from io import BufferedReader, BytesIO
 from pathlib import Path, PurePosixPath
 
+from corpus.records import ImageRecord, Record, Skipped
 from engine.errors import InvalidInput, SourceError
 from engine.files import partial_path
 from engine.images import SUFFIXES
 from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.settings import Settings
+from ingest.readers import open_source
 from ingest.readers.detect import detect
 
 Upload = BytesIO | BufferedReader
@@ -149,6 +151,22 @@ def source_in(folder: Path) -> Path:
         return folder
     detect(tables[0])
     return tables[0]
+
+
+def beside_table(table: Path, records: Iterable[Record]) -> Iterator[Record]:
+    """The records of a table, then the pictures around it that it does not name.
+
+    They come with the captions of text files beside them, or without any.
+    """
+    named: set[Path] = set()
+    for record in records:
+        if isinstance(record, ImageRecord):
+            named.add(record.path.resolve())
+        yield record
+    for record in open_source(table.parent):
+        new = isinstance(record, ImageRecord) and record.path.resolve() not in named
+        if new or isinstance(record, Skipped):
+            yield record
 
 
 def _check_directory(file: Upload, name: str, size: int, max_files: int) -> None:

@@ -28,9 +28,10 @@ from engine.progress import (
     told_to,
 )
 from ingest.delete import empty_trash
-from ingest.filling import fill, specs_of_card
+from ingest.filling import Specs, fill, specs_of_card
 from ingest.jobs.archive import (
     Upload,
+    beside_table,
     discard_upload,
     keep_upload,
     source_in,
@@ -80,10 +81,17 @@ class Jobs:
         self._closing = False
 
     def start(
-        self, name: str, source: Path, options: IngestOptions = NOTHING, *, anywhere: bool = False
+        self,
+        name: str,
+        source: Path,
+        options: IngestOptions = NOTHING,
+        *,
+        models: Specs | None = None,
+        anywhere: bool = False,
     ) -> Job:
         """Ingest a folder or file of this machine, inside `settings.source_root`.
 
+        `models` are for a collection that is new and has no memory; without them the settings'.
         `anywhere`: who asks owns this machine, so that it may lie outside, by its whole path.
         Raises InvalidInput and SourceError for what may not or cannot be read, CollectionMissing
         for a memory that is not there, Busy when too many jobs wait, StoreUnavailable where the
@@ -92,10 +100,17 @@ class Jobs:
         self._check(name, options)
         place = _whole_path(source) if anywhere else inside(self._root(), source)
         detect(place)
-        return self._begin(self._new(name, place, options, anywhere=anywhere))
+        job = self._new(name, place, options)
+        return self._begin(replace(job, models=models, anywhere=anywhere))
 
     def start_upload(
-        self, name: str, file: Upload, filename: str, options: IngestOptions = NOTHING
+        self,
+        name: str,
+        file: Upload,
+        filename: str,
+        options: IngestOptions = NOTHING,
+        *,
+        models: Specs | None = None,
     ) -> Job:
         """Ingest an uploaded zip archive; raises as `keep_upload` and `start` do."""
         if options.images:
@@ -104,7 +119,8 @@ class Jobs:
             )
         self._check(name, options)
         kept = keep_upload(file, filename, name, self._engine.settings)
-        job = replace(self._new(name, kept, options), name=legible(PurePath(filename).name))
+        called = legible(PurePath(filename).name)
+        job = replace(self._new(name, kept, options), name=called, models=models)
         try:
             return self._begin(job)
         except MragError:
@@ -165,6 +181,16 @@ class Jobs:
                 )
             )
 
+    def dismiss(self, key: str) -> None:
+        """Forget a job that has ended; what it filled stays. Raises InvalidInput for others."""
+        with self._lock:
+            job = self.get(key)
+            if job.is_active:
+                raise InvalidInput("this job has not ended; cancel it first")
+            self._own.pop(key, None)
+            self._records.remove(job)
+            self._discard(job)
+
     def close(self) -> None:
         """End what runs, as `interrupted`, and wait a little for it."""
         with self._lock:
@@ -193,18 +219,8 @@ class Jobs:
             )
         return root
 
-    def _new(
-        self, name: str, source: Path, options: IngestOptions, *, anywhere: bool = False
-    ) -> Job:
-        return Job(
-            new_id(),
-            name,
-            source,
-            datetime.now(UTC),
-            self._owner,
-            options=options,
-            anywhere=anywhere,
-        )
+    def _new(self, name: str, source: Path, options: IngestOptions) -> Job:
+        return Job(new_id(), name, source, datetime.now(UTC), self._owner, options=options)
 
     def _begin(self, job: Job) -> Job:
         with self._lock:
@@ -319,7 +335,7 @@ class Jobs:
         check_cancelled()
         tell(Progress("load the models", 0))
         options = job.options
-        models = specs_of_card(self._engine, job.collection, options.memory)
+        models = self._models(job)
         with told_to(tell):
             self._engine.models.encoder(models[0])
             report = fill(
@@ -335,6 +351,12 @@ class Jobs:
         self._records.keep_skipped(job.id, self._engine.folder(job.collection).skipped)
         return report
 
+    def _models(self, job: Job) -> Specs:
+        is_new = not self._engine.folder(job.collection).exists()
+        if job.models and is_new and not job.options.memory:
+            return job.models
+        return specs_of_card(self._engine, job.collection, job.options.memory)
+
     def _read(self, job: Job, tell: OnProgress) -> Iterator[Record]:
         """The records of the job's source, none of which lies outside the folder allowed."""
         images = Path(job.options.images) if job.options.images else None
@@ -342,13 +364,12 @@ class Jobs:
             return _opened(job.source, images and _whole_path(images), job.options)
         if _is_upload(self._engine, job):
             root = unpack_upload(job.source, self._engine.settings, on_progress=tell)
-            source = source_in(root)
-        else:
-            root = self._root()
-            source = inside(root, job.source)
-            images = images and inside(root, images)
-            if source.is_dir():
-                check_links(root, source)
+            return only_inside(_unpacked(source_in(root), job.options), root)
+        root = self._root()
+        source = inside(root, job.source)
+        images = images and inside(root, images)
+        if source.is_dir():
+            check_links(root, source)
         return only_inside(_opened(source, images, job.options), root)
 
     def _teller(self, key: str) -> OnProgress:
@@ -383,6 +404,13 @@ def _opened(source: Path, images: Path | None, options: IngestOptions) -> Iterat
         image_column=options.image_column,
         caption_column=options.caption_column,
     )
+
+
+def _unpacked(source: Path, options: IngestOptions) -> Iterator[Record]:
+    """A table's pictures and those beside it, unless only some of the table are wanted."""
+    records = _opened(source, None, options)
+    everything = source.is_file() and not options.splits and options.limit is None
+    return beside_table(source, records) if everything else records
 
 
 def _is_upload(engine: Engine, job: Job) -> bool:

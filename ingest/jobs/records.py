@@ -32,6 +32,7 @@ KEPT = 50
 class Job:
     """A background ingest.
 
+    `models` are an encoder and a generator for a collection that is new; None: the settings'.
     `name` is what its user calls the source, "" where that is the place's own name. `anywhere`:
     the source need not lie inside the folder allowed, as the owner of this machine named it.
     `owner` is the process that works on it; without that one an active job is `interrupted`.
@@ -47,6 +48,7 @@ class Job:
     owner: str = ""
     name: str = ""
     options: IngestOptions = field(default_factory=IngestOptions)
+    models: tuple[str, str] | None = None
     anywhere: bool = False
     state: State = "waiting"
     progress: Progress | None = None

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from benchmarks.served_app import environment, served_app
 
@@ -24,7 +24,10 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
 )
+"""The last two are a camera that films a test picture, and nobody who has to allow it."""
 DESKTOP, PHONE = (1280, 800), (390, 844)
 
 PATIENCE_MS = 120_000
@@ -50,6 +53,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         table = PACK / name / "captions.jsonl"
         ingest(made, table, name, "--split", "train", "--limit", str(count))
     return made
+
+
+def until(page: Page, expression: str) -> None:
+    """Wait until a JavaScript expression holds; Playwright's own way is stopped by our policy."""
+    page.evaluate(
+        f"""async () => {{
+            const end = performance.now() + {PATIENCE_MS};
+            while (!({expression})) {{
+                if (performance.now() > end) throw new Error("it never came to be");
+                await new Promise(requestAnimationFrame);
+            }}
+        }}"""
+    )
 
 
 def await_models(browser: Browser, address: str) -> None:
@@ -84,7 +100,13 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_app(chromium: Browser, address: str) -> Iterator[OpenApp]:
-    """Opens a path of the app in a fresh browser profile."""
+    """Opens a path of the app in a fresh browser profile; it loads nothing that it may not."""
+    refused: list[str] = []
+
+    def heard(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            refused.append(message.text)
+
     with ExitStack() as stack:
 
         def opened(
@@ -101,9 +123,11 @@ def open_app(chromium: Browser, address: str) -> Iterator[OpenApp]:
             )
             stack.callback(context.close)
             page = context.new_page()
+            page.on("console", heard)
             page.set_default_timeout(PATIENCE_MS)
             page.goto(at + path)
             page.get_by_role("heading", level=1).wait_for()
             return page
 
         yield opened
+    assert not refused

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -17,6 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from streamlit import config
+from streamlit.runtime import Runtime
 from streamlit.runtime.secrets import secrets_singleton
 
 from engine.settings import read_settings
@@ -154,3 +156,17 @@ def guarded(tmp_path: Path, signed_by: Configure) -> MakeGuarded:
         return Guarded(client, ring, seen)
 
     return made
+
+
+@pytest.fixture
+def streamlit_as_it_was() -> Iterator[None]:
+    """Takes a server apart that was built in this process: its options, runtime and engine."""
+    before = {name: config.get_option(name) for name in config._config_options_template}
+    main = config._main_script_path
+    yield
+    Runtime._instance = None
+    st.cache_resource.clear()
+    config._main_script_path = main
+    for name, value in before.items():
+        if config.get_option(name) != value:
+            config.set_option(name, value)

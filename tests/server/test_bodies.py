@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from engine.settings import read_settings
 from server.bodies import BodyLimits, limits_of
+from service.access.visitor import Visitor
 from tests.server.conftest import AUTH, MakeGuarded
 
 MOST = 1_000
@@ -60,7 +61,7 @@ def answer(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    limited = BodyLimits(app, lambda _method, _path: MOST, seconds=seconds, idle_s=idle_s)
+    limited = BodyLimits(app, lambda _method, _path, _visitor: MOST, seconds=seconds, idle_s=idle_s)
     asyncio.run(limited(scope, sender.receive, send))
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     return sent[0]["status"], sent[1]["body"]
@@ -119,7 +120,7 @@ def test_what_drips_is_ended() -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        limited = BodyLimits(reader, lambda _method, _path: MOST, seconds=60, idle_s=10)
+        limited = BodyLimits(reader, lambda _method, _path, _visitor: MOST, seconds=60, idle_s=10)
         await limited(scope_of(), receive, send)
         assert sent[0]["status"] == 408
 
@@ -158,6 +159,7 @@ def test_once_a_body_has_come_an_answer_may_take_its_time() -> None:
 def test_limits_are_those_of_the_settings() -> None:
     limit = limits_of(read_settings({"max_upload_bytes": 500 * 2**20, "max_image_bytes": 2**25}))
     zip_of_201_mib = 201 * 2**20
+    writer, reader = Visitor("w", "write", "key"), Visitor("r", "read", "key")
     for method, path in (
         ("PUT", "/_stcore/upload_file/a/b"),
         ("POST", "/api/v1/collections"),
@@ -165,10 +167,11 @@ def test_limits_are_those_of_the_settings() -> None:
         ("POST", "/api/v1/caption"),
         ("POST", "/api/v1/compare"),
     ):
-        assert limit(method, path) > 500 * 2**20 > zip_of_201_mib
-    assert 2**25 < limit("POST", "/api/v1/search") < 2**26
+        assert limit(method, path, writer) > 500 * 2**20 > zip_of_201_mib
+    assert 2**25 < limit("POST", "/api/v1/search", reader) < 2**26
+    assert limit("PUT", "/_stcore/upload_file/a/b", reader) < 2**26  # a picture, no archive
     for method, path in (("POST", "/"), ("POST", "/api/v1/ingests/x/cancel"), ("POST", "/metrics")):
-        assert limit(method, path) <= 2**20
+        assert limit(method, path, writer) <= 2**20
 
 
 def test_an_upload_before_signing_in_is_refused_unread(guarded: MakeGuarded) -> None:

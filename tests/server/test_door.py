@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
+from html import unescape
 from typing import Any
 
 import pytest
@@ -350,11 +351,33 @@ def test_the_way_in_needs_no_script_and_leads_to_the_provider(guarded: MakeGuard
     assert "<script" not in page.text
     assert page.headers["Cache-Control"] == "no-store"
     assert 'action="/enter"' not in page.text  # there are no keys
-    (way,) = re.findall(r'href="(/sign-in[^"]*)"', page.text)
+    (way,) = map(unescape, re.findall(r'href="(/sign-in[^"]*)"', page.text))
     begun = app.client.get(way)
     assert begun.status_code == 303
     assert begun.headers["Location"].startswith("/auth/login?provider=")
     assert app.client.get("/sign-in?provider=nobody").headers["Location"] == "/"
+
+
+def test_who_has_signed_in_comes_where_they_were_going(guarded: MakeGuarded) -> None:
+    app = guarded(auth=AUTH, **LISTS)
+    asked = "/search?q=a+cat&collection=plain"
+    app.client.get("/sign-in", params={"provider": "", "next": asked})
+    signed_in(app)
+    arrived = app.client.get("/", headers=HTML)
+    assert (arrived.status_code, arrived.headers["Location"]) == (303, asked)
+    assert app.client.get("/", headers=HTML).status_code == 200  # and once
+
+
+@pytest.mark.parametrize(
+    "asked", ["/", "//evil.example", "https://evil.example", "/\\evil.example"]
+)
+def test_who_has_signed_in_is_sent_nowhere_else(guarded: MakeGuarded, asked: str) -> None:
+    app = guarded(auth=AUTH, **LISTS)
+    app.client.get("/sign-in", params={"provider": "", "next": asked})
+    signed_in(app)
+    assert app.client.get("/", headers=HTML).status_code == 200
+    app.client.cookies.set("mrag_way", "%2F%2Fevil.example")
+    assert app.client.get("/", headers=HTML).headers["Location"] == "/"
 
 
 def test_both_ways_in_are_shown_where_there_are_both(guarded: MakeGuarded) -> None:

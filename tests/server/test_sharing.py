@@ -9,16 +9,15 @@ from typing import Any
 import pytest
 import streamlit as st
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from api.app import api_routes, build_api, close_api
 from engine.errors import InvalidInput
 from engine.models import loaded
-from engine.settings import Settings
+from engine.settings import Settings, read_settings
 from server.asgi import PAGE, build_app
-from server.middleware import OpenDoor, guard
+from server.guard import guard
 from ui.shared import resources
 
 
@@ -38,8 +37,9 @@ def test_pages_and_api_load_each_model_once(
 
         monkeypatch.setattr(loaded, name, counted)
     api = build_api(resources.engine(), resources.jobs(), resources.thumbnails())
-    door = [Middleware(OpenDoor, home_token=lambda: "token")]
-    client = TestClient(Starlette(routes=api_routes(api), middleware=door))
+    door = guard(read_settings(), address="127.0.0.1")
+    app = Starlette(routes=api_routes(api), middleware=door)
+    client = TestClient(app, base_url="http://127.0.0.1")
     sent = [("image", ("a.webp", unknown_pictures[0].read_bytes(), "image/webp"))]
     assert client.post("/api/v1/caption", files=sent).status_code == 200
     page = AppTest.from_file(str(PAGE), default_timeout=60)
@@ -54,10 +54,11 @@ def test_pages_and_api_load_each_model_once(
 
 
 def test_another_address_is_refused_while_nobody_is_asked(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="listen at 127"):
+    with pytest.raises(InvalidInput, match="mrag keys add"):
         guard(Settings(home=tmp_path), address="0.0.0.0")
 
 
+@pytest.mark.usefixtures("streamlit_as_it_was")
 def test_the_pages_settings_are_found_from_any_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

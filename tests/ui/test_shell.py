@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ import streamlit as st
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from tests.ui.conftest import OpenPage
+from tests.ui.conftest import AUTH, OpenPage
 from ui.shared.pictures import escaped
+from ui.shared.providers import USER_HEADERS
 
 PAGES = (
     "ui/describe/describe.py",
@@ -20,15 +23,6 @@ PAGES = (
     "ui/collections/collections.py",
     "ui/system/system.py",
 )
-AUTH = {
-    "auth": {
-        "redirect_uri": "http://localhost:8501/oauth2callback",
-        "cookie_secret": "x" * 32,
-        "client_id": "id",
-        "client_secret": "secret",
-        "server_metadata_url": "https://accounts.example.org/.well-known/openid-configuration",
-    }
-}
 
 
 def shown(page: AppTest) -> str:
@@ -62,7 +56,16 @@ def test_a_busy_app_says_so_and_can_be_asked_again() -> None:
 def test_the_address_names_the_collection(open_page: OpenPage) -> None:
     page = open_page(collection="postcards")
     assert page.sidebar.selectbox(key="collection").value == "postcards"
+    assert "postcards" in page.query_params["collection"]
     assert open_page(collection="none of these").selectbox(key="collection").value == "plain"
+
+
+def test_the_address_names_the_first_collection_too(open_page: OpenPage) -> None:
+    page = open_page()
+    assert "plain" in page.query_params["collection"]
+    page.sidebar.selectbox(key="collection").set_value("postcards").run()
+    page.sidebar.selectbox(key="collection").set_value("plain").run()
+    assert "plain" in page.query_params["collection"]
 
 
 def test_a_collection_that_is_not_there_is_named_and_another_one_shown(open_page: OpenPage) -> None:
@@ -136,6 +139,56 @@ def test_after_signing_in_all_is_seen(open_page: OpenPage) -> None:
     page = open_page(secrets=AUTH, user={"is_logged_in": True, "email": "a@example.org"})
     assert page.selectbox(key="collection").value == "plain"
     assert "Sign out" in [button.label for button in page.button]
+
+
+def test_who_is_on_no_list_sees_nothing_and_may_sign_out(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MRAG_READERS", "@example.org")
+    page = open_page(secrets=AUTH, user={"is_logged_in": True, "email": "a@evil-example.org"})
+    assert [button.label for button in page.button] == ["Sign out"]
+    assert not page.selectbox
+
+
+@pytest.fixture
+def behind_a_door() -> Iterator[None]:
+    """As `mrag serve` runs the pages: it tells them who looks at them."""
+    before = config.get_option("server.trustedUserHeaders")
+    config.set_option("server.trustedUserHeaders", USER_HEADERS)
+    yield
+    config.set_option("server.trustedUserHeaders", before)
+
+
+@pytest.mark.usefixtures("behind_a_door")
+def test_a_page_is_for_whom_the_server_let_in(open_page: OpenPage) -> None:
+    key = json.dumps({"name": "bot", "role": "read", "by": "key"})
+    page = open_page(user={"mrag_visitor": key})
+    assert page.selectbox(key="collection").value == "plain"
+    assert "/leave" in shown(page)
+
+
+@pytest.mark.usefixtures("behind_a_door")
+@pytest.mark.parametrize("user", [{}, {"is_logged_in": True, "email": "a@example.org"}])
+def test_a_page_that_nobody_was_let_in_to_shows_nothing(
+    open_page: OpenPage, user: dict[str, object]
+) -> None:
+    page = open_page(secrets=AUTH, user=user)
+    assert not page.selectbox
+    assert "postcards" not in shown(page)
+
+
+@pytest.mark.parametrize("address", [None, "0.0.0.0", "192.168.1.5"])
+def test_without_a_door_the_pages_are_for_this_machine(
+    open_page: OpenPage, address: str | None
+) -> None:
+    before = config.get_option("server.address")
+    config.set_option("server.address", address)
+    try:
+        page = open_page()
+    finally:
+        config.set_option("server.address", before)
+    assert "mrag serve" in page.error[0].value
+    assert not page.selectbox
 
 
 def test_named_providers_are_offered(open_page: OpenPage) -> None:

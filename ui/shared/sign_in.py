@@ -50,7 +50,8 @@ def sign_out_button() -> None:
     if by == "sign-in":
         st.sidebar.button("Sign out", on_click=st.logout)
     elif by == "key":
-        st.sidebar.link_button("Sign out", "/leave")
+        # A button of Streamlit's that leads somewhere opens a second tab there.
+        st.sidebar.html('<a href="/leave" target="_self">Sign out</a>')
 
 
 def _known(providers: list[str] | None) -> Visitor | None:
