@@ -21,15 +21,19 @@ from mrag_client.models import CaptionOptions, Description, SearchOptions
 from mrag_client.presence import server_file
 
 WORDS = "two cats on the beach"
+PATIENCE_S = 120
+"""For a first answer, which models are loaded for: a bound for what hangs."""
+
 PICTURE = SAMPLE_PACK / "plain" / "images" / "351.webp"
 
 
 def main(home: Path) -> None:
     with served_app(home) as served:
-        page = httpx.get(f"{served.address}/search")
+        page = httpx.get(f"{served.address}/search", timeout=PATIENCE_S)
         assert "<title>" in page.raise_for_status().text
         asked = {"text": WORDS, "collection": "plain", "k": "3"}
-        plainly = httpx.get(f"{served.address}/api/v1/search", params=asked).raise_for_status()
+        plainly = httpx.get(f"{served.address}/api/v1/search", params=asked, timeout=PATIENCE_S)
+        plainly.raise_for_status()
         found = [hit["id"] for hit in plainly.json()["results"][0]["hits"]]
         assert len(found) == 3
         with Client.of_home(home) as client:
