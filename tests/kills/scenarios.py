@@ -522,7 +522,6 @@ def new_home(home: Path) -> None:
 
 def fill_samples(home: Path, encoder: Encoder | None = None) -> None:
     """What a start does before it serves."""
-    small_steps()
     engine = Engine(settings(home))
     engine.models = OneEncoder(engine.settings, encoder or PixelEncoder())
     with closing(engine):
@@ -534,6 +533,7 @@ def fill_samples(home: Path, encoder: Encoder | None = None) -> None:
 
 
 def fill_slowly(home: Path) -> None:
+    small_steps()
     fill_samples(home, SlowEncoder(PixelEncoder(), 0.05))
 
 
