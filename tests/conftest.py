@@ -6,10 +6,12 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from xdist.scheduler import LoadFileScheduling
 
 from engine.types import Decoding, Vector, Vectors
 
@@ -35,6 +37,18 @@ def unit(*values: float) -> Vector:
     vector = np.zeros(DIM, np.float32)
     vector[: len(values)] = values
     return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+
+class ByFileOrBrowser(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """A file's tests run in one process, which shares its homes; so do those of one served app."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "browser" if "tests/browser/" in nodeid else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFileOrBrowser:
+    return ByFileOrBrowser(config, log)
 
 
 class FakeEncoder:
