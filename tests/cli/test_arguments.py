@@ -60,6 +60,7 @@ USAGE = [
         f"--patience {HUGE}", f"--undo {HUGE}", "--undo 99", "--metric odd", "--metric [EMPTY]",
         "--metric cider-d=nan", "--metric cider-d=-1", "--split train",
     )),
+    "mcp odd",
     "keys odd", "keys add", "keys add x", "keys add a/b --role read", "keys add x --role king",
     f"keys add x --role read --expires {HUGE}", "keys add x --role read --expires 0",
     "keys revoke", "keys revoke no-such",
