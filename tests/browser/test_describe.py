@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, PACK, OpenApp
+from tests.browser.conftest import DESKTOP, PACK, OpenApp, until
 
 PICTURE = PACK / "plain" / "images" / "351.webp"
 OTHER = PACK / "plain" / "images" / "352.webp"
@@ -129,7 +129,7 @@ def test_a_picture_from_the_clipboard_is_described(open_app: OpenApp) -> None:
 def test_a_picture_of_the_camera_comes_in_once_and_stays_in_its_place(open_app: OpenApp) -> None:
     page = open_app()
     page.get_by_text("Use the camera").click()
-    page.wait_for_function("document.querySelector('video')?.readyState >= 3")
+    until(page, "document.querySelector('video')?.readyState >= 3")
     page.get_by_role("button", name="Take Photo").click()
     expect(page.get_by_role("button", name="Copy caption")).to_have_count(1)
     (shot,) = names(page)

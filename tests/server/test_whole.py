@@ -25,6 +25,7 @@ from tests.server.conftest import AT, AUTH, Configure
 from tests.server.provider import CLIENT, CLIENT_SECRET, Provider, provider
 
 HTML = {"Accept": "text/html"}
+_EVERY = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def walk(routes: list[BaseRoute], under: str = "") -> Iterator[tuple[str, str]]:
             path = under + "/".join(
                 "x" if part.startswith("{") else part for part in route.path.split("/")
             )
-            for method in route.methods or ():
+            for method in route.methods or _EVERY:
                 yield method, path
         elif isinstance(route, WebSocketRoute):
             yield "WEBSOCKET", under + route.path
@@ -90,7 +91,8 @@ def test_no_route_is_reached_before_signing_in(serve: Callable[..., Any]) -> Non
         paths = {path for _, path in asked}
         assert {
             "/_stcore/stream", "/_stcore/upload_file/x/x", "/media/x", "/component/x", "/x",
-            "/metrics", "/api/v1/caption", "/api/v1/collections/x/pictures/x/thumbnail",
+            "/metrics",
+            "/mcp", "/api/v1/caption", "/api/v1/collections/x/pictures/x/thumbnail",
             "/api/openapi.json", "/oauth2callback",
         } <= paths  # fmt: skip
         reached = set()
