@@ -45,6 +45,7 @@ def _filling(fields: Mapping[str, Any], *required: str) -> dict[str, Any]:
         files=("archive",),
         fields={**fields, "source": _SOURCE},
         required=required,
+        example={**dict.fromkeys(required, "holidays"), "source": "2024/holidays", "limit": 1000},
     )
 
 

@@ -23,13 +23,14 @@ from service.answering import stored_picture
 router = APIRouter(prefix="/v1", tags=["search"])
 
 _LIKE = frozenset({"like"})
+_EXAMPLE = {"text": "two dogs on a beach", "minus": ["night"], "space": ["mapped", "raw"], "k": 5}
 
 
 @router.get(
     "/search",
     response_model=Searches,
     responses=errors(404, 409),
-    openapi_extra={"parameters": parameters(SearchOptions)},
+    openapi_extra={"parameters": parameters(SearchOptions, example=_EXAMPLE)},
 )
 async def search(request: Request, asking: Reader, collection: Named = "") -> Searches:
     """Find pictures by words, or like one of the collection (`like`)."""
@@ -44,7 +45,7 @@ async def search(request: Request, asking: Reader, collection: Named = "") -> Se
         SearchOptions,
         files=("image",),
         fields={"collection": {"type": "string"}},
-        example={"text": "at night", "space": ["mapped", "raw"], "k": 5},
+        example=_EXAMPLE,
     ),
 )
 async def search_by_picture(request: Request, asking: Reader, collection: Named = "") -> Searches:
