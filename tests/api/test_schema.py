@@ -91,5 +91,5 @@ def test_a_little_of_everything_is_answered_as_the_document_says(asked: Asked) -
 
 @pytest.mark.slow
 def test_much_of_everything_is_answered_as_the_document_says(asked: Asked) -> None:
-    seen = answers_as_it_says(asked, examples=300)
+    seen = answers_as_it_says(asked, examples=60)
     assert {200, 202, 204, 400, 404, 409, 415, 422} >= seen.keys() - {405, 503}

@@ -19,7 +19,8 @@ from engine.app import Engine
 from engine.errors import Busy
 from engine.models.queues import BatchQueue
 from engine.progress import Cancelled, check_cancelled
-from tests.api.conftest import ADMIN, READER, Asked, problem
+from service.answering import LocalAnswers
+from tests.api.conftest import ADMIN, READER, Asked, mounted, problem
 
 V1 = "/api/v1"
 
@@ -116,6 +117,41 @@ def test_beyond_the_bound_requests_are_refused_and_later_taken() -> None:
         work.close()
 
     asyncio.run(main())
+
+
+def test_a_request_whose_client_goes_ends(
+    sample_api: Asked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    began, stopped = Event(), Event()
+
+    def endless(*_: object, **__: object) -> None:
+        began.set()
+        try:
+            while True:
+                check_cancelled()
+        except Cancelled:
+            stopped.set()
+            raise
+
+    monkeypatch.setattr(LocalAnswers, "search", endless)
+    scope: Scope = {
+        "type": "http", "method": "GET", "path": f"{V1}/search", "raw_path": b"", "headers": [],
+        "query_string": b"text=a", "root_path": "", "scheme": "http", "server": ("test", 80),
+    }  # fmt: skip
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        await asyncio.to_thread(began.wait, 20)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with caplog.at_level(logging.INFO, "mrag.access"):
+        asyncio.run(mounted(sample_api.api, READER)(scope, receive, send))
+    assert stopped.wait(20)
+    assert sent[0]["status"] == 499
+    assert f"GET {V1}/search 499 " in caplog.text
 
 
 def test_a_busy_model_is_a_503_with_a_time_to_come_back(
