@@ -48,13 +48,13 @@ def build_api(engine: Engine, jobs: Jobs, thumbnails: Thumbnails) -> FastAPI:
     )
     api.state.parts = Parts(engine, jobs, thumbnails, work, metrics)
     for part in (describing, searching, collections, ingests, about):
-        api.include_router(part.router, prefix="/v1")
+        api.include_router(part.router)
     api.add_api_route("/openapi.json", _document, include_in_schema=False)
     api.add_api_route("/docs", _docs, include_in_schema=False)
     api.add_middleware(RouteTimes, metrics=metrics)
     told: tuple[type[Exception], ...] = (
         ApiError, MragError, HTTPException, RequestValidationError, ValidationError, OSError,
-        MemoryError,
+        MemoryError, Exception,
     )  # fmt: skip
     for kind in told:
         api.add_exception_handler(kind, _told)

@@ -27,12 +27,21 @@ def read_fields(model: type[ModelT], given: Pairs) -> ModelT:
     return model.model_validate({name: _value(model, name, told) for name, told in values.items()})
 
 
-def parameters(model: type[BaseModel], *, without: frozenset[str] = frozenset()) -> list[Any]:
-    """The fields as OpenAPI's parameters of a query."""
-    return [
+def parameters(
+    model: type[BaseModel],
+    *,
+    without: frozenset[str] = frozenset(),
+    example: Mapping[str, Any] | None = None,
+) -> list[Any]:
+    """The fields as OpenAPI's parameters of a query, some with an example."""
+    told = [
         {"name": name, "in": "query", "required": False, "schema": schema}
         for name, schema in properties(model, without=without).items()
     ]
+    for one in told:
+        if example and one["name"] in example:
+            one["example"] = example[one["name"]]
+    return told
 
 
 def properties(

@@ -12,13 +12,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import problem_response
+from api.problems import problem, problem_response
 from engine.legible import legible
 
 HEADER = "X-Request-ID"
 _SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PLACES = ("/api", "/metrics", "/mcp")
 _NOBODY = "-"
+_NOWHERE = "There is nothing at this address, which has characters that none here has."
 _ACCESS = logging.getLogger("mrag.access")
 _REQUEST: ContextVar[str] = ContextVar("request", default=_NOBODY)
 
@@ -46,12 +47,15 @@ class RequestLog:
         answer = _Answer(send, key)
         began, token = perf_counter(), _REQUEST.set(key)
         try:
-            await self._app(scope, receive, answer)
+            # No router finds a path with a line break, whatever it begins with.
+            app = self._app if scope["path"].isprintable() else problem(404, _NOWHERE)
+            await app(scope, receive, answer)
         except Exception as error:
-            if answer.status:
-                raise
-            response = problem_response(Request(scope), error)
-            await response(scope, receive, answer)
+            if answer.status and not answer.ended:
+                raise  # so that the client sees that it was cut short
+            if not answer.status:
+                response = problem_response(Request(scope), error)
+                await response(scope, receive, answer)
         finally:
             visitor = scope["state"].get("visitor")
             _ACCESS.info(
@@ -67,17 +71,18 @@ class RequestLog:
 
 
 class _Answer:
-    """Sends an answer on, with the id in its headers, and knows its status."""
+    """Sends an answer on, with the id in its headers, and knows how far it is."""
 
     def __init__(self, send: Send, key: str) -> None:
         self._send, self._key = send, key
-        self.status = 0
+        self.status, self.ended = 0, False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             MutableHeaders(scope=message)[HEADER] = self._key
         await self._send(message)
+        self.ended = message["type"] == "http.response.body" and not message.get("more_body")
 
 
 class WithRequestId(logging.Filter):

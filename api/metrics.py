@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from time import perf_counter
 
+from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -87,7 +88,8 @@ class RouteTimes:
             await self._app(scope, receive, noted)
         finally:
             spent = perf_counter() - began
-            route = getattr(scope.get("route"), "path", "none")
+            found = scope.get("route")
+            route = found.path if isinstance(found, APIRoute) else "none"
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.requests.labels(method, route, status).observe(spent)
 

@@ -15,9 +15,7 @@ from cli.demo import fill_waiting_samples
 from cli.options import settings_for
 from cli.output import say
 
-PortOption = Annotated[
-    int, typer.Option(min=0, max=65535, help="Where it listens; 0: a port that is free.")
-]
+PortOption = Annotated[int, typer.Option(min=1, max=65535, help="Where it listens.")]
 AddressOption = Annotated[
     str, typer.Option(help="Who may reach it: by default this machine alone.")
 ]

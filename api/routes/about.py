@@ -16,7 +16,7 @@ from service.readiness import waiting_for
 API = 1
 """Grows when an answer changes its meaning."""
 
-router = APIRouter(tags=["about"])
+router = APIRouter(prefix="/v1", tags=["about"])
 
 _NOT_YET: dict[int | str, dict[str, Any]] = {
     503: {

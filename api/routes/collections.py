@@ -26,7 +26,7 @@ from mrag_client.models import CollectionAnswer, IngestOptions, JobAnswer, Pictu
 from service.answering import stored_picture
 from service.conversion import job_answer, picture_answer
 
-router = APIRouter(prefix="/collections", tags=["collections"])
+router = APIRouter(prefix="/v1/collections", tags=["collections"])
 
 _SOURCE = {
     "type": "string",
@@ -45,6 +45,7 @@ def _filling(fields: Mapping[str, Any], *required: str) -> dict[str, Any]:
         files=("archive",),
         fields={**fields, "source": _SOURCE},
         required=required,
+        example={**dict.fromkeys(required, "holidays"), "source": "2024/holidays", "limit": 1000},
     )
 
 
@@ -130,8 +131,12 @@ async def thumbnail(
     side: Annotated[int, Query(ge=16, le=2048, description="Its width and height at most.")] = 256,
 ) -> Response:
     """A small version of a picture, as WebP; grey where its file has gone."""
-    hit = await asking.run(_stored, asking, name, key)
-    (data,) = await asking.run(asking.parts.thumbnails.get, [hit.uri], side)
+
+    def made() -> bytes:
+        hit = _stored(asking, name, key)
+        return asking.parts.thumbnails.get([hit.uri], side)[0]
+
+    data = await asking.run(made)
     return Response(
         data, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"}
     )
@@ -183,8 +188,9 @@ def _folder_of(asking: Asking, name: str) -> CollectionFolder:
 
 def _stored(asking: Asking, name: str, key: str) -> ImageHit:
     _folder_of(asking, name)
+    opened = asking.parts.engine.open(name)
     try:
-        return stored_picture(asking.parts.engine.open(name), key)
+        return stored_picture(opened, key)
     except InvalidInput as error:
         raise NotFound(str(error)) from error
 

@@ -23,7 +23,7 @@ from mrag_client.models import (
     Failure,
 )
 
-router = APIRouter(tags=["describe"])
+router = APIRouter(prefix="/v1", tags=["describe"])
 
 _COLLECTION = {"type": "string", "description": "Empty: the server's, or the only one."}
 _IDS = {

@@ -19,7 +19,7 @@ from ingest.jobs.records import Job
 from mrag_client.models import JobAnswer
 from service.conversion import job_answer
 
-router = APIRouter(prefix="/ingests", tags=["ingests"])
+router = APIRouter(prefix="/v1/ingests", tags=["ingests"])
 
 _LOOK_EVERY_S = 0.25
 _STILL_HERE_S = 15.0

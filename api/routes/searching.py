@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -16,19 +17,20 @@ from api.shapes import Searches
 from api.uploads import form_of, pictures_of
 from engine.errors import InvalidInput
 from mrag_client.answers import NamedPicture
-from mrag_client.models import SearchOptions
+from mrag_client.models import SearchAnswer, SearchOptions
 from service.answering import stored_picture
 
-router = APIRouter(tags=["search"])
+router = APIRouter(prefix="/v1", tags=["search"])
 
 _LIKE = frozenset({"like"})
+_EXAMPLE = {"text": "two dogs on a beach", "minus": ["night"], "space": ["mapped", "raw"], "k": 5}
 
 
 @router.get(
     "/search",
     response_model=Searches,
     responses=errors(404, 409),
-    openapi_extra={"parameters": parameters(SearchOptions)},
+    openapi_extra={"parameters": parameters(SearchOptions, example=_EXAMPLE)},
 )
 async def search(request: Request, asking: Reader, collection: Named = "") -> Searches:
     """Find pictures by words, or like one of the collection (`like`)."""
@@ -43,7 +45,7 @@ async def search(request: Request, asking: Reader, collection: Named = "") -> Se
         SearchOptions,
         files=("image",),
         fields={"collection": {"type": "string"}},
-        example={"text": "at night", "space": ["mapped", "raw"], "k": 5},
+        example=_EXAMPLE,
     ),
 )
 async def search_by_picture(request: Request, asking: Reader, collection: Named = "") -> Searches:
@@ -70,20 +72,28 @@ async def similar(
     collection: Named = "",
 ) -> Searches:
     """Find pictures like one of the collection, which is itself left out."""
-    engine = asking.parts.engine
+    options = read_fields(SearchOptions, [*_query(request, "id"), ("like", key)])
+    return _told(asking, await asking.run(_similar, asking, options, collection))
+
+
+def _similar(asking: Asking, options: SearchOptions, collection: str) -> list[SearchAnswer]:
+    opened = asking.parts.engine.open(collection)
     try:
-        await asking.run(lambda: stored_picture(engine.open(collection), key))
+        stored_picture(opened, options.like)
     except InvalidInput as error:
         raise NotFound(str(error)) from error
-    fields = [*_query(request, "id"), ("like", key)]
-    return await _found(asking, fields, None, collection)
+    return asking.answers.search(options, collection=collection)
 
 
 async def _found(
     asking: Asking, fields: Pairs, image: NamedPicture | None, collection: str
 ) -> Searches:
     options = read_fields(SearchOptions, fields)
-    results = await asking.run(asking.answers.search, options, image=image, collection=collection)
+    search = partial(asking.answers.search, image=image, collection=collection)
+    return _told(asking, await asking.run(search, options))
+
+
+def _told(asking: Asking, results: list[SearchAnswer]) -> Searches:
     for one in results:
         asking.note(one.timings_ms)
     return Searches(results=results)

@@ -73,7 +73,7 @@ def test_words_find_pictures_in_each_space(reader: TestClient) -> None:
 def test_only_an_administrator_sees_where_files_lie(
     reader: TestClient, admin: TestClient, sample_home: Path
 ) -> None:
-    params = {"text": "a cat", "k": 1}
+    params = {"text": "a cat", "k": "1"}
     far = admin.get(f"{V1}/search", params=params).json()["results"][0]["hits"][0]
     assert Path(far["uri"]).is_file()
     near = reader.get(f"{V1}/search", params=params).json()["results"][0]["hits"][0]
@@ -219,6 +219,7 @@ def test_bad_bodies_are_named(reader: TestClient, unknown_pictures: list[Path]) 
 def test_addresses_that_are_not_there_are_problems(reader: TestClient) -> None:
     problem(reader.get("/api/v1/nothing"), 404)
     problem(reader.get("/api/nothing"), 404)
+    problem(reader.get("/api/v1/collections/a%0Ab"), 404)
     response = reader.delete(f"{V1}/search")
     problem(response, 405)
     assert set(response.headers["allow"].split(", ")) <= {"GET", "POST"}

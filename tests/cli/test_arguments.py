@@ -62,6 +62,7 @@ USAGE = [
     )),
     "compact a/b", "verify ../x", "migrate a/b", "compact \n",
     "app --port 0", "app --port 65536", "app --port x", f"app --port {HUGE}",
+    "serve --port 0", "serve --address 192.0.2.1", "serve odd",
     "app --address x.invalid", "app --address 192.0.2.1", f"app --address {'a' * 80}",
     "demo odd", "odd", "--odd",
 ]  # fmt: skip
