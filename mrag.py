@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -11,11 +12,17 @@ def main() -> int:
     # OpenBLAS's idle threads spin for some 30 ms after each product; beside other work, or
     # between products of small matrices, that is most of what they do. Read by numpy's import.
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+    # Of all that is imported nothing becomes garbage: to look through it, while more comes in and
+    # once more when the process ends, would be a quarter of a short command.
+    gc.set_threshold(50_000, 20, 100)
     try:
         from cli.main import main as run
+
+        return run()
     except KeyboardInterrupt:
         return 130
-    return run()
+    finally:
+        gc.freeze()
 
 
 if __name__ == "__main__":
