@@ -13,6 +13,7 @@ import argparse
 import os
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -77,7 +78,9 @@ def _mrag(home: Path, *args: str) -> Run:
 
 @contextmanager
 def _server(home: Path) -> Iterator[None]:
-    process = subprocess.Popen(_command("serve", "--port", "0"), env=_environment(home))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    process = subprocess.Popen(_command("serve", "--port", port), env=_environment(home))
     try:
         ends = time.monotonic() + _PATIENCE_S
         while running_server(home) is None:

@@ -77,6 +77,14 @@ def asked(kind: type[AskedT], **fields: object) -> AskedT:
         raise InvalidInput(f"this cannot be asked: {problems}") from error
 
 
+def error_named(name: str, text: str) -> MragError | None:
+    """The engine's error of that name; None where it has none."""
+    kind = getattr(engine.errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, MragError):
+        return kind(text)
+    return None
+
+
 def _client(models: Mapping[str, str]) -> Client | None:
     found = running_server(home_of_user())
     if found is None:
@@ -145,9 +153,8 @@ def _as_here(error: ClientError) -> MragError:
         return UnreadableImage(str(error))
     if not isinstance(error, ServerRefused):
         return Missing(str(error))
-    kind = getattr(engine.errors, error.kind, None)
-    if isinstance(kind, type) and issubclass(kind, MragError):
-        return kind(error.detail)
+    if (named := error_named(error.kind, error.detail)) is not None:
+        return named
     if error.status in _NOT_TO_BE_HAD or error.status >= 500:
         return Missing(error.detail)
     return InvalidInput(error.detail)

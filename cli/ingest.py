@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.doors import answering, asked, served
+from cli.doors import answering, asked, error_named, served
 from cli.options import JsonOption, LocalOption, ModelOptions, expanded, opened_engine
 from cli.output import emit, say, say_lines
 from cli.reports import exit_if_told_skipped, show_ingest
 from cli.source import MethodOption, SourceOptions
 from engine.collection import CollectionFolder
-from engine.errors import InvalidInput, Missing, MragError, SourceError
+from engine.errors import InvalidInput, Missing, MragError
 from engine.progress import Progress
 from mrag_client.models import IngestOptions, JobAnswer, JobProgress, MapMethod
 from mrag_client.presence import home_of_user
@@ -156,7 +156,7 @@ def _step(told: JobProgress) -> Progress:
 
 def _unfinished(job: JobAnswer) -> MragError:
     if job.state == "failed":
-        return SourceError(job.message)
+        return error_named(job.error, job.message) or Missing(job.message)
     again = "the same command goes on from there"
     if job.state == "cancelled":
         return InvalidInput(f"somebody cancelled this ingest on the server; {again}")

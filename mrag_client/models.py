@@ -261,7 +261,8 @@ class JobProgress(_Answer):
 class JobAnswer(_Answer):
     """A background ingest; `source` is its name, or its place to those who may know it.
 
-    `message`: what it did, or why it failed. `skipped`: inputs that could not be read.
+    `message`: what it did, or why it failed; `error`: the name of the error that ended it, as in
+    `Problem.type`. `skipped`: inputs that could not be read.
     `result`: once it is done, the counts that `mrag ingest --json` prints.
     """
 
@@ -274,6 +275,7 @@ class JobAnswer(_Answer):
     progress: JobProgress | None = None
     stopping: bool = False
     message: str = ""
+    error: str = ""
     skipped: int = 0
     result: Mapping[str, object] | None = None
 

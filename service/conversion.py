@@ -162,6 +162,7 @@ def job_answer(job: Job, *, paths: bool = True, hide: Hide = str) -> JobAnswer:
         progress=progress,
         stopping=job.stopping,
         message=job.message if paths else hide(job.message.replace(str(job.source), job.shown)),
+        error=job.error,
         skipped=job.skipped,
         result=job.result,
     )

@@ -176,6 +176,7 @@ class Jobs:
                     started=datetime.now(UTC),
                     ended=None,
                     message="",
+                    error="",
                     skipped=0,
                     result=None,
                 )
@@ -283,7 +284,7 @@ class Jobs:
             except Cancelled:
                 self._close(job, "interrupted" if self._closing else "cancelled")
             except MragError as error:
-                self._close(job, "failed", message=str(error))
+                self._close(job, "failed", message=str(error), error=type(error).__name__)
             except OSError as error:
                 told = f"{error}; check that the disk has space"
                 self._close(job, "failed", message=told)

@@ -37,8 +37,8 @@ class Job:
     the source need not lie inside the folder allowed, as the owner of this machine named it.
     `owner` is the process that works on it; without that one an active job is `interrupted`.
     `stopping`: it was cancelled and ends at the next step. `message`: what it did, or why it
-    failed; `result`: the counts of what it did. `skipped`: inputs that could not be read, each of
-    which `JobRecords.skipped` names.
+    failed, `error` then being the name of that; `result`: the counts of what it did. `skipped`:
+    inputs that could not be read, each of which `JobRecords.skipped` names.
     """
 
     id: str
@@ -55,6 +55,7 @@ class Job:
     stopping: bool = False
     ended: datetime | None = None
     message: str = ""
+    error: str = ""
     skipped: int = 0
     result: Mapping[str, Any] | None = None
 

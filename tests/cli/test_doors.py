@@ -204,6 +204,20 @@ def test_a_source_that_is_not_there_is_told_alike(
     assert there.code == 2
 
 
+def test_a_source_of_which_nothing_can_be_taken_is_told_alike(
+    both: Callable[..., tuple[Done, Done]], tmp_path: Path
+) -> None:
+    """Though it fails when the server is at work on it already."""
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    (folder / "a.jpg").write_text("no picture")
+    here, there = both("ingest", folder, "--profile", "sample")
+    assert there.code == here.code == 2
+    for done in (here, there):
+        assert "nothing of the source could be taken in" in done.err
+        assert "a.jpg: is not a picture" in done.err
+
+
 def test_ctrl_c_cancels_the_ingest_on_the_server(
     mrag: Run, server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
