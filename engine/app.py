@@ -25,6 +25,7 @@ from engine.generation import Generation, open_generation
 from engine.identity import PictureIdentity, identity_of
 from engine.images import Picture, open_picture
 from engine.models.loaded import Models
+from engine.search.default_space import SpaceChoice
 from engine.search.gallery import Gallery
 from engine.search.relevance import Relevance
 from engine.settings import Settings
@@ -164,6 +165,14 @@ class Collection:
     def relevance(self) -> Relevance:
         """From which score on a picture is worth showing; measured once for each map."""
         return self._relevance(self.current)
+
+    def default_space(self) -> SpaceChoice:
+        """In which space words are looked for where none is named, and what that rests on.
+
+        Measured once for what the index holds, with captions that the search does not know; see
+        `engine.search.default_space`. A picture alone is looked for in `mapped`.
+        """
+        return self.current.default_space(self.encoder)
 
     def search_tools(self) -> tuple[Gallery, Relevance]:
         """`gallery` and `relevance`, of one generation."""
