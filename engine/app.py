@@ -255,13 +255,16 @@ class Collection:
             for key, sha256 in zip(ids, pictures, strict=True)
         ]
 
-    def compare(self, picture: Picture, k: int = 5) -> Comparison[CaptionHit]:
-        """The captions nearest to a picture, raw beside mapped."""
+    def compare(self, sought: Picture | ImageHit, k: int = 5) -> Comparison[CaptionHit]:
+        """The captions nearest to a picture, raw beside mapped.
+
+        One of the collection, given with its vector, needs no model to be loaded.
+        """
         now = self.current
         compared = compare_captions(
-            picture,
+            sought,
             k,
-            encoder=self.encoder,
+            encoder=None if isinstance(sought, ImageHit) else self.encoder,
             retriever=self._retriever(now),
             images=now.images,
         )
@@ -272,13 +275,15 @@ class Collection:
             )
         return compared
 
-    def compare_pictures(self, sought: str | Picture, k: int = 5) -> Comparison[ImageHit]:
-        """The pictures nearest to words or to a picture, raw beside mapped."""
+    def compare_pictures(
+        self, sought: str | Picture | ImageHit, k: int = 5
+    ) -> Comparison[ImageHit]:
+        """The pictures nearest to words or to a picture, raw beside mapped; see `compare`."""
         now = self.current
         return compare_pictures(
             sought,
             k,
-            encoder=self.encoder,
+            encoder=None if isinstance(sought, ImageHit) else self.encoder,
             alignment=now.alignment,
             images=now.images,
             captions=now.captions,
