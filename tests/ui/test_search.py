@@ -55,7 +55,7 @@ def ids(page: AppTest) -> list[str]:
 
 @pytest.fixture
 def found(open_page: OpenPage) -> AppTest:
-    return open_page(PAGE, q="two cars on a road")
+    return open_page(PAGE, q="two cars on a road", space="mapped")
 
 
 def test_without_a_search_pictures_are_offered_to_begin_with(open_page: OpenPage) -> None:
@@ -122,7 +122,7 @@ def test_matched_words_are_marked(open_page: OpenPage) -> None:
 
 
 def test_a_stricter_threshold_shows_fewer(open_page: OpenPage) -> None:
-    page = open_page(PAGE, q="a dog on the beach", k="96")
+    page = open_page(PAGE, q="a dog on the beach", k="96", space="mapped")
     usual = len(cards(page))
     page.sidebar.select_slider(key="search strict").set_value(0.0).run()
     assert address(page)["strict"] == "0"

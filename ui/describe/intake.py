@@ -15,6 +15,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine.app import Collection
 from engine.images import SUFFIXES
+from engine.types import ImageHit
 from ui.describe.describer import Given, admitted
 from ui.shared.components import component, nothing
 from ui.shared.pictures import Card, picture_grid
@@ -139,3 +140,11 @@ def _sampled(collection: Collection) -> list[Given]:
 
 def _sample(id_: str, path: Path) -> Given:
     return Given(f"sample {id_}", path.name, 0, lambda: path)
+
+
+def hand_over(hit: ImageHit) -> None:
+    """Have a picture of the collection described on the next visit, before all else."""
+    path = Path(hit.uri)
+    given = Given(f"sample {hit.id}", path.name, 0, lambda: path)
+    kept: list[Given] = st.session_state.get(_TRAY, [])
+    st.session_state[_TRAY] = [given, *(one for one in kept if one.id != given.id)]

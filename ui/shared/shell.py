@@ -33,12 +33,13 @@ def navigation() -> StreamlitPage:
     """The page that the address names."""
     names = ("Describe", "Search", "Compare", "Collections", "System")
     return st.navigation(
-        [st.Page(_page(name), title=name, default=name == names[0]) for name in names],
+        [st.Page(page_file(name), title=name, default=name == names[0]) for name in names],
         position="top",
     )
 
 
-def _page(name: str) -> Path:
+def page_file(name: str) -> Path:
+    """The file of a page, for links to it."""
     return _PAGES / name.lower() / f"{name.lower()}.py"
 
 
@@ -63,7 +64,7 @@ def chosen() -> Collection:
     name = st.session_state.get(_KEY)
     if not name:
         st.info("There is no collection yet. Make one of your pictures first.")
-        st.page_link(_page("Collections"), label="Make a collection")
+        st.page_link(page_file("Collections"), label="Make a collection")
         st.stop()
     warm_up(name)
     return engine().open(name)
