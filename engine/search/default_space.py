@@ -42,7 +42,10 @@ QUERIES = 40
 """Queries of each kind, at most: 80 texts to embed, as captions have their vectors."""
 
 ENOUGH = 20
-"""With fewer pictures, or queries of a kind, nothing is told from them."""
+"""With fewer pictures nothing is told from them."""
+
+FEWEST = 10
+"""Nor with fewer queries of a kind."""
 
 TOP = 5
 """How many of the first finds count."""
@@ -238,7 +241,7 @@ def choose(
     None where there are too few queries of a kind.
     """
     counts = Counter(query.kind for query in queries)
-    if any(counts[kind] < ENOUGH for kind in KINDS):
+    if any(counts[kind] < FEWEST for kind in KINDS):
         return None
     means = {
         space: sum(float(kinds[kind][0].mean()) for kind in KINDS) / len(KINDS)

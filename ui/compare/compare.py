@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain, islice
+from itertools import islice
 
 import streamlit as st
 
@@ -88,7 +88,9 @@ def _samples(collection: Collection, telling: Sequence[str]) -> list[ImageHit]:
     among = unseen if images.count(unseen) else Filters()
     others = (id_ for id_ in images.ids(among) if id_ not in telling)
     start = st.session_state.get(_SAMPLES_FROM, 0)
-    ids = list(islice(chain(telling, others), start, start + _SAMPLES))
+    shown = telling[start : start + _SAMPLES]
+    begun = start - _SAMPLES * -(-len(telling) // _SAMPLES)  # what the map changes has its own rows
+    ids = list(shown or islice(others, begun, begun + _SAMPLES))
     if not ids and start:  # all have been seen
         st.session_state[_SAMPLES_FROM] = 0
         return _samples(collection, telling)

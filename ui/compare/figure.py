@@ -18,7 +18,7 @@ _SIDES: tuple[tuple[Space, str], ...] = (("mapped", "With the map"), ("raw", "Wi
 def show_figure(gap: Gap | None, method: str) -> None:
     """How many pictures find their own caption first, with the map and without, and of how many."""
     if gap is None or not gap.judged:
-        st.info(
+        st.caption(
             "No picture here has captions by people, so nobody can say what the map is worth in "
             "this collection."
         )
