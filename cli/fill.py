@@ -23,7 +23,7 @@ from cli.options import (
 )
 from cli.output import emit, say, say_lines
 from cli.progress import progress_bars
-from cli.reports import alignment_json, embed_json, exit_if_skipped, show_choices, show_ingest
+from cli.reports import exit_if_skipped, show_choices, show_ingest
 from corpus.records import Record
 from engine.alignment.closed_form import AnyMethod
 from engine.app import Engine
@@ -37,6 +37,7 @@ from ingest.pipeline import IngestReport, trouble_lines
 from ingest.push import push as push_points
 from ingest.readers import open_captions, open_source, pictures_of
 from ingest.readers.detect import KINDS
+from ingest.reporting import alignment_json, embed_json
 
 SourceArgument = Annotated[
     Path,

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from cli import ablate, answer, demo, fill, inspect, measure, refine, score, upkeep
+from cli import ablate, answer, demo, fill, inspect, keys, measure, refine, score, upkeep
 from cli.output import say
 from engine.disk import MEMORY, refused
 from engine.errors import Missing, ModelMissing, MragError, SourceError, UnreadableImage
@@ -75,6 +75,7 @@ for register in (
     ablate.register,
     refine.register,
     demo.register,
+    keys.register,
     upkeep.register,
 ):
     register(app)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from itertools import islice
-from typing import Any
 
 import typer
 from rich.table import Table
@@ -16,6 +14,7 @@ from engine.alignment.cross_validation import best_of_each
 from engine.collection import CollectionFolder
 from ingest.embed import EmbedReport
 from ingest.pipeline import IngestReport
+from ingest.reporting import ingest_json
 
 SOME_FAILED = 1
 
@@ -26,43 +25,6 @@ def show_ingest(folder: CollectionFolder, report: IngestReport, as_json: bool) -
         emit(ingest_json(folder.name, report))
     say_lines(f"{folder.name}: {report.text}")
     exit_if_skipped(report.embed, folder)
-
-
-def ingest_json(name: str, report: IngestReport) -> dict[str, Any]:
-    """The stable JSON form of an ingest."""
-    return {
-        "collection": name,
-        **embed_json(report.embed),
-        "alignment": report.alignment and alignment_json(report.alignment),
-        "points_written": report.push.points if report.push else 0,
-        "described": report.described.described if report.described else 0,
-        "images": report.pictures,
-        "captions": report.captions,
-        "seconds": report.seconds,
-    }
-
-
-def embed_json(report: EmbedReport) -> dict[str, Any]:
-    """The stable JSON form of an embedding."""
-    return {
-        "read": report.read,
-        "embedded": report.embedded,
-        "reused": report.reused,
-        "unchanged": report.unchanged,
-        "removed": report.removed,
-        "skipped": dict(report.skipped),
-    }
-
-
-def alignment_json(alignment: Alignment) -> dict[str, Any]:
-    """The stable JSON form of a map, with the table that `auto` chose from."""
-    return {
-        "method": alignment.method,
-        "strength": alignment.strength,
-        "n": alignment.n,
-        "reason": alignment.reason,
-        "choices": [asdict(choice) for choice in alignment.choices],
-    }
 
 
 def show_choices(alignment: Alignment) -> None:

@@ -24,7 +24,8 @@ class CollectionCard:
 
     `encoder` and `generator` are what loads them (as in Settings), `encoder_id` is what the
     vectors were really made with. `memory` names the collection whose captions describe
-    this one's pictures; empty: its own captions do.
+    this one's pictures; empty: its own captions do. `made` is when, in UTC; empty: by an
+    earlier version, which did not note it.
     """
 
     name: str
@@ -34,6 +35,7 @@ class CollectionCard:
     generator: str
     memory: str = ""
     layout: int = LAYOUT
+    made: str = ""
 
 
 _CARD = TypeAdapter(CollectionCard)

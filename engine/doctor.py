@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
@@ -140,16 +141,32 @@ def _models(engine: Engine, load: bool) -> list[Check]:
 
 
 def _hosted(engine: Engine) -> Iterator[tuple[str, str, _Needs]]:
-    """The models of the settings, each with what tells what it needs of the hub."""
-    encoder, generator = engine.settings.models()
-    yield "encoder", encoder, clip_sources.needed
-    if generator != CONSENSUS:
-        yield "generator", generator, seq2seq.needed
+    """The models of the settings, then others that collections were made with.
+
+    Each comes with what tells what it needs of the hub.
+    """
+    settings = engine.settings
+    seen: set[str] = set()
+    for of, (encoder, generator) in [("", settings.models()), *_made_with(engine)]:
+        if encoder not in seen:
+            yield f"encoder{of}", encoder, clip_sources.needed
+        if generator not in {CONSENSUS, *seen}:
+            yield f"generator{of}", generator, seq2seq.needed
+        seen |= {encoder, generator}
+
+
+def _made_with(engine: Engine) -> Iterator[tuple[str, tuple[str, str]]]:
+    settings = engine.settings
+    for name in engine.names():
+        with suppress(MragError):  # the check of the collection says so
+            card = engine.folder(name).read_card()
+            models = settings.encoder or card.encoder, settings.generator or card.generator
+            yield f" of {name}", models
 
 
 def _model(engine: Engine, subject: str, spec: str, needs: _Needs, load: bool) -> Check:
     models = engine.models
-    is_encoder = subject == "encoder"
+    is_encoder = subject.startswith("encoder")
     try:
         if not (models.has_encoder(spec) if is_encoder else models.has_generator(spec)):
             if absent := [needed for needed in needs(spec) if not cached(needed)]:
@@ -157,8 +174,7 @@ def _model(engine: Engine, subject: str, spec: str, needs: _Needs, load: bool) -
                 waits = f"{spec} is not here yet; the first use fetches it ({size})"
                 return Check(subject, "note", waits)
             if not load:
-                waits = f"{spec} loads when it is first needed; try it now with: mrag doctor"
-                return Check(subject, "note", waits)
+                return Check(subject, "ok", f"{spec} is here, and loads when it is first needed")
         model = models.encoder(spec) if is_encoder else models.generator(spec)
     except MragError as error:
         return Check(subject, "missing", str(error))

@@ -16,12 +16,8 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-_WITHOUT_WAITING = (
-    os.O_RDONLY
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_NOCTTY", 0)
-    | getattr(os, "O_BINARY", 0)
-)
+_BINARY: int = getattr(os, "O_BINARY", 0)
+_WITHOUT_WAITING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | _BINARY
 
 
 class NotAFile(OSError):
@@ -49,22 +45,25 @@ def _check_regular(status: os.stat_result) -> None:
         raise NotAFile(f"is {kind}, not a regular file")
 
 
-def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> None:
+def write_whole(
+    path: Path, content: bytes | str, *, durable: bool = True, mode: int = 0o644
+) -> None:
     """Write a file in one step; text is UTF-8, and folders that are missing are made.
 
     `durable`: the file outlives a power cut once this returns. A cache needs no more than that
-    nobody sees half of a file.
+    nobody sees half of a file. `mode`: who may read it, from its first byte on.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_path(path)
     try:
-        with partial.open("xb") as file:
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
+        with os.fdopen(handle, "wb") as file:
             file.write(data)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        partial.chmod(0o644)
+        partial.chmod(mode)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)

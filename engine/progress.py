@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from time import monotonic
 
 from engine.footprint import readable
@@ -91,10 +91,30 @@ class Cancellation:
 
     def __init__(self) -> None:
         self._asked = Event()
+        self._lock = Lock()
+        self._waking: list[Callable[[], None]] = []
 
     def ask(self) -> None:
-        """Have the work end at its next step."""
-        self._asked.set()
+        """Have the work end at its next step, or at once where it waits."""
+        with self._lock:
+            self._asked.set()
+            waking = list(self._waking)
+        for wake in waking:
+            wake()
+
+    @contextmanager
+    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
+        """While the block waits, have `wake` end its wait when it is asked to, or was before."""
+        with self._lock:
+            self._waking.append(wake)
+            asked = self._asked.is_set()
+        if asked:
+            wake()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waking.remove(wake)
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -113,6 +133,11 @@ class Cancellation:
 
 _WATCHED: ContextVar[Cancellation | None] = ContextVar("watched", default=None)
 _LISTENER: ContextVar[OnProgress] = ContextVar("listener", default=silent)
+
+
+def watched_cancellation() -> Cancellation | None:
+    """What this thread watches, for work that waits and is to be woken; None: nothing."""
+    return _WATCHED.get()
 
 
 def check_cancelled() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +18,14 @@ from engine.images import DEFAULT_LIMITS, Limits
 SAMPLE_PACK = Path(__file__).parent.parent / "sample" / "pack"
 
 _Port = Annotated[int, Field(ge=1, le=65535)]
+_Names = Annotated[tuple[str, ...], NoDecode]
+
+_ACCOUNT = re.compile(r"[!-?A-~]+@[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
+_DOMAIN = re.compile(r"@[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[?[0-9a-f:.]+\]?")
+_ORIGIN = re.compile(
+    r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](?::[0-9]{1,5})?"
+)
 
 PROFILES: dict[str, tuple[str, str]] = {
     "sample": (f"local-dir:{SAMPLE_PACK / 'clip'}", str(SAMPLE_PACK / "t5")),
@@ -90,6 +99,44 @@ class Settings(BaseSettings):
         default=None,
         description="Folder of this machine inside which the app may ingest; empty: nowhere.",
     )
+    max_upload_seconds: int = Field(
+        default=1800, ge=1, description="How long one upload may take, in seconds."
+    )
+    admins: _Names = Field(
+        default=(),
+        description="E-mails of those who sign in and may do everything, separated by commas; "
+        "without sign-in nobody is asked for a name.",
+    )
+    writers: _Names = Field(
+        default=(),
+        description="E-mails, and domains as @example.org, of those who sign in and may also make "
+        "and fill collections.",
+    )
+    readers: _Names = Field(
+        default=(),
+        description="E-mails, and domains as @example.org, of those who sign in and may look and "
+        "describe; empty: everybody with an account of the provider.",
+    )
+    open: bool = Field(
+        default=False,
+        description="Listen on other addresses than this machine's own without keys or sign-in: "
+        "who reaches the port may do everything.",
+    )
+    hosts: _Names = Field(
+        default=(),
+        description="Names under which browsers reach the server, separated by commas, beside "
+        "localhost, IP addresses and that of the sign-in.",
+    )
+    cors_origins: _Names = Field(
+        default=(),
+        description="Web pages of other servers that may call the API with a key, as "
+        "https://example.org, separated by commas.",
+    )
+    rate_limit: str = Field(
+        default="600/minute",
+        description="Calls of the API that a key or a person may make, as 10/second; off: no "
+        "limit.",
+    )
     qdrant_url: str = Field(
         default="",
         description="Qdrant server; empty: embedded store. Of a cluster several addresses, "
@@ -133,6 +180,46 @@ class Settings(BaseSettings):
             return [part.strip() for part in given.split(",")]
         return (given,) if isinstance(given, int) else given
 
+    @field_validator("admins", "writers", "readers", "hosts", "cors_origins", mode="before")
+    @classmethod
+    def _names(cls, given: Any) -> Any:
+        """What is separated by commas, in small letters, as e-mails and hosts are compared."""
+        parts = given.split(",") if isinstance(given, str) else given
+        return tuple(part.strip().lower() for part in parts if part.strip())
+
+    @field_validator("admins")
+    @classmethod
+    def _accounts(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return _each(given, (_ACCOUNT,), "an e-mail in ASCII, as jo@example.org")
+
+    @field_validator("writers", "readers")
+    @classmethod
+    def _accounts_and_domains(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return _each(given, (_ACCOUNT, _DOMAIN), "an e-mail or @domain in ASCII, as @example.org")
+
+    @field_validator("hosts")
+    @classmethod
+    def _host_names(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return _each(given, (_HOST,), "a host name without port, as pictures.example.org")
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _web_origins(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return _each(given, (_ORIGIN,), "an origin, as https://example.org")
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _rate(cls, given: str) -> str:
+        from limits import parse_many  # here: few commands count anything
+
+        if given.strip().lower() == "off":
+            return ""
+        try:
+            parse_many(given)
+        except ValueError as error:
+            raise ValueError("name a number and a span of time, as 600/minute, or off") from error
+        return given
+
     @field_validator("home", "cache", "source_root")
     @classmethod
     def _place(cls, folder: Path | None) -> Path | None:
@@ -150,6 +237,15 @@ class Settings(BaseSettings):
             )
         encoder, generator = PROFILES[self.profile]
         return self.encoder or encoder, self.generator or generator
+
+
+def _each(
+    given: tuple[str, ...], forms: tuple[re.Pattern[str], ...], wanted: str
+) -> tuple[str, ...]:
+    for one in given:
+        if not any(form.fullmatch(one) for form in forms):
+            raise ValueError(f"{one!r} is not {wanted}")
+    return given
 
 
 def read_settings(given: Mapping[str, Any] | None = None) -> Settings:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from operator import length_hint
@@ -278,6 +279,7 @@ def _card(
             dim=encoder.dim,
             generator=generator_spec,
             memory=memory,
+            made=datetime.now(UTC).isoformat(timespec="seconds"),
         )
     card = folder.read_card()
     if (card.encoder_id, card.dim) != (encoder.id, encoder.dim):

@@ -26,6 +26,21 @@ class NamedPicture:
     source: Path | bytes
 
 
+@dataclass(frozen=True)
+class StoredPicture:
+    """A picture of the collection, by the id that its hits have; its file may have moved."""
+
+    id: str
+
+    @property
+    def name(self) -> str:
+        """How it is told."""
+        return self.id
+
+
+GivenPicture = NamedPicture | StoredPicture
+
+
 class Answers(Protocol):
     """Answers over collections; "" is the collection of the settings, or the only one.
 
@@ -34,7 +49,7 @@ class Answers(Protocol):
     """
 
     def caption(
-        self, images: Sequence[NamedPicture], options: CaptionOptions, *, collection: str = ""
+        self, images: Sequence[GivenPicture], options: CaptionOptions, *, collection: str = ""
     ) -> Iterator[Description | Failure]:
         """Describe pictures, each as soon as it is there, in their order."""
 
@@ -48,7 +63,7 @@ class Answers(Protocol):
         """Find pictures: an answer for each space that is asked for, in that order."""
 
     def compare(
-        self, images: Sequence[NamedPicture], k: int = 5, *, collection: str = ""
+        self, images: Sequence[GivenPicture], k: int = 5, *, collection: str = ""
     ) -> Iterator[ComparisonAnswer | Failure]:
         """The captions nearest to each picture, raw beside mapped."""
 

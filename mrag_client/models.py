@@ -207,6 +207,11 @@ class CollectionAnswer(_Answer):
     trouble: str = ""
     waiting: str = ""
 
+    @property
+    def broken(self) -> bool:
+        """Whether its card cannot be read, so that `trouble` is all there is to tell."""
+        return not self.encoder
+
 
 class IngestOptions(_Asked):
     """What of a source is taken, and how a collection is filled with it."""
@@ -270,7 +275,11 @@ class ReadyAnswer(_Answer):
 
 
 class Problem(_Answer):
-    """Why a request was not answered, as RFC 9457 has it: `detail` names the remedy."""
+    """Why a request was not answered, as RFC 9457 has it: `detail` names the remedy.
+
+    `type` ends in the name of the error, such as `StoreLocked`, that the same call would raise
+    without a server.
+    """
 
     type: str
     title: str

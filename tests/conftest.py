@@ -11,7 +11,7 @@ from PIL import Image
 
 from engine.types import Decoding, Vector, Vectors
 
-pytest_plugins = ["tests.worlds", "tests.hub"]
+pytest_plugins = ["tests.worlds", "tests.hub", "tests.samples"]
 
 DIM = 4
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from engine.models.encoder import load_encoder
 from engine.models.generator import load_generator
-from engine.models.queues import BatchedEncoder, BatchedGenerator
+from engine.models.queues import BatchedEncoder, BatchedGenerator, QueueFigures
 from engine.models.turns import FillingEncoder, FillingGenerator, Turns
 from engine.settings import Settings
 from engine.types import Encoder, Generator
@@ -39,6 +39,10 @@ class _Once(Generic[Part]):
 
     def has(self, key: str) -> bool:
         return key in self._made
+
+    def made(self) -> list[Part]:
+        with self._lock:
+            return list(self._made.values())
 
     def clear(self) -> list[Part]:
         with self._lock:
@@ -95,6 +99,13 @@ class Models:
         generator = self.generator(spec)
         turns = self._turns.get(f"generator {spec}")
         return None if generator is None else FillingGenerator(generator, turns)
+
+    def queues(self) -> dict[str, list[QueueFigures]]:
+        """What the queues have seen, by what is waited for; one for each model in use."""
+        return {
+            "encoder": [encoder.figures() for encoder in self._batched_encoders.made()],
+            "generator": [generator.figures() for generator in self._batched_generators.made()],
+        }
 
     def close(self) -> None:
         """Answer what waits and end the queues; the models stay loaded."""

@@ -2,15 +2,17 @@
 
 A worker takes the oldest call that waits and all others like it, up to a batch, runs them as
 one and hands the answers back. It never waits for company: a lone call starts at once, and
-batches form while the model is busy.
+batches form while the model is busy. A call of somebody who has gone is taken out again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
+from types import MappingProxyType
 from typing import Any, cast
 
 from PIL.Image import Image
@@ -19,6 +21,7 @@ from engine.errors import Busy
 from engine.models.encoder import TEXTS_PER_PICTURE
 from engine.models.generator import prompts_together
 from engine.models.turns import Turns
+from engine.progress import Cancelled, check_cancelled, watched_cancellation
 from engine.types import Decoding, Encoder, Generator, Vectors
 
 
@@ -29,6 +32,18 @@ class _Call:
     kind: Hashable
     items: list[Any]
     answer: Future[Sequence[Any]] = field(default_factory=Future)
+
+
+@dataclass(frozen=True)
+class QueueFigures:
+    """What a queue has seen: calls that wait now, and since it began its batches by their size,
+    calls that were refused as busy, and calls that were taken out as nobody waits for them.
+    """
+
+    waiting: int
+    batches: Mapping[int, int]
+    refused: int
+    dropped: int
 
 
 class BatchQueue:
@@ -54,10 +69,16 @@ class BatchQueue:
         self._lock = Lock()
         self._waiting: list[_Call] = []
         self._closed = False
+        self._batches: Counter[int] = Counter()
+        self._refused = self._dropped = 0
         self._worker = ThreadPoolExecutor(1, f"batch-{subject}")
 
     def ask(self, kind: Hashable, items: list[Any]) -> Sequence[Any]:
-        """The answers to the items, in order; raises Busy where too many calls wait already."""
+        """The answers to the items, in order; raises Busy where too many calls wait already.
+
+        A call that waits heeds the `Cancellation` that its thread watches: it raises Cancelled.
+        """
+        check_cancelled()
         if not items:
             return self._run(kind, items)
         call = _Call(kind, items)
@@ -65,24 +86,50 @@ class BatchQueue:
             if self._closed:
                 raise Busy(f"the {self._subject} is being closed; try again in a moment")
             if len(self._waiting) >= self._max_waiting:
+                self._refused += 1
                 raise Busy(
                     f"{len(self._waiting)} calls wait for the {self._subject} already, the most "
                     "that may (MRAG_MAX_WAITING); try again in a moment"
                 )
             self._waiting.append(call)
             self._worker.submit(self._work)
-        return call.answer.result()
+        cancellation = watched_cancellation()
+        if cancellation is None:
+            return call.answer.result()
+        with cancellation.waking(lambda: self._drop(call)):
+            answer = call.answer.result()
+        cancellation.check()
+        return answer
 
     def waiting(self) -> int:
         """How many calls wait, beside those that are being run."""
         with self._lock:
             return len(self._waiting)
 
+    def figures(self) -> QueueFigures:
+        """What it has seen, for whoever watches the program."""
+        with self._lock:
+            return QueueFigures(
+                len(self._waiting),
+                MappingProxyType(dict(self._batches)),
+                self._refused,
+                self._dropped,
+            )
+
     def close(self) -> None:
         """Answer what waits and end the thread; later calls get Busy."""
         with self._lock:
             self._closed = True
         self._worker.shutdown()
+
+    def _drop(self, call: _Call) -> None:
+        """Take out a call that waits; one that is being run is left to its end."""
+        with self._lock:
+            if call not in self._waiting:
+                return
+            self._waiting.remove(call)
+            self._dropped += 1
+        call.answer.set_exception(Cancelled())
 
     def _work(self) -> None:
         """Run the oldest call that waits with others like it, if none has taken it along yet."""
@@ -102,6 +149,8 @@ class BatchQueue:
             taken.append(call)
             room -= len(call.items)
         self._waiting = [call for call in self._waiting if call not in taken]
+        if taken:
+            self._batches[sum(len(call.items) for call in taken)] += 1
         return taken
 
     def _answer(self, calls: list[_Call]) -> None:
@@ -158,6 +207,10 @@ class BatchedEncoder:
         """Embed texts: (n, dim) float32 unit rows; raises Busy."""
         return cast(Vectors, self._queue.ask("texts", texts))
 
+    def figures(self) -> QueueFigures:
+        """What its queue has seen."""
+        return self._queue.figures()
+
     def close(self) -> None:
         """Answer what waits and take no more."""
         self._queue.close()
@@ -203,6 +256,10 @@ class BatchedGenerator:
     def generate(self, prompts: list[str], n: int, decoding: Decoding) -> list[list[str]]:
         """Write up to `n` different candidates for each prompt; raises Busy."""
         return cast(list[list[str]], self._queue.ask((n, decoding), prompts))
+
+    def figures(self) -> QueueFigures:
+        """What its queue has seen."""
+        return self._queue.figures()
 
     def close(self) -> None:
         """Answer what waits and take no more."""

@@ -9,17 +9,22 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path, PurePosixPath
 
+from corpus.records import ImageRecord, Record, Skipped
 from engine.errors import InvalidInput, SourceError
 from engine.files import partial_path
 from engine.images import SUFFIXES
 from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.settings import Settings
+from ingest.readers import open_source
 from ingest.readers.detect import detect
+
+Upload = BytesIO | BufferedReader
+"""A file that was uploaded: in memory, or put aside on disk."""
 
 TABLES = frozenset({".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json"})
 TEXTS = frozenset({".txt"})
@@ -53,7 +58,7 @@ def uploads(home: Path, collection: str) -> Path:
     return home / "uploads" / collection
 
 
-def keep_upload(file: BytesIO, filename: str, collection: str, settings: Settings) -> Path:
+def keep_upload(file: Upload, filename: str, collection: str, settings: Settings) -> Path:
     """Look at an uploaded archive and, if it can be used, keep it: the same one once.
 
     Raises InvalidInput for what goes beyond the limits of the settings, SourceError for an
@@ -148,7 +153,23 @@ def source_in(folder: Path) -> Path:
     return tables[0]
 
 
-def _check_directory(file: BytesIO, name: str, size: int, max_files: int) -> None:
+def beside_table(table: Path, records: Iterable[Record]) -> Iterator[Record]:
+    """The records of a table, then the pictures around it that it does not name.
+
+    They come with the captions of text files beside them, or without any.
+    """
+    named: set[Path] = set()
+    for record in records:
+        if isinstance(record, ImageRecord):
+            named.add(record.path.resolve())
+        yield record
+    for record in open_source(table.parent):
+        new = isinstance(record, ImageRecord) and record.path.resolve() not in named
+        if new or isinstance(record, Skipped):
+            yield record
+
+
+def _check_directory(file: Upload, name: str, size: int, max_files: int) -> None:
     """Refuse a directory that would fill the memory, which `zipfile` reads whole."""
     first = max(0, size - 2**16 - _END.size)
     file.seek(first)
@@ -255,7 +276,7 @@ def _take(zipped: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> Non
         shutil.copyfileobj(packed, file)
 
 
-def _copy(file: BytesIO, target: Path) -> None:
+def _copy(file: Upload, target: Path) -> None:
     """Keep a file, whole or not at all."""
     partial = partial_path(target)
     file.seek(0)

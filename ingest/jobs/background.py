@@ -9,15 +9,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
-from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePath
 from threading import RLock, Thread
 from time import monotonic
+from typing import Any
 
 from corpus.records import Record
 from engine.app import Engine
 from engine.collection import CollectionFolder
 from engine.errors import Busy, InvalidInput, MragError, StoreUnavailable
+from engine.legible import legible
 from engine.progress import (
     Cancellation,
     Cancelled,
@@ -27,13 +28,26 @@ from engine.progress import (
     told_to,
 )
 from ingest.delete import empty_trash
-from ingest.filling import fill, specs_of_card
-from ingest.jobs.archive import discard_upload, keep_upload, source_in, unpack_upload, uploads
-from ingest.jobs.records import Job, JobRecords, State, new_id
+from ingest.filling import Specs, fill, specs_of_card
+from ingest.jobs.archive import (
+    Upload,
+    beside_table,
+    discard_upload,
+    keep_upload,
+    source_in,
+    unpack_upload,
+    uploads,
+)
+from ingest.jobs.records import Job, JobRecords, SkippedInput, State, new_id
 from ingest.jobs.roots import check_links, inside, only_inside
 from ingest.pipeline import IngestReport
 from ingest.readers import open_source
 from ingest.readers.detect import detect
+from ingest.reporting import ingest_json
+from mrag_client.models import IngestOptions
+
+NOTHING = IngestOptions()
+"""All of a source, as it is."""
 
 MOST_WAITING = 20
 """Jobs that may wait behind the one that runs."""
@@ -66,23 +80,47 @@ class Jobs:
         self._running = Cancellation()
         self._closing = False
 
-    def start(self, name: str, source: Path, *, memory: str = "") -> Job:
+    def start(
+        self,
+        name: str,
+        source: Path,
+        options: IngestOptions = NOTHING,
+        *,
+        models: Specs | None = None,
+        anywhere: bool = False,
+    ) -> Job:
         """Ingest a folder or file of this machine, inside `settings.source_root`.
 
+        `models` are for a collection that is new and has no memory; without them the settings'.
+        `anywhere`: who asks owns this machine, so that it may lie outside, by its whole path.
         Raises InvalidInput and SourceError for what may not or cannot be read, CollectionMissing
         for a memory that is not there, Busy when too many jobs wait, StoreUnavailable where the
         job cannot be recorded.
         """
-        self._check(name, memory)
-        place = inside(self._root(), source)
+        self._check(name, options)
+        place = _whole_path(source) if anywhere else inside(self._root(), source)
         detect(place)
-        return self._begin(self._new(name, place, memory))
+        job = self._new(name, place, options)
+        return self._begin(replace(job, models=models, anywhere=anywhere))
 
-    def start_upload(self, name: str, file: BytesIO, filename: str, *, memory: str = "") -> Job:
+    def start_upload(
+        self,
+        name: str,
+        file: Upload,
+        filename: str,
+        options: IngestOptions = NOTHING,
+        *,
+        models: Specs | None = None,
+    ) -> Job:
         """Ingest an uploaded zip archive; raises as `keep_upload` and `start` do."""
-        self._check(name, memory)
+        if options.images:
+            raise InvalidInput(
+                "a folder of pictures is named beside a zip; put the pictures into the zip"
+            )
+        self._check(name, options)
         kept = keep_upload(file, filename, name, self._engine.settings)
-        job = self._new(name, kept, memory)
+        called = legible(PurePath(filename).name)
+        job = replace(self._new(name, kept, options), name=called, models=models)
         try:
             return self._begin(job)
         except MragError:
@@ -96,10 +134,15 @@ class Jobs:
 
     def get(self, key: str) -> Job:
         """The job of that id; raises InvalidInput where there is none."""
-        for job in self.all():
-            if job.id == key:
-                return job
-        raise InvalidInput(f"there is no job {key!r}; it may have been removed since")
+        with self._lock:
+            job = self._own.get(key) or self._records.get(key)
+            if job is None:
+                raise InvalidInput(f"there is no job {key!r}; it may have been removed since")
+            return self._settled(job)
+
+    def skipped(self, key: str) -> Iterator[SkippedInput]:
+        """What a job could not read, and why; that a picture came twice is no failure."""
+        return (one for one in self._records.skipped(key) if one.kind != "duplicate")
 
     def active(self, name: str) -> list[Job]:
         """The jobs of a collection that wait or run."""
@@ -124,7 +167,7 @@ class Jobs:
             job = self.get(key)
             if job.is_active:
                 raise InvalidInput("this job has not ended; cancel it first")
-            self._check(job.collection, job.memory)
+            self._check(job.collection, job.options)
             return self._begin(
                 replace(
                     job,
@@ -134,8 +177,19 @@ class Jobs:
                     ended=None,
                     message="",
                     skipped=0,
+                    result=None,
                 )
             )
+
+    def dismiss(self, key: str) -> None:
+        """Forget a job that has ended; what it filled stays. Raises InvalidInput for others."""
+        with self._lock:
+            job = self.get(key)
+            if job.is_active:
+                raise InvalidInput("this job has not ended; cancel it first")
+            self._own.pop(key, None)
+            self._records.remove(job)
+            self._discard(job)
 
     def close(self) -> None:
         """End what runs, as `interrupted`, and wait a little for it."""
@@ -150,10 +204,11 @@ class Jobs:
             thread.join(PATIENCE_S)
         self._alive.release()
 
-    def _check(self, name: str, memory: str) -> None:
+    def _check(self, name: str, options: IngestOptions) -> None:
         CollectionFolder(self._engine.settings.home, name)
-        if memory:
-            self._engine.folder(memory).read_card()
+        for needed in (options.memory, options.alignment):
+            if needed:
+                self._engine.folder(needed).read_card()
 
     def _root(self) -> Path:
         root = self._engine.settings.source_root
@@ -164,8 +219,8 @@ class Jobs:
             )
         return root
 
-    def _new(self, name: str, source: Path, memory: str) -> Job:
-        return Job(new_id(), name, source, datetime.now(UTC), self._owner, memory)
+    def _new(self, name: str, source: Path, options: IngestOptions) -> Job:
+        return Job(new_id(), name, source, datetime.now(UTC), self._owner, options=options)
 
     def _begin(self, job: Job) -> Job:
         with self._lock:
@@ -210,15 +265,8 @@ class Jobs:
             return False
         return True
 
-    def _end(self, job: Job, state: State, message: str = "", skipped: int = 0) -> Job:
-        ended = replace(
-            job,
-            state=state,
-            stopping=False,
-            ended=datetime.now(UTC),
-            message=message,
-            skipped=skipped,
-        )
+    def _end(self, job: Job, state: State, **told: Any) -> Job:
+        ended = replace(job, state=state, stopping=False, ended=datetime.now(UTC), **told)
         self._own[job.id] = ended
         if self._kept(ended):
             del self._own[job.id]
@@ -235,19 +283,22 @@ class Jobs:
             except Cancelled:
                 self._close(job, "interrupted" if self._closing else "cancelled")
             except MragError as error:
-                self._close(job, "failed", str(error))
+                self._close(job, "failed", message=str(error))
             except OSError as error:
-                self._close(job, "failed", f"{error}; check that the disk has space")
+                told = f"{error}; check that the disk has space"
+                self._close(job, "failed", message=told)
             except Exception as error:
                 if self._closing or not _threads_can_start():
                     self._close(job, "interrupted")
                     continue
                 _LOG.exception("job %s failed", job.id)
-                self._close(job, "failed", f"this is a bug: {type(error).__name__}: {error}")
+                told = f"this is a bug: {type(error).__name__}: {error}"
+                self._close(job, "failed", message=told)
             else:
                 skipped = report.embed.skipped.items()
                 failed = sum(count for kind, count in skipped if kind != "duplicate")
-                self._close(job, "done", report.text, failed)
+                result = ingest_json(job.collection, report)
+                self._close(job, "done", message=report.text, skipped=failed, result=result)
 
     def _next(self) -> Job | None:
         with self._lock:
@@ -259,11 +310,11 @@ class Jobs:
             first = min(waiting, key=lambda job: job.started)
             return self._note(replace(first, state="running"))
 
-    def _close(self, job: Job, state: State, message: str = "", skipped: int = 0) -> None:
+    def _close(self, job: Job, state: State, **told: Any) -> None:
         with self._lock:
             if state == "failed" and not self._engine.folder(job.collection).exists():
                 self._discard(job)
-            self._end(self._own[job.id], state, message, skipped)
+            self._end(self._own[job.id], state, **told)
 
     def _discard(self, job: Job) -> None:
         """Remove the upload of a job that is not to be resumed, unless another job needs it.
@@ -283,29 +334,43 @@ class Jobs:
         tell = self._teller(job.id)
         check_cancelled()
         tell(Progress("load the models", 0))
-        models = specs_of_card(self._engine, job.collection, job.memory)
+        options = job.options
+        models = self._models(job)
         with told_to(tell):
             self._engine.models.encoder(models[0])
-            return fill(
+            report = fill(
                 self._engine,
                 self._read(job, tell),
                 job.collection,
                 models=models,
-                memory=job.memory,
+                memory=options.memory,
+                alignment=options.alignment,
+                method=options.method,
                 on_progress=tell,
             )
+        self._records.keep_skipped(job.id, self._engine.folder(job.collection).skipped)
+        return report
+
+    def _models(self, job: Job) -> Specs:
+        is_new = not self._engine.folder(job.collection).exists()
+        if job.models and is_new and not job.options.memory:
+            return job.models
+        return specs_of_card(self._engine, job.collection, job.options.memory)
 
     def _read(self, job: Job, tell: OnProgress) -> Iterator[Record]:
         """The records of the job's source, none of which lies outside the folder allowed."""
+        images = Path(job.options.images) if job.options.images else None
+        if job.anywhere:
+            return _opened(job.source, images and _whole_path(images), job.options)
         if _is_upload(self._engine, job):
             root = unpack_upload(job.source, self._engine.settings, on_progress=tell)
-            source = source_in(root)
-        else:
-            root = self._root()
-            source = inside(root, job.source)
-            if source.is_dir():
-                check_links(root, source)
-        return only_inside(open_source(source), root)
+            return only_inside(_unpacked(source_in(root), job.options), root)
+        root = self._root()
+        source = inside(root, job.source)
+        images = images and inside(root, images)
+        if source.is_dir():
+            check_links(root, source)
+        return only_inside(_opened(source, images, job.options), root)
 
     def _teller(self, key: str) -> OnProgress:
         """Notes progress."""
@@ -321,6 +386,31 @@ class Jobs:
                     self._kept(job)
 
         return tell
+
+
+def _whole_path(path: Path) -> Path:
+    """A path that means the same in whichever folder this process began."""
+    if not path.is_absolute():
+        raise InvalidInput(f"{path} is no whole path; name it from the root of this machine")
+    return path
+
+
+def _opened(source: Path, images: Path | None, options: IngestOptions) -> Iterator[Record]:
+    return open_source(
+        source,
+        images=images,
+        split=frozenset(options.splits),
+        limit=options.limit,
+        image_column=options.image_column,
+        caption_column=options.caption_column,
+    )
+
+
+def _unpacked(source: Path, options: IngestOptions) -> Iterator[Record]:
+    """A table's pictures and those beside it, unless only some of the table are wanted."""
+    records = _opened(source, None, options)
+    everything = source.is_file() and not options.splits and options.limit is None
+    return beside_table(source, records) if everything else records
 
 
 def _is_upload(engine: Engine, job: Job) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
@@ -16,6 +19,7 @@ from pydantic import TypeAdapter
 from engine.errors import StoreUnavailable
 from engine.files import remove_partials, write_whole
 from engine.progress import Progress
+from mrag_client.models import IngestOptions
 
 State = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
 ACTIVE: frozenset[State] = frozenset(("waiting", "running"))
@@ -28,9 +32,13 @@ KEPT = 50
 class Job:
     """A background ingest.
 
+    `models` are an encoder and a generator for a collection that is new; None: the settings'.
+    `name` is what its user calls the source, "" where that is the place's own name. `anywhere`:
+    the source need not lie inside the folder allowed, as the owner of this machine named it.
     `owner` is the process that works on it; without that one an active job is `interrupted`.
     `stopping`: it was cancelled and ends at the next step. `message`: what it did, or why it
-    failed. `skipped`: inputs that could not be read, see `CollectionFolder.skipped`.
+    failed; `result`: the counts of what it did. `skipped`: inputs that could not be read, each of
+    which `JobRecords.skipped` names.
     """
 
     id: str
@@ -38,13 +46,22 @@ class Job:
     source: Path
     started: datetime
     owner: str = ""
-    memory: str = ""
+    name: str = ""
+    options: IngestOptions = field(default_factory=IngestOptions)
+    models: tuple[str, str] | None = None
+    anywhere: bool = False
     state: State = "waiting"
     progress: Progress | None = None
     stopping: bool = False
     ended: datetime | None = None
     message: str = ""
     skipped: int = 0
+    result: Mapping[str, Any] | None = None
+
+    @property
+    def shown(self) -> str:
+        """What its source is called."""
+        return self.name or self.source.name
 
     @property
     def is_active(self) -> bool:
@@ -57,7 +74,18 @@ class Job:
         return self.state not in {"done", "failed"}
 
 
+@dataclass(frozen=True)
+class SkippedInput:
+    """An input that an ingest could not read, or left out, and why."""
+
+    uri: str
+    kind: str
+    reason: str
+
+
 _JOB = TypeAdapter(Job)
+_SKIPPED = TypeAdapter(SkippedInput)
+_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 def new_id() -> str:
@@ -73,9 +101,8 @@ class JobRecords:
 
     def write(self, job: Job) -> None:
         """Keep a record, whole or not at all; raises StoreUnavailable where the disk refuses."""
-        told = json.dumps(asdict(job), default=str, indent=2) + "\n"
         try:
-            write_whole(self._path(job.id), told)
+            write_whole(self._path(job.id), _JOB.dump_json(job, indent=2) + b"\n")
         except OSError as error:
             raise StoreUnavailable(
                 f"the job cannot be recorded in {self._folder}: {error.strerror}; check that the "
@@ -85,15 +112,32 @@ class JobRecords:
     def read(self) -> Iterator[Job]:
         """All records, the newest first; what cannot be read is left out."""
         for path in sorted(self._folder.glob("*.json"), reverse=True):
-            try:
-                yield _JOB.validate_json(path.read_bytes())
-            except (OSError, ValueError):
-                continue
+            if job := _read(path):
+                yield job
+
+    def get(self, key: str) -> Job | None:
+        """The record of that id, None where there is none."""
+        return _read(self._path(key)) if _ID.fullmatch(key) else None
+
+    def keep_skipped(self, key: str, written: Path) -> None:
+        """Keep what a job skipped: the next ingest into its collection writes its own."""
+        with suppress(OSError):  # a full disk costs the list alone; the count is in the record
+            shutil.copyfile(written, self._skipped(key))
+
+    def skipped(self, key: str) -> Iterator[SkippedInput]:
+        """What a job could not read or left out, one after the other."""
+        try:
+            lines = self._skipped(key).open(encoding="utf-8")
+        except OSError:
+            return
+        with lines:
+            yield from map(_SKIPPED.validate_json, lines)
 
     def remove(self, job: Job) -> None:
         """Forget a job."""
         path = self._path(job.id)
         path.unlink(missing_ok=True)
+        self._skipped(job.id).unlink(missing_ok=True)
         remove_partials(self._folder, of=path.name)
 
     def prune(self) -> list[Job]:
@@ -129,6 +173,19 @@ class JobRecords:
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.json"
+
+    def _skipped(self, key: str) -> Path:
+        return self._folder / f"{key}.skipped.jsonl"
+
+
+def _read(path: Path) -> Job | None:
+    try:
+        values = json.loads(path.read_bytes())
+        if memory := values.get("memory"):  # of a record of an earlier version
+            values["options"] = {"memory": memory}
+        return _JOB.validate_python(values)
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def remove_records(home: Path, collection: str) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from engine.errors import Busy, InvalidInput
 from engine.models.queues import BatchedEncoder, BatchedGenerator, BatchQueue
+from engine.progress import Cancellation, Cancelled
 from engine.types import Decoding, Vectors
 
 
@@ -112,6 +113,54 @@ def test_closing_answers_what_waits_and_refuses_what_comes(ask: Ask, queue: Batc
     assert [answer.result(10) for answer in answers] == [[2], [4]]
     with pytest.raises(Busy, match="closed"):
         queue.ask("a", [1])
+
+
+def test_a_call_of_somebody_who_has_gone_is_taken_out_and_not_run(
+    queue: BatchQueue, door: Door
+) -> None:
+    gone = Cancellation()
+
+    def ask_watched(cancellation: Cancellation, item: int) -> Sequence[int]:
+        with cancellation.watched():
+            return queue.ask("a", [item])
+
+    with ThreadPoolExecutor(4) as threads:
+        first = threads.submit(ask_watched, Cancellation(), 1)
+        assert door.entered.wait(10)
+        waits, stays = (
+            threads.submit(ask_watched, gone, 2),
+            threads.submit(ask_watched, Cancellation(), 3),
+        )
+        while queue.waiting() < 2:
+            pass
+        gone.ask()
+        assert isinstance(waits.exception(10), Cancelled)  # while the first is still at work
+        door.opened.set()
+        assert [first.result(10), stays.result(10)] == [[2], [6]]
+    assert door.batches == [("a", [1]), ("a", [3])]
+    figures = queue.figures()
+    assert (figures.waiting, figures.dropped, figures.batches) == (0, 1, {1: 2})
+
+
+def test_who_has_gone_before_or_during_its_run_gets_no_answer(
+    queue: BatchQueue, door: Door
+) -> None:
+    gone, during = Cancellation(), Cancellation()
+    gone.ask()
+    with gone.watched(), pytest.raises(Cancelled):
+        queue.ask("a", [1])
+
+    def ask_watched() -> Sequence[int]:
+        with during.watched():
+            return queue.ask("a", [2])
+
+    with ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(ask_watched)
+        assert door.entered.wait(10)
+        during.ask()
+        door.opened.set()
+        assert isinstance(answer.exception(10), Cancelled)
+    assert door.batches == [("a", [2])]
 
 
 class Lengths:

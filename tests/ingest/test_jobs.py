@@ -35,6 +35,7 @@ from ingest.jobs import records
 from ingest.jobs.archive import uploads
 from ingest.jobs.background import MOST_WAITING, Jobs
 from ingest.jobs.records import KEPT, Job, JobRecords
+from mrag_client.models import IngestOptions
 from tests.worlds import OneEncoder, PixelEncoder
 
 if TYPE_CHECKING:
@@ -317,7 +318,7 @@ def test_what_may_not_be_read_is_refused_at_once(
     with pytest.raises(InvalidInput, match="not allowed"):
         jobs.start("../noise", album)
     with pytest.raises(CollectionMissing, match="'coco'"):
-        jobs.start("noise", album, memory="coco")
+        jobs.start("noise", album, IngestOptions(memory="coco"))
     engine.settings.source_root = None
     with pytest.raises(InvalidInput, match="no folder of this machine may be read"):
         jobs.start("noise", album)
@@ -386,6 +387,89 @@ def test_a_process_that_ends_leaves_its_jobs_to_the_next(
     after.close()
 
 
+def test_each_job_keeps_what_it_could_not_read(
+    jobs: Jobs, album: Path, painted: Callable[[Path, int], None]
+) -> None:
+    (album / "bad.png").write_bytes(b"no picture")
+    painted(album / "twin.png", 3)
+    first = ended(jobs, jobs.start("noise", album))
+    (album / "bad.png").unlink()
+    (album / "worse.png").write_bytes(b"no picture either")
+    second = ended(jobs, jobs.start("noise", album))
+    named = [[Path(one.uri).name for one in jobs.skipped(job.id)] for job in (first, second)]
+    assert named == [["bad.png"], ["worse.png"]]
+    assert list(jobs.skipped("nothing")) == []
+
+
+def test_an_upload_is_called_as_its_user_called_it(jobs: Jobs, album: Path) -> None:
+    job = ended(jobs, jobs.start_upload("noise", zipped(album), "Summer, at sea.zip"))
+    assert (job.shown, job.source.name != job.shown) == ("Summer, at sea.zip", True)
+    assert ended(jobs, jobs.start("noise", album)).shown == "album"
+
+
+def test_only_what_is_wanted_is_taken_and_its_counts_are_kept(
+    jobs: Jobs, engine: Engine, album: Path
+) -> None:
+    table = album / "table.csv"
+    rows = [f"{seed:02}.png,text {seed},{'val' if seed % 2 else 'train'}" for seed in range(12)]
+    table.write_text("\n".join(["file,says,split", *rows]), encoding="utf-8")
+    options = IngestOptions(
+        splits=("val",), limit=3, method="raw", image_column="file", caption_column="says"
+    )
+    job = ended(jobs, jobs.start("noise", table, options))
+    assert job.state == "done", job.message
+    assert job.result is not None
+    assert (job.result["images"], job.result["captions"]) == (3, 3)
+    assert job.result["alignment"]["method"] == engine.open("noise").alignment.method == "raw"
+    again = Jobs(engine).get(job.id)  # as another process reads it
+    assert (again.options, again.result) == (options, job.result)
+    with pytest.raises(CollectionMissing, match="'maps'"):
+        jobs.start("noise", table, IngestOptions(alignment="maps"))
+    with pytest.raises(InvalidInput, match="put the pictures into the zip"):
+        jobs.start_upload("noise", zipped(album), "a.zip", IngestOptions(images="x"))
+
+
+def test_the_owner_of_the_machine_may_name_any_folder(
+    jobs: Jobs, engine: Engine, tmp_path: Path, painted: Callable[[Path, int], None]
+) -> None:
+    for seed in range(3):
+        painted(tmp_path / "elsewhere" / f"{seed}.png", seed)
+        (tmp_path / "elsewhere" / f"{seed}.txt").write_text(f"picture {seed}", encoding="utf-8")
+    job = ended(jobs, jobs.start("noise", tmp_path / "elsewhere", anywhere=True))
+    assert job.state == "done", job.message
+    assert engine.open("noise").images.count() == 3
+    assert ended(jobs, jobs.resume(job.id)).state == "done"
+    with pytest.raises(InvalidInput, match="name it from the root"):
+        jobs.start("noise", Path("elsewhere"), anywhere=True)
+
+
+def test_pictures_of_a_file_lie_inside_the_root_too(
+    jobs: Jobs, album: Path, tmp_path: Path, painted: Callable[[Path, int], None]
+) -> None:
+    painted(tmp_path / "secret" / "00.png", 99)
+    table = album / "table.csv"
+    table.write_text("image,caption\n00.png,a picture\n", "utf-8")
+    outside = IngestOptions(images=str(tmp_path / "secret"))
+    failed = ended(jobs, jobs.start("noise", table, outside))
+    assert (failed.state, "MRAG_SOURCE_ROOT" in failed.message) == ("failed", True)
+    assert ended(jobs, jobs.start("noise", table, IngestOptions(images="album"))).state == "done"
+
+
+def test_a_record_of_an_earlier_version_is_read(engine: Engine, jobs: Jobs) -> None:
+    old = """{"id": "20260101-1-ab", "collection": "noise", "source": "/pictures/album",
+        "started": "2026-01-01 10:00:00.5+00:00", "owner": "gone", "memory": "coco",
+        "state": "failed", "progress": {"stage": "embed", "done": 3, "total": 9, "unit": "",
+        "seconds_left": null}, "stopping": false, "ended": "2026-01-01 11:00:00+00:00",
+        "message": "no space", "skipped": 2}"""
+    (engine.settings.home / "jobs").mkdir(exist_ok=True)
+    (engine.settings.home / "jobs" / "20260101-1-ab.json").write_text(old, encoding="utf-8")
+    (job,) = jobs.all()
+    assert (job.options.memory, job.message, job.skipped) == ("coco", "no space", 2)
+    assert (job.shown, job.anywhere, list(jobs.skipped(job.id))) == ("album", False, [])
+    with pytest.raises(InvalidInput, match="no job"):
+        jobs.get("../../collections/noise/collection")
+
+
 def test_what_a_killed_deletion_left_is_removed(engine: Engine) -> None:
     left = engine.settings.home / "trash" / "noise-0123"
     left.mkdir(parents=True)
@@ -446,7 +530,7 @@ def test_what_is_being_filled_is_not_deleted(
 
 def test_a_memory_in_use_is_not_deleted(engine: Engine, jobs: Jobs, album: Path) -> None:
     ended(jobs, jobs.start("captions", album))
-    ended(jobs, jobs.start("noise", album, memory="captions"))
+    ended(jobs, jobs.start("noise", album, IngestOptions(memory="captions")))
     with pytest.raises(InvalidInput, match="is the memory of noise"):
         delete(engine, "captions")
     delete(engine, "noise")

@@ -16,7 +16,7 @@ def test_all_that_is_in_order_is_listed(open_page: OpenPage) -> None:
     told = [text.value for text in page.markdown]
     for subject in ("torch", "disk", "memory", "store", "collection plain"):
         assert any(subject in text and "check" in text for text in told), subject
-    assert "All that is needed is here" in page.success[0].value
+    assert "All that is needed is here, for new collections too" in page.success[0].value
     page.button[0].click().run()
     assert not page.exception
 

@@ -1,4 +1,4 @@
-"""The page Collections: what each holds, how it gets more, and how it is deleted."""
+"""The page Collections: what there is, how it gets more, and how it is deleted."""
 
 from __future__ import annotations
 
@@ -13,58 +13,75 @@ from engine.footprint import disk_bytes, mapped_bytes, readable
 from ingest.delete import delete
 from ui.collections.ingest_jobs import show_jobs
 from ui.collections.new_collection import show_form
+from ui.collections.shelf import show_shelf
 from ui.shared.pictures import escaped
+from ui.shared.places import may, placed
 from ui.shared.resources import engine
-from ui.shared.shell import errors_shown
+from ui.shared.shell import choose, errors_shown, forget, page_file
 
 _KEY = "collection"
-_PICK = "picked collection"
+_DOORS = (
+    ("Describe", "Describe with it", ":material/add_photo_alternate:"),
+    ("Search", "Search it", ":material/search:"),
+    ("Compare", "See what its map does", ":material/compare:"),
+)
 
 
 def page() -> None:
     """The whole page."""
     st.title("Collections")
-    name = _choice()
+    st.markdown("Your pictures with the words about them: what mRAG describes from and finds in.")
+    name = str(st.session_state.get(_KEY) or "")
     if name:
         with errors_shown():
-            _overview(engine().open(name))
+            if clicked := show_shelf(engine().names(), name):
+                choose(clicked)
+                st.rerun()
+        _chosen(name)
     else:
         st.info("There is no collection yet. Make one below from a zip of your pictures.")
     show_jobs()
-    show_form()
+    if may("write"):
+        show_form()
+    else:
+        st.caption("To add pictures, ask the one who runs this server for the role “write”.")
     if name:
         _deletion(name)
 
 
-def _choice() -> str:
-    """Let the visitor choose here too, as the side panel is out of sight on a phone."""
-    names = engine().names()
-    if not names:
-        return ""
-    chosen = str(st.session_state.get(_KEY) or names[0])
-    st.session_state[_PICK] = chosen
-    st.selectbox("Collection to look at", names, key=_PICK, on_change=_choose)
-    return chosen
-
-
-def _choose() -> None:
-    st.session_state[_KEY] = st.session_state[_PICK]
+def _chosen(name: str) -> None:
+    st.header(name)
+    with errors_shown():
+        collection = engine().open(name)
+        with st.container(key="doors", horizontal=True):
+            for page_name, label, icon in _DOORS:
+                st.page_link(page_file(page_name), label=label, icon=icon, width="content")
+        _overview(collection)
 
 
 def _overview(collection: Collection) -> None:
     summary = collection.summary()
     if summary.trouble:
-        st.warning(escaped(summary.trouble))
+        st.warning(escaped(placed(summary.trouble)))
     if summary.waiting:
         st.info(escaped(summary.waiting))
     _numbers(summary)
+    with st.expander("How it works inside", icon=":material/tune:"):
+        _inside(collection, summary)
+
+
+def _inside(collection: Collection, summary: CollectionSummary) -> None:
     card = summary.card
     lender = f"collection {card.memory}" if card.memory else "its own captions"
+    mapped = mapped_bytes(summary.path)
+    memory = "?" if mapped is None else f"{readable(mapped)}, which the system takes back at need"
     st.markdown(
-        f"- Encoder: {escaped(card.encoder_id)}, {card.dim} dimensions\n"
-        f"- Generator: {escaped(_without_folders(card.generator))}\n"
         f"- Pictures are described from: {lender}\n"
-        f"- Map across the gap: {escaped(summary.method or 'none yet')}"
+        f"- Seen by (encoder): {escaped(_without_folders(card.encoder_id))}, "
+        f"{card.dim} dimensions\n"
+        f"- Written by (generator): {escaped(_without_folders(card.generator))}\n"
+        f"- Map across the gap: {escaped(summary.method or 'none yet')}\n"
+        f"- Files of its indexes in memory now: {memory}"
     )
     if summary.method:
         _show_choices(collection.fitted if summary.images is None else collection.alignment)
@@ -76,16 +93,10 @@ def _without_folders(spec: str) -> str:
 
 
 def _numbers(summary: CollectionSummary) -> None:
-    mapped = mapped_bytes(summary.path)
     with st.container(horizontal=True):
         st.metric("Pictures", _count(summary.images))
         st.metric("Captions", _count(summary.captions))
         st.metric("On disk", readable(disk_bytes(summary.path)))
-        st.metric(
-            "In memory",
-            "?" if mapped is None else readable(mapped),
-            help="Files of its indexes that are in memory now. The system takes this back at need.",
-        )
 
 
 def _count(number: int | None) -> str:
@@ -104,16 +115,18 @@ def _show_choices(alignment: Alignment) -> None:
         for choice in best_of_each(alignment.choices)
     ]
     if rows:
-        with st.expander("What the map was chosen from"):
-            st.caption(
-                "Mean reciprocal rank of the right partner on held-out pairs, picture to caption "
-                "and back: 1 is perfect."
-            )
-            st.table(rows, hide_index=True, alt="Methods with their scores on held-out pairs")
+        st.caption(
+            "What the map was chosen from. Mean reciprocal rank (MRR) of the right partner on "
+            "held-out pairs, picture to caption and back: 1 is perfect."
+        )
+        st.table(rows, hide_index=True, alt="Methods with their scores on held-out pairs")
 
 
 def _deletion(name: str) -> None:
-    with st.expander(f"Delete {name}"):
+    if not may("admin"):
+        st.caption("Only an admin of this server may delete a collection.")
+        return
+    with st.expander(f"Delete {name}", icon=":material/delete:"):
         st.markdown(
             "Its embeddings, its map and its index go for good, and so do pictures that were "
             "uploaded to it. Pictures in a folder of this machine stay."
@@ -123,8 +136,7 @@ def _deletion(name: str) -> None:
         if wanted:
             with errors_shown(), st.spinner(f"Deleting {name}"):
                 delete(engine(), name)
-                del st.session_state[_KEY]
-                st.query_params.pop(_KEY, None)
+                forget(name)
                 st.rerun()
 
 

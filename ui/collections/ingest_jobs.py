@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 
@@ -11,12 +10,15 @@ import streamlit as st
 from engine.legible import legible
 from ingest.jobs.records import Job
 from ui.shared.pictures import escaped
+from ui.shared.places import may, placed
 from ui.shared.resources import engine, jobs
-from ui.shared.shell import errors_shown
+from ui.shared.shell import choose, errors_shown, page_file
 
 _EVERY_S = 1.0
 _SHOWN = 5
 _NAMED = 100
+_STOPPED = ":gray[:material/pause_circle:]"
+_SIGNS = {"done": ":green[:material/check_circle:]", "failed": ":red[:material/error:]"}
 _STATES = {
     "waiting": "waits",
     "running": "runs",
@@ -33,8 +35,9 @@ def show_jobs() -> None:
         known = jobs().all()
         if not known:
             return
-        st.header("Ingests")
-        if active := [job for job in known if job.is_active]:
+        active = [job for job in known if job.is_active]
+        st.header("Being added" if active else "Lately added")
+        if active:
             st.fragment(_show_active, run_every=_EVERY_S)([job.id for job in active])
         for job in islice((job for job in known if not job.is_active), _SHOWN):
             _show_ended(job)
@@ -53,9 +56,10 @@ def _show_active(ids: list[str]) -> None:
 def _show_running(job: Job) -> None:
     with st.container(border=True):
         st.progress(
-            job.progress.share if job.progress else 0.0, text=f"**{job.collection}** {_step(job)}"
+            job.progress.share if job.progress else 0.0,
+            text=f"**{job.collection}** from {escaped(job.shown)}: {_step(job)}",
         )
-        if st.button(
+        if may("write") and st.button(
             "Stopping" if job.stopping else "Cancel",
             key=f"cancel {job.id}",
             disabled=job.stopping,
@@ -77,33 +81,55 @@ def _step(job: Job) -> str:
 
 
 def _show_ended(job: Job) -> None:
-    name = job.source.name
-    with st.container(border=True):
+    with st.container(border=True, key=f"job {job.id}"):
         st.markdown(
-            f"**{job.collection}** from {escaped(name)}: {_STATES[job.state]} "
-            f"{job.ended or job.started:%Y-%m-%d %H:%M} UTC"
+            f"{_SIGNS.get(job.state, _STOPPED)} **{job.collection}** from {escaped(job.shown)}: "
+            f"{_STATES[job.state]} {job.ended or job.started:%Y-%m-%d %H:%M} UTC"
         )
         if job.state == "failed":
-            st.error(escaped(job.message))
+            st.error(escaped(placed(job.message)))
         elif job.message:
             with st.expander("What was done"):
-                st.code(job.message, language=None, wrap_lines=True)
+                st.code(placed(job.message), language=None, wrap_lines=True)
         if job.skipped:
             with st.expander(f"{job.skipped:,} could not be read"):
                 st.code("\n".join(_skipped(job)), language=None, wrap_lines=True)
-        if job.state != "done" and st.button(
-            "Resume", key=f"resume {job.id}", help="Go on from what is done"
-        ):
-            jobs().resume(job.id)
-            st.rerun()
+        _offer(job)
+
+
+def _offer(job: Job) -> None:
+    """What may be done now."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if engine().folder(job.collection).exists():
+            told, icon = f"Look for pictures in {job.collection}", ":material/search:"
+            if st.button("Search it", key=f"search {job.id}", icon=icon, help=told):
+                choose(job.collection)
+                st.switch_page(page_file("Search"))
+        if not may("write"):
+            return
+        if job.state != "done":
+            told = "Go on from what is done"
+            st.button("Resume", key=f"resume {job.id}", help=told, on_click=_resume, args=(job.id,))
+        st.button(
+            "Dismiss",
+            key=f"dismiss {job.id}",
+            help="Take this from the list; what was added stays",
+            on_click=_dismiss,
+            args=(job.id,),
+        )
+
+
+def _resume(key: str) -> None:
+    with errors_shown():
+        jobs().resume(key)
+
+
+def _dismiss(key: str) -> None:
+    with errors_shown():
+        jobs().dismiss(key)
 
 
 def _skipped(job: Job) -> Iterator[str]:
-    """What the last ingest into the collection could not read, and why."""
-    path = engine().folder(job.collection).skipped
-    if not path.is_file():
-        return
-    with path.open(encoding="utf-8") as lines:
-        found = (json.loads(line) for line in lines)
-        bad = (one for one in found if one["kind"] != "duplicate")
-        yield from (legible(f"{one['uri']}: {one['reason']}") for one in islice(bad, _NAMED))
+    """What the job could not read, and why."""
+    for one in islice(jobs().skipped(job.id), _NAMED):
+        yield placed(legible(f"{one.uri}: {one.reason}"))

@@ -1,22 +1,19 @@
-"""The side panel of the page Describe: how pictures are described."""
+"""What researchers may turn on the page Describe: how pictures are described."""
 
 from __future__ import annotations
 
 from typing import Literal, get_args
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from engine.describe.captioner import DescribeOptions
 from engine.describe.prompts import SLOT, TEMPLATES, Order
 from engine.types import Decoding, DescribeSpace
+from ui.shared.spaces import DESCRIBE_SPACES
 
 _DEFAULT = DescribeOptions()
 _OWN = "your own"
-_SPACES: dict[DescribeSpace, str] = {
-    "mapped": "mapped across the gap",
-    "raw": "raw CLIP",
-    "fused": "both, fused",
-}
 _METHODS: dict[Literal["greedy", "beam", "nucleus"], str] = {
     "greedy": "the likeliest words",
     "beam": "beam search",
@@ -24,15 +21,21 @@ _METHODS: dict[Literal["greedy", "beam", "nucleus"], str] = {
 }
 
 
-def describe_options() -> DescribeOptions:
-    """What the panel says; raises InvalidInput for a prompt that has no place for captions."""
-    panel = st.sidebar
-    panel.subheader("How to describe")
+def advanced() -> tuple[DescribeOptions, bool]:
+    """How to describe, and whether with what the collection has of the very picture.
+
+    Raises InvalidInput for a prompt that has no place for captions.
+    """
+    panel = st.sidebar.expander("Advanced", icon=":material/tune:")
+    return _options(panel), _borrow_own(panel)
+
+
+def _options(panel: DeltaGenerator) -> DescribeOptions:
     space = panel.selectbox(
         "Look for captions in",
         get_args(DescribeSpace),
         _at(DescribeSpace, _DEFAULT.space),
-        format_func=lambda one: _SPACES[one],
+        format_func=lambda one: DESCRIBE_SPACES[one].both,
         key="describe space",
         persist_state="session",
     )
@@ -88,9 +91,8 @@ def describe_options() -> DescribeOptions:
     )
 
 
-def borrow_own() -> bool:
-    """Whether a picture may be described with captions that the collection has of itself."""
-    return st.sidebar.toggle(
+def _borrow_own(panel: DeltaGenerator) -> bool:
+    return panel.toggle(
         "Use a picture's own captions",
         key="describe own captions",
         persist_state="session",

@@ -9,11 +9,14 @@ import streamlit as st
 
 from engine.app import Collection
 from engine.describe.captioner import DescribeOptions
-from engine.describe.exports import Descriptions, as_csv, as_jsonl, as_sidecars
-from ui.describe.controls import borrow_own, describe_options
+from service.conversion import description
+from service.exports import Descriptions, as_csv, as_jsonl, as_sidecars
+from ui.describe.controls import advanced
 from ui.describe.describer import Described, Describer, Given, admitted
 from ui.describe.intake import clear, tray
-from ui.describe.results import announce, show_description
+from ui.describe.landing import show_landing
+from ui.describe.presenter import offer_presentation, present, presenting
+from ui.describe.results import announce, remember, show_description
 from ui.shared.pictures import escaped
 from ui.shared.resources import engine
 from ui.shared.shell import await_models, chosen, errors_shown
@@ -22,20 +25,46 @@ _CARD_HEIGHT = 260
 
 
 def page() -> None:
-    """The whole page."""
-    st.title("Describe pictures")
+    """The whole page, or the presentation of the collection's pictures."""
     collection = chosen()
+    if presenting():
+        with errors_shown():
+            present(collection, partial(_one, collection, *advanced()))
+        return
+    _hero()
     spoken = st.container()
     given = tray(collection)
+    remember(len(given))
     done: list[Described] = []
     with errors_shown():
-        options, own = describe_options(), borrow_own()
+        how = advanced()
         if given:
-            _describe(given, collection, options, own, done)
+            _describe(given, collection, *how, done)
         else:
-            st.write("A picture's description appears here, and how it was made.")
+            show_landing(collection, partial(_one, collection, *how))
     with spoken:
         announce(_spoken(done))
+
+
+def _hero() -> None:
+    with st.container(key="hero"):
+        st.title("Pictures into words, words to pictures")
+        st.markdown(
+            "**mRAG** writes what a picture shows, in the words of your own collection, and finds "
+            "pictures by what you say. Nothing has to be trained."
+        )
+    offer_presentation()
+
+
+def _describer() -> Describer:
+    settings = engine().settings
+    new = Describer(settings.limits, keep=2 * settings.max_upload_files)
+    describer: Describer = st.session_state.setdefault("describer", new)
+    return describer
+
+
+def _one(collection: Collection, options: DescribeOptions, own: bool, given: Given) -> Described:
+    return next(_describer().describe([given], collection, options, borrow_own=own))
 
 
 def _describe(
@@ -52,19 +81,18 @@ def _describe(
     )
     if left_out:
         st.warning(escaped(left_out))
-    describer: Describer = st.session_state.setdefault(
-        "describer", Describer(settings.limits, keep=2 * settings.max_upload_files)
-    )
     _take_away(done)
     await_models(collection.card.name, writer=True)
     count = st.empty()
-    answers = describer.describe(taken, collection, options, borrow_own=own)
+    answers = _describer().describe(taken, collection, options, borrow_own=own)
     while len(done) < len(taken):
         with st.skeleton(_CARD_HEIGHT):
             item = next(answers)
-        show_description(item, open_details=len(taken) == 1)
         done.append(item)
-        if len(taken) > 1:
+        several = len(taken) > 1
+        said = f"{_heard(item)} ({len(done)} of {len(taken)})" if several else ""
+        show_description(item, open_details=not several, said=said)
+        if several:
             count.progress(len(done) / len(taken), _told(done, len(taken)))
 
 
@@ -90,17 +118,18 @@ def _take_away(done: Sequence[Described]) -> None:
 
 
 def _written(done: Sequence[Described], write: Callable[[Descriptions], bytes]) -> bytes:
-    return write((item.given.name, item.result) for item in done if item.result is not None)
+    return write(description(item.given.name, item.result) for item in done if item.result)
 
 
 def _spoken(done: Sequence[Described]) -> str:
     if not done:
         return ""
-    newest = done[0]
-    told = newest.result.caption if newest.result else newest.trouble
-    return f"{newest.given.name}: {told}" + (
-        f" ({_told(done, len(done))})" if len(done) > 1 else ""
-    )
+    return _heard(done[0]) + (f" ({_told(done, len(done))})" if len(done) > 1 else "")
+
+
+def _heard(item: Described) -> str:
+    told = item.result.caption if item.result else item.trouble
+    return f"{item.given.name}: {told}"
 
 
 page()

@@ -24,6 +24,7 @@ from ui.shared.resources import engine, thumbnails
 _SAMPLES = 6
 _SAMPLE_SIDE = 160
 _TRAY, _ROUND, _LISTED = "describe tray", "describe round", "describe listed"
+_SHOT = "describe shot"
 
 _paste = component(
     "paste", '<button type="button">Paste a picture</button><p role="status"></p>', buttons=True
@@ -39,8 +40,8 @@ def tray(collection: Collection) -> list[Given]:
     kept: list[Given] = state.setdefault(_TRAY, [])
     round_ = state.setdefault(_ROUND, 0)
     listed_before: set[str] = state.get(_LISTED, set()) if _files_key(round_) in state else set()
-    ways, samples = st.columns([2, 3], gap="medium")
-    with ways:
+    ways, samples = st.columns([2, 3], gap="large")
+    with ways, st.container(key="drop-area"):
         dropped = _dropped(round_)
     with samples:
         other = _sampled(collection)
@@ -68,6 +69,11 @@ def _bounded(items: list[Given], listed: set[str]) -> list[Given]:
     return [item for item in items if item.id in ids]
 
 
+def has_given() -> bool:
+    """Whether anything came in that was not cleared."""
+    return bool(st.session_state.get(_TRAY))
+
+
 def clear() -> None:
     """Forget all that came in."""
     st.session_state[_TRAY] = []
@@ -81,7 +87,7 @@ def _files_key(round_: int) -> str:
 def _dropped(round_: int) -> list[Given]:
     settings = engine().settings
     files = st.file_uploader(
-        "Pictures to describe",
+        "Drop pictures here",
         sorted(suffix[1:] for suffix in SUFFIXES),
         accept_multiple_files=True,
         key=_files_key(round_),
@@ -99,7 +105,10 @@ def _photographed(round_: int) -> list[Given]:
     if not st.toggle("Use the camera", key="camera on"):
         return []
     shot = st.camera_input("Take a picture", key=f"camera {round_}")
-    return [_uploaded(shot, "camera ")] if shot is not None else []
+    if shot is None or st.session_state.get(_SHOT) == shot.file_id:
+        return []  # it stays in its widget, run after run, and came in with the first
+    st.session_state[_SHOT] = shot.file_id
+    return [_uploaded(shot, "camera ")]
 
 
 def _pasted() -> list[Given]:
@@ -124,27 +133,33 @@ def read_pasted(value: Any, max_bytes: int) -> Given | None:
 
 
 def _sampled(collection: Collection) -> list[Given]:
-    hits = collection.images.get(list(islice(collection.images.ids(), _SAMPLES)))
+    hits = first_pictures(collection, _SAMPLES)
     if not hits:
         return []
-    st.write("Or one of the collection, without its own captions")
+    st.markdown("Or try one of these", help="Pictures of the collection, as if they were new to it")
     images = thumbnails().get([hit.uri for hit in hits], _SAMPLE_SIDE)
     cards = [
         Card(hit.id, image, next(iter(hit.captions), ""))
         for hit, image in zip(hits, images, strict=True)
     ]
     with st.container(key="samples-place"):
-        clicked = picture_grid(cards, key="samples", columns_min_px=72, captions=False)
-    return [_sample(hit.id, Path(hit.uri)) for hit in hits if hit.id == clicked]
+        clicked = picture_grid(cards, key="samples", columns_min_px=64, captions=False)
+    return [sample(hit) for hit in hits if hit.id == clicked]
 
 
-def _sample(id_: str, path: Path) -> Given:
-    return Given(f"sample {id_}", path.name, 0, lambda: path)
+def first_pictures(collection: Collection, count: int) -> list[ImageHit]:
+    """Some pictures of the collection, always the same."""
+    return collection.images.get(list(islice(collection.images.ids(), count)))
+
+
+def sample(hit: ImageHit) -> Given:
+    """A picture of the collection as something to describe."""
+    path = Path(hit.uri)
+    return Given(f"sample {hit.id}", path.name, 0, lambda: path)
 
 
 def hand_over(hit: ImageHit) -> None:
     """Have a picture of the collection described on the next visit, before all else."""
-    path = Path(hit.uri)
-    given = Given(f"sample {hit.id}", path.name, 0, lambda: path)
     kept: list[Given] = st.session_state.get(_TRAY, [])
+    given = sample(hit)
     st.session_state[_TRAY] = [given, *(one for one in kept if one.id != given.id)]

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from secrets import token_hex
 
 import streamlit as st
 
-from engine.describe.exports import chosen_score
 from engine.legible import legible
 from engine.types import CaptionResult
+from service.exports import chosen_score
 from ui.describe.describer import Described
 from ui.shared.components import as_text, component
-from ui.shared.pictures import escaped
 from ui.shared.resources import thumbnails
+from ui.shared.spaces import DESCRIBE_SPACES
 
 _SOURCE_SIDE = 128
 
 _described = component("described", '<div class="place"></div>', buttons=True)
 _scored = component("scored", "<ol></ol>")
+_example = component("example", '<div class="place"></div>')
+_remembered = component("remembered", '<p role="status"></p>')
 _announcer = component(
     "announcer",
     '<div class="mrag-announcer" role="status" aria-live="polite"></div>',
@@ -30,16 +33,37 @@ def announce(text: str) -> None:
     _announcer(key="announcer", data=legible(text))
 
 
-def show_description(item: Described, *, open_details: bool) -> None:
+def remember(given: int) -> None:
+    """Have the browser know how many pictures there are, to say so where a reload loses them."""
+    session = st.session_state.setdefault("remembered session", token_hex(8))
+    _remembered(key="remembered", data={"session": session, "given": given})
+
+
+def show_example(item: Described, collection: str) -> None:
+    """A picture of the collection with what was written of it, for those who look around."""
+    if item.result is None:
+        return  # its file is gone; the collection's page says so
+    note = f"Written by mRAG for a picture of “{collection}”, as if it were new to it."
+    data = {
+        "image": as_text(item.preview),
+        "caption": legible(item.result.caption),
+        "note": note,
+    }
+    _example(key="example picture", data=data)
+
+
+def show_description(item: Described, *, open_details: bool, said: str = "") -> None:
     """The picture with its caption large, or the trouble with it; the details on demand.
 
-    `open_details`: whether they are to be seen without asking.
+    `open_details`: whether they are to be seen without asking. `said` is for screen readers.
     """
-    name, key = legible(item.given.name), item.given.id
+    name, key, said = legible(item.given.name), item.given.id, legible(said)
     if item.result is None:
-        _described(key=f"described {key}", data={"name": name, "trouble": legible(item.trouble)})
+        trouble = {"name": name, "trouble": legible(item.trouble), "said": said}
+        _described(key=f"described {key}", data=trouble)
         return
     data = {
+        "said": said,
         "image": as_text(item.preview),
         "caption": legible(item.result.caption),
         "notes": _notes(item, item.result),
@@ -76,7 +100,8 @@ def _show_details(result: CaptionResult, key: str) -> None:
             ]
         },
     )
-    st.markdown(f"**Retrieved captions**, in the space {escaped(result.space)}")
+    where = DESCRIBE_SPACES[result.space]
+    st.markdown(f"**Captions found** {where.both}, that it was written from")
     _scored(key=f"retrieved {key}", data={"rows": _retrieved_rows(result)})
     if result.prompt:
         st.markdown("**Prompt**")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from engine.app import Collection, Engine, build_engine
-from engine.errors import MragError
+from engine.errors import CollectionMissing, IncompatibleIndex, MragError
 from engine.progress import Progress, told_to
 from engine.search.thumbnails import Thumbnails
 from engine.settings import read_settings
@@ -48,7 +49,10 @@ def thumbnails() -> Thumbnails:
 
 
 class WarmUp:
-    """Loads in the background what a collection's answers need, and knows how far that is."""
+    """Loads in the background what a collection's answers need, and knows how far that is.
+
+    What Search and Compare measure once for each map is measured last: nobody waits for it here.
+    """
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
@@ -79,6 +83,15 @@ class WarmUp:
         finally:
             self._encoder_tried.set()
             self._ended.set()
+        if self._has_encoder:
+            self._measure()
+
+    def _measure(self) -> None:
+        try:
+            _ = self._collection.relevance
+            self._collection.gap()
+        except Exception:  # a page that needs them asks again, and says what is wrong
+            _LOG.debug("%s is not measured yet", self._collection.card.name, exc_info=True)
 
     def _note(self, progress: Progress) -> None:
         self.progress = progress
@@ -94,3 +107,25 @@ def warm_up(name: str) -> WarmUp:
     if _warm_up(name).error:
         _warm_up.clear(name)
     return _warm_up(name)
+
+
+def first_choice(names: Sequence[str]) -> str:
+    """The collection shown to who names none: that of the settings, or else the oldest.
+
+    So a collection that a visitor makes does not become everybody's.
+    """
+    preferred = engine().settings.collection
+    return preferred if preferred in names else min(names, key=lambda name: (_made(name), name))
+
+
+def _made(name: str) -> str:
+    try:
+        return engine().folder(name).read_card().made
+    except (CollectionMissing, IncompatibleIndex):
+        return ""
+
+
+def begin() -> None:
+    """Load what the first visitor will need, before there is one."""
+    if names := engine().names():
+        warm_up(first_choice(names))

@@ -13,20 +13,23 @@ from streamlit.navigation.page import StreamlitPage
 from engine.app import Collection
 from engine.errors import Busy, MragError
 from ui.shared.pictures import escaped
-from ui.shared.resources import engine, warm_up
+from ui.shared.places import placed
+from ui.shared.resources import engine, first_choice, warm_up
 
 _LOG = logging.getLogger(__name__)
 _PAGES = Path(__file__).parents[1]
 _FRONTEND = Path(__file__).parent / "frontend"
 _KEY = "collection"
+_KEPT, _BOUND, _GONE, _NEXT = (f"collection {part}" for part in ("kept", "bound", "gone", "next"))
 _LOOK_EVERY_S = 0.5
 
 ICON = str(_FRONTEND / "icon.svg")
 
 
 def styles() -> None:
-    """What the theme's settings cannot say."""
+    """What the theme's settings cannot say, and the product's name."""
     st.html(_FRONTEND / "page.css")
+    st.logo(str(_FRONTEND / "logo.svg"), size="large", icon_image=ICON)
 
 
 def navigation() -> StreamlitPage:
@@ -44,19 +47,41 @@ def page_file(name: str) -> Path:
 
 
 def picker() -> None:
-    """Let the visitor choose a collection, which the address then names."""
-    names = engine().names()
+    """Let the visitor choose a collection, which the address names from then on."""
+    state, names = st.session_state, engine().names()
     if not names:
+        state.pop(_KEY, None)
         return
-    asked = st.query_params.get(_KEY)
-    if asked and asked not in names:
+    asked, gone = st.query_params.get(_KEY), state.pop(_GONE, "")
+    if asked and asked not in {*names, gone}:
         said = (
             f"There is no collection “{asked[:63]}”. Choose another one: {', '.join(names[:10])}."
         )
         st.warning(escaped(said))
-    preferred = engine().settings.collection
-    index = names.index(preferred) if preferred in names else 0
-    st.sidebar.selectbox("Collection", names, index, key=_KEY, bind="query-params")
+    if (wanted := state.pop(_NEXT, None)) in names:
+        state[_KEY] = wanted
+    known = (name for name in (state.get(_KEY), state.get(_KEPT)) if name in names)
+    state[_KEY] = next(known, None) or first_choice(names)
+    if not asked and _BOUND not in state:
+        st.query_params[_KEY] = state[_KEY]
+    state[_BOUND] = True  # from now on the widget alone writes the address
+    # No name is the default, which addresses leave out: so a link always names its collection.
+    name = st.sidebar.selectbox("Collection", names, None, key=_KEY, bind="query-params")
+    if name is None:  # back to an address without one
+        st.rerun()
+    state[_KEPT] = name
+
+
+def choose(name: str) -> None:
+    """Choose another collection, from the next run on."""
+    st.session_state[_NEXT] = name
+
+
+def forget(name: str) -> None:
+    """Choose another collection in the next run, as this one is gone."""
+    st.session_state[_GONE] = name
+    if names := engine().names():
+        choose(first_choice(names))
 
 
 def chosen() -> Collection:
@@ -74,8 +99,9 @@ def await_models(name: str, *, writer: bool = False) -> None:
     """Wait for the collection's encoder, with `writer` for all, and show how far they are."""
     warming, place = warm_up(name), st.empty()
     while not warming.is_ready(_LOOK_EVERY_S, writer=writer):
-        if now := warming.progress:
-            place.progress(now.share, f"{escaped(now.stage)}: {now.amount}")
+        now = warming.progress
+        told = f"{escaped(now.stage)}: {now.amount}" if now else "a moment"
+        place.progress(now.share if now else 0.0, f"Getting the models ready · {told}")
     place.empty()
 
 
@@ -88,7 +114,7 @@ def errors_shown() -> Iterator[None]:
         st.warning(escaped(str(error)))
         st.button("Try again", key="try again")
     except MragError as error:
-        st.error(escaped(str(error)))
+        st.error(escaped(placed(str(error))))
     except Exception:
         _LOG.exception("a page failed")
         st.error("Something went wrong here. What exactly is in the server's log.")

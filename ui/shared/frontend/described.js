@@ -1,10 +1,14 @@
 // A picture and its description, or the trouble with it.
 export default function ({ data, parentElement }) {
   const place = parentElement.querySelector(".place");
-  const told = JSON.stringify(data);
+  const { said, ...shown } = data;
+  const told = JSON.stringify(shown);
   if (place.told === told) return;
   place.told = told;
   place.replaceChildren(data.trouble ? trouble(data) : described(data));
+  // Of several each is heard as soon as it is there; the page sums up when all are.
+  const status = document.querySelector(".mrag-announcer");
+  if (said && status) status.textContent = said;
 }
 
 function described(data) {

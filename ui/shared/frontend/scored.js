@@ -15,6 +15,7 @@ function made(row, pictures) {
   } else if (pictures) item.appendChild(element("span", "blank"));
   item.appendChild(element("span", "score", row.score));
   const text = item.appendChild(element("span", "text", row.text));
+  if (row.chosen) text.prepend(element("span", "badge", "✓ chosen"), " ");
   if (row.note) text.appendChild(element("span", "note", row.note));
   return item;
 }

@@ -13,20 +13,22 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from corpus.records import ImageRecord
-from engine.describe.exports import as_csv, as_jsonl, as_sidecars
-from engine.types import Candidate, CaptionHit, CaptionResult
 from ingest.readers import open_source
+from mrag_client.models import Candidate, Description, RetrievedCaption
+from service.exports import as_csv, as_jsonl, as_sidecars
 
 
-def described(caption: str) -> CaptionResult:
-    candidates = (Candidate("something else", 0.9), Candidate(caption, 0.5))
-    return CaptionResult(
-        caption,
-        candidates,
-        (CaptionHit("1", "a cat", 0.75, image_id="i1"),),
-        "prompt",
-        "mapped",
-        {},
+def described(image: str, caption: str) -> Description:
+    return Description(
+        image=image,
+        caption=caption,
+        candidates=(
+            Candidate(text="something else", score=0.9),
+            Candidate(text=caption, score=0.5),
+        ),
+        retrieved=(RetrievedCaption(text="a cat", score=0.75, image_id="i1"),),
+        space="mapped",
+        timings_ms={"encode": 1.5},
     )
 
 
@@ -35,7 +37,7 @@ def table(data: bytes) -> list[list[str]]:
 
 
 def test_jsonl_has_the_keys_of_the_command_line() -> None:
-    data = as_jsonl([("a.jpg", described("Ein Hündchen\nund mehr"))])
+    data = as_jsonl([described("a.jpg", "Ein Hündchen\nund mehr")])
     (line,) = data.decode().splitlines()
     answer = json.loads(line)
     assert answer["image"] == "a.jpg"
@@ -43,17 +45,18 @@ def test_jsonl_has_the_keys_of_the_command_line() -> None:
     assert answer["candidates"][0] == {"text": "something else", "score": 0.9}
     assert answer["retrieved"] == [{"text": "a cat", "score": 0.75, "image_id": "i1"}]
     assert answer["space"] == "mapped"
+    assert list(answer) == ["image", "caption", "candidates", "retrieved", "space", "timings_ms"]
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\t=1", " =1", "\r=1", "|calc"])
 def test_a_spreadsheet_runs_nothing(cell: str) -> None:
-    _, row = table(as_csv([(cell, described(cell))]))
+    _, row = table(as_csv([described(cell, cell)]))
     assert row == [f"'{cell}", f"'{cell}", "0.5000"]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_table_holds_any_text(text: str) -> None:
-    heading, row = table(as_csv([("a.jpg", described(text))]))
+    heading, row = table(as_csv([described("a.jpg", text)]))
     assert heading == ["image", "caption", "score"]
     assert row[1].removeprefix("'") == text.removeprefix("'")
 
@@ -62,7 +65,7 @@ def test_a_table_holds_any_text(text: str) -> None:
 @example(["\N{SMILING FACE WITH SUNGLASSES}" * 100 + ".jpg"])
 @example(["../../a.jpg", "C:\\a.jpg", "..", "", "A.JPG", "a.jpg"])
 def test_sidecars_stay_in_their_folder_and_do_not_replace_each_other(names: list[str]) -> None:
-    data = as_sidecars((name, described("a cat")) for name in names)
+    data = as_sidecars(described(name, "a cat") for name in names)
     with ZipFile(BytesIO(data)) as archive:
         packed = archive.namelist()
     assert len({name.casefold() for name in packed}) == len(names)
@@ -76,7 +79,7 @@ def test_sidecars_are_read_when_the_folder_is_ingested(tmp_path: Path) -> None:
     for name in ("photo.jpg", "photo.png"):
         (tmp_path / name).write_bytes(b"a picture")
     described_as = {"photo.jpg": "A cat.", "photo.png": "=A dog."}
-    data = as_sidecars((name, described(text)) for name, text in described_as.items())
+    data = as_sidecars(described(name, text) for name, text in described_as.items())
     with ZipFile(BytesIO(data)) as archive:
         archive.extractall(tmp_path)
     records = [one for one in open_source(tmp_path) if isinstance(one, ImageRecord)]

@@ -1,0 +1,223 @@
+"""Answers over an engine of this process: what the terminal, the API and agents call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from engine.app import Collection, Engine
+from engine.describe.captioner import Captioner, each_described
+from engine.errors import InvalidInput, MragError, UnreadableImage
+from engine.identity import PictureIdentity, identity_of
+from engine.images import Picture
+from engine.search.gallery import Query
+from engine.store import store_status
+from engine.types import CaptionResult, ImageHit
+from ingest.delete import delete
+from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
+from mrag_client.models import (
+    CaptionOptions,
+    CollectionAnswer,
+    ComparisonAnswer,
+    Description,
+    Failure,
+    SearchAnswer,
+    SearchOptions,
+)
+from refine.rounds import standing_rounds
+from service.conversion import (
+    broken_collection,
+    collection_answer,
+    comparison_answer,
+    describe_options,
+    description,
+    filters,
+    search_answer,
+)
+
+_TOGETHER = 16
+"""Pictures described in one batch: enough to fill a batch, few enough to answer soon."""
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A picture that can be worked on: opened from its file, or known to the collection."""
+
+    name: str
+    picture: Picture | ImageHit
+
+
+class LocalAnswers:
+    """The `Answers` of an engine.
+
+    Without `paths` nothing that is answered says where files lie, but errors may.
+    """
+
+    def __init__(self, engine: Engine, *, paths: bool = True) -> None:
+        self._engine = engine
+        self._paths = paths
+
+    def caption(
+        self, images: Sequence[GivenPicture], options: CaptionOptions, *, collection: str = ""
+    ) -> Iterator[Description | Failure]:
+        """Describe pictures, each as soon as it is there, in their order.
+
+        Raises what concerns all pictures of the first batch that could be opened.
+        """
+        how = describe_options(options)
+        opened = self._engine.open(collection)
+        captioner = opened.captioner(how)
+        pending, any_described = iter(images), False
+        while batch := list(islice(pending, _TOGETHER)):
+            ready = [self._ready(one, opened) for one in batch]
+            pictures = [one for one in ready if isinstance(one, _Ready)]
+            answers = _described(captioner, pictures, opened, own=options.own)
+            failures = [one for one in answers if isinstance(one, MragError)]
+            if failures and len(failures) == len(answers) and not any_described:
+                raise failures[0]
+            any_described = any_described or len(failures) < len(answers)
+            written = iter(answers)
+            for one in ready:
+                yield one if isinstance(one, Failure) else _answer(one.name, next(written))
+
+    def search(
+        self,
+        options: SearchOptions,
+        *,
+        image: NamedPicture | None = None,
+        collection: str = "",
+    ) -> list[SearchAnswer]:
+        """Find pictures: an answer for each space that is asked for, in that order.
+
+        Raises UnreadableImage for a picture that cannot be opened, InvalidInput without a query.
+        """
+        picture = self._open(image).image if image else None
+        query = Query(options.text, picture, options.plus, options.minus, options.like)
+        results = self._engine.open(collection).gallery.search_spaces(
+            query,
+            options.spaces,
+            options.k,
+            filters=filters(options),
+            offset=options.offset,
+            diversity=options.diversity,
+            min_score=options.min_score,
+        )
+        return [search_answer(result, paths=self._paths) for result in results]
+
+    def compare(
+        self, images: Sequence[GivenPicture], k: int = 5, *, collection: str = ""
+    ) -> Iterator[ComparisonAnswer | Failure]:
+        """The captions nearest to each picture, raw beside mapped."""
+        opened = self._engine.open(collection)
+        for given in images:
+            one = self._ready(given, opened)
+            if isinstance(one, Failure):
+                yield one
+            else:
+                yield comparison_answer(one.name, opened.compare(one.picture, k))
+
+    def collections(self) -> list[CollectionAnswer]:
+        """All collections at a glance, by name; one that cannot be read is `broken`.
+
+        Raises StoreUnavailable where no collection can be looked at, as a server is down.
+        """
+        names = self._engine.names()
+        store_status(self._engine.settings)  # a server that is down is told once, for all
+        return [self._glance(name) for name in names]
+
+    def collection(self, name: str) -> CollectionAnswer:
+        """One collection at a glance; raises CollectionMissing, or what is wrong with it."""
+        opened = self._engine.open(name)
+        rounds = standing_rounds(opened.folder)
+        return collection_answer(opened.summary(), rounds, paths=self._paths)
+
+    def delete(self, collection: str) -> None:
+        """Delete a collection for good; pictures in folders of their owner stay."""
+        delete(self._engine, collection)
+
+    def _glance(self, name: str) -> CollectionAnswer:
+        try:
+            return self.collection(name)
+        except MragError as error:
+            return broken_collection(name, str(error))
+
+    def _ready(self, given: GivenPicture, collection: Collection) -> _Ready | Failure:
+        try:
+            if isinstance(given, StoredPicture):
+                return _Ready(given.name, stored_picture(collection, given.id))
+            return _Ready(given.name, self._open(given))
+        except UnreadableImage as error:
+            told = str(error).removeprefix(f"{given.name}: ")
+            return Failure(image=given.name, error=told, unreadable=True)
+        except InvalidInput as error:
+            return Failure(image=given.name, error=str(error), unreadable=True)
+
+    def _open(self, given: NamedPicture) -> Picture:
+        """Open a picture; what is said of one that cannot be begins with the name it was given."""
+        try:
+            return self._engine.open_picture(given.source)
+        except UnreadableImage as error:
+            place = "the given bytes" if isinstance(given.source, bytes) else str(given.source)
+            told = str(error).removeprefix(f"{place}: ")
+            raise UnreadableImage(f"{given.name}: {told}") from error
+
+
+def stored_picture(collection: Collection, key: str) -> ImageHit:
+    """A picture of the collection with its vector; raises InvalidInput for an unknown id."""
+    try:
+        found = collection.images.get([key], with_vectors=True)
+    except InvalidInput:  # an id that can be no picture's
+        found = []
+    if not found:
+        raise InvalidInput(
+            f"collection {collection.card.name!r} has no picture with the id {key!r}; search for "
+            "it to see its id, or give a picture file"
+        )
+    return found[0]
+
+
+def _answer(name: str, result: CaptionResult | MragError) -> Description | Failure:
+    if isinstance(result, MragError):
+        return Failure(image=name, error=str(result))
+    return description(name, result)
+
+
+def _described(
+    captioner: Captioner, ready: Sequence[_Ready], collection: Collection, *, own: bool
+) -> list[CaptionResult | MragError]:
+    """A result or an error for each, in order: files together, and stored ones together."""
+    files = [one.picture for one in ready if isinstance(one.picture, Picture)]
+    hits = [one.picture for one in ready if isinstance(one.picture, ImageHit)]
+    of_files, of_hits = (
+        iter(_files_described(captioner, files, collection, own)),
+        iter(_hits_described(captioner, hits, own)),
+    )
+    return [next(of_files if isinstance(one.picture, Picture) else of_hits) for one in ready]
+
+
+def _files_described(
+    captioner: Captioner, pictures: Sequence[Picture], collection: Collection, own: bool
+) -> list[CaptionResult | MragError]:
+    exclude = collection.excluded([picture.sha256 for picture in pictures], own=own)
+
+    def describe(part: slice) -> list[CaptionResult]:
+        images = [picture.image for picture in pictures[part]]
+        return captioner.describe(images, exclude=exclude and exclude[part])
+
+    return each_described(describe, len(pictures))
+
+
+def _hits_described(
+    captioner: Captioner, hits: Sequence[ImageHit], own: bool
+) -> list[CaptionResult | MragError]:
+    vectors = [hit.vector for hit in hits if hit.vector is not None]
+    exclude: list[PictureIdentity] | None = None if own else [identity_of(hit) for hit in hits]
+
+    def describe(part: slice) -> list[CaptionResult]:
+        rows = np.stack(vectors[part])
+        return captioner.describe_vectors(rows, exclude=exclude and exclude[part])
+
+    return each_described(describe, len(hits))

@@ -1,0 +1,89 @@
+"""Descriptions as files to take away: JSON lines, a table, or a text file for each picture."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Sequence
+from io import BytesIO, StringIO
+from typing import Protocol
+from zipfile import ZIP_DEFLATED, ZipFile
+
+from mrag_client.models import Description
+
+Descriptions = Iterable[Description]
+
+_FORMULA = tuple("=+-@\t\r\n|")
+_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
+_LONGEST = 200
+"""Bytes of a file's name that are kept, of the 255 that file systems take."""
+
+
+def as_jsonl(descriptions: Descriptions) -> bytes:
+    """One JSON object a line, as `mrag caption --json` prints them."""
+    lines = (
+        json.dumps(one.model_dump(mode="json"), ensure_ascii=False) + "\n" for one in descriptions
+    )
+    return "".join(lines).encode()
+
+
+def as_csv(descriptions: Descriptions) -> bytes:
+    """A table of picture, caption and score that spreadsheets open as text, never as formulas."""
+    page = StringIO(newline="")
+    rows = csv.writer(page)
+    rows.writerow(("image", "caption", "score"))
+    for one in descriptions:
+        rows.writerow((_inert(one.image), _inert(one.caption), f"{chosen_score(one):.4f}"))
+    return page.getvalue().encode("utf-8-sig")
+
+
+def as_sidecars(descriptions: Descriptions) -> bytes:
+    """A zip with `photo.jpg.txt` for `photo.jpg`: unpacked beside the pictures, mrag reads it."""
+    packed = BytesIO()
+    taken: set[str] = set()
+    with ZipFile(packed, "w", ZIP_DEFLATED) as archive:
+        for one in descriptions:
+            archive.writestr(_sidecar_name(one.image, taken), one.caption + "\n")
+    return packed.getvalue()
+
+
+class _Written(Protocol):
+    """A text that was written, with its score."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def score(self) -> float: ...
+
+
+class _Chosen(Protocol):
+    """A description with what it was chosen from: an engine's result, or its model."""
+
+    @property
+    def caption(self) -> str: ...
+    @property
+    def candidates(self) -> Sequence[_Written]: ...
+
+
+def chosen_score(described: _Chosen) -> float:
+    """The score of the candidate that became the caption."""
+    scores = {made.text: made.score for made in described.candidates}
+    return scores[described.caption]
+
+
+def _inert(text: str) -> str:
+    """Text that a spreadsheet does not run: a leading quote mark is its sign for plain text."""
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
+
+
+def _sidecar_name(name: str, taken: set[str]) -> str:
+    """A file name without folders or what file systems refuse, not used before in this zip."""
+    end = name.encode(errors="replace")[-_LONGEST:].decode(errors="ignore")
+    base = _NOT_IN_NAMES.sub("_", end).strip(". ") or "picture"
+    unique, count = f"{base}.txt", 1
+    while unique.casefold() in taken:
+        count += 1
+        unique = f"{base} ({count}).txt"
+    taken.add(unique.casefold())
+    return unique

@@ -1,0 +1,57 @@
+"""What the page Describe shows before anything is given: an example, and words to search with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+
+import streamlit as st
+
+from engine.app import Collection
+from ui.describe.describer import Described, Given
+from ui.describe.intake import first_pictures, sample
+from ui.describe.results import show_example
+from ui.shared.pictures import escaped
+from ui.shared.shell import await_models, page_file
+
+_LOOKED_AT = 12
+_SEARCHES = 4
+_LONGEST = 48
+"""Characters of a search that still read at a glance."""
+
+
+def show_landing(collection: Collection, described: Callable[[Given], Described]) -> None:
+    """A picture of the collection that is described already, and searches to try."""
+    hits = first_pictures(collection, 1)
+    if not hits:
+        st.info("This collection has no pictures of its own yet. Give one of yours above.")
+        return
+    place = st.container(key="example")
+    _show_searches(collection)
+    with place:
+        await_models(collection.card.name, writer=True)
+        show_example(described(sample(hits[0])), collection.card.name)
+
+
+def example_searches(collection: Collection) -> list[str]:
+    """Short captions of the collection's pictures: what surely finds something."""
+    hits = first_pictures(collection, _LOOKED_AT)
+    shortest = (min(hit.captions, key=len) for hit in hits[1:] if hit.captions)
+    fitting = (words for words in shortest if len(words) <= _LONGEST)
+    return list(islice(dict.fromkeys(fitting), _SEARCHES))
+
+
+def _show_searches(collection: Collection) -> None:
+    found = example_searches(collection)
+    if not found:
+        return
+    with st.container(key="searches", horizontal=True, vertical_alignment="center"):
+        st.markdown("Or find pictures:", width="content")
+        for words in found:
+            st.page_link(
+                page_file("Search"),
+                label=escaped(words),
+                icon=":material/search:",
+                query_params={"q": words, "collection": collection.card.name},
+                width="content",
+            )

@@ -1,0 +1,33 @@
+// Says so when a page that was loaded anew has lost the pictures that were given before.
+const KEY = "mrag-given";
+
+export default function ({ data, parentElement }) {
+  const told = parentElement.querySelector("p");
+  const before = read();
+  if (data.given) told.textContent = "";
+  else if (before && before.session !== data.session && before.given)
+    told.textContent =
+      `Loading the page anew has let go of ${counted(before.given)} that you gave. ` +
+      "Give them again to see their descriptions.";
+  write(JSON.stringify(data));
+}
+
+function counted(given) {
+  return given === 1 ? "the picture" : `the ${given} pictures`;
+}
+
+function read() {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEY));
+  } catch {
+    return null; // a browser that keeps nothing
+  }
+}
+
+function write(text) {
+  try {
+    sessionStorage.setItem(KEY, text);
+  } catch {
+    // the same
+  }
+}
