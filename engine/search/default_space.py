@@ -22,7 +22,7 @@ from engine.identity import identity_of
 from engine.sampling import name_hash
 from engine.store import CaptionStore, ImageStore, caption_id
 from engine.store.paging import reciprocal_ranks
-from engine.types import TRAINING_SPLITS, Encoder, Filters, ImageHit, SearchSpace, Vectors
+from engine.types import TRAINING_SPLITS, Encoder, Filters, ImageHit, SearchSpace, Vector, Vectors
 from engine.words import content_words, words
 
 if TYPE_CHECKING:
@@ -106,13 +106,14 @@ class Judged:
     """Pictures, what the search knows of each, and the captions that are kept from it.
 
     `images` (n, dim) are raw unit rows; `known` and `judges` are n lists of captions;
-    `vectors` has the raw vector of every caption, by its text.
+    `vectors` has the raw vector of every caption, by its row and text; `ids` those of pictures.
     """
 
     images: Vectors
     known: Sequence[Sequence[str]]
     judges: Sequence[Sequence[str]]
-    vectors: Mapping[tuple[int, str], NDArray[np.float32]] = field(repr=False)
+    vectors: Mapping[tuple[int, str], Vector] = field(repr=False)
+    ids: Sequence[str] = field(repr=False)
     fitted: bool = False
 
 
@@ -142,27 +143,27 @@ def choose_space(
 
 def _stated(images: ImageStore) -> SpaceChoice:
     """Where too few pictures have two captions by people; RESULTS.md has what it is taken from."""
-    described = images.get(list(islice(images.ids(Filters(sources=_HUMAN)), ENOUGH)))
-    if any(hit.captions for hit in described):
+    if any(hit.captions for hit in images.get(list(islice(images.ids(), ENOUGH)))):
         return SpaceChoice(
             "fused",
-            "too few pictures have two captions by people to measure it here; on the samples, "
-            "with one caption each, this answers best",
+            "too few pictures have two captions by people to measure it here; on the samples this "
+            "answers best with one caption each, whether people or the program wrote it",
         )
-    return SpaceChoice("mapped", "no picture has a caption by people to measure it with")
+    return SpaceChoice("mapped", "no picture has a caption that it could be found by")
 
 
 def _judged(images: ImageStore, captions: CaptionStore) -> Judged | None:
     """Held-out pictures if there are enough, else any; None without enough of them."""
-    unseen = _sample(images, captions, Filters(sources=_HUMAN, not_splits=TRAINING_SPLITS))
+    unseen = judged_pictures(images, captions, Filters(sources=_HUMAN, not_splits=TRAINING_SPLITS))
     if unseen is not None:
         return unseen
-    return _sample(images, captions, Filters(sources=_HUMAN), fitted=True)
+    return judged_pictures(images, captions, Filters(sources=_HUMAN), fitted=True)
 
 
-def _sample(
+def judged_pictures(
     images: ImageStore, captions: CaptionStore, filters: Filters, *, fitted: bool = False
 ) -> Judged | None:
+    """Pictures with two captions by people, at most `SAMPLE`; None for fewer than `ENOUGH`."""
     ids = islice(images.ids(filters), SCANNED)  # hashes, so the first are a random sample
     taken: list[ImageHit] = []
     while len(taken) < SAMPLE and (batch := list(islice(ids, _READ))):
@@ -186,6 +187,7 @@ def _sample(
         [texts[::2] for texts in said],
         [texts[1::2] for texts in said],
         vectors,
+        [hit.id for hit in taken],
         fitted,
     )
 
@@ -369,7 +371,7 @@ class _Searched:
             for key, weight in zip(document.indices, document.values, strict=True):
                 self._weights[key][row] = weight
 
-    def rankings(self, text: str, vector: NDArray[np.float32]) -> dict[SearchSpace, list[int]]:
+    def rankings(self, text: str, vector: Vector) -> dict[SearchSpace, list[int]]:
         """The rows of pictures in every space, best first, for a query and its raw vector."""
         mapped = self._alignment.map_texts(vector[None])[0]
         found: dict[SearchSpace, list[int]] = {

@@ -170,6 +170,7 @@ def test_with_one_caption_each_a_default_is_stated(album: Album) -> None:
     choice = album.choice()
     assert choice.space == "fused"
     assert choice.scores == {}
+    assert choice.queries == {}
     assert "too few pictures have two captions" in choice.reason
 
 

@@ -1,12 +1,10 @@
-// Where what is found begins: another search, or another page of it, is shown from there.
+// Another search, or another page of it, is shown from its top.
 // The element may be made anew while the page runs, so what was shown last is kept here.
 let last;
 
 export default function ({ data, parentElement }) {
-  const place = parentElement.querySelector("span");
-  if (last !== undefined && last !== data && place.getBoundingClientRect().top < HEADER)
-    place.scrollIntoView({ block: "start" });
+  const { host } = parentElement.getRootNode();
+  if (last !== undefined && last !== data)
+    (host ?? parentElement).closest("[data-testid=stMain]")?.scrollTo({ top: 0 });
   last = data;
 }
-
-const HEADER = 80;
