@@ -226,7 +226,7 @@ def test_markup_in_captions_is_shown_and_never_run(
 def test_a_caption_as_long_as_a_book_leaves_room_for_the_others(
     open_app: OpenApp, hostile: str
 ) -> None:
-    page = open_app("/search?q=long&strict=0", at=hostile)
+    page = open_app("/search?q=long&strict=0&space=mapped", at=hostile)
     answered(page)
     card = page.get_by_role("listitem").filter(has_text="longlong")
     box = card.bounding_box()

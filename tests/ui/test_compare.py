@@ -94,7 +94,7 @@ def test_the_page_leads_with_what_the_map_is_worth_here(
 ) -> None:
     page = open_page(PAGE, at=mapped_home, collection="postcards")
     mapped, raw = figure(page)
-    assert page.subheader[0].value.startswith(
+    assert page.header[0].value.startswith(
         f"{mapped['told']} of pictures find their own caption first, {raw['told']} without the map"
     )
     assert mapped["share"] > raw["share"]
@@ -105,7 +105,7 @@ def test_the_page_leads_with_what_the_map_is_worth_here(
 
 def test_without_a_map_the_figure_says_so(open_page: OpenPage) -> None:
     page = open_page(PAGE, collection="plain")
-    assert "no map was better than none" in page.subheader[0].value
+    assert "no map was better than none" in page.header[0].value
     assert [bar["best"] for bar in figure(page)] == [False, False]
 
 

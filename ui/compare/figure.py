@@ -23,7 +23,7 @@ def show_figure(gap: Gap | None, method: str) -> None:
             "this collection."
         )
         return
-    st.subheader(headline(gap, method))
+    st.header(headline(gap, method))
     bars = [
         {
             "name": f"{said}, {SPACES[space].both}",

@@ -28,7 +28,7 @@ _BLUE, _ORANGE, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#B845
 
 def show_gap(gap: Gap, query: Mapping[Space, Vector]) -> None:
     """The section about the gap, with the query, its vector in each space, in it."""
-    st.subheader("The gap between pictures and words")
+    st.header("The gap between pictures and words")
     st.markdown(
         f"Between the mean picture and the mean caption lie **{gap.raw.distance:.2f}** before the "
         f"map and **{gap.mapped.distance:.2f}** after it. Left to right is the way from pictures "
