@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui.shared.shell import ICON, errors_shown, navigation, picker, styles
+from ui.shared.shell import ICON, errors_shown, menu_gives_way, navigation, picker, styles
 from ui.shared.sign_in import sign_out_button, signed_in
 
 st.set_page_config(page_title="mRAG", page_icon=ICON, layout="wide")
@@ -12,5 +12,6 @@ with errors_shown():
         page = navigation()
         st.set_page_config(page_title=f"{page.title} · mRAG")
         picker()
+        menu_gives_way(page.title)
         sign_out_button()
         page.run()

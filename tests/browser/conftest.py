@@ -24,7 +24,10 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
 )
+"""The last two are a camera that films a test picture, and nobody who has to allow it."""
 DESKTOP, PHONE = (1280, 800), (390, 844)
 
 PATIENCE_MS = 120_000

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import PHONE, OpenApp
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
-PAGES = ("/", "/search", "/search?q=two+cats", "/compare", "/collections", "/system")
+PAGES = ("/", "/?present=1", "/search", "/search?q=two+cats", "/compare", "/collections", "/system")
 
 
 def settle(page: Page) -> None:
@@ -51,6 +51,7 @@ def test_nothing_serious_bars_people_who_use_assistive_technology(
 
 def test_raw_is_shown_beside_mapped(open_app: OpenApp) -> None:
     page = open_app("/compare")
+    settle(page)
     raw = page.get_by_role("heading", name=re.compile("^By plain CLIP"))
     mapped = page.get_by_role("heading", name=re.compile("^By meaning"))
     expect(raw).to_be_visible()
@@ -98,6 +99,39 @@ def test_a_phone_shows_the_page_first_and_a_menu_that_gives_way(
 
 def test_an_unknown_collection_in_the_address_is_told_with_a_remedy(open_app: OpenApp) -> None:
     page = open_app("/search?collection=nothing-here")
-    settle(page)
+    told = page.get_by_test_id("stAlert")
+    expect(told).to_contain_text("There is no collection “nothing-here”")
+    expect(told).to_contain_text("Choose another one: plain, postcards.")
+    expect(page.get_by_role("combobox", name="Collection")).to_have_value("plain")
     expect(page.get_by_text("Traceback")).to_have_count(0)
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_the_address_names_the_collection_from_page_to_page_and_back(open_app: OpenApp) -> None:
+    page = open_app()
+    chosen = page.get_by_role("combobox", name="Collection")
+    expect(page).to_have_url(re.compile(r"/\?collection=plain$"))
+    chosen.click()
+    page.get_by_role("option", name="postcards").click()
+    expect(page).to_have_url(re.compile(r"/\?collection=postcards$"))
+    page.get_by_role("link", name="System").click()
+    expect(page).to_have_url(re.compile(r"/system\?collection=postcards$"))
+    chosen.click()
+    page.get_by_role("option", name="plain").click()
+    expect(page).to_have_url(re.compile(r"/system\?collection=plain$"))
+    page.go_back()
+    expect(page).to_have_url(re.compile(r"/\?collection=postcards$"))
+    expect(chosen).to_have_value("postcards")
+
+
+def test_a_narrow_window_closes_its_menu_once_it_was_used(open_app: OpenApp) -> None:
+    page = open_app("/system", size=PHONE)
+    menu, side = page.get_by_test_id("stExpandSidebarButton"), page.get_by_test_id("stSidebar")
+    menu.click()
+    expect(side).to_have_attribute("data-collapsed", "false")
+    side.get_by_role("link", name="Collections").click()
+    expect(page).to_have_title("Collections · mRAG")
+    expect(side).to_have_attribute("data-collapsed", "true")
+    menu.click()
+    page.get_by_role("combobox", name="Collection").click()
+    page.get_by_role("option", name="postcards").click()
+    expect(side).to_have_attribute("data-collapsed", "true")

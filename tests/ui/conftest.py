@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,25 @@ ROOT = Path(__file__).parents[2]
 COUNTS = {"plain": 80, "postcards": 40}
 
 OpenPage = Callable[..., AppTest]
+
+AUTH = {
+    "auth": {
+        "redirect_uri": "http://localhost:8501/oauth2callback",
+        "cookie_secret": "x" * 32,
+        "client_id": "id",
+        "client_secret": "secret",
+        "server_metadata_url": "https://accounts.example.org/.well-known/openid-configuration",
+    }
+}
+"""Secrets that ask for a sign-in."""
+
+
+def elements(page: AppTest, name: str) -> Iterator[Any]:
+    """The data that our own elements of that name were given."""
+    for element in page.get("bidi_component"):
+        proto: Any = element.proto
+        if proto.component_name == f"mrag_{name}":
+            yield json.loads(proto.json)
 
 
 def fill(engine: Engine, name: str, records: Iterable[Record]) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,9 @@ from streamlit.testing.v1 import AppTest
 from corpus.records import CaptionRecord
 from engine.app import build_engine
 from engine.settings import SAMPLE_PACK, Settings
-from tests.ui.conftest import OpenPage, fill
-from ui.describe.intake import read_pasted
+from tests.ui.conftest import OpenPage, elements, fill
+from ui.describe.intake import first_pictures, read_pasted
+from ui.describe.landing import example_searches
 from ui.shared.resources import engine
 
 DOUGHNUTS = SAMPLE_PACK / "plain" / "images" / "351.webp"
@@ -27,14 +26,6 @@ Upload = tuple[str, bytes, str]
 
 def upload(*paths: Path) -> list[Upload]:
     return [(path.name, path.read_bytes(), "image/webp") for path in paths]
-
-
-def elements(page: AppTest, name: str) -> Iterator[Any]:
-    """The data that our own elements of that name were given."""
-    for element in page.get("bidi_component"):
-        proto: Any = element.proto
-        if proto.component_name == f"mrag_{name}":
-            yield json.loads(proto.json)
 
 
 def describe(page: AppTest, *files: Upload) -> list[Any]:
@@ -65,10 +56,12 @@ def test_one_bad_file_is_shown_as_bad_and_the_rest_go_on(open_page: OpenPage) ->
     (counted,) = page.get("progress")
     assert counted.proto.text == "2 of 3 described, 1 could not be read"
     assert [sorted(one) for one in told] == [
-        ["caption", "image", "notes"],
-        ["name", "trouble"],
-        ["caption", "image", "notes"],
+        ["caption", "image", "notes", "said"],
+        ["name", "said", "trouble"],
+        ["caption", "image", "notes", "said"],
     ]
+    assert told[1]["said"].startswith("<b>bad</b>.jpg: ")
+    assert told[2]["said"].endswith("(3 of 3)")
     assert told[1]["name"] == "<b>bad</b>.jpg"
     assert "damaged" in told[1]["trouble"]
 
@@ -186,3 +179,32 @@ def test_a_picture_from_the_clipboard_is_taken() -> None:
     given = read_pasted({"data": base64.b64encode(b"picture").decode(), "type": "image/png"}, 100)
     assert given is not None
     assert given.read() == b"picture"
+
+
+def test_the_first_look_has_an_example_and_searches_that_find(open_page: OpenPage) -> None:
+    page = open_page()
+    (example,) = elements(page, "example")
+    Image.open(BytesIO(base64.b64decode(example["image"]))).verify()
+    assert len(example["caption"].split()) > 2
+    known = {words for hit in first_pictures(engine().open("plain"), 12) for words in hit.captions}
+    searches = example_searches(engine().open("plain"))
+    assert len(searches) > 2
+    assert set(searches) <= known
+    describe(page, *upload(DOUGHNUTS))
+    assert not list(elements(page, "example"))
+
+
+def test_a_presentation_shows_the_next_picture_and_is_left(open_page: OpenPage) -> None:
+    page = open_page(present="1")
+    (first,) = elements(page, "presenter")
+    assert first["caption"]
+    assert first["sources"]
+    assert first["place"].startswith("1 of ")
+    assert not page.file_uploader
+    page.session_state["presented"] = -1
+    page.run()
+    (last,) = elements(page, "presenter")
+    assert last["id"] != first["id"]
+    del page.query_params["present"]
+    page.run()
+    assert page.file_uploader

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from tests.ui.conftest import OpenPage
+from tests.ui.conftest import AUTH, OpenPage
 from ui.shared.pictures import escaped
 
 PAGES = (
@@ -20,15 +20,6 @@ PAGES = (
     "ui/collections/collections.py",
     "ui/system/system.py",
 )
-AUTH = {
-    "auth": {
-        "redirect_uri": "http://localhost:8501/oauth2callback",
-        "cookie_secret": "x" * 32,
-        "client_id": "id",
-        "client_secret": "secret",
-        "server_metadata_url": "https://accounts.example.org/.well-known/openid-configuration",
-    }
-}
 
 
 def shown(page: AppTest) -> str:
@@ -62,7 +53,16 @@ def test_a_busy_app_says_so_and_can_be_asked_again() -> None:
 def test_the_address_names_the_collection(open_page: OpenPage) -> None:
     page = open_page(collection="postcards")
     assert page.sidebar.selectbox(key="collection").value == "postcards"
+    assert "postcards" in page.query_params["collection"]
     assert open_page(collection="none of these").selectbox(key="collection").value == "plain"
+
+
+def test_the_address_names_the_first_collection_too(open_page: OpenPage) -> None:
+    page = open_page()
+    assert "plain" in page.query_params["collection"]
+    page.sidebar.selectbox(key="collection").set_value("postcards").run()
+    page.sidebar.selectbox(key="collection").set_value("plain").run()
+    assert "plain" in page.query_params["collection"]
 
 
 def test_a_collection_that_is_not_there_is_named_and_another_one_shown(open_page: OpenPage) -> None:

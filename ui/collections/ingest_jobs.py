@@ -12,7 +12,7 @@ from ingest.jobs.records import Job
 from ui.shared.pictures import escaped
 from ui.shared.places import may, placed
 from ui.shared.resources import engine, jobs
-from ui.shared.shell import choose, errors_shown, page_file
+from ui.shared.shell import errors_shown, page_file
 
 _EVERY_S = 1.0
 _SHOWN = 5
@@ -99,12 +99,15 @@ def _show_ended(job: Job) -> None:
 
 def _offer(job: Job) -> None:
     """What may be done now."""
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(key=f"go-on {job.id}", horizontal=True, vertical_alignment="center"):
         if engine().folder(job.collection).exists():
-            told, icon = f"Look for pictures in {job.collection}", ":material/search:"
-            if st.button("Search it", key=f"search {job.id}", icon=icon, help=told):
-                choose(job.collection)
-                st.switch_page(page_file("Search"))
+            st.page_link(
+                page_file("Search"),
+                label="Search it",
+                icon=":material/search:",
+                query_params={"collection": job.collection},
+                width="content",
+            )
         if not may("write"):
             return
         if job.state != "done":

@@ -122,9 +122,8 @@ def _written(done: Sequence[Described], write: Callable[[Descriptions], bytes]) 
 
 
 def _spoken(done: Sequence[Described]) -> str:
-    if not done:
-        return ""
-    return _heard(done[0]) + (f" ({_told(done, len(done))})" if len(done) > 1 else "")
+    """What is to be heard at the end: of several pictures each has been, when it was there."""
+    return _heard(done[0]) if len(done) == 1 else ""
 
 
 def _heard(item: Described) -> str:

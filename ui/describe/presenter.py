@@ -50,11 +50,12 @@ def present(collection: Collection, describe: Describe) -> None:
         st.button("Leave", on_click=_leave)
         return
     await_models(collection.card.name, writer=True)
-    at = st.session_state.get(_AT, 0) % len(hits)
+    at = st.session_state.get(_AT, 0)
+    hit, place = hits[at % len(hits)], f"{at % len(hits) + 1} of {len(hits)}"
     _presenter(
         key="presenter",
-        data=_told(describe(sample(hits[at])), hits[at], f"{at + 1} of {len(hits)}"),
-        on_step_change=_step,
+        data={"at": at, "place": place, **_told(describe(sample(hit)), hit)},
+        on_turned_change=_turn,
         on_left_change=_leave,
     )
     describe(sample(hits[(at + 1) % len(hits)]))  # remembered, so that the key shows it at once
@@ -67,7 +68,7 @@ def _presented(collection: Collection) -> Sequence[ImageHit]:
     return images.get(list(islice(images.ids(among), _MOST)))
 
 
-def _told(item: Described, hit: ImageHit, place: str) -> dict[str, object]:
+def _told(item: Described, hit: ImageHit) -> dict[str, object]:
     result = item.result
     return {
         "id": hit.id,
@@ -75,7 +76,6 @@ def _told(item: Described, hit: ImageHit, place: str) -> dict[str, object]:
         "caption": legible(result.caption if result else item.trouble),
         "sources": [legible(one.text) for one in result.retrieved] if result else [],
         "people": legible(item.known[0]) if item.known else "",
-        "place": place,
     }
 
 
@@ -83,8 +83,10 @@ def _begin() -> None:
     st.query_params[_PRESENT] = "1"
 
 
-def _step() -> None:
-    st.session_state[_AT] = st.session_state.get(_AT, 0) + st.session_state["presenter"]["step"]
+def _turn() -> None:
+    turned = st.session_state["presenter"]["turned"]
+    if isinstance(turned, int):
+        st.session_state[_AT] = turned
 
 
 def _leave() -> None:

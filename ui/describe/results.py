@@ -20,7 +20,9 @@ _SOURCE_SIDE = 128
 _described = component("described", '<div class="place"></div>', buttons=True)
 _scored = component("scored", "<ol></ol>")
 _example = component("example", '<div class="place"></div>')
-_remembered = component("remembered", '<p role="status"></p>')
+_remembered = component(
+    "remembered", '<p class="mrag-remembered" role="status"></p>', isolated=False
+)
 _announcer = component(
     "announcer",
     '<div class="mrag-announcer" role="status" aria-live="polite"></div>',

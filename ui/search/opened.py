@@ -47,7 +47,7 @@ def show_opened(collection: Collection, page: Page | None) -> None:
             _turning(id_, page)
     with about:
         _about(hit)
-        _actions(hit, collection)
+        _actions(hit)
 
 
 def _about(hit: ImageHit) -> None:
@@ -92,7 +92,7 @@ def _turning(id_: str, page: Page) -> None:
         st.caption(f"Picture {now.offset + at + 1}", width="content")
 
 
-def _actions(hit: ImageHit, collection: Collection) -> None:
+def _actions(hit: ImageHit) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("More like this", icon=":material/image_search:", type="primary"):
             forget_upload()
@@ -100,12 +100,9 @@ def _actions(hit: ImageHit, collection: Collection) -> None:
             st.rerun()
         if st.button("Describe", icon=":material/notes:"):
             hand_over(hit)
-            st.switch_page(page_file("Describe"), query_params={"collection": collection.card.name})
+            st.switch_page(page_file("Describe"))
         if st.button("Compare", icon=":material/compare_arrows:"):
-            st.switch_page(
-                page_file("Compare"),
-                query_params={"picture": hit.id, "collection": collection.card.name},
-            )
+            st.switch_page(page_file("Compare"), query_params={"picture": hit.id})
         path = Path(hit.uri)
         st.download_button(
             "Download",

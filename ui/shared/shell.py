@@ -12,6 +12,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from engine.app import Collection
 from engine.errors import Busy, MragError
+from ui.shared.components import component
 from ui.shared.pictures import escaped
 from ui.shared.places import placed
 from ui.shared.resources import engine, first_choice, warm_up
@@ -22,6 +23,8 @@ _FRONTEND = Path(__file__).parent / "frontend"
 _KEY = "collection"
 _KEPT, _BOUND, _GONE, _NEXT = (f"collection {part}" for part in ("kept", "bound", "gone", "next"))
 _LOOK_EVERY_S = 0.5
+
+_menu = component("menu", "<span></span>")
 
 ICON = str(_FRONTEND / "icon.svg")
 
@@ -58,6 +61,8 @@ def picker() -> None:
             f"There is no collection “{asked[:63]}”. Choose another one: {', '.join(names[:10])}."
         )
         st.warning(escaped(said))
+    if asked in names and state.get(_KEY) == state.get(_KEPT):
+        state[_NEXT] = state.get(_NEXT, asked)  # a link led here: nobody used the widget
     if (wanted := state.pop(_NEXT, None)) in names:
         state[_KEY] = wanted
     known = (name for name in (state.get(_KEY), state.get(_KEPT)) if name in names)
@@ -70,6 +75,11 @@ def picker() -> None:
     if name is None:  # back to an address without one
         st.rerun()
     state[_KEPT] = name
+
+
+def menu_gives_way(page: str) -> None:
+    """Have a phone close its menu when another page, or another collection, was chosen in it."""
+    _menu(key="menu", data=f"{page} {st.session_state.get(_KEPT, '')}")
 
 
 def choose(name: str) -> None:

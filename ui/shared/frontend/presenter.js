@@ -1,16 +1,16 @@
 // One picture and its description, as large as the screen; keys turn to the next one.
 export default function ({ data, parentElement, setTriggerValue }) {
   const stage = parentElement.querySelector(".stage");
+  stage.at ??= data.at;
   stage.turn = (by) => {
-    stage.setAttribute("aria-busy", "true");
-    setTriggerValue("step", by);
+    stage.at += by; // where to, not how far: a step that is told twice is one step
+    setTriggerValue("turned", stage.at);
   };
   stage.leave = () => {
     if (document.fullscreenElement) document.exitFullscreen();
     setTriggerValue("left", true);
   };
   if (!stage.firstChild) build(stage);
-  stage.removeAttribute("aria-busy");
   const image = stage.querySelector("img");
   if (stage.shown !== data.id) {
     stage.shown = data.id;

@@ -2,7 +2,7 @@
 const KEY = "mrag-given";
 
 export default function ({ data, parentElement }) {
-  const told = parentElement.querySelector("p");
+  const told = parentElement.querySelector(".mrag-remembered");
   const before = read();
   if (data.given) told.textContent = "";
   else if (before && before.session !== data.session && before.given)
