@@ -100,7 +100,8 @@ def _actions(hit: ImageHit) -> None:
             st.rerun()
         if st.button("Describe", icon=":material/notes:"):
             hand_over(hit)
-            st.switch_page(page_file("Describe"))
+            # No parameters, not None: that would take out the collection, which a widget holds.
+            st.switch_page(page_file("Describe"), query_params={})
         if st.button("Compare", icon=":material/compare_arrows:"):
             st.switch_page(page_file("Compare"), query_params={"picture": hit.id})
         path = Path(hit.uri)
