@@ -168,11 +168,11 @@ def judged_pictures(
     taken: list[ImageHit] = []
     while len(taken) < SAMPLE and (batch := list(islice(ids, _READ))):
         found = images.get(batch, with_vectors=True)
-        taken += [hit for hit in found if len(set(hit.captions)) > 1 and hit.vector is not None]
+        taken += [hit for hit in found if len(_different(hit)) > 1 and hit.vector is not None]
     taken = taken[:SAMPLE]
     if len(taken) < ENOUGH:
         return None
-    said = [tuple(dict.fromkeys(hit.captions)) for hit in taken]
+    said = [_different(hit) for hit in taken]
     keys = {
         caption_id(identity_of(hit).key, text, "human"): (row, text)
         for row, (hit, texts) in enumerate(zip(taken, said, strict=True))
@@ -190,6 +190,11 @@ def judged_pictures(
         [hit.id for hit in taken],
         fitted,
     )
+
+
+def _different(hit: ImageHit) -> tuple[str, ...]:
+    """Its captions without those that say just what an earlier one does: each would find it."""
+    return tuple({content_words(text): text for text in reversed(hit.captions)}.values())[::-1]
 
 
 def graded_queries(judged: Judged) -> list[GradedQuery]:

@@ -153,6 +153,13 @@ def test_nothing_that_is_searched_is_what_it_is_judged_by(album: Album) -> None:
     assert all(query.gains[query.source] == 1 for query in whole)
 
 
+def test_captions_that_say_the_same_do_not_judge_each_other(album: Album) -> None:
+    for at in range(ENOUGH):
+        thing, place = scene(at)
+        album.put(at, [f"{thing} {place}", f"A {thing}, the {place}!"], direction(str(at)))
+    assert album.choice().scores == {}
+
+
 def test_pictures_new_to_the_map_are_taken_if_there_are_enough(album: Album) -> None:
     fill(album, seen=True, split="train")
     assert album.choice().fitted
