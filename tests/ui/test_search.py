@@ -284,7 +284,10 @@ def test_beyond_the_last_page_there_is_a_way_back(open_page: OpenPage) -> None:
 
 def test_nothing_found_says_what_to_do(open_page: OpenPage) -> None:
     page = open_page(PAGE, q="zebra", space="words", split="train")
-    assert "use other words or take filters away or look in another space" in told(page)
+    assert "use other words or take filters away or look by meaning instead" in told(page)
+    (by_meaning,) = [button for button in page.button if button.label.startswith("Look by meaning")]
+    by_meaning.click().run()
+    assert address(page)["space"] == "mapped"
 
 
 def test_a_filter_offers_what_there_is_and_keeps_to_it(open_page: OpenPage) -> None:

@@ -78,6 +78,9 @@ def show_found(
         st.info(told)
         if address.page > 1:
             st.button("First page", on_click=go, args=(replace(address, page=1),))
+        elif space == "words":
+            by_meaning = replace(address, space="mapped")
+            st.button(f"Look {SPACES['mapped'].both}", on_click=go, args=(by_meaning,))
         return told, None
     told = f"Pictures {address.offset + 1} to {address.offset + len(hits)}, best first"
     told += "" if page.least is None else f", scoring at least {page.least:.3f}"
@@ -102,7 +105,7 @@ def _nothing(address: SearchAddress, least: float | None, space: SearchSpace) ->
     none = "No picture is like this enough."
     if space == "words":
         none = "No caption has these words."
-        remedies.append("look in another space")
+        remedies.append("look by meaning instead")
     return f"{none} You can {' or '.join(remedies)}."
 
 
