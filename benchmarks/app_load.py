@@ -95,7 +95,7 @@ def describe(session: Session, chance: random.Random) -> None:
     """An upload, until its description is there."""
     session.open("")
     images = sorted((SAMPLE_PACK / "plain" / "images").glob("*.webp"))
-    session.upload(session.find("file_uploader", "Pictures to describe"), [chance.choice(images)])
+    session.upload(session.find("file_uploader", "Drop pictures here"), [chance.choice(images)])
     session.run()
 
 

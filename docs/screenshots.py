@@ -48,7 +48,7 @@ def compare(page: Page) -> None:
 
 def collections(page: Page) -> None:
     """What there is."""
-    page.get_by_text("shrink").first.wait_for()
+    page.get_by_role("listitem").filter(has_text="✓ Chosen").wait_for()
 
 
 _PAGES: dict[str, tuple[str, Callable[[Page], None]]] = {

@@ -169,6 +169,15 @@ def test_the_doctor_says_what_is_missing(engine: Engine) -> None:
     assert "MRAG_QDRANT_URL" in checks["store"].detail
 
 
+def test_the_doctor_looks_at_what_each_collection_was_made_with(engine: Engine) -> None:
+    make(engine, "one")
+    engine.settings.profile, engine.settings.encoder, engine.settings.generator = "sample", "", ""
+    checks = {check.subject: check for check in examine(engine, load=False)}
+    assert checks["encoder"].status == "ok"
+    assert checks["encoder of one"].status == "missing"
+    assert "generator of one" not in checks  # consensus needs none
+
+
 def test_the_doctor_says_that_a_key_goes_unencrypted(engine: Engine) -> None:
     engine.settings.qdrant_url = "http://qdrant.invalid"
     engine.settings.qdrant_api_key = SecretStr("secret")
@@ -180,8 +189,8 @@ def test_the_doctor_says_that_a_key_goes_unencrypted(engine: Engine) -> None:
 
 def test_nothing_is_loaded_only_to_be_looked_at(engine: Engine) -> None:
     checks = {check.subject: check for check in examine(engine, load=False)}
-    assert checks["encoder"].status == "note"
-    assert "mrag doctor" in checks["encoder"].detail
+    assert "is here, and loads when it is first needed" in checks["encoder"].detail
+    assert not engine.models.has_encoder(engine.settings.encoder)
     engine.models.encoder(engine.settings.encoder)
     checks = {check.subject: check for check in examine(engine, load=False)}
     assert checks["encoder"].status == "ok"

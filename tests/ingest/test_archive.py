@@ -13,10 +13,18 @@ from typing import Any
 
 import pytest
 
+from corpus.records import ImageRecord
 from engine.errors import InvalidInput, SourceError
 from engine.progress import Progress
 from engine.settings import Settings
-from ingest.jobs.archive import keep_upload, source_in, unpack_upload, uploads
+from ingest.jobs.archive import (
+    beside_table,
+    keep_upload,
+    source_in,
+    unpack_upload,
+    uploads,
+)
+from ingest.readers import open_source
 
 PNG = b"\x89PNG not really"
 
@@ -207,3 +215,20 @@ def test_without_a_table_it_is_the_folder(lay: Lay) -> None:
 def test_captions_alone_are_a_source(lay: Lay) -> None:
     folder = lay(captions_txt="a dog\na cat")
     assert source_in(folder) == folder / "captions.txt"
+
+
+def test_pictures_that_the_table_does_not_name_are_taken_too(small: Settings) -> None:
+    table = b"image,caption\nphotos/a.png,from the table\n"
+    files = {"captions.csv": table, "photos/c.txt": b"from its own file"}
+    files |= {f"photos/{name}.png": PNG for name in "abc"}
+    folder = unpacked(pack(files), small)
+    source = source_in(folder)
+    records = beside_table(source, open_source(source))
+    found = {
+        record.path.name: record.captions for record in records if isinstance(record, ImageRecord)
+    }
+    assert found == {
+        "a.png": ("from the table",),
+        "b.png": (),
+        "c.png": ("from its own file",),
+    }

@@ -470,6 +470,15 @@ def test_a_record_of_an_earlier_version_is_read(engine: Engine, jobs: Jobs) -> N
         jobs.get("../../collections/noise/collection")
 
 
+def test_a_job_that_has_ended_can_be_dismissed(jobs: Jobs, engine: Engine, album: Path) -> None:
+    job = ended(jobs, jobs.start_upload("noise", zipped(album), "a.zip"))
+    jobs.dismiss(job.id)
+    assert jobs.all() == []
+    assert engine.open("noise").images.count() == 12
+    with pytest.raises(InvalidInput, match="no job"):
+        jobs.dismiss(job.id)
+
+
 def test_what_a_killed_deletion_left_is_removed(engine: Engine) -> None:
     left = engine.settings.home / "trash" / "noise-0123"
     left.mkdir(parents=True)

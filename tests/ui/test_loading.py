@@ -8,6 +8,7 @@ from pathlib import Path
 from time import sleep
 
 import pytest
+import streamlit as st
 
 from engine.app import Engine, build_engine
 from engine.errors import ModelMissing
@@ -16,7 +17,7 @@ from engine.settings import SAMPLE_PACK, Settings
 from ingest.jobs.background import Jobs
 from tests.hub import ModelHub, Weather
 from ui.collections.ingest_jobs import _step
-from ui.shared.resources import WarmUp
+from ui.shared.resources import WarmUp, begin, warm_up
 
 SLOW = Weather(bytes_per_s=2_000_000)
 
@@ -87,3 +88,18 @@ def test_a_job_tells_what_it_fetches(tmp_path: Path, hub: ModelHub) -> None:
         jobs.close()
     fetched = [step for step in told if "safetensors" in step and step.endswith("of 1.8 MB")]
     assert len(fetched) > 1, told
+
+
+def test_models_load_and_maps_are_measured_before_the_first_visitor(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MRAG_HOME", str(home))
+    monkeypatch.setenv("MRAG_PROFILE", "sample")
+    st.cache_resource.clear()
+    begin()
+    warming = warm_up("plain")
+    assert warming.is_ready(60, writer=True)
+    assert warming.is_measured(60)
+    (index,) = (home / "collections" / "plain" / "index").glob("0*")
+    assert {"gap.safetensors", "relevance.safetensors"} <= {path.name for path in index.iterdir()}
+    st.cache_resource.clear()

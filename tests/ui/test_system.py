@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
-from tests.ui.conftest import OpenPage
+from engine.settings import SAMPLE_PACK
+from tests.ui.conftest import AUTH, OpenPage
 
 PAGE = "ui/system/system.py"
 
@@ -30,3 +32,19 @@ def test_what_is_missing_comes_first_with_its_remedy(
     assert "1 of" in page.error[0].value
     assert page.header[0].value == "Missing"
     assert any("does not answer" in text.value for text in page.markdown)
+
+
+def test_places_of_the_server_are_told_to_its_admins_alone(
+    open_page: OpenPage, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(page: AppTest) -> str:
+        return "\n".join(text.value for text in page.markdown).replace("\\", "")
+
+    assert str(home) in told(open_page(PAGE))
+    monkeypatch.setenv("MRAG_READERS", "a@example.org")
+    reader = {"is_logged_in": True, "email": "a@example.org"}
+    page = open_page(PAGE, secrets=AUTH, user=reader)
+    assert not page.exception
+    assert str(home.parent) not in told(page)
+    assert str(SAMPLE_PACK.parent) not in told(page)
+    assert "shown to its admins alone" in page.caption[0].value

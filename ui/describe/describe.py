@@ -41,7 +41,7 @@ def page() -> None:
         if given:
             _describe(given, collection, *how, done)
         else:
-            show_landing(collection, partial(_one, collection, *how))
+            show_landing(collection, partial(_one, collection, *how), how)
     with spoken:
         announce(_spoken(done))
 

@@ -8,7 +8,7 @@ from engine.errors import InvalidInput
 from service.access.visitor import Role
 from ui.shared.sign_in import visitor
 
-_PLACE = re.compile(r"(?<![\w/:.~-])(?:/|[A-Za-z]:\\)(?:[^\s\\/,;:()'\"]+[\\/])+")
+_PLACE = re.compile(r"(?<![\w/.~-])(?:/|[A-Za-z]:\\)(?:[^\s\\/,;:()'\"]+[\\/])+")
 
 
 def placed(text: str) -> str:

@@ -57,7 +57,7 @@ class WarmUp:
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
         self._has_encoder = False
-        self._encoder_tried, self._ended = Event(), Event()
+        self._encoder_tried, self._ended, self._measured = Event(), Event(), Event()
         self.progress: Progress | None = None
         self.error: MragError | None = None
         name = f"warm {collection.card.name}"
@@ -70,6 +70,10 @@ class WarmUp:
         if self.error and (writer or not self._has_encoder):
             raise self.error
         return True
+
+    def is_measured(self, seconds: float) -> bool:
+        """Whether that has been tried so soon which is measured once for each map."""
+        return self._measured.wait(seconds)
 
     def _load(self) -> None:
         try:
@@ -93,6 +97,8 @@ class WarmUp:
             self._collection.gap()
         except Exception:  # a page that needs them asks again, and says what is wrong
             _LOG.debug("%s is not measured yet", self._collection.card.name, exc_info=True)
+        finally:
+            self._measured.set()
 
     def _note(self, progress: Progress) -> None:
         self.progress = progress

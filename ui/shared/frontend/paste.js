@@ -35,8 +35,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     );
     if (file) give(file);
   };
-  document.addEventListener("paste", onPaste);
-  return () => document.removeEventListener("paste", onPaste);
+  document.removeEventListener("paste", button.onPicture);
+  document.addEventListener("paste", (button.onPicture = onPaste));
+  return () => document.removeEventListener("paste", button.onPicture);
 }
 
 function base64(blob) {

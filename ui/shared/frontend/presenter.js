@@ -38,8 +38,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
     event.preventDefault();
     event.stopPropagation();
   };
-  document.addEventListener("keydown", onKey, true);
-  return () => document.removeEventListener("keydown", onKey, true);
+  // One listener, whether or not the last one was taken back before this run.
+  document.removeEventListener("keydown", stage.onKey, true);
+  document.addEventListener("keydown", (stage.onKey = onKey), true);
+  return () => document.removeEventListener("keydown", stage.onKey, true);
 }
 
 function build(stage) {
