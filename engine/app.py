@@ -25,6 +25,7 @@ from engine.generation import Generation, open_generation
 from engine.identity import PictureIdentity, identity_of
 from engine.images import Picture, open_picture
 from engine.models.loaded import Models
+from engine.search.default_space import SpaceChoice
 from engine.search.gallery import Gallery
 from engine.search.relevance import Relevance
 from engine.settings import Settings
@@ -165,6 +166,14 @@ class Collection:
         """From which score on a picture is worth showing; measured once for each map."""
         return self._relevance(self.current)
 
+    def default_space(self) -> SpaceChoice:
+        """In which space words are looked for where none is named, and what that rests on.
+
+        Measured once for what the index holds, with captions that the search does not know; see
+        `engine.search.default_space`. A picture alone is looked for in `mapped`.
+        """
+        return self.current.default_space(self.encoder)
+
     def search_tools(self) -> tuple[Gallery, Relevance]:
         """`gallery` and `relevance`, of one generation."""
         now = self.current
@@ -246,13 +255,16 @@ class Collection:
             for key, sha256 in zip(ids, pictures, strict=True)
         ]
 
-    def compare(self, picture: Picture | ImageHit, k: int = 5) -> Comparison[CaptionHit]:
-        """The captions nearest to a picture, raw beside mapped; to one of its own by its vector."""
+    def compare(self, sought: Picture | ImageHit, k: int = 5) -> Comparison[CaptionHit]:
+        """The captions nearest to a picture, raw beside mapped.
+
+        One of the collection, given with its vector, needs no model to be loaded.
+        """
         now = self.current
         compared = compare_captions(
-            picture,
+            sought,
             k,
-            encoder=self.encoder,
+            encoder=None if isinstance(sought, ImageHit) else self.encoder,
             retriever=self._retriever(now),
             images=now.images,
         )
@@ -263,13 +275,15 @@ class Collection:
             )
         return compared
 
-    def compare_pictures(self, sought: str | Picture, k: int = 5) -> Comparison[ImageHit]:
-        """The pictures nearest to words or to a picture, raw beside mapped."""
+    def compare_pictures(
+        self, sought: str | Picture | ImageHit, k: int = 5
+    ) -> Comparison[ImageHit]:
+        """The pictures nearest to words or to a picture, raw beside mapped; see `compare`."""
         now = self.current
         return compare_pictures(
             sought,
             k,
-            encoder=self.encoder,
+            encoder=None if isinstance(sought, ImageHit) else self.encoder,
             alignment=now.alignment,
             images=now.images,
             captions=now.captions,

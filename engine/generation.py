@@ -11,11 +11,14 @@ from engine.collection import CollectionCard, CollectionFolder
 from engine.compare.gap import Gap
 from engine.compare.gap_store import GapKeeper
 from engine.errors import AlignmentError, CollectionMissing, Damaged
+from engine.search.default_space import SpaceChoice, choose_space
+from engine.search.default_space_store import DefaultSpaceKeeper
 from engine.search.relevance import Relevance
 from engine.search.relevance_store import RelevanceKeeper
 from engine.settings import Settings
 from engine.store import CaptionStore, ImageStore, open_caption_store, open_image_store
 from engine.store.generations import GenerationFolder, Hold, answering, current
+from engine.types import Encoder
 
 _ATTEMPTS = 5
 
@@ -43,6 +46,7 @@ class Generation:
         self._alignment: Alignment | None = None
         self._gap: GapKeeper | None = None
         self._relevance: RelevanceKeeper | None = None
+        self._default_space = DefaultSpaceKeeper(place.default_space)
         self._closed = False
 
     @property
@@ -113,6 +117,13 @@ class Generation:
             return Relevance.of(self.alignment, self.images, [one.captions for one in sources])
 
         return keeper.relevance(json.dumps([one.written for one in sources]), sample)
+
+    def default_space(self, encoder: Encoder) -> SpaceChoice:
+        """In which space words are looked for where none is named."""
+        return self._default_space.choice(
+            self.written,
+            lambda: choose_space(self.images, self.captions, self.alignment, encoder),
+        )
 
     def close(self) -> None:
         """Release the indexes, so that another process can write to them."""

@@ -21,7 +21,9 @@ from engine.types import (
     ImageHit,
     Space,
     Vector,
+    Vectors,
 )
+from engine.vectors import unit
 from engine.words import content_words
 
 DEPTH = 50
@@ -170,21 +172,18 @@ def compare_captions(
     sought: Picture | ImageHit,
     k: int,
     *,
-    encoder: Encoder,
+    encoder: Encoder | None,
     retriever: Retriever,
     images: ImageStore,
 ) -> Comparison[CaptionHit]:
-    """The captions nearest to a picture in both spaces; one of the collection with its vector.
+    """The captions nearest to a picture in both spaces; one of the index asks no encoder.
 
     However many of them belong to one picture: a limit would make ranks of what it leaves out.
     Right are the captions that people gave this very picture, if it is in the collection.
     """
     depth, watch = max(k, DEPTH), Stopwatch()
     with watch.stage("encode"):
-        if isinstance(sought, Picture):
-            raw, sha256 = encoder.encode_images([sought.image]), sought.sha256
-        else:
-            raw, sha256 = _stored_vector(sought)[None], sought.payload["sha256"]
+        raw = _picture_row(sought, encoder)
     found: dict[Space, list[CaptionHit]] = {}
     query: dict[Space, Vector] = {}
     for space in SPACES:
@@ -192,20 +191,27 @@ def compare_captions(
             rows = retriever.query_vectors(raw, space)
             (found[space],) = retriever.nearest(rows, space, depth, per_image=depth)
             query[space] = rows[0]
-    truth = _own_captions(sha256, found, images, depth)
+    itself = images.get([_id_of(sought)])
+    truth = _own_captions(itself, found, depth)
     return _compared(found, lambda hit: content_words(hit.text), k, truth, depth, query, watch)
 
 
-def _stored_vector(hit: ImageHit) -> Vector:
-    if hit.vector is None:
-        raise InvalidInput(f"the picture {hit.id} was asked for without its vector")
-    return hit.vector
+def _picture_row(sought: Picture | ImageHit, encoder: Encoder | None) -> Vectors:
+    """The picture's raw vector, (1, dim): as it is stored, where it is."""
+    if isinstance(sought, ImageHit) and sought.vector is not None:
+        return unit(sought.vector[None])
+    if isinstance(sought, Picture) and encoder is not None:
+        return encoder.encode_images([sought.image])
+    raise InvalidInput("give a picture with an encoder, or one of the index with its vector")
+
+
+def _id_of(sought: Picture | ImageHit) -> str:
+    return sought.id if isinstance(sought, ImageHit) else picture_id(sought.sha256)
 
 
 def _own_captions(
-    sha256: str, found: Mapping[Space, Sequence[CaptionHit]], images: ImageStore, depth: int
+    itself: Sequence[ImageHit], found: Mapping[Space, Sequence[CaptionHit]], depth: int
 ) -> Truth | None:
-    itself = images.get([picture_id(sha256)])
     if not itself or not itself[0].captions or itself[0].payload["source"] != "human":
         return None
     own = {content_words(caption) for caption in itself[0].captions}
@@ -217,31 +223,34 @@ def _own_captions(
 
 
 def compare_pictures(
-    sought: str | Picture,
+    sought: str | Picture | ImageHit,
     k: int,
     *,
-    encoder: Encoder,
+    encoder: Encoder | None,
     alignment: Alignment,
     images: ImageStore,
     captions: CaptionStore,
 ) -> Comparison[ImageHit]:
     """The pictures nearest to words or to a picture, itself left out, in both spaces.
 
+    A picture of the index asks no encoder.
     Right are, for words, the pictures of which someone wrote exactly that.
     """
     if isinstance(sought, str) and not sought.strip():
         raise InvalidInput("the query is empty; give words or a picture")
     depth, watch = max(k, DEPTH), Stopwatch()
     with watch.stage("encode"):
-        if isinstance(sought, str):
+        if not isinstance(sought, str):
+            raw = _picture_row(sought, encoder)
+            mapped = alignment.map_images(raw)
+        elif encoder is not None:
             raw = encoder.encode_texts([sought])
             mapped = alignment.map_texts(raw)
         else:
-            raw = encoder.encode_images([sought.image])
-            mapped = alignment.map_images(raw)
+            raise InvalidInput("give an encoder for words")
     query: dict[Space, Vector] = {"raw": raw[0], "mapped": mapped[0]}
     found: dict[Space, list[ImageHit]] = {}
-    itself = picture_id(sought.sha256) if isinstance(sought, Picture) else ""
+    itself = "" if isinstance(sought, str) else _id_of(sought)
     for space in SPACES:
         with watch.stage(f"search {space}"):
             hits = images.search(space, depth + 1, raw=raw[0], mapped=mapped[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,9 @@ BINS = 60
 CLEAR = 0.05
 """How likely so many more wins may be by chance (sign test) to call one side the winner."""
 
+TELLING = 12
+"""Pictures that are named because the map changes their answer."""
+
 _TIE = 1e-6
 """Cosines in float32 that differ by less are the same."""
 
@@ -27,12 +31,14 @@ class GapSample:
 
     `images` (n, dim); `captions` (m, dim), of which caption j belongs to picture `owners[j]`,
     -1: to none of them. `fitted`: the map was fitted on these pairs, which favours it.
+    `ids` (n) are those of the pictures, where they have any.
     """
 
     images: Vectors
     captions: Vectors
     owners: NDArray[np.int64]
     fitted: bool
+    ids: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +46,10 @@ class Side:
     """The sample in one space.
 
     `images` (n, 2) and `captions` (p, 2) are the clouds: pictures and a caption of each (or
-    as many others, where they have none) on the first two principal components `axes`
-    (2, dim) around `centre` (dim,). `distance` is that between the means of the two clouds in
+    as many others, where they have none) on `axes` (2, dim) around `centre` (dim,), which lies
+    halfway between their means. Both sides are drawn on the same axes: the first is the direction
+    of the gap, from the mean raw picture to the mean raw caption, the second the first principal
+    component of the raw clouds across it. `distance` is that between the means of the two clouds in
     all dimensions. `matched` and `unmatched` are mean cosines of pictures with their own and
     with other captions, `matched_shares` and `unmatched_shares` (BINS,) their distribution,
     `own_first` the share of pictures to which a caption of their own is the nearest. What
@@ -72,7 +80,9 @@ class Gap:
     `edges` (BINS + 1,) are those of the histograms of both. `pictures`, `own` and `others`
     count what was measured on: pictures, their captions, and further captions. Of the
     `judged` pictures, those that have captions, `raw_wins` and `mapped_wins` count those
-    whose own stand higher on that side.
+    whose own stand higher on that side. `telling` are ids of pictures whose answer the map
+    changes most, for better or worse, the most changed first: one side puts a caption of their
+    own first, the other one does not.
     """
 
     raw: Side
@@ -85,6 +95,7 @@ class Gap:
     judged: int
     raw_wins: int
     mapped_wins: int
+    telling: tuple[str, ...] = ()
 
     def side(self, space: Space) -> Side:
         """One of the two."""
@@ -116,7 +127,10 @@ def measure(sample: GapSample, alignment: Alignment) -> Gap:
     high = max(float(found.max()) for found in cosines.values())
     edges = np.linspace(low, max(high, low + 1e-6), BINS + 1)
     own = sample.owners == np.arange(len(sample.images))[:, None]
-    sides = {space: _side(*rows[space], cosines[space], own, edges) for space in rows}
+    firsts = own.argmax(axis=1)[own.any(axis=1)] if own.any() else np.arange(len(sample.captions))
+    drawn = firsts[: len(sample.images)]
+    axes = gap_axes(sample.images, sample.captions[drawn])
+    sides = {space: _side(*rows[space], cosines[space], own, edges, drawn, axes) for space in rows}
     ranks = {space: _own_ranks(cosines[space], own) for space in rows}
     return Gap(
         raw=sides["raw"],
@@ -129,6 +143,7 @@ def measure(sample: GapSample, alignment: Alignment) -> Gap:
         judged=len(ranks["raw"]),
         raw_wins=int((ranks["raw"] < ranks["mapped"]).sum()),
         mapped_wins=int((ranks["mapped"] < ranks["raw"]).sum()),
+        telling=_telling(sample.ids, own, ranks),
     )
 
 
@@ -138,18 +153,20 @@ def _side(
     cosines: Vectors,
     own: NDArray[np.bool_],
     edges: Matrix,
+    drawn: NDArray[np.int64],
+    axes: Matrix,
 ) -> Side:
-    paired = own.any(axis=0).any()
-    firsts = own.argmax(axis=1)[own.any(axis=1)] if paired else np.arange(len(captions))
-    shown = captions[firsts[: len(images)]]
-    centre, axes = _principal(images, shown)
+    paired = own.any()
+    shown = captions[drawn]
+    means = images.mean(axis=0, dtype=np.float64), shown.mean(axis=0, dtype=np.float64)
+    centre = (means[0] + means[1]) / 2
     ranks = _own_ranks(cosines, own)
     return Side(
         images=(images - centre) @ axes.T,
         captions=(shown - centre) @ axes.T,
         centre=centre,
         axes=axes,
-        distance=float(np.linalg.norm(images.mean(axis=0) - shown.mean(axis=0))),
+        distance=float(np.linalg.norm(means[0] - means[1])),
         matched=float(cosines[own].mean()) if paired else np.nan,
         unmatched=float(cosines[~own].mean()) if not own.all() else np.nan,
         matched_shares=_shares(cosines[own], edges),
@@ -158,19 +175,41 @@ def _side(
     )
 
 
-def _principal(images: Vectors, captions: Vectors) -> tuple[Matrix, Matrix]:
-    """Centre (dim,) and first two principal components (2, dim) of both clouds together.
+def gap_axes(images: Vectors, captions: Vectors) -> Matrix:
+    """Two axes, (2, dim) orthonormal: along the gap, and the widest spread across it.
 
     Captions lie on the right of pictures; the second axis points to its largest component.
     """
-    both = np.concatenate([images, captions]).astype(np.float64)
-    centre = both.mean(axis=0)
-    _, vectors = np.linalg.eigh((both - centre).T @ (both - centre))
-    axes = vectors[:, [-1, -2]].T
-    towards_captions = axes[0] @ (captions.mean(axis=0) - images.mean(axis=0))
-    largest = axes[1, np.abs(axes[1]).argmax()]
-    signs = np.where(np.array([towards_captions, largest]) < 0, -1.0, 1.0)
-    return centre, axes * signs[:, None]
+    between = captions.mean(axis=0, dtype=np.float64) - images.mean(axis=0, dtype=np.float64)
+    length = float(np.linalg.norm(between))
+    both = np.concatenate([images - images.mean(axis=0), captions - captions.mean(axis=0)])
+    along = between / length if length > _TIE else _widest(both)
+    across = _widest(both - np.outer(both @ along, along))
+    across -= (across @ along) * along
+    across /= max(float(np.linalg.norm(across)), _TIE)
+    return np.stack([along, across])
+
+
+def _widest(rows: NDArray[np.floating]) -> Matrix:
+    """The direction in which rows spread most, (dim,)."""
+    spread = rows.astype(np.float64)
+    _, vectors = np.linalg.eigh(spread.T @ spread)
+    widest: Matrix = vectors[:, -1]
+    return widest * (-1.0 if widest[np.abs(widest).argmax()] < 0 else 1.0)
+
+
+def _telling(
+    ids: Sequence[str], own: NDArray[np.bool_], ranks: Mapping[Space, NDArray[np.int64]]
+) -> tuple[str, ...]:
+    """Pictures with a caption of their own first on one side alone, the most changed first."""
+    if not ids:
+        return ()
+    paired = np.flatnonzero(own.any(axis=1))
+    raw, mapped = ranks["raw"], ranks["mapped"]
+    farther = np.maximum(raw, mapped)
+    order = np.argsort(-farther, kind="stable")
+    changed = [at for at in order if (raw[at] == 1) != (mapped[at] == 1)]
+    return tuple(ids[paired[at]] for at in changed[:TELLING])
 
 
 def _shares(cosines: Vectors, edges: Matrix) -> Matrix:

@@ -32,7 +32,7 @@ SCANNED = 20_000
 """Pictures that are looked through for some with captions."""
 
 _HUMAN = frozenset(("human",))
-_KIND = "mrag-gap/1"
+_KIND = "mrag-gap/2"
 _READ = 500
 _TENSORS = ("images", "captions", "centre", "axes", "matched_shares", "unmatched_shares")
 _NUMBERS = ("distance", "matched", "unmatched", "own_first")
@@ -88,7 +88,11 @@ class GapKeeper:
             )
         owners = [paired.owners[hit.id] for hit in own] + [-1] * len(others)
         return GapSample(
-            _raw(pictures), _raw([*own, *others]), np.array(owners, np.int64), bool(own) and fitted
+            _raw(pictures),
+            _raw([*own, *others]),
+            np.array(owners, np.int64),
+            bool(own) and fitted,
+            [hit.id for hit in pictures],
         )
 
 
@@ -153,7 +157,11 @@ def _write(path: Path, key: str, gap: Gap) -> None:
         space: {name: getattr(side, name) for name in _NUMBERS} for space, side in sides.items()
     }
     numbers["counts"] = {name: getattr(gap, name) for name in _COUNTS}
-    metadata = {"key": key, "numbers": json.dumps(numbers)}
+    metadata = {
+        "key": key,
+        "numbers": json.dumps(numbers),
+        "telling": json.dumps(gap.telling),
+    }
     write_tensors(path, _KIND, tensors | {"edges": gap.edges}, metadata)
 
 
@@ -168,6 +176,8 @@ def _read(path: Path, key: str) -> Gap | None:
         for space in SPACES:
             values: dict[str, Any] = {name: tensors[f"{space}.{name}"] for name in _TENSORS}
             sides[space] = Side(**values, **numbers[space])
-        return Gap(sides["raw"], sides["mapped"], tensors["edges"], **numbers["counts"])
+        telling = tuple(json.loads(metadata["telling"]))
+        edges = tensors["edges"]
+        return Gap(sides["raw"], sides["mapped"], edges, **numbers["counts"], telling=telling)
     except (AlignmentError, KeyError, ValueError, TypeError):
         return None

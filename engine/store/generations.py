@@ -8,6 +8,7 @@ file names it:
     index/000001/generation.json           what has been written into it
     index/000001/captions, images          its embedded indexes; on a server, two collections
     index/000001/*.safetensors             what was measured of it
+    index/000001/default_space.json        in which space it answers best
 
 Whoever reads a generation holds it, and what nobody holds may go once another one answers.
 """
@@ -66,6 +67,7 @@ class GenerationFolder:
         self.alignment = self.path / "alignment.safetensors"
         self.relevance = self.path / "relevance.safetensors"
         self.gap = self.path / "gap.safetensors"
+        self.default_space = self.path / "default_space.json"
         self._state = self.path / "generation.json"
 
     def index(self, name: str) -> Path:

@@ -52,8 +52,8 @@ def test_nothing_serious_bars_people_who_use_assistive_technology(
 def test_raw_is_shown_beside_mapped(open_app: OpenApp) -> None:
     page = open_app("/compare")
     settle(page)
-    raw = page.get_by_role("heading", name=re.compile("^Raw CLIP"))
-    mapped = page.get_by_role("heading", name=re.compile("^Mapped"))
+    raw = page.get_by_role("heading", name=re.compile("^By plain CLIP"))
+    mapped = page.get_by_role("heading", name=re.compile("^By meaning"))
     expect(raw).to_be_visible()
     expect(mapped).to_be_visible()
     left, right = raw.bounding_box(), mapped.bounding_box()

@@ -91,6 +91,106 @@ def test_the_keyboard_goes_on_at_the_picture_that_was_closed(open_app: OpenApp) 
     expect(button).to_be_focused()
 
 
+def scrolled(page: Page) -> int:
+    """How far down the page is."""
+    top: int = page.get_by_test_id("stMain").evaluate("part => Math.round(part.scrollTop)")
+    return top
+
+
+def wait_for_top(page: Page) -> None:
+    page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollTop === 0")
+
+
+def test_the_first_next_shows_the_next_page_from_its_top(open_app: OpenApp) -> None:
+    page = open_app("/search?q=two+cats")
+    answered(page)
+    below = page.get_by_role("button", name="Next", exact=True).last
+    below.scroll_into_view_if_needed()
+    assert scrolled(page) > 0
+    below.click()
+    expect(page.get_by_role("status").filter(has_text="Pictures 25 to")).to_have_count(1)
+    wait_for_top(page)
+
+
+def test_more_like_a_picture_far_down_is_shown_from_the_top(open_app: OpenApp) -> None:
+    page = open_app("/search?q=two+cats")
+    answered(page)
+    card = page.get_by_role("listitem").nth(20).get_by_role("button")
+    card.scroll_into_view_if_needed()
+    assert scrolled(page) > 0
+    card.click()
+    page.get_by_role("dialog").get_by_role("button", name="More like this").click()
+    page.wait_for_url("**like=*")
+    expect(page.get_by_text("Like this one")).to_be_visible()
+    wait_for_top(page)
+
+
+def test_a_search_outlasts_a_visit_to_describe(open_app: OpenApp) -> None:
+    page = open_app("/search?q=two+cats&space=raw")
+    found = first_card(page)
+    page.get_by_role("link", name="Describe").first.click()
+    page.wait_for_url(lambda url: "/search" not in url)
+    page.get_by_role("link", name="Search").first.click()
+    page.wait_for_url("**q=two+cats*")
+    expect(page.get_by_role("textbox", name="What to look for")).to_have_value("two cats")
+    assert first_card(page) == found
+    assert "space=raw" in page.url
+
+
+def test_more_characters_than_a_search_has_are_told_when_pasted(open_app: OpenApp) -> None:
+    page = open_app("/search?q=two+cats")
+    answered(page)
+    look_for(page, "a cat " * 100)
+    expect(page.get_by_text("These are 600 characters")).to_be_visible()
+    expect(page.get_by_role("textbox", name="What to look for")).to_have_value("a cat " * 100)
+    expect(page.get_by_role("listitem").first).to_be_visible()
+
+
+def test_only_unwanted_words_leave_pictures_and_examples_to_click(open_app: OpenApp) -> None:
+    page = open_app("/search")
+    look_for(page, "-cat")
+    expect(page.get_by_text("says what to leave out").first).to_be_visible()
+    expect(page.get_by_role("listitem").first).to_be_visible()
+    page.locator(".st-key-search-examples").get_by_role("button").first.click()
+    answered(page)
+
+
+def test_links_of_a_search_name_their_collection(open_app: OpenApp) -> None:
+    page = open_app("/search?collection=plain&q=two+cats")
+    answered(page)
+    look_for(page, "a dog")
+    page.wait_for_url("**q=a+dog*")
+    assert "collection=plain" in page.url
+
+
+def test_the_large_view_turns_by_key_and_gives_the_picture_on(open_app: OpenApp) -> None:
+    page = open_app("/search?collection=plain&q=two+cats")
+    answered(page)
+    page.get_by_role("listitem").first.get_by_role("button").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("Picture 1", exact=True)).to_be_visible()
+    first = dialog.get_by_role("img").first.get_attribute("alt")
+    page.keyboard.press("ArrowRight")
+    expect(dialog.get_by_text("Picture 2", exact=True)).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    expect(dialog.get_by_role("img", name=first or "", exact=True)).to_be_visible()
+    expect(dialog.get_by_role("button", name="Previous")).to_be_disabled()
+    with page.expect_download() as download:
+        dialog.get_by_role("button", name="Download").click()
+    assert download.value.path().read_bytes()[:4] == b"RIFF"  # the WebP file itself
+    dialog.get_by_role("button", name="Compare").click()
+    page.wait_for_url("**/compare?*picture=*")
+    expect(page.locator(".asked img")).to_be_visible()
+
+
+def test_the_large_view_has_a_picture_described(open_app: OpenApp) -> None:
+    page = open_app("/search?q=two+cats")
+    answered(page)
+    page.get_by_role("listitem").first.get_by_role("button").click()
+    page.get_by_role("dialog").get_by_role("button", name="Describe").click()
+    expect(page.get_by_role("button", name="Copy caption")).to_have_count(1)
+
+
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[str]:
     """The app over a collection whose captions hold markup."""
@@ -126,7 +226,7 @@ def test_markup_in_captions_is_shown_and_never_run(
 def test_a_caption_as_long_as_a_book_leaves_room_for_the_others(
     open_app: OpenApp, hostile: str
 ) -> None:
-    page = open_app("/search?q=long&strict=0", at=hostile)
+    page = open_app("/search?q=long&strict=0&space=mapped", at=hostile)
     answered(page)
     card = page.get_by_role("listitem").filter(has_text="longlong")
     box = card.bounding_box()

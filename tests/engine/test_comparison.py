@@ -170,7 +170,7 @@ class World:
         swap = np.eye(4)[[1, 0, 2, 3]]
         self.alignment = replace(unmoved, method="ols", matrix=swap)
 
-    def of_picture(self, sought: Picture, k: int = 2) -> Comparison[CaptionHit]:
+    def of_picture(self, sought: Picture | ImageHit, k: int = 2) -> Comparison[CaptionHit]:
         return compare_captions(
             sought,
             k,
@@ -179,7 +179,7 @@ class World:
             images=self.images,
         )
 
-    def over_pictures(self, sought: str | Picture, k: int = 2) -> Comparison[ImageHit]:
+    def over_pictures(self, sought: str | Picture | ImageHit, k: int = 2) -> Comparison[ImageHit]:
         return compare_pictures(
             sought,
             k,
@@ -226,6 +226,19 @@ def test_captions_of_the_picture_itself_are_the_truth(world: World) -> None:
     assert not compared.truth.fitted
     np.testing.assert_allclose(compared.query["raw"], X, atol=1e-6)
     np.testing.assert_allclose(compared.query["mapped"], Y, atol=1e-6)
+
+
+def test_a_picture_of_the_index_is_compared_without_a_model(world: World) -> None:
+    (cat,) = world.images.get([stored("cat.jpg", X, Y).id], with_vectors=True)
+    given = world.of_picture(picture(RED, "cat.jpg"))
+    like = world.over_pictures(picture(RED, "cat.jpg"))
+    world.encoder = None
+    again, liked = world.of_picture(cat), world.over_pictures(cat)
+    assert [hit.id for hit in again.mapped] == [hit.id for hit in given.mapped]
+    assert [hit.id for hit in liked.raw] == [hit.id for hit in like.raw]
+    assert again.truth == given.truth
+    with pytest.raises(InvalidInput, match="encoder"):
+        world.over_pictures("a cat")
 
 
 def test_captions_that_say_the_same_are_one_find(world: World) -> None:

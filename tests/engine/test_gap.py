@@ -15,6 +15,7 @@ from scipy.stats import binomtest
 
 from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
+from engine.compare import gap as gap_module
 from engine.compare import gap_store
 from engine.compare.gap import Gap, GapSample, measure, sign_test
 from engine.compare.gap_store import GapKeeper
@@ -105,6 +106,44 @@ def test_the_first_axis_runs_along_the_gap_from_pictures_to_captions() -> None:
     np.testing.assert_allclose(gap.raw.axes @ gap.raw.axes.T, np.eye(2), atol=1e-9)
     for image, point in zip(sample.images, gap.raw.images, strict=True):
         assert gap.raw.project(image) == pytest.approx(tuple(point), abs=1e-5)
+
+
+def test_both_sides_are_drawn_on_the_same_axes_so_that_closing_is_seen() -> None:
+    sample = two_cones()
+    gap = measure(sample, centring(sample))
+    np.testing.assert_array_equal(gap.raw.axes, gap.mapped.axes)
+    for side in (gap.raw, gap.mapped):
+        means = side.images.mean(axis=0), side.captions.mean(axis=0)
+        np.testing.assert_allclose(means[0] + means[1], 0, atol=1e-6)  # centred between them
+    before = gap.raw.captions[:, 0].mean() - gap.raw.images[:, 0].mean()
+    after = gap.mapped.captions[:, 0].mean() - gap.mapped.images[:, 0].mean()
+    assert before == pytest.approx(gap.raw.distance, abs=1e-5)  # all of it lies along the axis
+    assert abs(after) < 0.1 * before
+
+
+def test_clouds_that_lie_on_each_other_are_drawn_all_the_same() -> None:
+    sample = two_cones(per_picture=1)
+    same = replace(sample, captions=sample.images)
+    gap = measure(same, centring(same))
+    np.testing.assert_allclose(gap.raw.axes @ gap.raw.axes.T, np.eye(2), atol=1e-9)
+
+
+def test_the_pictures_whose_answer_the_map_changes_are_named() -> None:
+    sample = replace(two_cones(noise=0.3), ids=[f"picture {i}" for i in range(PICTURES)])
+    alignment = centring(sample)
+    gap = measure(sample, alignment)
+    spaces = {
+        "raw": (sample.images, sample.captions),
+        "mapped": (alignment.map_images(sample.images), alignment.map_texts(sample.captions)),
+    }
+    first = {
+        space: sample.owners[(images @ captions.T).argmax(axis=1)] == np.arange(PICTURES)
+        for space, (images, captions) in spaces.items()
+    }
+    changed = {f"picture {i}" for i in np.flatnonzero(first["raw"] != first["mapped"])}
+    assert gap.telling
+    assert set(gap.telling) <= changed
+    assert len(gap.telling) == min(len(changed), gap_module.TELLING)
 
 
 def test_a_map_that_mixes_pictures_up_loses() -> None:
@@ -245,6 +284,7 @@ def test_what_was_measured_is_kept_until_counts_change(shop: Shop) -> None:
     assert again.raw.distance == first.raw.distance
     np.testing.assert_array_equal(again.mapped.axes, first.mapped.axes)
     assert (again.fitted, again.mapped_wins) == (first.fitted, first.mapped_wins)
+    assert again.telling == first.telling
     shop.put(6, "val")
     assert shop.gap(keeper).pictures == 7
 

@@ -67,12 +67,81 @@ def test_the_page_shows_a_comparison_before_anything_is_asked(
 ) -> None:
     page = open_page(PAGE, at=mapped_home, collection="postcards")
     shown = rankings(page)
-    assert [side["name"] for side in shown["sides"]] == ["Raw CLIP", "Mapped"]
+    assert [side["name"] for side in shown["sides"]] == [
+        "By plain CLIP (raw)",
+        "By meaning (mapped)",
+    ]
     assert len(texts(page, 0)) == len(texts(page, 1)) == 5
     assert "the best of this picture's own captions" in shown["verdict"]
     assert "the map was fitted on it" in shown["verdict"]  # all of this home is training
     assert shown["asked"]["image"]
     assert not page.error
+
+
+def figure(page: AppTest) -> list[dict[str, Any]]:
+    """The bars at the top of the page."""
+    (found,) = [
+        element.proto
+        for element in page.get("bidi_component")
+        if element.proto.component_name == "mrag_figure"
+    ]
+    bars: list[dict[str, Any]] = json.loads(found.json)["bars"]
+    return bars
+
+
+def test_the_page_leads_with_what_the_map_is_worth_here(
+    open_page: OpenPage, mapped_home: Path
+) -> None:
+    page = open_page(PAGE, at=mapped_home, collection="postcards")
+    mapped, raw = figure(page)
+    assert page.header[0].value.startswith(
+        f"{mapped['told']} of pictures find their own caption first, {raw['told']} without the map"
+    )
+    assert mapped["share"] > raw["share"]
+    said = next(one.value for one in page.caption if "Measured on" in one.value)
+    assert "40 pictures and 200 captions of theirs" in said
+    assert "fitted on some of these pairs" in said
+
+
+def test_without_a_map_the_figure_says_so(open_page: OpenPage) -> None:
+    page = open_page(PAGE, collection="plain")
+    assert "no map was better than none" in page.header[0].value
+    assert [bar["best"] for bar in figure(page)] == [False, False]
+
+
+def test_the_page_opens_where_the_map_changes_the_answer(
+    open_page: OpenPage, mapped_home: Path
+) -> None:
+    page = open_page(PAGE, at=mapped_home, collection="postcards")
+    raw, mapped = rankings(page)["sides"]
+    assert "right at rank 1" in {raw["right"], mapped["right"]}
+    assert raw["right"] != mapped["right"]
+    assert rankings(page)["winner"] in {"raw", "mapped"}
+    assert any("where the map changes the answer" in one.value for one in page.markdown)
+
+
+def test_the_others_come_in_turn_and_begin_again(open_page: OpenPage, mapped_home: Path) -> None:
+    page = open_page(PAGE, at=mapped_home, collection="postcards")
+    first, seen = samples(page), set(samples(page))
+    for _ in range(10):
+        (others,) = [button for button in page.button if button.label == "Others"]
+        others.click().run()
+        if samples(page) == first:
+            break
+        assert seen.isdisjoint(samples(page))
+        seen |= set(samples(page))
+    assert samples(page) == first
+    assert len(seen) == 40
+
+
+def samples(page: AppTest) -> list[str]:
+    """The ids of the pictures that are offered."""
+    return [
+        card["id"]
+        for element in page.get("bidi_component")
+        if element.proto.component_name == "mrag_grid"
+        for card in json.loads(element.proto.json)["cards"]
+    ]
 
 
 def test_words_find_the_picture_that_is_so_described(
@@ -181,8 +250,12 @@ def test_the_gap_is_shown_with_numbers_and_alternatives(open_page: OpenPage) -> 
     assert len(charts) == 4
     assert all(chart.alt for chart in charts)
     (numbers,) = page.table
-    assert list(numbers.value.columns) == ["Measured", "Raw", "Mapped"]
-    assert "The map was fitted on" in page.caption[-1].value
+    assert list(numbers.value.columns) == [
+        "Measured",
+        "By plain CLIP (raw)",
+        "By meaning (mapped)",
+    ]
+    assert "same axes and one scale" in page.caption[-1].value
 
 
 def test_what_lacks_captions_or_pictures_is_told_so(open_page: OpenPage, tmp_path: Path) -> None:

@@ -1,11 +1,9 @@
-"""The page Compare: one query, raw beside mapped, and the gap that the map closes."""
+"""The page Compare: what the map is worth here, one query with and without it, and the gap."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from itertools import islice
-from pathlib import Path
 
 import streamlit as st
 
@@ -13,9 +11,10 @@ from engine.app import Collection
 from engine.compare.comparison import Comparison
 from engine.compare.gap import Gap
 from engine.compare.verdict import on_query
-from engine.errors import CollectionMissing, InvalidInput, UnreadableImage
+from engine.errors import CollectionMissing, InvalidInput
 from engine.images import SUFFIXES, Picture
 from engine.types import TRAINING_SPLITS, CaptionHit, Filters, ImageHit
+from ui.compare.figure import show_figure
 from ui.compare.gap_charts import show_gap
 from ui.compare.rankings import show_rankings
 from ui.describe.results import announce
@@ -23,35 +22,38 @@ from ui.shared.pictures import Card, picture_grid
 from ui.shared.resources import engine, thumbnails
 from ui.shared.shell import await_models, chosen, errors_shown
 
-_SAMPLES = 5
+_SAMPLES = 6
 _SAMPLE_SIDE = 160
 _BY_PICTURE, _BY_WORDS = "a picture", "words"
 _CAPTIONS, _PICTURES = "captions", "pictures"
 _PICKED = "picture"
 """In the address: the id of the collection's picture that is asked about."""
-_NEXT, _SAMPLES_FROM, _ANSWERED = "compare next", "compare samples from", "compare answered"
-_WAITING_HEIGHT = 600
+_NEXT, _SAMPLES_FROM = "compare next", "compare samples from"
 
 
 def page() -> None:
     """The whole page."""
-    st.title("Raw beside mapped")
+    st.title("With and without the map")
     collection = chosen()
     spoken = st.container()
     said = ""
     with errors_shown():
         st.caption(
-            "Raw is CLIP as it is; mapped is CLIP carried across the gap between pictures and "
-            f"words by this collection's map (method: {collection.alignment.method})."
+            "CLIP puts pictures and words into one space, but apart from each other: the modality "
+            "gap. A linear map, fitted in closed form, carries pictures across it to the words."
         )
-        sought, find, k = _asked(collection)
+        gap = _gap(collection)
+        show_figure(gap, collection.alignment.method)
+        sought, find, k = _asked(collection, gap)
         if sought:
-            said = _show(collection, sought, find, k)
+            said = _show(collection, sought, find, k, gap)
     with spoken:
         announce(said)
 
 
-def _asked(collection: Collection) -> tuple[str | Picture | None, str, int]:
+def _asked(
+    collection: Collection, gap: Gap | None
+) -> tuple[str | Picture | ImageHit | None, str, int]:
     """What is looked for, what is to be found, and how many."""
     clicked = st.session_state.pop(_NEXT, None)
     if clicked:
@@ -60,8 +62,11 @@ def _asked(collection: Collection) -> tuple[str | Picture | None, str, int]:
         by = _one_of("Ask with", [_BY_PICTURE, _BY_WORDS], "by", given=bool(clicked))
         find = _one_of("Find", [_CAPTIONS, _PICTURES], "find") if by == _BY_PICTURE else _PICTURES
         k = st.slider("How many", 3, 20, 5, key="k", bind="query-params", width=240)
-    samples = _samples(collection)
-    return _words(samples) if by == _BY_WORDS else _picture(collection, samples), find, k
+    telling = gap.telling if gap else ()
+    samples = _samples(collection, telling)
+    if by == _BY_WORDS:
+        return _words(samples), find, k
+    return _picture(collection, samples, telling), find, k
 
 
 def _one_of(label: str, options: Sequence[str], key: str, *, given: bool = False) -> str:
@@ -77,12 +82,19 @@ def _one_of(label: str, options: Sequence[str], key: str, *, given: bool = False
     return picked or options[0]
 
 
-def _samples(collection: Collection) -> list[ImageHit]:
-    """Pictures to try: ones that the map was not fitted on, if there are any."""
+def _samples(collection: Collection, telling: Sequence[str]) -> list[ImageHit]:
+    """Pictures to try: those whose answer the map changes, then ones that it was not fitted on."""
     images, unseen = collection.images, Filters(not_splits=TRAINING_SPLITS)
     among = unseen if images.count(unseen) else Filters()
-    start = st.session_state.get(_SAMPLES_FROM, 0) % max(1, images.count(among))
-    return images.get(list(islice(images.ids(among), start, start + _SAMPLES)))
+    others = (id_ for id_ in images.ids(among) if id_ not in telling)
+    start = st.session_state.get(_SAMPLES_FROM, 0)
+    shown = telling[start : start + _SAMPLES]
+    begun = start - _SAMPLES * -(-len(telling) // _SAMPLES)  # what the map changes has its own rows
+    ids = list(shown or islice(others, begun, begun + _SAMPLES))
+    if not ids and start:  # all have been seen
+        st.session_state[_SAMPLES_FROM] = 0
+        return _samples(collection, telling)
+    return images.get(ids, with_vectors=True)
 
 
 def _words(samples: Sequence[ImageHit]) -> str:
@@ -93,7 +105,9 @@ def _words(samples: Sequence[ImageHit]) -> str:
     return (said or "").strip()
 
 
-def _picture(collection: Collection, samples: Sequence[ImageHit]) -> Picture | None:
+def _picture(
+    collection: Collection, samples: Sequence[ImageHit], telling: Sequence[str]
+) -> Picture | ImageHit | None:
     """The picture that was given last: dropped, or picked from the collection."""
     giving, trying = st.columns([2, 3], gap="medium")
     with giving:
@@ -105,37 +119,29 @@ def _picture(collection: Collection, samples: Sequence[ImageHit]) -> Picture | N
             on_change=_unpick,
         )
     with trying:
-        _pick(samples)
+        _pick(samples, telling)
     picked = st.query_params.get(_PICKED, "")
     if file is not None and not picked:
         return engine().open_picture(file.getvalue())
-    found = _stored(collection, picked) or samples
+    found = _stored(collection, picked) or _stored(collection, telling[0] if telling else "")
+    found = found or list(samples)
     if not found:
         st.info("There are no pictures in this collection. Give one of yours.")
         return None
-    return _opened(Path(found[0].uri))
+    return found[0]
 
 
-def _opened(path: Path) -> Picture:
-    try:
-        return engine().open_picture(path)
-    except UnreadableImage as error:
-        raise UnreadableImage(
-            f"{path.name} of this collection cannot be read; choose another picture, or ingest "
-            "its folder again if it has been moved or removed"
-        ) from error
-
-
-def _pick(samples: Sequence[ImageHit]) -> None:
+def _pick(samples: Sequence[ImageHit], telling: Sequence[str]) -> None:
+    changed = bool(samples) and samples[-1].id in telling
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown("Or one of the collection:")
+        st.markdown("Or one where the map changes the answer:" if changed else "Or one of these:")
         st.button("Others", type="tertiary", on_click=_turn_samples)
     images = thumbnails().get([hit.uri for hit in samples], _SAMPLE_SIDE)
     cards = [
         Card(hit.id, image, next(iter(hit.captions), ""))
         for hit, image in zip(samples, images, strict=True)
     ]
-    clicked = picture_grid(cards, key="compare samples", columns_min_px=88, captions=False)
+    clicked = picture_grid(cards, key="compare samples", columns_min_px=72, captions=False)
     if clicked:
         st.query_params[_PICKED] = clicked
 
@@ -151,24 +157,23 @@ def _turn_samples() -> None:
 def _stored(collection: Collection, picked: str) -> list[ImageHit]:
     """The picture of this id; none where the address names one that is not, or no longer, here."""
     try:
-        return collection.images.get([picked]) if picked else []
+        return collection.images.get([picked], with_vectors=True) if picked else []
     except InvalidInput:
         return []
 
 
-def _show(collection: Collection, sought: str | Picture, find: str, k: int) -> str:
+def _show(
+    collection: Collection, sought: str | Picture | ImageHit, find: str, k: int, gap: Gap | None
+) -> str:
     """Show both sides and the gap; the sentence that says who wins."""
     compared: Comparison[CaptionHit] | Comparison[ImageHit]
-    # The first comparison may have to wait for models; later ones leave in place what they replace.
-    first = not st.session_state.get(_ANSWERED)
-    st.session_state[_ANSWERED] = True
-    await_models(collection.card.name)
-    with st.skeleton(_WAITING_HEIGHT) if first else nullcontext():
-        if isinstance(sought, Picture) and find == _CAPTIONS:
-            compared = collection.compare(sought, k)
-        else:
-            compared = collection.compare_pictures(sought, k)
-        gap = _gap(collection)
+    # Pictures of the collection have their vectors: only for others models must be there.
+    if not isinstance(sought, ImageHit):
+        await_models(collection.card.name)
+    if not isinstance(sought, str) and find == _CAPTIONS:
+        compared = collection.compare(sought, k)
+    else:
+        compared = collection.compare_pictures(sought, k)
     if not compared.raw and not compared.mapped:
         st.info("There are no pictures in this collection that could be found.")
         return ""
@@ -185,7 +190,8 @@ def _show(collection: Collection, sought: str | Picture, find: str, k: int) -> s
 def _gap(collection: Collection) -> Gap | None:
     """None for a collection of captions alone, or of pictures alone."""
     try:
-        return collection.gap()
+        with st.spinner("Measuring how far pictures and captions lie apart here (once) …"):
+            return collection.gap()
     except CollectionMissing:
         return None
 

@@ -1,4 +1,4 @@
-"""The modality gap drawn: both clouds and the cosines, raw beside mapped, and the numbers.
+"""The modality gap drawn: both clouds and the cosines, before and after the map, and the numbers.
 
 The charts are Vega-Lite as written by hand: to build the same with Altair takes longer than a
 whole comparison.
@@ -14,11 +14,11 @@ import numpy as np
 import streamlit as st
 
 from engine.compare.gap import Gap, Side
-from engine.compare.verdict import on_collection
 from engine.tensorfile import Matrix
 from engine.types import SPACES, Space, Vector
+from ui.shared.spaces import SPACES as SPACE_WORDS
 
-_TITLES: dict[Space, str] = {"raw": "Before: raw CLIP", "mapped": "After: mapped"}
+_TITLES: dict[Space, str] = {"raw": "Before the map", "mapped": "After the map"}
 _DRAWN = 300
 _HEIGHT, _LOW = 380, 260
 _MARGIN = 1.1
@@ -28,14 +28,18 @@ _BLUE, _ORANGE, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#B845
 
 def show_gap(gap: Gap, query: Mapping[Space, Vector]) -> None:
     """The section about the gap, with the query, its vector in each space, in it."""
-    st.subheader("The gap between pictures and words")
-    st.markdown(on_collection(gap).sentence)
+    st.header("The gap between pictures and words")
+    st.markdown(
+        f"Between the mean picture and the mean caption lie **{gap.raw.distance:.2f}** before the "
+        f"map and **{gap.mapped.distance:.2f}** after it. Left to right is the way from pictures "
+        "to words: where the two lines meet, the gap is closed."
+    )
     reach = _reach(gap, query)
     for space, column in zip(SPACES, st.columns(2), strict=True):
         side = gap.side(space)
         with column:
             st.vega_lite_chart(
-                spec=_clouds(_TITLES[space], reach)
+                spec=_clouds(_title(space), reach)
                 | {"datasets": _cloud_data(side, side.project(query[space]))},
                 key=f"clouds {space}",
                 alt=_clouds_said(space, side),
@@ -48,7 +52,15 @@ def show_gap(gap: Gap, query: Mapping[Space, Vector]) -> None:
                 height=_LOW,
             )
     st.table(_numbers(gap), hide_index=True)
-    st.caption(_basis(gap))
+    st.caption(
+        "Both panels have the same axes and one scale: along the direction between the two means "
+        "before the map, and along the widest spread across it (first principal component of what "
+        "is left). Each is centred between its means."
+    )
+
+
+def _title(space: Space) -> str:
+    return f"{_TITLES[space]}: {SPACE_WORDS[space].both}"
 
 
 def _reach(gap: Gap, query: Mapping[Space, Vector]) -> float:
@@ -60,17 +72,17 @@ def _reach(gap: Gap, query: Mapping[Space, Vector]) -> float:
 
 
 def _cloud_data(side: Side, query: tuple[float, float]) -> dict[str, Any]:
+    clouds = (("pictures", side.images), ("captions", side.captions))
     points = [
         {"x": float(x), "y": float(y), "what": what}
-        for what, cloud in (("picture", side.images), ("caption", side.captions))
+        for what, cloud in clouds
         for x, y in cloud[:_DRAWN]
     ]
-    means = [
-        {"x": float(x), "y": float(y)}
-        for x, y in (side.images.mean(axis=0), side.captions.mean(axis=0))
-    ]
+    ends = [float(cloud[:, 0].mean()) for _, cloud in clouds]
+    means = [{"x": x, "what": what} for x, (what, _) in zip(ends, clouds, strict=True)]
+    between = [{"x": min(ends), "x2": max(ends), "told": f"gap {side.distance:.2f}"}]
     asked = [{"x": query[0], "y": query[1], "what": "your query"}]
-    return {"points": points, "means": means, "query": asked}
+    return {"points": points, "means": means, "between": between, "query": asked}
 
 
 def _clouds(title: str, reach: float) -> dict[str, Any]:
@@ -79,39 +91,55 @@ def _clouds(title: str, reach: float) -> dict[str, Any]:
         "scale": {"domain": [-reach, reach]},
         "axis": {"labels": False, "ticks": False},
     }
-    place = {
-        "x": axis | {"field": "x", "title": "1st principal component"},
-        "y": axis | {"field": "y", "title": "2nd principal component"},
+    x = axis | {"field": "x", "title": "from pictures to words"}
+    y = axis | {"field": "y", "title": "across"}
+    whats = ["pictures", "captions", "your query"]
+    colour = {
+        "field": "what",
+        "scale": {"domain": whats, "range": [_BLUE, _ORANGE, _GREEN]},
+        "legend": {"title": None, "orient": "bottom"},
     }
-    whats = ["picture", "caption", "your query"]
-    look = {
-        "color": {
-            "field": "what",
-            "scale": {"domain": whats, "range": [_BLUE, _ORANGE, _GREEN]},
-            "legend": {"title": None, "orient": "bottom"},
-        },
-        "shape": {
-            "field": "what",
-            "scale": {"domain": whats, "range": ["circle", "triangle-up", "diamond"]},
-        },
+    shape = {
+        "field": "what",
+        "scale": {"domain": whats, "range": ["circle", "triangle-up", "diamond"]},
     }
+    look = {"color": colour, "shape": shape}
+    # The gap stands at the top, above the clouds.
+    top = axis | {"datum": reach * 0.93, "title": "across"}
     return {
         "title": title,
         "layer": [
             {
                 "data": {"name": "points"},
-                "mark": {"type": "point", "filled": True, "size": 40, "opacity": 0.8},
-                "encoding": place | look,
+                "mark": {"type": "point", "filled": True, "size": 40, "opacity": 0.55},
+                "encoding": {"x": x, "y": y} | look,
             },
             {
                 "data": {"name": "means"},
-                "mark": {"type": "line", "color": _GREY, "strokeWidth": 3, "point": False},
-                "encoding": place,
+                "mark": {"type": "rule", "strokeWidth": 3},
+                "encoding": {"x": x, "color": colour},
+            },
+            {
+                "data": {"name": "between"},
+                "mark": {"type": "rule", "strokeWidth": 6, "color": _GREY},
+                "encoding": {"x": x, "x2": {"field": "x2"}, "y": top},
+            },
+            {
+                "data": {"name": "between"},
+                "mark": {
+                    "type": "text",
+                    "align": "left",
+                    "dx": 10,
+                    "fontSize": 14,
+                    "fontWeight": "bold",
+                    "color": _GREY,
+                },
+                "encoding": {"x": x | {"field": "x2"}, "y": top, "text": {"field": "told"}},
             },
             {
                 "data": {"name": "query"},
                 "mark": {"type": "point", "filled": True, "size": 260, "opacity": 1},
-                "encoding": place | look,
+                "encoding": {"x": x, "y": y} | look,
             },
         ],
     }
@@ -163,14 +191,14 @@ def _steps(mark: str, what: str, **look: float) -> dict[str, Any]:
 
 def _clouds_said(space: Space, side: Side) -> str:
     return (
-        f"{_TITLES[space]}: pictures and captions as two clouds of points, with your query. "
-        f"Their means lie {side.distance:.2f} apart."
+        f"{_title(space)}: pictures and captions as two clouds of points, with your query. Their "
+        f"means, drawn as two lines, lie {side.distance:.2f} apart."
     )
 
 
 def _cosines_said(space: Space, side: Side) -> str:
     return (
-        f"{_TITLES[space]}: cosines of pictures with their own captions, {side.matched:.2f} in "
+        f"{_title(space)}: cosines of pictures with their own captions, {side.matched:.2f} in "
         f"the mean, and with other captions, {side.unmatched:.2f} in the mean."
     )
 
@@ -187,23 +215,10 @@ def _numbers(gap: Gap) -> dict[str, list[str]]:
     shown["Pictures whose nearest caption is their own"] = firsts
     return {
         "Measured": list(shown),
-        "Raw": [values[0] for values in shown.values()],
-        "Mapped": [values[1] for values in shown.values()],
+        "By plain CLIP (raw)": [values[0] for values in shown.values()],
+        "By meaning (mapped)": [values[1] for values in shown.values()],
     }
 
 
 def _number(value: float) -> str:
     return "–" if isnan(value) else f"{value:.3f}"
-
-
-def _basis(gap: Gap) -> str:
-    said = f"Measured on {gap.pictures:,} pictures, {gap.own:,} captions of theirs"
-    said += f" and {gap.others:,} other captions."
-    if gap.fitted:
-        said += " The map was fitted on some of these pairs, so its numbers flatter it."
-    elif gap.judged:
-        said += " The map was not fitted on any of these pictures."
-    return (
-        f"{said} The clouds are drawn on their two main directions (PCA, one for each panel, "
-        "both at one scale); the grey line joins the two means."
-    )

@@ -12,11 +12,12 @@ from engine.legible import legible
 from engine.search.thumbnails import shrunk
 from engine.types import SPACES, CaptionHit, ImageHit, Space
 from ui.shared.components import as_text, component, nothing
+from ui.shared.pictures import thumbnail
 from ui.shared.resources import thumbnails
+from ui.shared.spaces import SPACES as SPACE_WORDS
 
 _SIDE = 128
 _QUERY_SIDE = 256
-_NAMES: dict[Space, str] = {"raw": "Raw CLIP", "mapped": "Mapped"}
 
 _rankings = component("rankings", '<div class="rankings"></div>')
 
@@ -24,7 +25,7 @@ _rankings = component("rankings", '<div class="rankings"></div>')
 def show_rankings(
     compared: Comparison[CaptionHit] | Comparison[ImageHit],
     verdict: Verdict,
-    query: str | Picture,
+    query: str | Picture | ImageHit,
     *,
     key: str,
 ) -> str | None:
@@ -39,7 +40,7 @@ def show_rankings(
         "sides": [
             {
                 "space": space,
-                "name": _NAMES[space],
+                "name": _name(space),
                 "right": _right(compared, space),
                 "items": _items(compared, space),
             }
@@ -52,9 +53,16 @@ def show_rankings(
     return next((hit.id for hit in shown if hit.id == clicked), None)
 
 
-def _asked(query: str | Picture) -> dict[str, str]:
+def _name(space: Space) -> str:
+    said = SPACE_WORDS[space].both
+    return said[0].upper() + said[1:]
+
+
+def _asked(query: str | Picture | ImageHit) -> dict[str, str]:
     if isinstance(query, str):
         return {"words": query}
+    if isinstance(query, ImageHit):
+        return {"image": as_text(thumbnail(query.uri, _QUERY_SIDE))}
     return {"image": as_text(shrunk(query.image, _QUERY_SIDE))}
 
 

@@ -156,3 +156,10 @@ def sample(hit: ImageHit) -> Given:
     """A picture of the collection as something to describe."""
     path = Path(hit.uri)
     return Given(f"sample {hit.id}", path.name, 0, lambda: path)
+
+
+def hand_over(hit: ImageHit) -> None:
+    """Have a picture of the collection described on the next visit, before all else."""
+    kept: list[Given] = st.session_state.get(_TRAY, [])
+    given = sample(hit)
+    st.session_state[_TRAY] = [given, *(one for one in kept if one.id != given.id)]

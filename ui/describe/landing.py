@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 import streamlit as st
 
 from engine.app import Collection
 from engine.types import ImageHit
+from service.exports import chosen_score
 from ui.describe.describer import Described, Given
 from ui.describe.intake import first_pictures, sample
 from ui.describe.results import show_example
 from ui.shared.pictures import escaped
 from ui.shared.shell import await_models, page_file
 
+_TRIED = 3
 _LOOKED_AT = 12
 _SEARCHES = 4
 _LONGEST = 48
@@ -29,7 +31,7 @@ def show_landing(collection: Collection, described: Describe, how: object) -> No
 
     `how` it is described tells one description from another: each is written once for all.
     """
-    hits = first_pictures(collection, 1)
+    hits = first_pictures(collection, _TRIED)
     if not hits:
         st.info("This collection has no pictures of its own yet. Give one of yours above.")
         return
@@ -38,15 +40,22 @@ def show_landing(collection: Collection, described: Describe, how: object) -> No
     with place:
         await_models(collection.card.name, writer=True)
         now = collection.current
-        told = (collection.card, now.number, now.captions.count(), hits[0].id, how)
-        show_example(_example(repr(told), hits[0], described), collection.card.name)
+        told = (collection.card, now.number, now.captions.count(), [hit.id for hit in hits], how)
+        show_example(_example(repr(told), hits, described), collection.card.name)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _example(told: str, _hit: ImageHit, _described: Describe) -> Described:
-    """Described by whoever comes first; `told` is all that it depends on."""
+def _example(told: str, _hits: Sequence[ImageHit], _described: Describe) -> Described:
+    """The picture whose description is most like it, written for whoever comes first.
+
+    `told` is all that it depends on.
+    """
     del told
-    return _described(sample(_hit))
+    return max((_described(sample(hit)) for hit in _hits), key=_likeness)
+
+
+def _likeness(item: Described) -> float:
+    return chosen_score(item.result) if item.result else -1.0
 
 
 def example_searches(collection: Collection) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 from engine.search.relevance import STRICTNESS
@@ -31,11 +31,12 @@ class SearchAddress:
     """A search as its address says it; fields that have their default are left out of it.
 
     `like` is the id of a picture whose like is looked for, `picture` of the one that is open.
+    `space` is empty where none is named: then it is the one that answers best, see `space_of`.
     """
 
     q: str = ""
     like: str = ""
-    space: SearchSpace = "mapped"
+    space: SearchSpace | Literal[""] = ""
     strict: float = 100 * STRICTNESS
     split: tuple[str, ...] = ()
     source: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import astuple, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -11,18 +11,45 @@ import streamlit as st
 
 from engine.app import Collection
 from engine.search.gallery import Query, matched_words
-from engine.types import Filters, ImageHit, SearchResult
+from engine.types import Filters, ImageHit, SearchResult, SearchSpace
 from ui.search.address import MAX_PAGE, SearchAddress
 from ui.search.panel import go
 from ui.shared.components import component
 from ui.shared.pictures import Card, picture_grid
 from ui.shared.resources import thumbnails
+from ui.shared.spaces import SPACES
 
 _turned = component("turned", "<span></span>")
 
 _SIDE = 256
 _FIRST = 12
-_DIGITS = {"words": ".2f", "fused": ".4f"}
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of what was found, and the ids of the pictures before and after it, "" for none."""
+
+    hits: tuple[ImageHit, ...]
+    before: str
+    after: str
+    least: float | None
+    spent_ms: float
+
+    @classmethod
+    def of(
+        cls, result: SearchResult, address: SearchAddress, before: int, least: float | None
+    ) -> Page:
+        """Of a result that has `before` hits more at its beginning, and one more at its end."""
+        lead, rest = result.hits[:before], result.hits[before:]
+        after = rest[address.k :] if address.page < MAX_PAGE else ()
+        former, later = (one[0].id if one else "" for one in (lead, after))
+        return cls(rest[: address.k], former, later, least, sum(result.timings_ms.values()))
+
+
+def begins_here(address: SearchAddress) -> None:
+    """Where what is found begins: another search, or another page of it, is shown from there."""
+    sought = astuple(replace(address, picture=""))
+    _turned(key="turned", data=str(sought), width="stretch")
 
 
 def show_first(collection: Collection) -> str | None:
@@ -39,30 +66,35 @@ def show_first(collection: Collection) -> str | None:
 
 
 def show_found(
-    result: SearchResult, least: float | None, query: Query, address: SearchAddress
+    page: Page, query: Query, address: SearchAddress, space: SearchSpace
 ) -> tuple[str, str | None]:
-    """Show a page of a result, which has one hit more where there is a next page.
+    """Show a page of what was found.
 
     Gives a sentence about it, and the id of the picture that was clicked.
     """
-    hits = result.hits[: address.k]
+    hits = page.hits
     if not hits:
-        told = _nothing(address, least)
+        told = _nothing(address, page.least, space)
         st.info(told)
         if address.page > 1:
             st.button("First page", on_click=go, args=(replace(address, page=1),))
+        elif space == "words":
+            by_meaning = replace(address, space="mapped")
+            st.button(f"Look {SPACES['mapped'].both}", on_click=go, args=(by_meaning,))
         return told, None
     told = f"Pictures {address.offset + 1} to {address.offset + len(hits)}, best first"
-    told += "" if least is None else f", scoring at least {least:.3f}"
-    more = len(result.hits) > len(hits) and address.page < MAX_PAGE
-    spent = sum(result.timings_ms.values())
-    _pages(address, more, f"{told} · {spent:.0f} ms")
-    clicked = _grid(hits, [_card(hit, query, address) for hit in hits])
+    told += "" if page.least is None else f", scoring at least {page.least:.3f}"
+    more = bool(page.after)
+    _pages(address, more, f"{told} · {SPACES[space].both} · {page.spent_ms:.0f} ms")
+    cards = [_card(hit, query, space) for hit in hits]
+    if space == "fused" and query.words and not any(card.marked for card in cards):
+        st.caption("No caption here has these words: the nearest by meaning come first.")
+    clicked = _grid(hits, cards)
     _pages(address, more, "")
     return told, clicked
 
 
-def _nothing(address: SearchAddress, least: float | None) -> str:
+def _nothing(address: SearchAddress, least: float | None, space: SearchSpace) -> str:
     if address.page > 1:
         return "This search finds fewer pictures: there is no such page."
     remedies = ["use other words"]
@@ -71,18 +103,26 @@ def _nothing(address: SearchAddress, least: float | None) -> str:
     if address.filters != Filters():
         remedies.append("take filters away")
     none = "No picture is like this enough."
-    if address.space == "words":
+    if space == "words":
         none = "No caption has these words."
-        remedies.append("look in another space")
+        remedies.append("look by meaning instead")
     return f"{none} You can {' or '.join(remedies)}."
 
 
-def _card(hit: ImageHit, query: Query, address: SearchAddress) -> Card:
+def _card(hit: ImageHit, query: Query, space: SearchSpace) -> Card:
     """The picture with that of its captions that matches most words of the query."""
     matches = {caption: matched_words(query, caption) for caption in hit.captions}
     caption = max(matches, key=lambda one: len(matches[one]), default="")
-    score = format(hit.score, _DIGITS.get(address.space, ".3f"))
-    return Card(hit.id, b"", caption or _title(hit), score, marked=matches.get(caption, ()))
+    return Card(
+        hit.id, b"", caption or _title(hit), _score(hit, space), marked=matches.get(caption, ())
+    )
+
+
+def _score(hit: ImageHit, space: SearchSpace) -> str:
+    """A likeness or a weight of words; sums of reciprocal ranks tell a reader nothing."""
+    if space == "fused":
+        return ""
+    return f"{hit.score:.2f}" if space == "words" else f"{hit.score:.3f}"
 
 
 def _title(hit: ImageHit) -> str:
@@ -100,7 +140,6 @@ def _pages(address: SearchAddress, more: bool, told: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if told:
             st.caption(told, width="stretch")
-            _turned(key="turned", data=address.page, width=1)
         if address.page > 1 or more:
             place = "top" if told else "bottom"
             for name, step, there in (("Previous", -1, address.page > 1), ("Next", 1, more)):

@@ -1,21 +1,25 @@
-"""A picture of the collection, opened large: its captions, what is known of it, more like it."""
+"""A picture of the collection, opened large: its captions, what is known of it, what to do next."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
 
 from engine.app import Collection
 from engine.types import ImageHit
+from ui.describe.intake import hand_over
+from ui.search.found import Page
 from ui.search.panel import current, forget_upload, go, more_like
 from ui.shared.pictures import escaped, thumbnail
+from ui.shared.shell import page_file
 
 _SIDE = 1280
-_HEIGHT = 560
-_MAGNIFIED = 2
+_WIDTH, _HEIGHT = 720, 520
+_MAGNIFIED = 4
 
 
 def _close() -> None:
@@ -23,8 +27,10 @@ def _close() -> None:
 
 
 @st.dialog("Picture", width="large", on_dismiss=_close)
-def show_opened(id_: str, collection: Collection) -> None:
-    """Show the picture of this id over the page."""
+def show_opened(collection: Collection, page: Page | None) -> None:
+    """Show the picture that the address names over the page, and those beside it in the page."""
+    # Turning from one picture to the next runs this alone: what it shows is in the address.
+    id_ = current().picture
     found = collection.images.get([id_])
     if not found:
         st.warning(
@@ -34,28 +40,86 @@ def show_opened(id_: str, collection: Collection) -> None:
         return
     hit = found[0]
     alt = next(iter(hit.captions), "A picture without a caption")
-    large, about = st.columns([2, 1], gap="medium")
-    large.container(horizontal_alignment="center").image(
-        thumbnail(hit.uri, _SIDE), width=_width(hit), alt=alt
-    )
-    told = "\n".join(f"- {escaped(caption)}" for caption in hit.captions)
+    large, about = st.columns([3, 2], gap="medium")
+    with large.container(horizontal_alignment="center"):
+        st.image(thumbnail(hit.uri, _SIDE), width=_width(hit), alt=alt)
+        if page is not None and id_ in [one.id for one in page.hits]:
+            _turning(id_, page)
+    with about:
+        _about(hit)
+        _actions(hit)
+
+
+def _about(hit: ImageHit) -> None:
     if not Path(hit.uri).is_file():
-        about.warning(
+        st.warning(
             "The picture's file has been moved or removed. Ingest its folder again to have the "
             "collection follow."
         )
-    about.markdown(told or "It has no captions yet.")
-    about.caption(escaped(_facts(hit)))
-    if about.button("More like this", icon=":material/image_search:", type="primary"):
-        forget_upload()
-        go(more_like(id_))
-        st.rerun()
+    told = "\n".join(f"- {escaped(caption)}" for caption in hit.captions)
+    st.markdown(told or "It has no captions yet.")
+    st.caption(escaped(_facts(hit)))
+
+
+def _turning(id_: str, page: Page) -> None:
+    """The ways to the pictures before and after, by key also."""
+    now, ids = current(), [one.id for one in page.hits]
+    at = ids.index(id_)
+    first, last = at == 0, at == len(ids) - 1
+    former = page.before if first else ids[at - 1]
+    later = page.after if last else ids[at + 1]
+    steps = (
+        ("Previous", "chevron_left", "Left", former, -1 if first else 0),
+        ("Next", "chevron_right", "Right", later, 1 if last else 0),
+    )
+    with st.container(
+        key="turning",
+        horizontal=True,
+        vertical_alignment="center",
+        horizontal_alignment="center",
+    ):
+        for label, icon, key, there, step in steps:
+            turned = st.button(
+                label,
+                key=f"opened {label}",
+                icon=f":material/{icon}:",
+                shortcut=key,
+                disabled=not there,
+                on_click=partial(go, replace(now, picture=there, page=now.page + step)),
+            )
+            if turned and step:
+                st.rerun()  # the page below is turned as well
+        st.caption(f"Picture {now.offset + at + 1}", width="content")
+
+
+def _actions(hit: ImageHit) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("More like this", icon=":material/image_search:", type="primary"):
+            forget_upload()
+            go(more_like(hit.id))
+            st.rerun()
+        if st.button("Describe", icon=":material/notes:"):
+            hand_over(hit)
+            # No parameters, not None: that would take out the collection, which a widget holds.
+            st.switch_page(page_file("Describe"), query_params={})
+        if st.button("Compare", icon=":material/compare_arrows:"):
+            st.switch_page(page_file("Compare"), query_params={"picture": hit.id})
+        path = Path(hit.uri)
+        st.download_button(
+            "Download",
+            path.read_bytes,  # not before it is asked for
+            path.name,
+            "application/octet-stream",
+            icon=":material/download:",
+            on_click="ignore",
+            disabled=not path.is_file(),
+        )
 
 
 def _width(hit: ImageHit) -> int:
-    """Pixels across at which the picture fits the screen, small pictures not blown up."""
+    """Pixels across at which the picture fills its room, small ones not blown up to a blur."""
     width, height = hit.payload["width"], hit.payload["height"]
-    return max(1, int(width * min(_HEIGHT / height, _MAGNIFIED)))
+    return max(1, int(min(_WIDTH, width * _HEIGHT / height, width * _MAGNIFIED)))
 
 
 def _facts(hit: ImageHit) -> str:

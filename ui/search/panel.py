@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 from PIL.Image import Image
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine.app import Collection
 from engine.errors import UnreadableImage
 from engine.images import SUFFIXES
+from engine.search.default_space import TOP, QueryKind, SpaceChoice
 from engine.search.gallery import COSINE_SPACES
 from engine.search.thumbnails import shrunk
 from engine.types import Facets, SearchSpace
@@ -28,19 +31,16 @@ from ui.search.address import (
 )
 from ui.shared.pictures import escaped, thumbnail
 from ui.shared.resources import engine
+from ui.shared.spaces import SPACES as SPACE_WORDS
 
-_EXPLAINED: dict[SearchSpace, str] = {
-    "mapped": "By meaning, pictures carried across the gap to the words.",
-    "raw": "By meaning, as CLIP alone sees it.",
-    "caption": "By the meaning of the pictures' captions.",
-    "words": "By the very words of the captions; “−” does not count.",
-    "fused": "Mapped, caption and words together, by rank; “−” does not count for the words.",
-}
-_ORDERED = tuple(_EXPLAINED)
+_BEST: Literal[""] = ""
+_ORDERED: tuple[SearchSpace | Literal[""], ...] = (_BEST, *SPACE_WORDS)
 _LABELS = {"source": "Captions by"}
+_KINDS: dict[QueryKind, str] = {"word": "one word", "words": "several", "caption": "a caption"}
 _WIDGETS = ("q", "space", "strict", *CHOICES, "taken_from", "taken_until", "k")
 _CHIP = 64
-_ROUND, _OPENED = "search round", "search opened"
+_ROUND, _OPENED, _LAST = "search round", "search opened", "search last"
+_TOO_LONG = "search too long"
 
 
 def current() -> SearchAddress:
@@ -56,7 +56,7 @@ def go(address: SearchAddress) -> None:
 def more_like(id_: str) -> SearchAddress:
     """The search for more like a picture of the collection, with the filters of now."""
     now = current()
-    space: SearchSpace = "mapped" if now.space == "words" else now.space
+    space = _BEST if now.space == "words" else now.space
     return replace(now, q="", like=id_, space=space, page=1, picture="")
 
 
@@ -65,26 +65,62 @@ def forget_upload() -> None:
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
 
 
+def come_back(collection: str) -> None:
+    """Bring back the search that was left for another page, where the address names none.
+
+    Its filters are of its collection, so in another one it is looked for without them.
+    """
+    state = st.session_state
+    here = _key("q") in state  # widgets of a page that is left are forgotten
+    last: tuple[str, SearchAddress] | None = state.get(_LAST)
+    if here or last is None or current() != SearchAddress():
+        return
+    name, address = last
+    if name != collection:
+        address = SearchAddress(q=address.q, space=address.space, strict=address.strict)
+    go(replace(address, picture=""))
+
+
+def remember(collection: str, address: SearchAddress) -> None:
+    """Keep the search for when the visitor comes back from another page."""
+    st.session_state[_LAST] = (collection, address)
+
+
 def asked(facets: Facets) -> SearchAddress:
     """The search of the address, the fields set to it; says what in it cannot be used."""
     address, problems = read_address(st.query_params.get_all)
     address, unknown = within(address, facets)
     for problem in (*problems, *unknown):
         st.warning(escaped(problem))
+    long = _too_long(address)
     for name in _WIDGETS:
         value = getattr(address, name)
         value = list(value) if isinstance(value, tuple) else value
+        if name == "q" and long:
+            value = long
         if st.session_state.get(_key(name), ...) != value:
             st.session_state[_key(name)] = value
     return address
 
 
+def _too_long(address: SearchAddress) -> str:
+    """Words that were typed and are too many, for as long as the search stays; says so."""
+    typed, then = st.session_state.get(_TOO_LONG, ("", ""))
+    if not typed or then != address.q:
+        return ""
+    st.warning(
+        f"These are {len(typed):,} characters, and a search has up to {MAX_WORDS}: leave out what "
+        "matters least. Until then it is not looked for."
+    )
+    return str(typed)
+
+
 def words_field() -> None:
     """Where words are typed."""
+    # No `max_chars`: what is pasted and longer would be dropped without a word.
     st.text_input(
         "What to look for",
         key=_key("q"),
-        max_chars=MAX_WORDS,
         placeholder='a dog on the beach +snow -cat -"red car"',
         help="`+` before a word draws nearer to it, `-` moves away from it. "
         "Quotation marks keep words together.",
@@ -128,28 +164,72 @@ def like_field(address: SearchAddress, collection: Collection) -> None:
         )
 
 
-def options(address: SearchAddress, facets: Facets) -> None:
-    """The side panel: where to look, how strictly, and filters for what there is."""
+def options(facets: Facets) -> DeltaGenerator:
+    """The side panel: where to look, and filters for what there is; gives room between them."""
     with st.sidebar:
         st.radio(
             "Where to look",
             _ORDERED,
             key=_key("space"),
-            captions=list(_EXPLAINED.values()),
+            format_func=_named,
+            captions=[_told(space) for space in _ORDERED],
             on_change=_changed,
         )
-        _strictness(address)
+        room = st.container()
         for name, field in CHOICES.items():
             _choice(_LABELS.get(name, name.capitalize()), name, getattr(facets, field))
         _days(facets)
         st.selectbox("Pictures on a page", PAGE_SIZES, key=_key("k"), on_change=_changed)
+    return room
 
 
-def _strictness(address: SearchAddress) -> None:
-    if address.space not in COSINE_SPACES:
+def _named(space: SearchSpace | Literal[""]) -> str:
+    said = SPACE_WORDS[space].both if space else "what answers best here"
+    return said[0].upper() + said[1:]
+
+
+def _told(space: SearchSpace | Literal[""]) -> str:
+    return SPACE_WORDS[space].told if space else "One of these, as measured in this collection."
+
+
+def space_options(space: SearchSpace, choice: SpaceChoice | None) -> None:
+    """What depends on where is looked: why there, and how strictly."""
+    if choice is not None:
+        st.caption(f"Best here: **{SPACE_WORDS[choice.space].both}**")
+        with st.popover("How was that measured?", type="tertiary"):
+            show_choice(choice)
+    _strictness(space)
+
+
+def show_choice(choice: SpaceChoice) -> None:
+    """Why a space answers best, with the figures of all."""
+    st.markdown(f"Chosen because {choice.reason}.")
+    if not choice.scores:
+        return
+    st.table(
+        {
+            "": [SPACE_WORDS[space].both for space in choice.scores],
+            **{
+                label: [f"{scores[kind].ndcg:.2f}" for scores in choice.scores.values()]
+                for kind, label in _KINDS.items()
+            },
+        },
+        hide_index=True,
+    )
+    seen = "the map was fitted on them" if choice.fitted else "none of them fitted the map"
+    st.caption(
+        f"nDCG@{TOP}: 1.00 where all that is right stands first. Searched were {choice.pictures} "
+        f"pictures ({seen}) with every second caption kept from the search; "
+        f"{', '.join(map(str, choice.queries.values()))} queries were made of those. Exact words "
+        "find nothing by a picture and nothing that no caption says, so they are not chosen."
+    )
+
+
+def _strictness(space: SearchSpace) -> None:
+    if space not in COSINE_SPACES:
         st.caption(
-            f"No relevance threshold: scores of “{address.space}” are no likenesses, so nothing "
-            "is hidden."
+            "No relevance threshold: what is found here is ordered by rank, not by likeness, so "
+            "nothing is hidden."
         )
         return
     st.select_slider(
@@ -198,7 +278,12 @@ def _changed() -> None:
     said = {
         name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
     }
-    go(replace(current(), **said, page=1, picture=""))
+    now = current()
+    st.session_state.pop(_TOO_LONG, None)
+    if len(said["q"]) > MAX_WORDS:
+        st.session_state[_TOO_LONG] = said["q"], now.q
+        said["q"] = now.q
+    go(replace(now, **said, page=1, picture=""))
 
 
 def _key(name: str) -> str:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import streamlit as st
 from PIL.Image import Image
+from streamlit.delta_generator import DeltaGenerator
 
 from engine.app import Collection
+from engine.search.default_space import SpaceChoice
 from engine.search.gallery import Query
-from engine.search.terms import read_terms
-from engine.types import SearchResult
+from engine.search.terms import Terms, read_terms
+from engine.types import Facets, SearchSpace
 from ui.describe.results import announce
 from ui.search.address import SearchAddress
-from ui.search.found import show_first, show_found
+from ui.search.examples import show_examples
+from ui.search.found import Page, begins_here, show_first, show_found
 from ui.search.opened import show_opened
 from ui.search.panel import (
     asked,
+    come_back,
     given_picture,
     go,
     like_field,
     options,
     picture_field,
+    remember,
+    space_options,
     words_field,
 )
+from ui.shared.pictures import escaped
 from ui.shared.shell import await_models, chosen, errors_shown
 
 _WAITING_HEIGHT = 600
@@ -35,57 +43,108 @@ def page() -> None:
     """The whole page."""
     st.title("Search pictures")
     collection = chosen()
+    come_back(collection.card.name)
     body, spoken = st.container(), st.container()
     told = ""
     with body, errors_shown():
         facets = collection.images.facets()
         address = asked(facets)
-        options(address, facets)
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            words_field()
-            file = picture_field()
-        query = _query(address, given_picture(file))
-        like_field(address, collection)
-        if query is None:
-            clicked = show_first(collection)
-        else:
-            result, least = _search(query, address, collection)
-            told, clicked = show_found(result, least, query, address)
-        if clicked:
-            go(replace(address, picture=clicked))
-        if clicked or address.picture:
-            show_opened(clicked or address.picture, collection)
+        remember(collection.card.name, address)
+        told = _searched(address, facets, collection)
     with spoken:
         announce(told)
 
 
-def _query(address: SearchAddress, picture: Image | None) -> Query | None:
+def _searched(address: SearchAddress, facets: Facets, collection: Collection) -> str:
+    """Ask, show what is found and the picture that is open; what is to be read out."""
+    room = options(facets)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        words_field()
+        file = picture_field()
     terms = read_terms(address.q)
-    if terms == read_terms("") and not address.like and picture is None:
+    query = _query(terms, address, given_picture(file))
+    like_field(address, collection)
+    begins_here(address)
+    if query is None:
+        told, shown = _nothing_asked(terms, address, collection, room), None
+        clicked = show_first(collection)
+    else:
+        shown, space = _search(query, address, collection, room)
+        told, clicked = show_found(shown, query, address, space)
+        if not shown.hits and address.page == 1:
+            show_examples(collection, "Or try:")
+    if clicked:
+        go(replace(address, picture=clicked))
+    if clicked or address.picture:
+        show_opened(collection, shown)
+    return told
+
+
+def _query(terms: Terms, address: SearchAddress, picture: Image | None) -> Query | None:
+    """What is looked for; None where nothing is, though words may be unwanted."""
+    if not (terms.text or terms.plus or address.like or picture is not None):
         return None
     return Query(terms.text, picture, terms.plus, terms.minus, address.like)
 
 
+def _nothing_asked(
+    terms: Terms, address: SearchAddress, collection: Collection, room: DeltaGenerator
+) -> str:
+    """Say what is missing, and what could be looked for."""
+    if address.space:
+        with room:
+            space_options(address.space, None)
+    told = ""
+    if terms.minus:
+        unwanted = " ".join(f"-{term}" for term in terms.minus)
+        told = (
+            f"“{unwanted}” says what to leave out, but not yet what to look for: give words before "
+            f"it, as in “animals {unwanted}”."
+        )
+        st.info(escaped(told))
+    show_examples(collection, "Try:")
+    return told
+
+
 def _search(
-    query: Query, address: SearchAddress, collection: Collection
-) -> tuple[SearchResult, float | None]:
-    """What is found, one more than a page if there is one, and the least score shown."""
-    # The first search may have to wait for models; later ones leave in place what they replace.
-    first = not st.session_state.get(_ANSWERED)
-    st.session_state[_ANSWERED] = True
-    await_models(collection.card.name)
-    with st.skeleton(_WAITING_HEIGHT) if first else nullcontext():
+    query: Query, address: SearchAddress, collection: Collection, room: DeltaGenerator
+) -> tuple[Page, SearchSpace]:
+    """A page of what is found, and in which space; fills the room beside the choice of it."""
+    with _first_waits():
+        await_models(collection.card.name)
+        choice = None if address.space or not query.words else _measured(collection)
+        # A picture alone is looked for where its like lies nearest, and words are of no use.
+        space = address.space or (choice.space if choice else "mapped")
+        with room:
+            space_options(space, choice)
         gallery, relevance = collection.search_tools()
-        least = relevance.least_score(query, address.space, address.strict / 100)
+        least = relevance.least_score(query, space, address.strict / 100)
+        # One more on either side: where the large view goes on from the first and the last.
+        before = min(1, address.offset)
         result = gallery.search(
             query,
-            address.space,
-            address.k + 1,
+            space,
+            before + address.k + 1,
             filters=address.filters,
-            offset=address.offset,
+            offset=address.offset - before,
             min_score=least,
         )
-    return result, least
+    return Page.of(result, address, before, least), space
+
+
+def _measured(collection: Collection) -> SpaceChoice:
+    """In which space this collection answers best; says so where it is measured just now."""
+    with st.spinner("Finding out how this collection answers best (once) …", show_time=False):
+        return collection.default_space()
+
+
+@contextmanager
+def _first_waits() -> Iterator[None]:
+    """The first search may have to wait; later ones leave in place what they replace."""
+    first = not st.session_state.get(_ANSWERED)
+    st.session_state[_ANSWERED] = True
+    with st.skeleton(_WAITING_HEIGHT) if first else nullcontext():
+        yield
 
 
 page()

@@ -93,6 +93,7 @@ class WarmUp:
     def _measure(self) -> None:
         try:
             _ = self._collection.relevance
+            self._collection.default_space()
             self._collection.gap()
         except Exception:  # a page that needs them asks again, and says what is wrong
             _LOG.debug("%s is not measured yet", self._collection.card.name, exc_info=True)

@@ -6,14 +6,16 @@ export default function ({ data, parentElement }) {
   const before = read();
   if (data.given) told.textContent = "";
   else if (before && before.session !== data.session && before.given)
-    told.textContent =
-      `Loading the page anew has let go of ${counted(before.given)} that you gave. ` +
-      "Give them again to see their descriptions.";
+    told.textContent = lost(before.given);
   write(JSON.stringify(data));
 }
 
-function counted(given) {
-  return given === 1 ? "the picture" : `the ${given} pictures`;
+function lost(given) {
+  const [what, again] =
+    given === 1
+      ? ["the picture", "Give it again to see its description."]
+      : [`the ${given} pictures`, "Give them again to see their descriptions."];
+  return `Loading the page anew has let go of ${what} that you gave. ${again}`;
 }
 
 function read() {

@@ -1,6 +1,10 @@
-// Where a list begins: a new page of it is shown from there.
+// Another search, or another page of it, is shown from its top.
+// The element may be made anew while the page runs, so what was shown last is kept here.
+let last;
+
 export default function ({ data, parentElement }) {
-  const place = parentElement.querySelector("span");
-  if (place.page !== undefined && place.page !== data) place.scrollIntoView({ block: "center" });
-  place.page = data;
+  const { host } = parentElement.getRootNode();
+  if (last !== undefined && last !== data)
+    (host ?? parentElement).closest("[data-testid=stMain]")?.scrollTo({ top: 0 });
+  last = data;
 }
