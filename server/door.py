@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote
 from starlette.datastructures import Headers
 from starlette.requests import Request, cookie_parser
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.errors import InvalidInput
 from server.callers import Callers, Stranger, bearer
@@ -25,6 +25,7 @@ from server.hosts import is_same_origin
 from server.rates import Rates
 from server.refusals import Refusal, answer, is_for_programs, refuse
 from server.sessions import WAY, end, forget_way, remember_way
+from server.watch import Watch
 from service.access.visitor import Visitor
 
 _LOG = logging.getLogger(__name__)
@@ -42,7 +43,6 @@ _NOWHERE = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _MOST_FORM_BYTES = 4096
 _FORM_S = 30
-_POLICY_VIOLATION = 1008
 
 
 class Door:
@@ -94,7 +94,7 @@ class Door:
             await answer(way, scope, receive, send)
             return
         scope.setdefault("state", {})["visitor"] = who
-        watch = _Watch(self._callers, who, headers)
+        watch = Watch(self._callers, who, headers)
         told = _unnamed(scope, who)
         if scope["type"] == "websocket":
             await self._app(told, watch.received(receive, send), watch.sent(send))
@@ -196,61 +196,6 @@ class Door:
         if wait := self._rates.wait_after_failure(_address(request.scope)):
             return _too_many(wait).response("/enter")
         return self._way_in(back=back, wrong="That is none of the keys of this server.")
-
-
-class _Watch:
-    """Ends what stays open (websocket, events) once its visitor may not come in any more."""
-
-    def __init__(self, callers: Callers, who: Visitor, headers: Headers) -> None:
-        self._callers, self._who, self._headers = callers, who, headers
-        self._over = self._is_stream = False
-
-    def _ends(self) -> bool:
-        """Whether it ends with this message."""
-        if self._over or self._callers.who(self._headers) == self._who:
-            return False
-        self._over = True
-        return True
-
-    def received(self, receive: Receive, send: Send) -> Receive:
-        """What comes through a websocket, while it may."""
-
-        async def watched() -> Message:
-            message = await receive()
-            if message["type"] == "websocket.receive" and self._ends():
-                await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
-            if message["type"] == "websocket.receive" and self._over:
-                return {"type": "websocket.disconnect", "code": _POLICY_VIOLATION}
-            return message
-
-        return watched
-
-    def sent(self, send: Send) -> Send:
-        """What goes through a websocket, while it may; then its end."""
-
-        async def watched(message: Message) -> None:
-            if message["type"] == "websocket.send" and self._ends():
-                message = {"type": "websocket.close", "code": _POLICY_VIOLATION}
-            elif self._over and message["type"] == "websocket.send":
-                return
-            await send(message)
-
-        return watched
-
-    def streamed(self, send: Send) -> Send:
-        """An answer that is a stream of events, while it may go on; any other one whole."""
-
-        async def watched(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                kind = Headers(scope=message).get("content-type", "")
-                self._is_stream = kind.startswith("text/event-stream")
-            elif self._over:
-                return
-            elif self._is_stream and self._ends():
-                message = {"type": "http.response.body", "body": b"", "more_body": False}
-            await send(message)
-
-        return watched
 
 
 _WAYS = frozenset({"/enter", "/leave", "/sign-in"})

@@ -45,7 +45,6 @@ class Seen:
 
     paths: list[str] = field(default_factory=list)
     bytes_read: int = 0
-    still_going: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def small_app(seen: Seen, middleware: list[Any]) -> Starlette:
