@@ -46,7 +46,10 @@ def told(page: AppTest) -> str:
 
 
 def address(page: AppTest) -> dict[str, Any]:
-    return {name: value for name, value in page.query_params.items() if value}
+    """The search of the address; beside it the address names the collection."""
+    found = {name: value for name, value in page.query_params.items() if value}
+    assert found.pop("collection", "") in page.sidebar.selectbox(key="collection").options
+    return found
 
 
 def ids(page: AppTest) -> list[str]:
