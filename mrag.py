@@ -13,7 +13,8 @@ def main() -> int:
     # between products of small matrices, that is most of what they do. Read by numpy's import.
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     # Of all that is imported nothing becomes garbage: to look through it, while more comes in and
-    # once more when the process ends, would be a quarter of a short command.
+    # once more when the process ends, would be a quarter of a short command. Where triton was
+    # loaded it must be, as it tells of what is left over.
     gc.set_threshold(50_000, 20, 100)
     try:
         from cli.main import main as run
@@ -22,7 +23,8 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     finally:
-        gc.freeze()
+        if "triton" not in sys.modules:
+            gc.freeze()
 
 
 if __name__ == "__main__":
