@@ -30,8 +30,8 @@ DOCUMENTS = (
     "sample/README.md",
 )  # fmt: skip
 ROOMS = (
-    "engine", "corpus", "evaluation", "ingest", "refine", "cli", "ui", "api", "mrag_client", "server",
-    "service",
+    "engine", "corpus", "evaluation", "ingest", "refine", "cli", "ui", "api", "mrag_client",
+    "server", "service",
 )  # fmt: skip
 ELSEWHERE = frozenset(("MRAG_PICTURES", "MRAG_TEST"))
 """What docker-compose.yml reads itself, and how the variables begin that tests read."""
