@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.served_app import served_app
-from tests.browser.conftest import PACK, OpenApp, await_models, ingest
+from tests.browser.conftest import PACK, PHONE, OpenApp, await_models, ingest
 
 LONG = 10_000
 HOSTILE = '<script>document.title="run"</script><img src=x onerror=alert(1)> ![x](http://a.b/c)'
@@ -113,9 +113,8 @@ def test_the_first_next_shows_the_next_page_from_its_top(open_app: OpenApp) -> N
 
 
 def test_more_like_a_picture_far_down_is_shown_from_the_top(open_app: OpenApp) -> None:
-    page = open_app("/search?q=two+cats")
-    answered(page)
-    card = page.get_by_role("listitem").nth(20).get_by_role("button")
+    page = open_app("/search", size=PHONE)
+    card = page.get_by_role("listitem").nth(11).get_by_role("button")
     card.scroll_into_view_if_needed()
     assert scrolled(page) > 0
     card.click()
