@@ -23,6 +23,7 @@ from engine.app import Engine
 from engine.errors import MragError
 from engine.search.thumbnails import Thumbnails
 from ingest.jobs.background import Jobs
+from mrag_client.version import own_version
 
 _PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -38,7 +39,7 @@ def build_api(engine: Engine, jobs: Jobs, thumbnails: Thumbnails) -> FastAPI:
     metrics = Metrics(engine, work)
     api = FastAPI(
         title="mRAG",
-        version=about.program_version(),
+        version=own_version(),
         description=ABOUT.strip(),
         docs_url=None,
         redoc_url=None,

@@ -12,8 +12,7 @@ from typing import Any, TypeVar, get_origin
 from pydantic import BaseModel
 
 from api.problems import InvalidFields
-
-_SINGULAR = {"spaces": "space", "splits": "split", "tags": "tag"}
+from mrag_client.models import SINGULAR
 
 Pairs = Iterable[tuple[str, str]]
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -50,7 +49,7 @@ def properties(
     """The fields as OpenAPI's properties of a form."""
     told = model.model_json_schema()["properties"]
     return {
-        _SINGULAR.get(name, name): schema for name, schema in told.items() if name not in without
+        SINGULAR.get(name, name): schema for name, schema in told.items() if name not in without
     }
 
 
@@ -68,4 +67,4 @@ def _value(model: type[BaseModel], name: str, told: list[str]) -> str | list[str
     return told[0]
 
 
-_PLURAL = {one: many for many, one in _SINGULAR.items()}
+_PLURAL = {one: many for many, one in SINGULAR.items()}

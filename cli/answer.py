@@ -24,6 +24,7 @@ from mrag_client.answers import NamedPicture
 from mrag_client.models import (
     MANY,
     MOST_HITS,
+    AskedSpace,
     CaptionOptions,
     ComparisonAnswer,
     Decoding,
@@ -33,11 +34,10 @@ from mrag_client.models import (
     Order,
     SearchAnswer,
     SearchOptions,
-    SearchSpace,
 )
 
 SOME_FAILED = 1
-_SIDE_BY_SIDE: tuple[SearchSpace, ...] = ("raw", "mapped")
+_SIDE_BY_SIDE: tuple[AskedSpace, ...] = ("best", "raw", "mapped")
 
 _DEFAULT = CaptionOptions()
 
@@ -145,9 +145,10 @@ def search(
         ),
     ] = "",
     space: Annotated[
-        SearchSpace | None,
+        AskedSpace | None,
         typer.Option(
-            help="Where to search. By default raw beside mapped; with --json, mapped.",
+            help="Where to search. By default where the collection was measured to answer "
+            "best, beside raw and mapped; with --json, there alone.",
             show_default=False,
         ),
     ] = None,
@@ -174,7 +175,7 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Find pictures by words, by a picture, or by both."""
-    spaces = (space,) if space else ("mapped",) if as_json else _SIDE_BY_SIDE
+    spaces = (space,) if space else ("best",) if as_json else _SIDE_BY_SIDE
     options = asked(
         SearchOptions,
         text=text,

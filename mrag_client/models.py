@@ -22,10 +22,16 @@ MAX_WORDS = 500
 
 DescribeSpace = Literal["raw", "mapped", "fused"]
 SearchSpace = Literal["raw", "mapped", "caption", "words", "fused"]
+AskedSpace = Literal["best", "raw", "mapped", "caption", "words", "fused"]
+"""`best`: where the collection was measured to answer words best, which the answer then names."""
+
 Decoding = Literal["greedy", "beam", "nucleus"]
 Order = Literal["nearest-first", "nearest-last"]
 MapMethod = Literal["auto", "raw", "centred", "shrink", "ridge", "procrustes", "ols"]
 JobState = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
+
+SINGULAR = {"spaces": "space", "splits": "split", "tags": "tag"}
+"""Fields that are repeated for each of their values, by the name that they then have."""
 
 Words = Annotated[str, Field(max_length=MAX_WORDS)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -82,8 +88,14 @@ class SearchOptions(_Asked):
         ""
     )
     spaces: Annotated[
-        tuple[SearchSpace, ...], Field(min_length=1, max_length=5, description="Where to search.")
-    ] = ("mapped",)
+        tuple[AskedSpace, ...],
+        Field(
+            min_length=1,
+            max_length=6,
+            description="Where to search. best: where this collection was measured to answer words "
+            "best; for a picture alone, or with a least score that this space has not, mapped.",
+        ),
+    ] = ("best",)
     k: Annotated[int, Field(ge=1, le=MOST_HITS, description="Pictures found.")] = 10
     offset: Annotated[int, Field(ge=0, le=MANY, description="Best pictures to leave out.")] = 0
     diversity: Annotated[Share, Field(description="0: most alike; to 1: unlike each other.")] = 0.0

@@ -21,6 +21,7 @@ from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
 from mrag_client.errors import PictureUnreadable, ServerRefused
 from mrag_client.files import open_to_send
 from mrag_client.models import (
+    SINGULAR,
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
@@ -41,9 +42,6 @@ TOGETHER = 8
 
 _OF_THESE = frozenset(("AlignmentError", "CollectionMissing", "InvalidInput"))
 """Errors that concern the pictures which were sent, and not whichever come after them."""
-
-_SINGULAR = {"spaces": "space", "splits": "split", "tags": "tag"}
-"""Fields that are repeated for each of their values, by the name that they then have."""
 
 Fields = dict[str, list[str]]
 File = tuple[str, tuple[str, BinaryIO | bytes, str]]
@@ -219,7 +217,7 @@ def fields_of(options: BaseModel, *, collection: str = "") -> Fields:
         values = value if isinstance(value, list) else [value]
         told = [_told(one) for one in values if one is not None and one != ""]
         if told:
-            asked[_SINGULAR.get(name, name)] = told
+            asked[SINGULAR.get(name, name)] = told
     return asked | _named(collection)
 
 

@@ -33,6 +33,7 @@ from engine.legible import legible
 from engine.search.thumbnails import Thumbnails, shrunk
 from mrag_client.answers import Answers, GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import (
+    AskedSpace,
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
@@ -41,7 +42,6 @@ from mrag_client.models import (
     ImageHit,
     RetrievedCaption,
     SearchOptions,
-    SearchSpace,
 )
 from mrag_client.version import own_version
 from service.access.visitor import Visitor
@@ -183,12 +183,13 @@ class _Looking:
         collection: Collection = "",
         count: Annotated[int, Field(ge=1, le=_MOST_FOUND, description="Pictures found.")] = 8,
         space: Annotated[
-            SearchSpace,
+            AskedSpace,
             Field(
-                description="mapped: by meaning; raw: by plain CLIP; caption: by what captions "
+                description="best: where this collection answers best; mapped: by meaning; "
+                "raw: by plain CLIP; caption: by what captions "
                 "mean; words: by their exact words; fused: all but raw."
             ),
-        ] = "mapped",
+        ] = "best",
     ) -> Content:
         """Find pictures by words, like a picture of the collection (its id), or by both.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,6 @@ from api.log import RequestLog
 from engine.errors import Missing, MragError
 from engine.settings import Settings
 from server.guard import guard, streamlit_options
-from service.readiness import shown_first
 from ui.shared import resources
 
 if TYPE_CHECKING:  # the package that it needs may not be there
@@ -77,9 +76,5 @@ def _agents() -> Agents | None:
 
 def _warm_up() -> None:
     """Begin to load what the collection that is shown first needs."""
-    name = shown_first(resources.engine())
-    if name:
-        try:
-            resources.warm_up(name)
-        except MragError:
-            return  # a page, or an answer, says what is wrong with it
+    with suppress(MragError):  # a page, or an answer, says what is wrong with it
+        resources.begin()

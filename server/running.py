@@ -15,10 +15,10 @@ import uvicorn
 from starlette.concurrency import run_in_threadpool
 
 from api.log import WithRequestId
-from api.routes.about import program_version
 from engine.errors import InvalidInput, Missing
 from engine.settings import Settings
 from mrag_client.presence import Presence
+from mrag_client.version import own_version
 from server.asgi import build_app
 from server.presence import announce, new_token, only_server, withdraw
 from ui.shared import resources
@@ -137,7 +137,7 @@ def _presence(settings: Settings, address: str, port: int) -> Presence:
         address=f"http://{host}:{port}",
         token=new_token(),
         pid=os.getpid(),
-        version=program_version(),
+        version=own_version(),
         encoder=encoder,
         generator=generator,
         device=settings.device,

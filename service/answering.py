@@ -14,9 +14,9 @@ from engine.errors import InvalidInput, MragError, UnreadableImage
 from engine.identity import PictureIdentity, identity_of
 from engine.images import Picture
 from engine.progress import check_cancelled
-from engine.search.gallery import Query
+from engine.search.gallery import COSINE_SPACES, Query
 from engine.store import store_status
-from engine.types import CaptionResult, ImageHit
+from engine.types import CaptionResult, ImageHit, SearchSpace
 from ingest.delete import delete
 from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import (
@@ -97,9 +97,10 @@ class LocalAnswers:
         """
         picture = self._open(image).image if image else None
         query = Query(options.text, picture, options.plus, options.minus, options.like)
-        results = self._engine.open(collection).gallery.search_spaces(
+        opened = self._engine.open(collection)
+        results = opened.gallery.search_spaces(
             query,
-            options.spaces,
+            _spaces(options, query, opened),
             options.k,
             filters=filters(options),
             offset=options.offset,
@@ -165,6 +166,21 @@ class LocalAnswers:
             place = "the given bytes" if isinstance(given.source, bytes) else str(given.source)
             told = str(error).removeprefix(f"{place}: ")
             raise UnreadableImage(f"{given.name}: {told}") from error
+
+
+def _spaces(options: SearchOptions, query: Query, collection: Collection) -> list[SearchSpace]:
+    """The spaces that are asked for, each once; `best` as the one that it stands for."""
+    named: dict[SearchSpace, None] = {}
+    for space in options.spaces:
+        named[_best(options, query, collection) if space == "best" else space] = None
+    return list(named)
+
+
+def _best(options: SearchOptions, query: Query, collection: Collection) -> SearchSpace:
+    if not query.words:  # a picture alone: nothing that was measured with words speaks of it
+        return "mapped"
+    found = collection.default_space().space
+    return "mapped" if options.min_score is not None and found not in COSINE_SPACES else found
 
 
 def stored_picture(collection: Collection, key: str) -> ImageHit:

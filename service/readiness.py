@@ -8,10 +8,22 @@ from engine.models.loaded import CONSENSUS
 
 
 def shown_first(engine: Engine) -> str:
-    """The collection that a visitor sees first; "" where there is none yet."""
+    """The collection shown to who names none: that of the settings, or else the oldest.
+
+    So one that a visitor makes does not become everybody's. "" where there is none yet.
+    """
     names = engine.names()
     preferred = engine.settings.collection
-    return preferred if preferred in names else next(iter(names), "")
+    if preferred in names:
+        return preferred
+    return min(names, key=lambda name: (_made(engine, name), name), default="")
+
+
+def _made(engine: Engine, name: str) -> str:
+    try:
+        return engine.folder(name).read_card().made
+    except MragError:
+        return ""
 
 
 def waiting_for(engine: Engine) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -11,10 +10,8 @@ from api.document import errors
 from api.parts import Parts, Reader, visitor_of
 from api.shapes import Health
 from mrag_client.models import ReadyAnswer, VersionAnswer
+from mrag_client.version import API, own_version
 from service.readiness import waiting_for
-
-API = 1
-"""Grows when an answer changes its meaning."""
 
 router = APIRouter(prefix="/v1", tags=["about"])
 
@@ -52,12 +49,4 @@ async def ready(request: Request, response: Response) -> ReadyAnswer:
 async def about(asking: Reader) -> VersionAnswer:
     """The program that answers."""
     del asking
-    return VersionAnswer(version=program_version(), api=API)
-
-
-def program_version() -> str:
-    """The version that is installed."""
-    try:
-        return version("mrag")
-    except PackageNotFoundError:
-        return "not installed"
+    return VersionAnswer(version=own_version(), api=API)

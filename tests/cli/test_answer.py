@@ -107,9 +107,10 @@ def test_a_picture_in_the_collection_finds_itself(mrag: Run) -> None:
 
 
 def test_a_least_score_leaves_out_what_scores_less(mrag: Run) -> None:
-    (usual,) = mrag("search", "a dog", "--json").answers
+    (usual,) = mrag("search", "a dog", "--space", "mapped", "--json").answers
     least = usual["hits"][3]["score"]
     (answer,) = mrag("search", "a dog", "--min-score", str(least), "--json").answers
+    assert answer["space"] == "mapped"  # as the scores of the best one here are no cosines
     assert [hit["id"] for hit in answer["hits"]] == [hit["id"] for hit in usual["hits"][:4]]
     done = mrag("search", "a dog", "--min-score", "0.5", "--space", "words")
     assert done.code == 2

@@ -125,6 +125,23 @@ def test_a_search_answers_for_each_space(
     assert not answers.search(SearchOptions(text="red", splits=("test",)))[0].hits
 
 
+def test_best_is_where_the_collection_was_measured_to_answer_words(
+    answers: LocalAnswers, sample_engine: Engine, unknown_pictures: list[Path]
+) -> None:
+    measured = sample_engine.open().default_space().space
+    assert measured == "fused"  # words of captions tell these pictures apart
+
+    def spaces(options: SearchOptions, picture: NamedPicture | None = None) -> list[str]:
+        return [one.space for one in answers.search(options, image=picture)]
+
+    picture = named(unknown_pictures[0])
+    assert spaces(SearchOptions(text="a red circle")) == [measured]
+    assert spaces(SearchOptions(text="red", spaces=("best", "raw", "fused"))) == ["fused", "raw"]
+    assert spaces(SearchOptions(text="a red circle", min_score=0.1)) == ["mapped"]
+    assert spaces(SearchOptions(), picture) == spaces(SearchOptions(like=first_id(answers)))
+    assert spaces(SearchOptions(), picture) == ["mapped"]
+
+
 def test_a_search_without_a_query_or_a_readable_picture_is_refused(answers: LocalAnswers) -> None:
     with pytest.raises(InvalidInput, match="the query is empty"):
         answers.search(SearchOptions())

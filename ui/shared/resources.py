@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from engine.app import Collection, Engine, build_engine
-from engine.errors import CollectionMissing, IncompatibleIndex, MragError
+from engine.errors import MragError
 from engine.progress import Progress, told_to
 from engine.search.thumbnails import Thumbnails
 from engine.settings import read_settings
+from service.readiness import shown_first
 
 if TYPE_CHECKING:
     from ingest.jobs.background import Jobs
@@ -116,23 +116,7 @@ def warm_up(name: str) -> WarmUp:
     return _warm_up(name)
 
 
-def first_choice(names: Sequence[str]) -> str:
-    """The collection shown to who names none: that of the settings, or else the oldest.
-
-    So a collection that a visitor makes does not become everybody's.
-    """
-    preferred = engine().settings.collection
-    return preferred if preferred in names else min(names, key=lambda name: (_made(name), name))
-
-
-def _made(name: str) -> str:
-    try:
-        return engine().folder(name).read_card().made
-    except (CollectionMissing, IncompatibleIndex):
-        return ""
-
-
 def begin() -> None:
     """Load what the first visitor will need, before there is one."""
-    if names := engine().names():
-        warm_up(first_choice(names))
+    if name := shown_first(engine()):
+        warm_up(name)

@@ -12,10 +12,11 @@ from streamlit.navigation.page import StreamlitPage
 
 from engine.app import Collection
 from engine.errors import Busy, MragError
+from service.readiness import shown_first
 from ui.shared.components import component
 from ui.shared.pictures import escaped
 from ui.shared.places import placed
-from ui.shared.resources import engine, first_choice, warm_up
+from ui.shared.resources import engine, warm_up
 
 _LOG = logging.getLogger(__name__)
 _PAGES = Path(__file__).parents[1]
@@ -66,7 +67,7 @@ def picker() -> None:
     if (wanted := state.pop(_NEXT, None)) in names:
         state[_KEY] = wanted
     known = (name for name in (state.get(_KEY), state.get(_KEPT)) if name in names)
-    state[_KEY] = next(known, None) or first_choice(names)
+    state[_KEY] = next(known, None) or shown_first(engine())
     if not asked and _BOUND not in state:
         st.query_params[_KEY] = state[_KEY]
     state[_BOUND] = True  # from now on the widget alone writes the address
@@ -90,8 +91,8 @@ def choose(name: str) -> None:
 def forget(name: str) -> None:
     """Choose another collection in the next run, as this one is gone."""
     st.session_state[_GONE] = name
-    if names := engine().names():
-        choose(first_choice(names))
+    if first := shown_first(engine()):
+        choose(first)
 
 
 def chosen() -> Collection:
