@@ -45,7 +45,7 @@ def ingest(home: Path, source: Path, name: str, *options: str) -> None:
     subprocess.run(command, cwd=ROOT, env=environment(home), check=True, capture_output=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with 80 `plain` pictures and 40 `postcards`."""
     made = tmp_path_factory.mktemp("browser-home")
@@ -78,7 +78,7 @@ def await_models(browser: Browser, address: str) -> None:
     page.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def address(home: Path, chromium: Browser) -> Iterator[str]:
     """Where the app over `home` answers, ready to."""
     with served_app(home) as app:
@@ -86,7 +86,7 @@ def address(home: Path, chromium: Browser) -> Iterator[str]:
         yield app.address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """Debian's chromium: Playwright's own download is not needed."""
     path = shutil.which("chromium") or shutil.which("google-chrome")

@@ -173,12 +173,18 @@ def test_what_is_no_zip_is_named(open_page: OpenPage, own: Path) -> None:
 
 
 def test_what_is_missing_in_the_form_is_named(open_page: OpenPage, own: Path) -> None:
-    page = fill_in(open_page(PAGE, at=own), "")
+    page = fill_in(open_page(PAGE, at=own), "", packed("a.webp"))
     assert "has no name yet" in page.error[0].value
-    page = fill_in(page, "trip")
-    assert "nothing to ingest yet" in page.error[0].value
     page = fill_in(page, "My Trip!", packed("a.webp"))
     assert "not allowed" in page.error[0].value.replace("\\", "")
+
+
+def test_nothing_can_be_made_of_nothing(open_page: OpenPage, own: Path) -> None:
+    """Nor of a zip that is still on its way: a click would be lost."""
+    page = open_page(PAGE, at=own)
+    (button,) = (one for one in page.button if one.label == "Make the collection")
+    assert button.disabled
+    assert "Choose a zip" in button.help
 
 
 def test_a_failed_ingest_says_why_and_its_upload_is_not_kept(

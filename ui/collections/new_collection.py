@@ -68,7 +68,12 @@ def _form(number: int) -> None:
     if adding:
         st.caption(f"Adds to {name}: {_named_models(specs_of_card(engine(), name))}.")
     label = f"Add to {name}" if adding else "Make the collection"
-    if st.button(label, type="primary", key=f"new sent {number}"):
+    # A zip that is still on its way is none yet: what was clicked meanwhile would be lost.
+    missing = "Choose a zip or a folder first." if source is None else None
+    sent = st.button(
+        label, type="primary", key=f"new sent {number}", disabled=source is None, help=missing
+    )
+    if sent and source is not None:
         with errors_shown():
             _start(name, source, memory, models)
 
@@ -163,11 +168,11 @@ def _folders(root: Path) -> list[str]:
     return sorted(name for name in names if not name.startswith("."))[:_LISTED]
 
 
-def _start(name: str, source: Source, memory: str, models: Specs | None) -> None:
+def _start(
+    name: str, source: Path | tuple[str, BytesIO], memory: str, models: Specs | None
+) -> None:
     if not name:
         raise InvalidInput("the collection has no name yet; type one")
-    if source is None:
-        raise InvalidInput("there is nothing to ingest yet; choose a zip or a folder")
     options = IngestOptions(memory=memory)
     if isinstance(source, Path):
         jobs().start(name, source, options, models=models)
