@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Condition, Thread
@@ -20,6 +20,9 @@ OpenOne = Callable[[Job, Admit], Picture]
 
 BUDGET_BYTES = 2**30
 """What decoding and decoded pictures that wait to be taken may hold together, one excepted."""
+
+_LISTEN_S = 1.0
+"""How long an interrupt may go unheard."""
 
 
 def opened_in_order(
@@ -87,6 +90,9 @@ def _opened(work: _Work[Job], budget: Budget, open_one: OpenOne[Job]) -> Opened:
 def _taken(window: deque[_Work[Job]], budget: Budget) -> tuple[Job, Opened]:
     """The next picture, which its taker answers for from now on."""
     work = window.popleft()
+    # Not without an end: an interrupt that comes just before Python begins to wait is not heard.
+    while not wait([work.opened], timeout=_LISTEN_S).done:
+        pass
     opened = work.opened.result()
     budget.settle(work.turn, 0)
     return work.job, opened
