@@ -572,7 +572,7 @@ def cut_and_go_on(
 def test_cut_at_some_steps_it_goes_on(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    cut_and_go_on(world, monkeypatch, tmp_path, every=15)
+    cut_and_go_on(world, monkeypatch, tmp_path, every=25)
 
 
 @pytest.mark.slow
