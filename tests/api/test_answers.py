@@ -182,9 +182,9 @@ def test_only_administrators_delete_and_read_the_metrics(sample_api: Asked) -> N
     [
         ({}, "the query is empty"),
         ({"text": "a" * 501}, "text: String should have at most 500"),
-        ({"text": "a", "k": "0"}, "k: Input should be greater"),
+        ({"text": "a", "k": "0"}, "k: Input should be greater than or equal to 1 ('0' is given)"),
         ({"text": "a", "k": ["1", "2"]}, "k is given 2 times"),
-        ({"text": "a", "space": "nowhere"}, "spaces.0: Input should be"),
+        ({"text": "a", "space": "nowhere"}, "'words' or 'fused' ('nowhere' is given)"),
         ({"text": "a", "colour": "red"}, "colour: Extra inputs"),
         ({"text": "a", "min_score": ".5", "space": "words"}, "cannot be held against"),
         ({"like": "nothing"}, "no picture with the id"),
