@@ -186,6 +186,7 @@ def test_only_administrators_delete_and_read_the_metrics(sample_api: Asked) -> N
         ({"text": "a", "k": ["1", "2"]}, "k is given 2 times"),
         ({"text": "a", "space": "nowhere"}, "'words' or 'fused' ('nowhere' is given)"),
         ({"text": "a", "colour": "red"}, "colour: Extra inputs"),
+        ({"text": "a", "plus": ["b"] * 17}, "plus: Tuple should have at most 16 items"),
         ({"text": "a", "min_score": ".5", "space": "words"}, "cannot be held against"),
         ({"like": "nothing"}, "no picture with the id"),
     ],
