@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from api.document import ABOUT, document_of
+from api.document import ABOUT, document_of, example_of
 from api.metrics import Metrics, RouteTimes
 from api.parts import Parts, visitor_of
 from api.problems import ApiError, Forbidden, Unknown, hider, problem_response
@@ -99,9 +99,11 @@ async def _document(request: Request) -> JSONResponse:
 
 async def _docs(request: Request) -> HTMLResponse:
     """The routes on a page of our own: nothing is fetched from elsewhere."""
+    server = f"{request.url.scheme}://{request.url.netloc}/api"
     rows = "".join(
         f"<tr><td><code>{method.upper()} /api{escape(path)}</code>"
         f"<td>{escape(operation.get('description', ''))}"
+        f"<br><code>{escape(example_of(method, f'{server}{path}', operation))}</code>"
         for path, operations in request.app.openapi()["paths"].items()
         for method, operation in operations.items()
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -92,6 +94,36 @@ def document_of(app: FastAPI) -> dict[str, Any]:
                 _with_problems(operation["responses"])
         app.openapi_schema = made
     return app.openapi_schema
+
+
+def example_of(method: str, url: str, operation: Mapping[str, Any]) -> str:
+    """A line for a shell that calls an operation of the document, with its own examples."""
+    query = _pairs(
+        {
+            one["name"]: one.get("example", f"{{{one['name']}}}")
+            for one in operation.get("parameters", ())
+            if one["in"] == "query" and ("example" in one or one["required"])
+        }
+    )
+    kinds = operation.get("requestBody", {}).get("content", {})
+    body = kinds.get("multipart/form-data", {})
+    fields = _pairs(body.get("example", {}))
+    if "image" in body.get("schema", {}).get("properties", {}):
+        fields.append(("image", "@picture.jpg"))
+    words = ["curl"]
+    if method != "get" and not fields:
+        words += ["-X", method.upper()]
+    words += [part for name, value in fields for part in ("-F", f"{name}={value}")]
+    return shlex.join([*words, f"{url}?{urlencode(query, safe='{}')}" if query else url])
+
+
+def _pairs(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and values, of those with several each alone."""
+    return [
+        (name, str(one))
+        for name, value in values.items()
+        for one in (value if isinstance(value, list) else [value])
+    ]
 
 
 def _with_problems(responses: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 MEDIA_TYPE = "application/problem+json"
 _KIND = "urn:mrag:error:"
 _AGAIN_S = "1"
+_MOST_TOLD = 40
+"""Characters of a value that are repeated to whoever gave it."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -152,11 +155,22 @@ def problem(
 
 
 def validation_text(error: ValidationError | RequestValidationError) -> str:
-    """What is wrong with which field, for a person."""
+    """What is wrong with which field, and what was given, for a person."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in one['loc']) or 'request'}: {one['msg']}"
+        f"{'.'.join(str(part) for part in one['loc']) or 'request'}: {one['msg']}{_given(one)}"
         for one in error.errors()
+        # A list of which an entry is wrong counts as too short, too, which misleads.
+        if one["type"] != "too_short" or not one["input"]
     )
+
+
+def _given(one: Mapping[str, Any]) -> str:
+    """The value that is wrong, where one was given that a line can hold."""
+    value = one["input"]
+    if not isinstance(value, str | int | float) or one["type"] == "missing":
+        return ""
+    told = str(value)
+    return f" ({told!r} is given)" if len(told) <= _MOST_TOLD else f" ({len(told):,} are given)"
 
 
 def _title(status: int) -> str:

@@ -124,7 +124,10 @@ async def _parsed(request: Request, settings: Settings, most: int, *, plain: boo
                 f"more than {settings.max_upload_files:,} files are sent at once "
                 "(MRAG_MAX_UPLOAD_FILES); send them in several requests"
             ) from error
-        raise BadRequest(f"the form cannot be read: {error.message}; send it again") from error
+        raise BadRequest(
+            f"the form cannot be read: {error.message.rstrip('.')}; send multipart/form-data as "
+            "curl -F and httpx do, with fewer and shorter fields where these are too many"
+        ) from error
     except (MultipartParseError, KeyError, ValueError, LookupError) as error:
         raise BadRequest(
             f"the form cannot be taken apart ({type(error).__name__}: {error}); send "

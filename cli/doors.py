@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 import engine.errors
 from cli.options import opened_engine, settings_for
 from cli.output import say
-from engine.errors import InvalidInput, Missing, MragError, UnreadableImage
+from engine.errors import InvalidInput, Missing, MragError, StoreLocked, UnreadableImage
 from mrag_client.answers import Answers
 from mrag_client.errors import ClientError, PictureUnreadable, ServerRefused
 from mrag_client.presence import Presence, home_of_user, running_server
@@ -44,7 +44,15 @@ def answering(*, local: bool = False, **models: str) -> Iterator[Answers]:
     from service.answering import LocalAnswers
 
     with opened_engine(settings_for(**models)) as engine:
-        yield LocalAnswers(engine)
+        try:
+            yield LocalAnswers(engine)
+        except StoreLocked as error:
+            if (server := running_server(home_of_user())) is None:
+                raise
+            raise StoreLocked(
+                f"{error}. The server of this home, at {server.address}, has it open: it answers "
+                "where --local and other models are left out"
+            ) from error
 
 
 @contextmanager

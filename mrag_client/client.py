@@ -19,7 +19,7 @@ import httpx
 
 from mrag_client import talks
 from mrag_client.answers import GivenPicture, NamedPicture
-from mrag_client.errors import ServerGone
+from mrag_client.errors import ClientError, ServerGone
 from mrag_client.models import (
     CaptionOptions,
     CollectionAnswer,
@@ -53,11 +53,19 @@ _ROOT = "/api/v1"
 
 
 class _Address:
-    """What both clients are made with."""
+    """What both clients are made with; raises ClientError for what is no address or no key."""
 
     def __init__(self, address: str, key: str) -> None:
-        self.address = address.rstrip("/")
-        self.key = key
+        self.address = address.strip().rstrip("/")
+        self.key = key.strip()  # a file that it is read from ends in a line break
+        if not _is_address(self.address):
+            raise ClientError(
+                f"{address!r} is no address of a server; write it like http://localhost:8501"
+            )
+        if not (self.key.isascii() and self.key.isprintable()):
+            raise ClientError(
+                "the key has characters that none has; give it as `mrag keys add` showed it"
+            )
 
     def options(self) -> dict[str, Any]:
         """What httpx's client is made with."""
@@ -90,7 +98,8 @@ class Client:
     """Asks a server, and waits for what it answers; implements `Answers`, and more.
 
     Busy servers are asked again a few times. Raises ServerRefused with what the server says,
-    ServerGone where nobody answers. Safe to share between threads.
+    ServerGone where nobody answers, ClientError for an address or key that is none. Safe to share
+    between threads.
     """
 
     def __init__(
@@ -492,6 +501,14 @@ def _request(call: Call) -> dict[str, Any]:
 
 def _patient() -> httpx.Timeout:
     return httpx.Timeout(_TIMES.connect, read=_SILENCE_S)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        return False
+    return url.scheme in {"http", "https"} and bool(url.host)
 
 
 def _is_loopback(host: str) -> bool:

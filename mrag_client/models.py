@@ -20,6 +20,9 @@ MANY = 1_000_000_000
 MAX_WORDS = 500
 """Characters of one text of a query."""
 
+MOST_TERMS = 16
+"""Texts to draw nearer to, or to move away from: each is embedded, while others wait."""
+
 DescribeSpace = Literal["raw", "mapped", "fused"]
 SearchSpace = Literal["raw", "mapped", "caption", "words", "fused"]
 AskedSpace = Literal["best", "raw", "mapped", "caption", "words", "fused"]
@@ -34,6 +37,7 @@ SINGULAR = {"spaces": "space", "splits": "split", "tags": "tag"}
 """Fields that are repeated for each of their values, by the name that they then have."""
 
 Words = Annotated[str, Field(max_length=MAX_WORDS)]
+Terms = Annotated[tuple[Words, ...], Field(max_length=MOST_TERMS)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Timings = Mapping[str, float]
 
@@ -82,8 +86,8 @@ class SearchOptions(_Asked):
     """What is looked for, beside a picture, and how."""
 
     text: Words = ""
-    plus: tuple[Words, ...] = ()
-    minus: tuple[Words, ...] = ()
+    plus: Terms = ()
+    minus: Terms = ()
     like: Annotated[str, Field(max_length=64, description="Id of a picture of the collection.")] = (
         ""
     )

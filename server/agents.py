@@ -158,16 +158,24 @@ class _ForReaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         visitor = scope.get("state", {}).get("visitor")
-        if isinstance(visitor, Visitor) and visitor.may("read"):
-            await self._app(scope, receive, send)
-        else:
+        if not isinstance(visitor, Visitor) or not visitor.may("read"):
             await _unknown(Request(scope))(scope, receive, send)
+        elif scope["method"] != "POST":
+            # Nothing is said unasked here: a stream of it would stay open, and empty, for good.
+            await _only_post(Request(scope))(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def _unknown(request: Request) -> Response:
     told = "nobody knows who asks; send a key: Authorization: Bearer KEY"
     headers = {"WWW-Authenticate": "Bearer"}
     return problem(401, told, request.url.path, name="Unknown", headers=headers)
+
+
+def _only_post(request: Request) -> Response:
+    told = "agents send their requests with POST (Model Context Protocol, streamable HTTP)"
+    return problem(405, told, request.url.path, headers={"Allow": "POST"})
 
 
 class _Looking:

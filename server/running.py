@@ -151,6 +151,10 @@ def log_to_stderr() -> None:
     handler.setFormatter(logging.Formatter(_LINE))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("mrag").setLevel(logging.INFO)
+    # Streamlit takes what it is told at each start for a change that needs another one.
+    logging.getLogger("streamlit.config").addFilter(
+        lambda told: "An update to the [server] config" not in told.getMessage()
+    )
     # uvicorn says so of every websocket that is refused with words.
     logging.getLogger("uvicorn.error").addFilter(
         lambda told: "without completing handshake" not in told.getMessage()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import Any
 
@@ -182,10 +183,11 @@ def test_only_administrators_delete_and_read_the_metrics(sample_api: Asked) -> N
     [
         ({}, "the query is empty"),
         ({"text": "a" * 501}, "text: String should have at most 500"),
-        ({"text": "a", "k": "0"}, "k: Input should be greater"),
+        ({"text": "a", "k": "0"}, "k: Input should be greater than or equal to 1 ('0' is given)"),
         ({"text": "a", "k": ["1", "2"]}, "k is given 2 times"),
-        ({"text": "a", "space": "nowhere"}, "spaces.0: Input should be"),
+        ({"text": "a", "space": "nowhere"}, "'words' or 'fused' ('nowhere' is given)"),
         ({"text": "a", "colour": "red"}, "colour: Extra inputs"),
+        ({"text": "a", "plus": ["b"] * 17}, "plus: Tuple should have at most 16 items"),
         ({"text": "a", "min_score": ".5", "space": "words"}, "cannot be held against"),
         ({"like": "nothing"}, "no picture with the id"),
     ],
@@ -230,5 +232,10 @@ def test_the_document_and_its_page_need_no_network(reader: TestClient) -> None:
     assert told["servers"] == [{"url": "/api"}]
     assert "/v1/caption" in told["paths"]
     page = reader.get("/api/docs")
+    told = html.unescape(page.text)
+    assert "curl 'http://testserver/api/v1/search?text=two+dogs+on+a+beach&minus=night" in told
+    assert "curl 'http://testserver/api/v1/similar?id={id}'" in told
+    assert "-F image=@picture.jpg http://testserver/api/v1/caption" in told
+    assert "curl -X DELETE 'http://testserver/api/v1/collections/{name}'" in told
     assert "/api/v1/search" in page.text
-    assert "http" not in page.text.replace("<!doctype html>", "")
+    assert not any(part in page.text for part in ("src=", "<link", "<script", "href=http"))

@@ -24,6 +24,7 @@ from api.app import api_routes, build_api, close_api
 from cli.doors import answering, served
 from cli.mcp import TerminalDoor
 from engine.app import build_engine
+from engine.errors import StoreLocked
 from engine.search.thumbnails import Thumbnails
 from engine.settings import Settings
 from ingest.jobs.background import Jobs
@@ -246,6 +247,16 @@ def test_local_works_here_though_a_server_runs(mrag: Run, server: Running) -> No
     asked = len(server.asked)
     assert mrag("collections", "--local", "--json", at=server.home).code in {0, 3}
     assert len(server.asked) == asked
+
+
+def test_where_the_server_has_the_index_open_its_remedy_is_told(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MRAG_HOME", str(server.home))
+    monkeypatch.setenv("MRAG_PROFILE", "sample")
+    told = f"open elsewhere. The server of this home, at {server.presence.address}, .*--local"
+    with pytest.raises(StoreLocked, match=told), answering(local=True):
+        raise StoreLocked("open elsewhere")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import pytest
 
 from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
 from mrag_client.client import ATTEMPTS, AsyncClient, Client
-from mrag_client.errors import PictureUnreadable, ServerGone, ServerRefused
+from mrag_client.errors import ClientError, PictureUnreadable, ServerGone, ServerRefused
 from mrag_client.models import CaptionOptions, Failure, IngestOptions, SearchOptions
 from mrag_client.presence import Presence, running_server, server_file
 
@@ -194,6 +194,27 @@ def test_a_server_that_does_not_answer_is_gone() -> None:
     for error in (httpx.ConnectError("refused"), httpx.ReadError(""), httpx.ReadTimeout("")):
         with pytest.raises(ServerGone, match=re.escape(ADDRESS)):
             Server([error]).client.collections()
+
+
+@pytest.mark.parametrize("address", ["", "localhost:8501", "ftp://here", "http://", "http://[::1"])
+def test_what_is_no_address_is_told_so_at_once(address: str) -> None:
+    with pytest.raises(ClientError, match="like http://localhost:8501"):
+        Client(address)
+
+
+def test_a_key_is_taken_as_a_file_holds_it_and_never_told() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={"collections": []})
+
+    with Client("http://server", "mrag_secret\n", transport=httpx.MockTransport(answer)) as client:
+        client.collections()
+    assert seen[0].headers["authorization"] == "Bearer mrag_secret"
+    with pytest.raises(ClientError) as told:
+        Client("http://server", "mrag_secret\nmrag_other")
+    assert "secret" not in str(told.value)
 
 
 def test_no_name_leads_elsewhere() -> None:

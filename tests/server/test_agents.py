@@ -197,6 +197,17 @@ def test_over_http_nobody_else_is(door: EngineDoor) -> None:
     assert response.json()["type"].endswith("Unknown")
 
 
+def test_over_http_no_stream_is_opened_that_would_never_end(door: EngineDoor) -> None:
+    async def asked() -> httpx.Response:
+        async with asyncio.timeout(30), over_http(door, READER) as http:
+            return await http.get("http://server/mcp", headers={"accept": "text/event-stream"})
+
+    response = asyncio.run(asked())
+    assert response.status_code == 405
+    assert response.headers["allow"] == "POST"
+    assert "POST" in response.json()["detail"]
+
+
 def test_as_a_process_of_its_own(sample_home: Path, tmp_path: Path) -> None:
     """Over standard input and output, as agents start it; a copy, as the home itself is open."""
     home = tmp_path / "home"

@@ -51,6 +51,7 @@ def served(home: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], 
         for line in process.stderr:
             said.append(line)
             if line.startswith("mRAG answers at "):
+                assert not any("restart" in one for one in said), "there is nothing to do again"
                 yield process, line.split()[3].rstrip(",")
                 break
         else:
