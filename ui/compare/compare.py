@@ -47,13 +47,11 @@ def page() -> None:
         )
         gap = _gap(collection)
         show_figure(gap, collection.alignment.method)
-        elsewhere = st.empty()
+        if gap is None or gap.winner is None:
+            _point_elsewhere(collection.card.name)
         sought, find, k = _asked(collection, gap)
         if sought:
             said = _show(collection, sought, find, k, gap)
-        if gap is None or gap.winner is None:
-            with elsewhere.container():
-                _point_elsewhere(collection.card.name)
     with spoken:
         announce(said)
 
