@@ -190,7 +190,7 @@ def _identify(name: str, data: bytes) -> Image.Image:
     if failure is not None:
         raise failure
     raise UnreadableImage(
-        f"{name}: is not a picture that can be read, it begins with {data[:8]!r}; "
+        f"{name}: is not a picture that can be read, it begins with “{repr(data[:8])[2:-1]}”; "
         f"convert it to one of {', '.join(FORMATS)}"
     )
 

@@ -231,6 +231,7 @@ def test_a_collection_is_deleted_once_its_name_is_typed(
     assert not page.error
     assert not page.warning  # the address does not name it any more
     assert not (own / "collections" / gone).exists()
+    assert page.toast[0].value == f"{gone} is deleted."
     (left,) = {"postcards", "spare"} - {gone}
     assert chosen(page) == left
     assert left in page.query_params["collection"]
@@ -320,6 +321,9 @@ def test_the_last_one_may_go_too(open_page: OpenPage, own: Path) -> None:
     page = press(page, "Delete for good")
     assert "There is no collection yet" in page.info[0].value
     assert not page.exception
+    page = open_page(at=own)
+    assert page.title[0].value == "Pictures into words, words to pictures"
+    assert "There is no collection yet" in page.info[0].value
 
 
 def test_what_another_one_needs_is_not_deleted(open_page: OpenPage, own: Path) -> None:

@@ -109,6 +109,19 @@ def test_without_a_map_the_figure_says_so(open_page: OpenPage) -> None:
     assert [bar["best"] for bar in figure(page)] == [False, False]
 
 
+def test_where_the_map_makes_no_difference_a_collection_is_offered_where_it_does(
+    open_page: OpenPage, mapped_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.compare.gap.CLEAR", 0.5)  # few as the pictures here are
+    page = open_page(PAGE, at=mapped_home, collection="plain")
+    (way,) = [one for one in page.button if one.label.startswith("A clear difference: postcards")]
+    page = way.click().run()
+    mapped, raw = figure(page)
+    assert f"{mapped['told']} with the map, {raw['told']} without" in way.label
+    assert "postcards" in page.query_params["collection"]
+    assert not any(one.label.startswith("A clear difference") for one in page.button)
+
+
 def test_the_page_opens_where_the_map_changes_the_answer(
     open_page: OpenPage, mapped_home: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 from corpus.records import CaptionRecord
 from engine.app import build_engine
 from engine.settings import SAMPLE_PACK, Settings
+from ingest.readers import open_source
 from tests.ui.conftest import OpenPage, elements, fill
 from ui.describe.intake import first_pictures, read_pasted
 from ui.describe.landing import example_searches
@@ -136,6 +138,23 @@ def test_captions_without_pictures_describe_too(open_page: OpenPage, tmp_path: P
     assert not page.error
     (told,) = describe(page, *upload(DOUGHNUTS))
     assert told["caption"]
+
+
+def test_where_nothing_has_a_caption_the_page_says_what_to_do(
+    open_page: OpenPage, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    shutil.copy(DOUGHNUTS, mine)
+    filling = build_engine(Settings(home=tmp_path, profile="sample", device="cpu"))
+    fill(filling, "wordless", open_source(mine))
+    filling.close()
+    page = open_page(at=tmp_path)
+    assert "Nothing in this collection has a caption yet" in page.info[0].value
+    assert not page.exception
+    page = open_page("ui/collections/collections.py", at=tmp_path)
+    assert "nothing can be described" in page.info[0].value
+    assert not page.exception
 
 
 def test_clear_forgets_everything(open_page: OpenPage) -> None:

@@ -150,6 +150,7 @@ def test_too_many_characters_are_told_and_stay_to_be_shortened(open_page: OpenPa
     assert "These are 600 characters, and a search has up to 500" in told(page)
     assert page.text_input(key="search q").value == "snow " * 120
     assert ids(page) == before
+    assert "what is shown answers “snow”" in told(page)
     page.text_input(key="search q").set_value("two cars on a road").run()
     assert "characters" not in told(page)
     assert address(page)["q"] == "two cars on a road"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,17 @@ def test_places_of_the_server_are_told_to_its_admins_alone(
     assert str(home.parent) not in told(page)
     assert str(SAMPLE_PACK.parent) not in told(page)
     assert "shown to its admins alone" in page.caption[0].value
+
+
+def test_a_damaged_index_is_not_called_in_order(
+    open_page: OpenPage, home: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "home"
+    shutil.copytree(home, own)
+    index = next((own / "collections" / "plain" / "index").rglob("payload_storage/page_0.dat"))
+    with index.open("r+b") as file:
+        file.write(b"not what was written")
+    page = open_page(PAGE, at=own)
+    assert not page.success
+    assert "Some collections cannot answer" in page.warning[0].value
+    assert any("mrag push plain" in text.value for text in page.markdown)

@@ -20,6 +20,7 @@ from ui.shared.resources import engine
 from ui.shared.shell import choose, errors_shown, forget, page_file
 
 _KEY = "collection"
+_DELETED = "collection deleted"
 _DOORS = (
     ("Describe", "Describe with it", ":material/add_photo_alternate:"),
     ("Search", "Search it", ":material/search:"),
@@ -31,6 +32,8 @@ def page() -> None:
     """The whole page."""
     st.title("Collections")
     st.markdown("Your pictures with the words about them: what mRAG describes from and finds in.")
+    if deleted := st.session_state.pop(_DELETED, ""):
+        st.toast(f"{escaped(deleted)} is deleted.", icon=":material/delete:")
     name = str(st.session_state.get(_KEY) or "")
     if name:
         with errors_shown():
@@ -65,6 +68,12 @@ def _overview(collection: Collection) -> None:
         st.warning(escaped(placed(summary.trouble)))
     if summary.waiting:
         st.info(escaped(summary.waiting))
+    if summary.captions == 0 and not summary.card.memory:
+        st.info(
+            "Nothing here has a caption yet, so nothing can be described: descriptions are made "
+            "of captions. Add some below, or make the collection anew and describe it with the "
+            "captions of another one. Pictures are found all the same."
+        )
     _numbers(summary)
     with st.expander("How it works inside", icon=":material/tune:"):
         _inside(collection, summary)
@@ -137,6 +146,7 @@ def _deletion(name: str) -> None:
             with errors_shown(), st.spinner(f"Deleting {name}"):
                 delete(engine(), name)
                 forget(name)
+                st.session_state[_DELETED] = name
                 st.rerun()
 
 

@@ -42,7 +42,8 @@ def show_form() -> None:
     st.header("New collection")
     st.markdown(
         "A zip of pictures, in folders if you like. Captions, if you have some, lie in text files "
-        "of the same name or in one table beside the pictures; what has none gets described."
+        "of the same name or in one table beside the pictures; a picture without "
+        "one is described from the others'."
     )
     with st.container(border=True, key="new-collection"), errors_shown():
         _form(st.session_state.setdefault(_FORMS, 0))
@@ -91,6 +92,7 @@ def _words_and_models(number: int) -> tuple[str, Specs | None]:
         models = specs_of_card(engine(), "", memory)
         st.caption(f"Models: those of {memory}, {_named_models(models)}.")
         return memory, None
+    st.caption("If none of your pictures has a caption, choose a collection that describes them.")
     choices = {choice.specs: choice for choice in model_choices(engine())}
     specs = st.selectbox(
         "Models",

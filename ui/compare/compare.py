@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 
 import streamlit as st
@@ -11,17 +12,19 @@ from engine.app import Collection
 from engine.compare.comparison import Comparison
 from engine.compare.gap import Gap
 from engine.compare.verdict import on_query
-from engine.errors import CollectionMissing, InvalidInput
+from engine.errors import CollectionMissing, InvalidInput, MragError
 from engine.images import SUFFIXES, Picture
 from engine.types import TRAINING_SPLITS, CaptionHit, Filters, ImageHit
-from ui.compare.figure import show_figure
+from ui.compare.figure import show_figure, versus
 from ui.compare.gap_charts import show_gap
 from ui.compare.rankings import show_rankings
 from ui.describe.results import announce
-from ui.shared.pictures import Card, picture_grid
+from ui.shared.pictures import Card, escaped, picture_grid
 from ui.shared.resources import engine, thumbnails
-from ui.shared.shell import await_models, chosen, errors_shown
+from ui.shared.shell import await_models, choose, chosen, errors_shown
 
+_LOOKED_AT = 8
+"""Other collections that are asked whether the map makes a difference there."""
 _SAMPLES = 6
 _SAMPLE_SIDE = 160
 _BY_PICTURE, _BY_WORDS = "a picture", "words"
@@ -44,11 +47,34 @@ def page() -> None:
         )
         gap = _gap(collection)
         show_figure(gap, collection.alignment.method)
+        if gap is None or gap.winner is None:
+            _point_elsewhere(collection.card.name)
         sought, find, k = _asked(collection, gap)
         if sought:
             said = _show(collection, sought, find, k, gap)
     with spoken:
         announce(said)
+
+
+def _point_elsewhere(here: str) -> None:
+    """A way to a collection where the map clearly makes a difference, where there is one."""
+    others = (name for name in engine().names() if name != here)
+    for name in islice(others, _LOOKED_AT):
+        with suppress(MragError):
+            gap = engine().open(name).gap()
+            if gap.winner is not None:
+                st.button(
+                    f"A clear difference: {escaped(name)}, {versus(gap)}",
+                    icon=":material/compare:",
+                    on_click=_go_to,
+                    args=(name,),
+                )
+                return
+
+
+def _go_to(name: str) -> None:
+    st.query_params.pop(_PICKED, None)
+    choose(name)
 
 
 def _asked(

@@ -28,7 +28,7 @@ def show_figure(gap: Gap | None, method: str) -> None:
         {
             "name": f"{said}, {SPACES[space].both}",
             "share": gap.side(space).own_first,
-            "told": _share(gap.side(space).own_first),
+            "told": share(gap.side(space).own_first),
             "best": space == gap.winner,
         }
         for space, said in _SIDES
@@ -39,7 +39,7 @@ def show_figure(gap: Gap | None, method: str) -> None:
 
 def headline(gap: Gap, method: str) -> str:
     """The figure as a sentence, which names the side that clearly wins."""
-    mapped, raw = (_share(side.own_first) for side in (gap.mapped, gap.raw))
+    mapped, raw = (share(side.own_first) for side in (gap.mapped, gap.raw))
     if method == "raw":
         return (
             f"{raw} of pictures find their own caption first; no map was better than none, so "
@@ -49,6 +49,11 @@ def headline(gap: Gap, method: str) -> str:
     if gap.winner == "raw":
         return f"{said}: here plain CLIP is better"
     return said if gap.winner else f"{said}: no clear difference"
+
+
+def versus(gap: Gap) -> str:
+    """Both figures, short."""
+    return f"{share(gap.mapped.own_first)} with the map, {share(gap.raw.own_first)} without"
 
 
 def basis(gap: Gap) -> str:
@@ -62,5 +67,6 @@ def basis(gap: Gap) -> str:
     return f"{said}; the map was fitted on none of them."
 
 
-def _share(value: float) -> str:
+def share(value: float) -> str:
+    """A share as it is written on the whole page."""
     return f"{value:.0%}".replace("%", " %")

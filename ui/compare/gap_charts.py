@@ -16,6 +16,7 @@ import streamlit as st
 from engine.compare.gap import Gap, Side
 from engine.tensorfile import Matrix
 from engine.types import SPACES, Space, Vector
+from ui.compare.figure import share
 from ui.shared.spaces import SPACES as SPACE_WORDS
 
 _TITLES: dict[Space, str] = {"raw": "Before the map", "mapped": "After the map"}
@@ -211,7 +212,7 @@ def _numbers(gap: Gap) -> dict[str, list[str]]:
         "Mean cosine of a picture and another caption": [s.unmatched for s in sides],
     }
     shown = {name: [_number(value) for value in values] for name, values in numbers.items()}
-    firsts = ["–" if isnan(s.own_first) else f"{s.own_first:.0%}" for s in sides]
+    firsts = ["–" if isnan(s.own_first) else share(s.own_first) for s in sides]
     shown["Pictures whose nearest caption is their own"] = firsts
     return {
         "Measured": list(shown),

@@ -14,7 +14,7 @@ from service.exports import Descriptions, as_csv, as_jsonl, as_sidecars
 from ui.describe.controls import advanced
 from ui.describe.describer import Described, Describer, Given, admitted
 from ui.describe.intake import clear, tray
-from ui.describe.landing import show_landing
+from ui.describe.landing import is_wordless, show_landing
 from ui.describe.presenter import offer_presentation, present, presenting
 from ui.describe.results import announce, remember, show_description
 from ui.shared.pictures import escaped
@@ -26,18 +26,25 @@ _CARD_HEIGHT = 260
 
 def page() -> None:
     """The whole page, or the presentation of the collection's pictures."""
-    collection = chosen()
-    if presenting():
+    if presenting() and engine().names():
+        collection = chosen()
         with errors_shown():
             present(collection, partial(_one, collection, *advanced()))
         return
     _hero()
+    collection = chosen()
+    offer_presentation()
     spoken = st.container()
     given = tray(collection)
     remember(len(given))
     done: list[Described] = []
     with errors_shown():
         how = advanced()
+        if is_wordless(collection):
+            st.info(
+                "Nothing in this collection has a caption yet, so nothing can be described with "
+                "it. Choose another one, or add captions to it on the page Collections."
+            )
         if given:
             _describe(given, collection, *how, done)
         else:
@@ -53,7 +60,6 @@ def _hero() -> None:
             "**mRAG** writes what a picture shows, in the words of your own collection, and finds "
             "pictures by what you say. Nothing has to be trained."
         )
-    offer_presentation()
 
 
 def _describer() -> Describer:

@@ -40,7 +40,7 @@ def tray(collection: Collection) -> list[Given]:
     kept: list[Given] = state.setdefault(_TRAY, [])
     round_ = state.setdefault(_ROUND, 0)
     listed_before: set[str] = state.get(_LISTED, set()) if _files_key(round_) in state else set()
-    ways, samples = st.columns([2, 3], gap="large")
+    ways, samples = st.columns([6, 7], gap="medium")
     with ways, st.container(key="drop-area"):
         dropped = _dropped(round_)
     with samples:
@@ -143,7 +143,7 @@ def _sampled(collection: Collection) -> list[Given]:
         for hit, image in zip(hits, images, strict=True)
     ]
     with st.container(key="samples-place"):
-        clicked = picture_grid(cards, key="samples", columns_min_px=64, captions=False)
+        clicked = picture_grid(cards, key="samples", columns_min_px=56, captions=False)
     return [sample(hit) for hit in hits if hit.id == clicked]
 
 

@@ -35,6 +35,8 @@ def show_landing(collection: Collection, described: Describe, how: object) -> No
     if not hits:
         st.info("This collection has no pictures of its own yet. Give one of yours above.")
         return
+    if is_wordless(collection):
+        return
     place = st.container(key="example")
     _show_searches(collection)
     with place:
@@ -42,6 +44,11 @@ def show_landing(collection: Collection, described: Describe, how: object) -> No
         now = collection.current
         told = (collection.card, now.number, now.captions.count(), [hit.id for hit in hits], how)
         show_example(_example(repr(told), hits, described), collection.card.name)
+
+
+def is_wordless(collection: Collection) -> bool:
+    """Whether there are no captions to describe anything from."""
+    return not collection.card.memory and not collection.current.captions.count()
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

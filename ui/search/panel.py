@@ -110,7 +110,8 @@ def _too_long(address: SearchAddress) -> str:
         return ""
     st.warning(
         f"These are {len(typed):,} characters, and a search has up to {MAX_WORDS}: leave out what "
-        "matters least. Until then it is not looked for."
+        "matters least. Until then it is not looked for"
+        + (f", and what is shown answers “{escaped(address.q)}”." if address.q else ".")
     )
     return str(typed)
 

@@ -100,7 +100,8 @@ def chosen() -> Collection:
     name = st.session_state.get(_KEY)
     if not name:
         st.info("There is no collection yet. Make one of your pictures first.")
-        st.page_link(page_file("Collections"), label="Make a collection")
+        with st.container(key="doors"):
+            st.page_link(page_file("Collections"), label="Make a collection", width="content")
         st.stop()
     warm_up(name)
     return engine().open(name)

@@ -49,6 +49,8 @@ def _verdict(checks: Sequence[Check]) -> None:
         st.error(f"{len(missing)} of {len(checks)} things {told} stands below.")
     elif any(check.subject not in _OWN_MODELS for check in absent):
         st.warning("Some collections need models that are not here yet; they stand below.")
+    elif any(check.status != "ok" and _is_collection(check) for check in checks):
+        st.warning("Some collections cannot answer as they should; they stand below.")
     elif absent:
         st.info(
             "All that the collections need is here. The models of your settings are not: new "
@@ -56,6 +58,10 @@ def _verdict(checks: Sequence[Check]) -> None:
         )
     else:
         st.success("All that is needed is here, for new collections too.")
+
+
+def _is_collection(check: Check) -> bool:
+    return check.subject.split()[0] == "collection"
 
 
 def _is_model(check: Check) -> bool:
