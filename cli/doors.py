@@ -100,7 +100,10 @@ def _client(models: Mapping[str, str]) -> Client | None:
     if option := _unlike(found, models):
         say(f"the running server uses other models than {option} names: working here without it")
         return None
-    client = _import_client()(found.address, found.token)
+    try:
+        client = _import_client()(found.address, found.token)
+    except ClientError:  # the file names no address that a server could have
+        return None
     try:
         theirs = client.version()
     except ClientError:  # it has gone and left its file, or something else listens there by now

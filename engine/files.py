@@ -1,57 +1,13 @@
-"""Files written whole, so that nobody ever sees half of one; and the one way to open a user's."""
+"""Files written whole, so that nobody ever sees half of one."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import shutil
-import stat
 from pathlib import Path
-from typing import BinaryIO
 
-_KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 _BINARY: int = getattr(os, "O_BINARY", 0)
-_WITHOUT_WAITING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | _BINARY
-
-
-class NotAFile(OSError):
-    """What was to be read is no regular file, and might be waited for or read for ever."""
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file to read its bytes, by whatever links; nothing else, and never waiting.
-
-    Raises NotAFile for folders, pipes, sockets and devices, OSError and ValueError as `open` does.
-    """
-    _check_regular(path.stat())  # first, as opening alone does something to some devices
-    handle = os.open(path, _WITHOUT_WAITING)
-    try:
-        _check_regular(os.fstat(handle))  # another one may lie there by now
-        return os.fdopen(handle, "rb")
-    except BaseException:
-        os.close(handle)
-        raise
-
-
-def is_regular(path: Path) -> bool:
-    """Whether a regular file lies there, by whatever links; raises NotAFile for anything else."""
-    try:
-        _check_regular(path.stat())
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
-
-
-def _check_regular(status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
-        raise NotAFile(f"is {kind}, not a regular file")
 
 
 def write_whole(

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
 from engine.errors import UnreadableImage
-from engine.files import NotAFile, open_regular
 from engine.limits import DEFAULT_LIMITS, Limits
+from mrag_client.files import NotAFile, open_regular
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
 """The formats that are read; whatever else Pillow could open is refused."""

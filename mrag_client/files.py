@@ -1,4 +1,4 @@
-"""Files of this machine that are sent: opened without waiting, or why they cannot be."""
+"""The one way to open a file that a user names: regular files only, and never waiting."""
 
 from __future__ import annotations
 
@@ -24,29 +24,49 @@ _WITHOUT_WAITING = (
 )
 
 
-def open_to_send(path: Path) -> BinaryIO:
-    """Open a regular file; raises PictureUnreadable, which does not name it, for anything else.
+class NotAFile(OSError):
+    """What was to be read is no regular file, and might be waited for or read for ever."""
 
-    A pipe or device might be read for ever: they are told by their kind before they are opened.
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file to read its bytes, by whatever links; nothing else, and never waiting.
+
+    Raises NotAFile for folders, pipes, sockets and devices, OSError and ValueError as `open` does.
     """
+    _check_regular(path.stat())  # first, as opening alone does something to some devices
+    handle = os.open(path, _WITHOUT_WAITING)
+    try:
+        _check_regular(os.fstat(handle))  # another one may lie there by now
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def is_regular(path: Path) -> bool:
+    """Whether a regular file lies there, by whatever links; raises NotAFile for anything else."""
     try:
         _check_regular(path.stat())
-        handle = os.open(path, _WITHOUT_WAITING)
-        try:
-            _check_regular(os.fstat(handle))  # another one may lie there by now
-            return os.fdopen(handle, "rb")
-        except BaseException:
-            os.close(handle)
-            raise
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        raise NotAFile(f"is {kind}, not a regular file")
+
+
+def open_to_send(path: Path) -> BinaryIO:
+    """Open a picture; raises PictureUnreadable, which does not name it, where it cannot be."""
+    try:
+        return open_regular(path)
+    except NotAFile as error:
+        raise PictureUnreadable(f"{error}; give a picture file") from error
     except FileNotFoundError as error:
         raise PictureUnreadable("there is no such file; check the path") from error
     except PermissionError as error:
         raise PictureUnreadable("may not be read; give this user read access") from error
     except (OSError, ValueError) as error:
         raise PictureUnreadable(f"cannot be read ({error}); check the path") from error
-
-
-def _check_regular(status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
-        raise PictureUnreadable(f"is {kind}, not a regular file; give a picture file")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InvalidInput, SourceError
-from engine.files import open_regular
+from mrag_client.files import open_regular
 
 _ID_KEYS = ("image_id", "image", "id")
 _TEXT_KEYS = ("caption", "captions", "references")

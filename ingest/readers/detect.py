@@ -10,9 +10,9 @@ from typing import Literal
 import ijson
 
 from engine.errors import SourceError
-from engine.files import open_regular
 from ingest.readers.lines import encoding_of
 from ingest.readers.tables import is_table_header
+from mrag_client.files import open_regular
 
 Kind = Literal["folder", "coco", "karpathy", "csv", "jsonl", "json", "text"]
 

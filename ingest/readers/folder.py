@@ -8,10 +8,10 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from corpus.records import Skipped
-from engine.files import open_regular
 from ingest.readers.annotation import Annotation, one_line, printable
 from ingest.readers.lines import encoding_of, is_decoded
 from ingest.readers.spelling import Spellings, spelled, spellings
+from mrag_client.files import open_regular
 
 _SIDECAR_LIMIT = 2**20
 _NOT_THE_USERS = frozenset({"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN"})

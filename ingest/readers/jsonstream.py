@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import ijson
 
 from engine.errors import SourceError
-from engine.files import open_regular
+from mrag_client.files import open_regular
 
 _HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _HALF = re.compile(rb"%s(?!%s)|(?<!\\u[dD][89abAB]..)%s" % (_HIGH, _LOW, _LOW))

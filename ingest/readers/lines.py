@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import SourceError
-from engine.files import open_regular
+from mrag_client.files import open_regular
 
 LINE_LIMIT = 16 * 2**20
 """Longest line, in characters: what is longer is no table and no list of captions."""

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from unicodedata import normalize
 
-from engine.files import is_regular
+from mrag_client.files import is_regular
 
 _FOLDERS = 64
 """Folders whose listings are remembered."""

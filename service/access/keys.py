@@ -17,7 +17,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from engine.errors import Busy, InvalidInput
-from engine.files import open_regular, write_whole
+from engine.files import write_whole
+from mrag_client.files import open_regular
 from service.access.visitor import ROLES, Role, Visitor
 
 PREFIX = "mrag_"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.files import NotAFile, open_regular, partial_path, remove_partials, write_whole
+from engine.files import partial_path, remove_partials, write_whole
+from mrag_client.files import NotAFile, open_regular
 
 
 def test_a_file_is_replaced_with_bytes_or_text(tmp_path: Path) -> None:
