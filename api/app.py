@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from html import escape
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -28,6 +29,14 @@ from mrag_client.version import own_version
 _PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 
 
+class _Api(FastAPI):
+    """The application, with a document that says what the routes cannot."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        return document_of(self)
+
+
 def build_api(engine: Engine, jobs: Jobs, thumbnails: Thumbnails) -> FastAPI:
     """The API over an engine, its background ingests and its thumbnails, which stay the caller's.
 
@@ -37,7 +46,7 @@ def build_api(engine: Engine, jobs: Jobs, thumbnails: Thumbnails) -> FastAPI:
     settings = engine.settings
     work = Work(waiting=settings.max_waiting, seconds=settings.request_seconds)
     metrics = Metrics(engine, work)
-    api = FastAPI(
+    api = _Api(
         title="mRAG",
         version=own_version(),
         description=ABOUT.strip(),
@@ -59,7 +68,6 @@ def build_api(engine: Engine, jobs: Jobs, thumbnails: Thumbnails) -> FastAPI:
     )  # fmt: skip
     for kind in told:
         api.add_exception_handler(kind, _told)
-    api.openapi = partial(document_of, api)  # type: ignore[method-assign]
     return api
 
 

@@ -177,7 +177,7 @@ def _title(status: int) -> str:
     return "Client Closed Request" if status == ClientGone.status else HTTPStatus(status).phrase
 
 
-def _told(error: Exception) -> tuple[int, str, Mapping[str, str]]:  # noqa: PLR0911
+def _told(error: Exception) -> tuple[int, str, Mapping[str, str]]:
     """Status, detail and headers."""
     if isinstance(error, ApiError):
         return error.status, str(error), error.headers
@@ -189,11 +189,15 @@ def _told(error: Exception) -> tuple[int, str, Mapping[str, str]]:  # noqa: PLR0
         return _status(error), str(error), _retry(error)
     if isinstance(error, MemoryError):
         return 503, MEMORY, {}
-    if isinstance(error, OSError):
-        _LOG.error("a request failed", exc_info=error)
-        return 503, str(refused(Path(error.filename or "the disk"), error)), {}
+    return *_failed(error), {}
+
+
+def _failed(error: Exception) -> tuple[int, str]:
+    """Status and detail of what nobody foresaw, which goes to the log."""
     _LOG.error("a request failed", exc_info=error)
-    return 500, "Something went wrong here; the server's log says what, under the request id.", {}
+    if isinstance(error, OSError):
+        return 503, str(refused(Path(error.filename or "the disk"), error))
+    return 500, "Something went wrong here; the server's log says what, under the request id."
 
 
 def _status(error: MragError) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from hashlib import blake2b, sha256
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -43,6 +44,20 @@ class PixelEncoder:
         seeds = [int.from_bytes(blake2b(text.encode(), digest_size=4).digest()) for text in texts]
         rows = [np.random.default_rng(seed).normal(size=self.dim) + 1 for seed in seeds]
         return _unit(np.array(rows).reshape(-1, self.dim))
+
+
+class Gate(PixelEncoder):
+    """An encoder that waits before each batch of pictures until it is let through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered, self.open = Event(), Event()
+        self.open.set()
+
+    def encode_images(self, images: list[Image.Image]) -> Vectors:
+        self.entered.set()
+        assert self.open.wait(20)
+        return super().encode_images(images)
 
 
 class OneEncoder(Models):
@@ -97,6 +112,11 @@ def record(path: Path, captions: Sequence[str] = (), split: str = "") -> ImageRe
 @pytest.fixture
 def encoder() -> PixelEncoder:
     return PixelEncoder()
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
 
 
 @pytest.fixture

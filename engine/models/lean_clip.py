@@ -28,7 +28,7 @@ def import_open_clip() -> ModuleType:
     """open_clip, which builds all of its own towers; see `load_towers` for those of others."""
     with _ALONE:
         if "open_clip" not in sys.modules:
-            import torch  # noqa: F401 (whose own import is to find no stand-in)
+            import_module("torch")  # whose own import is to find no stand-in
 
             with _compiler_later():
                 import_module("torchvision")

@@ -103,7 +103,7 @@ def test_a_key_ends_when_it_was_said_to(tmp_path: Path) -> None:
     assert ring.find(token) is None
 
 
-def emptied(text: str) -> str:  # noqa: ARG001 (what there was does not matter)
+def emptied(_: str) -> str:
     return ""
 
 

@@ -7,39 +7,17 @@ import zipfile
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
-from PIL import Image
 from starlette.testclient import TestClient
 
 from engine.app import Engine
 from engine.settings import Settings
-from engine.types import Vectors
 from tests.api.conftest import ADMIN, HOME, READER, WRITER, Asked, asked_of, problem
-from tests.worlds import OneEncoder, PixelEncoder
+from tests.worlds import Gate, OneEncoder
 
 V1 = "/api/v1"
-
-
-class Gate(PixelEncoder):
-    """An encoder that waits before each batch of pictures until it is let through."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entered, self.open = Event(), Event()
-        self.open.set()
-
-    def encode_images(self, images: list[Image.Image]) -> Vectors:
-        self.entered.set()
-        assert self.open.wait(20)
-        return super().encode_images(images)
-
-
-@pytest.fixture
-def gate() -> Gate:
-    return Gate()
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
-from PIL import Image
 
 from engine.app import Engine
 from engine.errors import (
@@ -29,36 +28,16 @@ from engine.errors import (
 from engine.files import write_whole
 from engine.search.gallery import Query
 from engine.settings import Settings
-from engine.types import Vectors
 from ingest.delete import delete
 from ingest.jobs import records
 from ingest.jobs.archive import uploads
 from ingest.jobs.background import MOST_WAITING, Jobs
 from ingest.jobs.records import KEPT, Job, JobRecords
 from mrag_client.models import IngestOptions
-from tests.worlds import OneEncoder, PixelEncoder
+from tests.worlds import Gate, OneEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-class Gate(PixelEncoder):
-    """An encoder that waits before each batch of pictures until it is let through."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entered, self.open = Event(), Event()
-        self.open.set()
-
-    def encode_images(self, images: list[Image.Image]) -> Vectors:
-        self.entered.set()
-        assert self.open.wait(20)
-        return super().encode_images(images)
-
-
-@pytest.fixture
-def gate() -> Gate:
-    return Gate()
 
 
 @pytest.fixture
