@@ -179,7 +179,7 @@ def _only_post(request: Request) -> Response:
 
 
 class _Looking:
-    """The tools. Their docstrings are what agents read."""
+    """The tools. Their docstrings are what agents read, and `id` is what agents call it."""
 
     def __init__(self, door: Door) -> None:
         self._door = door

@@ -69,11 +69,6 @@ def _bounded(items: list[Given], listed: set[str]) -> list[Given]:
     return [item for item in items if item.id in ids]
 
 
-def has_given() -> bool:
-    """Whether anything came in that was not cleared."""
-    return bool(st.session_state.get(_TRAY))
-
-
 def clear() -> None:
     """Forget all that came in."""
     st.session_state[_TRAY] = []
