@@ -109,11 +109,32 @@ class CaptionPoint:
 
 
 @dataclass(frozen=True)
+class Metadata:
+    """What a picture's file says of itself, beside its pixels and when it was taken.
+
+    `latitude` and `longitude` are degrees (WGS 84), both or neither; `rating` is 0 to 5, -1 for
+    one that was rejected.
+    """
+
+    camera: str = ""
+    lens: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    title: str = ""
+    rating: int | None = None
+    keywords: tuple[str, ...] = ()
+
+
+NO_METADATA = Metadata()
+
+
+@dataclass(frozen=True)
 class ImagePoint:
     """A picture as it is stored; `id` follows from the sha256 of its file.
 
     `image_id` is the name by which it is shown, `names` are all that it goes by.
     `caption` is the mapped vector of its captions, None while it has none.
+    `places` are the names of where it was taken, the nearest first: town, region, country.
     """
 
     id: str
@@ -131,6 +152,17 @@ class ImagePoint:
     taken_at: datetime | None = None
     tags: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    metadata: Metadata = NO_METADATA
+    places: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Near:
+    """A circle on the globe: its middle in degrees (WGS 84), and its radius."""
+
+    latitude: float
+    longitude: float
+    kilometres: float
 
 
 @dataclass(frozen=True)
@@ -140,6 +172,9 @@ class Filters:
     Sets mean "any of these"; `not_splits` excludes captions or pictures, `not_pictures`
     those of pictures with one of these keys (`engine.identity`).
     `proven` leaves out captions that neither people wrote nor a refinement round added.
+    Names of tags, cameras, lenses and places, and endings of files (without the dot), are
+    compared without regard to case; a place is a town, a region or a country. Each of `phrases`
+    must occur in a caption.
     """
 
     splits: frozenset[str] = frozenset()
@@ -150,6 +185,14 @@ class Filters:
     proven: bool = False
     taken_from: datetime | None = None
     taken_until: datetime | None = None
+    cameras: frozenset[str] = frozenset()
+    lenses: frozenset[str] = frozenset()
+    places: frozenset[str] = frozenset()
+    near: Near | None = None
+    phrases: tuple[str, ...] = ()
+    has_caption: bool | None = None
+    extensions: frozenset[str] = frozenset()
+    least_rating: int | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +208,10 @@ class Facets:
     tags: Mapping[str, int]
     taken_from: datetime | None = None
     taken_until: datetime | None = None
+    cameras: Mapping[str, int] = field(default_factory=dict)
+    lenses: Mapping[str, int] = field(default_factory=dict)
+    places: Mapping[str, int] = field(default_factory=dict)
+    extensions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -188,7 +235,9 @@ class CaptionHit:
 class ImageHit:
     """A picture that was found; `score` is a cosine, a BM25 weight or a fused rank score.
 
-    `vector` is its raw vector if asked for.
+    `vector` is its raw vector if asked for. `chance` is the calibrated chance that it is what was
+    asked for, None where that cannot be told; `copies` is how many more pictures of the same
+    sight stand behind it.
     """
 
     id: str
@@ -198,6 +247,8 @@ class ImageHit:
     captions: tuple[str, ...] = ()
     payload: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     vector: Vector | None = field(default=None, compare=False, repr=False)
+    chance: float | None = None
+    copies: int = 0
 
 
 @dataclass(frozen=True)
@@ -222,9 +273,14 @@ class CaptionResult:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The pictures found for a query, best first."""
+    """The pictures found for a query, best first.
+
+    `likely` is how many of the whole ranking, from its first on, are likely what was asked for;
+    None where that cannot be told.
+    """
 
     query: str
     space: SearchSpace
     hits: tuple[ImageHit, ...]
     timings_ms: Mapping[str, float]
+    likely: int | None = None
