@@ -116,6 +116,16 @@ class KnownRows:
         )
         return [row_of(place) for (place,) in found]
 
+    def generated_rows(self, number: int) -> list[tuple[int, str]]:
+        """As `described_rows`, of pictures that nobody has captioned, each with its sha256."""
+        found = self._db.execute(
+            "select d.place, d.sha256 from described d cross join picture p "
+            "on p.sha256 = d.sha256 and substr(p.sha256, 1, 8) = substr(d.sha256, 1, 8) "
+            "where d.place >= ? and d.place < ? and p.captions = 0 order by 1",
+            (number << SHIFT, (number + 1) << SHIFT),
+        )
+        return [(row_of(place), sha256.hex()) for place, sha256 in found]
+
     def described_shard(self, number: int) -> ShardFile:
         """The shard of generated captions of that number."""
         query = "select name from described_shard where number = ?"
@@ -286,6 +296,16 @@ class KnownRows:
             (shard << SHIFT, (shard + 1) << SHIFT),
         )
         return [row_of(place) for (place,) in found]
+
+    def uncaptioned(self, sha256s: Iterable[str]) -> dict[int, list[int]]:
+        """By shard the rows of those of these pictures that nobody has captioned."""
+        query = f"select place from picture where {IS} and captions = 0"
+        found = (self._db.execute(query, (bytes.fromhex(one),)).fetchone() for one in sha256s)
+        return dict(by_shard(sorted({one[0] for one in found if one is not None})))
+
+    def descriptions(self) -> int:
+        """How many generated captions are the latest of their picture."""
+        return self._one("select count(*) from described")
 
     def undescribed(self) -> int:
         """How many pictures have no caption at all."""
