@@ -137,13 +137,17 @@ def search(
         list[str] | None, typer.Option(help="Away from these words.", show_default=False)
     ] = None,
     like: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
             metavar="ID",
-            help="Like this picture of the collection, whose id --json shows.",
+            help="Like this picture of the collection, whose id --json shows; may be repeated.",
             show_default=False,
         ),
-    ] = "",
+    ] = None,
+    unlike: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Not like this one; may be repeated.", show_default=False),
+    ] = None,
     space: Annotated[
         AskedSpace | None,
         typer.Option(
@@ -181,7 +185,8 @@ def search(
         text=text,
         plus=plus or (),
         minus=minus or (),
-        like=like,
+        likes=like or (),
+        unlikes=unlike or (),
         spaces=spaces,
         k=k,
         offset=offset,

@@ -21,7 +21,7 @@ MAX_WORDS = 500
 """Characters of one text of a query."""
 
 MOST_TERMS = 16
-"""Texts to draw nearer to, or to move away from: each is embedded, while others wait."""
+"""Texts, or pictures, to draw nearer to or to move away from: each text is embedded."""
 
 DescribeSpace = Literal["raw", "mapped", "fused"]
 SearchSpace = Literal["raw", "mapped", "caption", "words", "fused"]
@@ -33,11 +33,18 @@ Order = Literal["nearest-first", "nearest-last"]
 MapMethod = Literal["auto", "raw", "centred", "shrink", "ridge", "procrustes", "ols"]
 JobState = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
 
-SINGULAR = {"spaces": "space", "splits": "split", "tags": "tag"}
+SINGULAR = {
+    "spaces": "space",
+    "splits": "split",
+    "tags": "tag",
+    "likes": "like",
+    "unlikes": "unlike",
+}
 """Fields that are repeated for each of their values, by the name that they then have."""
 
 Words = Annotated[str, Field(max_length=MAX_WORDS)]
 Terms = Annotated[tuple[Words, ...], Field(max_length=MOST_TERMS)]
+Ids = Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=MOST_TERMS)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Timings = Mapping[str, float]
 
@@ -88,9 +95,8 @@ class SearchOptions(_Asked):
     text: Words = ""
     plus: Terms = ()
     minus: Terms = ()
-    like: Annotated[str, Field(max_length=64, description="Id of a picture of the collection.")] = (
-        ""
-    )
+    likes: Annotated[Ids, Field(description="Like these pictures of the collection, by id.")] = ()
+    unlikes: Annotated[Ids, Field(description="And not like these, by id.")] = ()
     spaces: Annotated[
         tuple[AskedSpace, ...],
         Field(

@@ -96,7 +96,8 @@ class LocalAnswers:
         Raises UnreadableImage for a picture that cannot be opened, InvalidInput without a query.
         """
         picture = self._open(image).image if image else None
-        query = Query(options.text, picture, options.plus, options.minus, options.like)
+        named = (options.likes, options.unlikes)
+        query = Query(options.text, picture, options.plus, options.minus, *named)
         opened = self._engine.open(collection)
         results = opened.gallery.search_spaces(
             query,

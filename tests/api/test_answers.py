@@ -92,6 +92,9 @@ def test_a_picture_finds_those_like_it(reader: TestClient, unknown_pictures: lis
     )
     assert len(sent.json()["results"][0]["hits"]) == 2
     key = first_id(reader)
+    several = {"like": [key], "unlike": [sent.json()["results"][0]["hits"][1]["id"]]}
+    apart = reader.get(f"{V1}/search", params=several).json()["results"][0]["hits"]
+    assert not {key, *several["unlike"]} & {hit["id"] for hit in apart}
     like = reader.get(f"{V1}/similar", params={"id": key, "k": "5", "space": ["raw", "mapped"]})
     assert [one["space"] for one in like.json()["results"]] == ["raw", "mapped"]
     assert key not in [hit["id"] for hit in like.json()["results"][0]["hits"]]

@@ -129,6 +129,16 @@ def test_more_like_a_found_picture(mrag: Run) -> None:
     assert "no picture with the id 'nonsense'" in done.err
 
 
+def test_more_like_these_not_those(mrag: Run) -> None:
+    hits = mrag("search", "a dog", "-k", "3", "--json").answers[0]["hits"]
+    like, also, unlike = (hit["id"] for hit in hits)
+    done = mrag("search", "--like", like, "--like", also, "--unlike", unlike, "--json")
+    assert done.code == 0, done.err
+    (answer,) = done.answers
+    assert answer["query"] == f"like:{like} like:{also} -like:{unlike}"
+    assert not {like, also, unlike} & {hit["id"] for hit in answer["hits"]}
+
+
 def test_search_for_people_shows_raw_beside_mapped(mrag: Run) -> None:
     done = mrag("search", "a dog", "-k", "2")
     assert done.code == 0

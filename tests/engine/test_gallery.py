@@ -94,19 +94,37 @@ def id_of(uri: str) -> str:
 
 
 def test_more_like_a_picture_of_the_collection_without_itself(gallery: Gallery) -> None:
-    found = gallery.search(Query(like=id_of("dog.jpg")), k=3)
+    found = gallery.search(Query(likes=(id_of("dog.jpg"),)), k=3)
     assert [hit.uri for hit in found.hits] == ["both.jpg", "snow.jpg"]
     assert found.query == f"like:{id_of('dog.jpg')}"
 
 
 def test_a_picture_of_the_collection_is_combined_with_words(gallery: Gallery) -> None:
-    assert uris(gallery, Query("snow", like=id_of("dog.jpg")), k=1) == ["both.jpg"]
-    assert uris(gallery, Query(like=id_of("both.jpg"), minus=("snow",)), k=1) == ["dog.jpg"]
+    assert uris(gallery, Query("snow", likes=(id_of("dog.jpg"),)), k=1) == ["both.jpg"]
+    assert uris(gallery, Query(likes=(id_of("both.jpg"),), minus=("snow",)), k=1) == ["dog.jpg"]
+
+
+def test_more_like_these_and_not_those_finds_none_of_them(gallery: Gallery) -> None:
+    query = Query(likes=(id_of("both.jpg"),), unlikes=(id_of("snow.jpg"),))
+    assert uris(gallery, query) == ["dog.jpg"]
+    assert str(query) == f"like:{id_of('both.jpg')} -like:{id_of('snow.jpg')}"
+    assert uris(gallery, Query("snow", unlikes=(id_of("both.jpg"),)))[0] == "snow.jpg"
+    assert uris(gallery, Query("dog", unlikes=(id_of("snow.jpg"),)))[-1] == "both.jpg"
+
+
+def test_pictures_that_are_not_wanted_are_no_query_alone() -> None:
+    with pytest.raises(InvalidInput, match="empty"):
+        Query(unlikes=(id_of("dog.jpg"),))
+
+
+def test_what_is_wanted_and_unwanted_at_once_is_refused(gallery: Gallery) -> None:
+    with pytest.raises(InvalidInput, match="cancel each other out"):
+        gallery.search(Query(likes=(id_of("dog.jpg"),), unlikes=(id_of("dog.jpg"),)))
 
 
 def test_more_like_a_picture_obeys_filters(gallery: Gallery) -> None:
     others = Filters(not_pictures=frozenset({content_key(b"both.jpg".hex().ljust(64, "0"))}))
-    assert uris(gallery, Query(like=id_of("dog.jpg")), filters=others) == ["snow.jpg"]
+    assert uris(gallery, Query(likes=(id_of("dog.jpg"),)), filters=others) == ["snow.jpg"]
 
 
 @pytest.mark.parametrize("unknown", ["not-an-id", id_of("gone.jpg")])
@@ -114,7 +132,7 @@ def test_a_picture_that_is_not_there_is_named_with_the_remedy(
     gallery: Gallery, unknown: str
 ) -> None:
     with pytest.raises(InvalidInput, match=f"no picture with the id '{unknown}'.*look for words"):
-        gallery.search(Query(like=unknown))
+        gallery.search(Query(likes=(unknown,)))
 
 
 def test_what_scores_less_than_the_least_is_left_out(gallery: Gallery) -> None:
@@ -172,7 +190,7 @@ def test_words_of_other_scripts_are_marked_where_they_match(
 def test_wanted_words_are_marked_and_unwanted_ones_are_not() -> None:
     query = Query("dog", plus=("snow",), minus=("tree",))
     assert matched_words(query, "a dog in snow by a tree") == ("dog", "snow")
-    assert matched_words(Query(like="x"), "a dog") == ()
+    assert matched_words(Query(likes=("x",)), "a dog") == ()
 
 
 def test_an_empty_query_is_refused() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from uuid import UUID
 
 from engine.search.relevance import STRICTNESS
+from engine.search.terms import MAX_TERMS
 from engine.types import Facets, Filters, SearchSpace
 
 SPACES: tuple[SearchSpace, ...] = get_args(SearchSpace)
@@ -30,12 +31,13 @@ _SHOWN = 40
 class SearchAddress:
     """A search as its address says it; fields that have their default are left out of it.
 
-    `like` is the id of a picture whose like is looked for, `picture` of the one that is open.
+    `like` are ids of pictures whose like is looked for, `unlike` of those to move away from,
+    `picture` is that of the one that is open.
     `space` is empty where none is named: then it is the one that answers best, see `space_of`.
     """
 
     q: str = ""
-    like: str = ""
+    like: tuple[str, ...] = ()
     space: SearchSpace | Literal[""] = ""
     strict: float = 100 * STRICTNESS
     split: tuple[str, ...] = ()
@@ -46,6 +48,7 @@ class SearchAddress:
     k: int = 24
     page: int = 1
     picture: str = ""
+    unlike: tuple[str, ...] = ()
 
     @property
     def filters(self) -> Filters:
@@ -183,9 +186,15 @@ def _picture(given: Sequence[str]) -> str:
         ) from None
 
 
+def _pictures(given: Sequence[str]) -> tuple[str, ...]:
+    if len(given) > MAX_TERMS:
+        raise ValueError(f"choose up to {MAX_TERMS} pictures")
+    return tuple(dict.fromkeys(_picture([id_]) for id_ in given))
+
+
 _READERS: dict[str, Callable[[Sequence[str]], Any]] = {
     "q": _words,
-    "like": _picture,
+    "like": _pictures,
     "space": _space,
     "strict": _strict,
     **dict.fromkeys(CHOICES, _values),
@@ -194,4 +203,5 @@ _READERS: dict[str, Callable[[Sequence[str]], Any]] = {
     "k": _size,
     "page": _page,
     "picture": _picture,
+    "unlike": _pictures,
 }

@@ -84,7 +84,7 @@ def _query(terms: Terms, address: SearchAddress, picture: Image | None) -> Query
     """What is looked for; None where nothing is, though words may be unwanted."""
     if not (terms.text or terms.plus or address.like or picture is not None):
         return None
-    return Query(terms.text, picture, terms.plus, terms.minus, address.like)
+    return Query(terms.text, picture, terms.plus, terms.minus, address.like, address.unlike)
 
 
 def _nothing_asked(
