@@ -139,20 +139,30 @@ class Search:
     @property
     def likes(self) -> tuple[str, ...]:
         """The ids of pictures whose like is looked for."""
-        return tuple(one.id for one in self.items if isinstance(one, Like) and not one.unwanted)
+        return self._pictures(unwanted=False)
 
     @property
     def unlikes(self) -> tuple[str, ...]:
         """The ids of pictures to move away from."""
-        return tuple(one.id for one in self.items if isinstance(one, Like) and one.unwanted)
+        return self._pictures(unwanted=True)
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything is looked for or moved away from: else its filters alone say what."""
+        return any(not isinstance(item, Filter) for item in self.items)
+
+    def _pictures(self, *, unwanted: bool) -> tuple[str, ...]:
+        likes = (item for item in self.items if isinstance(item, Like))
+        return tuple(dict.fromkeys(one.id for one in likes if one.unwanted == unwanted))
 
     def __str__(self) -> str:
         return written(self.items)
 
 
-def read_search(typed: str) -> Search:
-    """Read a search; raises InvalidSearch, which points at the place, for what cannot be read.
+def read_search(typed: str, beside: Iterable[Item] = ()) -> Search:
+    """Read a search, to which what was given `beside` it is added.
 
+    Raises InvalidSearch, which points at the place, for what cannot be read.
     A sign counts at the start of a word only, with or without a space after it, so `well-known` is
     a word; a number is a weight only before a letter or quotes, so `16:9` and `12:30` are words.
     """
@@ -164,6 +174,7 @@ def read_search(typed: str) -> Search:
             f"{MAX_TERMS}; leave some out"
         )
         raise _wrong(told, typed, terms[MAX_TERMS].place)
+    items = (*items, *beside)
     filters = _filters([item for item in items if isinstance(item, Filter)], typed)
     phrases = tuple(dict.fromkeys(item.text for item in items if isinstance(item, Phrase)))
     return Search(items, Filters(**filters, phrases=phrases), tuple(_hints(items)))
