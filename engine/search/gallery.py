@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL.Image import Image
 from engine.alignment.alignment import Alignment
 from engine.errors import InvalidInput
 from engine.identity import identity_of
+from engine.search.language import Search, written_term
 from engine.store import ImageStore
 from engine.timing import Stopwatch
 from engine.types import (
@@ -42,7 +44,8 @@ class Query:
     """What is looked for: words, a picture or both, nearer to `plus`, away from `minus`.
 
     `likes` are ids of pictures of the collection, which are looked for like `image`; those of
-    `unlikes` are moved away from. None of them is itself found.
+    `unlikes` are moved away from. None of them is itself found. `weights` are those of `plus` and
+    then of `minus`, against 1 of all else; each is 1 where there are none.
     """
 
     text: str = ""
@@ -51,10 +54,33 @@ class Query:
     minus: tuple[str, ...] = ()
     likes: tuple[str, ...] = ()
     unlikes: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.words and not self.pictures:
-            raise InvalidInput("the query is empty; give words, a picture or both")
+            raise InvalidInput(self._nothing_wanted())
+
+    @classmethod
+    def of(cls, search: Search, image: Image | None = None) -> Query:
+        """What a search asks for, and a picture beside it."""
+        wanted, unwanted = search.plus, search.minus
+        return cls(
+            search.text,
+            image,
+            tuple(term.text for term in wanted),
+            tuple(term.text for term in unwanted),
+            search.likes,
+            search.unlikes,
+            tuple(term.weight for term in (*wanted, *unwanted)),
+        )
+
+    def _nothing_wanted(self) -> str:
+        if not (self.minus or self.unlikes):
+            return "the query is empty; give words, a picture or both"
+        return (
+            f"{self} says what to leave out, but not yet what to look for; give words before it, "
+            f"as in: animals {self}"
+        )
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -66,9 +92,20 @@ class Query:
         """The number of wanted pictures."""
         return (self.image is not None) + len(self.likes)
 
+    @property
+    def text_weights(self) -> tuple[float, ...]:
+        """The weights of the wanted and then the unwanted words; those of the latter below 0."""
+        weights = self.weights or (1.0,) * (len(self.plus) + len(self.minus))
+        given = zip((*self.plus, *self.minus), weights, strict=True)
+        wanted = [weight for text, weight in islice(given, len(self.plus)) if text.strip()]
+        text = [1.0] if self.text.strip() else []
+        return (*text, *wanted, *(-weight for _, weight in given))
+
     def __str__(self) -> str:
-        parts = [self.text, *(f"+{text}" for text in self.plus)]
-        parts += [f"-{text}" for text in self.minus]
+        weights = iter(self.weights or (1.0,) * (len(self.plus) + len(self.minus)))
+        parts = [self.text]
+        parts += [written_term(text, weight=next(weights)) for text in self.plus]
+        parts += [written_term(text, unwanted=True, weight=next(weights)) for text in self.minus]
         parts += [f"like:{id_}" for id_ in self.likes]
         parts += [f"-like:{id_}" for id_ in self.unlikes]
         return " ".join(part for part in parts if part)
@@ -211,7 +248,7 @@ def _without(filters: Filters, known: Sequence[ImageHit]) -> Filters:
 
 def _combine(query: Query, texts: Vectors, images: Vectors) -> Vector:
     """One unit vector: what is wanted added, and what is not, the last of each kind, subtracted."""
-    total: Vector = _signs(len(texts), len(query.minus)) @ texts
+    total: Vector = np.asarray(query.text_weights, np.float32) @ texts
     total = total + _signs(len(images), len(query.unlikes)) @ images
     length = float(np.linalg.norm(total))
     if length < 1e-6:
