@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
@@ -15,6 +15,8 @@ from engine.alignment.alignment import Alignment
 from engine.errors import InvalidInput
 from engine.identity import identity_of
 from engine.search.language import Search, written_term
+from engine.search.relevance import Asked, Relevance
+from engine.search.verdict import LikelyFirst, Verdict
 from engine.store import ImageStore
 from engine.timing import Stopwatch
 from engine.types import (
@@ -114,9 +116,17 @@ class Query:
 class Gallery:
     """The pictures of a store, found in any space."""
 
-    def __init__(self, encoder: Encoder, alignment: Alignment, store: ImageStore) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        alignment: Alignment,
+        store: ImageStore,
+        relevance: Callable[[], Relevance] | None = None,
+    ) -> None:
+        """With `relevance`, which is asked for at the first search, chances are told."""
         self._encoder = encoder
         self._alignment = alignment
+        self._relevance = relevance
         self.store = store
 
     def search(
@@ -130,13 +140,19 @@ class Gallery:
         diversity: float = 0.0,
         min_score: float | None = None,
         sort: Sort = "relevance",
+        likely: bool = False,
     ) -> SearchResult:
         """Find the k best pictures after the first `offset`, best first.
 
         `diversity`, 0 to 1, trades likeness to the query for unlikeness to each other (MMR).
         Pictures that score less than `min_score`, a cosine, are left out of the k; raises
-        InvalidInput for it in the spaces whose scores are none. See `Relevance` for a good one.
+        InvalidInput for it in the spaces whose scores are none.
         With another `sort` the best ones (RANKED of `engine.store.paging`) come by date.
+
+        Where it can be told which pictures are likely what was asked for (`Verdict`) these come
+        first, but in `raw`, which stays as it is to be compared with, and where `diversity`,
+        `min_score` or `sort` ask for another order. With `likely` they alone are found; raises
+        InvalidInput where it cannot be told.
         """
         (result,) = self.search_spaces(
             query,
@@ -147,6 +163,7 @@ class Gallery:
             diversity=diversity,
             min_score=min_score,
             sort=sort,
+            likely=likely,
         )
         return result
 
@@ -161,6 +178,7 @@ class Gallery:
         diversity: float = 0.0,
         min_score: float | None = None,
         sort: Sort = "relevance",
+        likely: bool = False,
     ) -> list[SearchResult]:
         """Search as `search` does, in several spaces, embedding the query once."""
         if min_score is not None:
@@ -174,8 +192,19 @@ class Gallery:
             mapped_images = self._alignment.map_images(images) if len(images) else images
             mapped = _combine(query, self._alignment.map_texts(texts), mapped_images)
         filters = _without(filters or Filters(), known)
+        with watch.stage("judge"):
+            verdict = self._verdict(query, mapped, filters)
+        if verdict is None and likely:
+            raise InvalidInput(
+                "this collection has too few pictures, or no captions, to tell what is likely; "
+                "search for all that is found"
+            )
+        first = min_score is None and sort == "relevance" and not diversity
         results = []
         for space in spaces:
+            arrange = verdict and LikelyFirst(
+                verdict.likely, bring=first and space != "raw", alone=likely
+            )
             searching = Stopwatch()
             with searching.stage("search"):
                 hits = self.store.search(
@@ -189,10 +218,25 @@ class Gallery:
                     diversity=diversity,
                     min_score=min_score,
                     sort=sort,
+                    arrange=arrange,
                 )
+            if verdict is not None:
+                hits = verdict.marked(hits)
             timings = {**watch.timings_ms, **searching.timings_ms}
-            results.append(SearchResult(str(query), space, tuple(hits), timings))
+            count = arrange and arrange.count
+            results.append(SearchResult(str(query), space, tuple(hits), timings, count))
         return results
+
+    def _verdict(self, query: Query, mapped: Vector, filters: Filters) -> Verdict | None:
+        """Which pictures are likely; None where that cannot be told."""
+        if self._relevance is None:
+            return None
+        asked: Asked = "picture" if query.pictures or query.unlikes else "words"
+        judge = self._relevance().judge(mapped, asked, self.store.count(filters))
+        if judge is None:
+            return None
+        words = "" if query.pictures else " ".join(query.words)
+        return Verdict(judge, self.store, mapped, words, query.minus, filters)
 
     def _known(self, query: Query) -> list[ImageHit]:
         """The pictures of the store that the query names, with their vectors, in its order."""
