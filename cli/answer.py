@@ -177,6 +177,9 @@ def search(
     tag: Annotated[
         list[str] | None, typer.Option(help="Only these tags.", show_default=False)
     ] = None,
+    likely: Annotated[
+        bool, typer.Option("--likely", help="Only what is likely meant, nothing below the line.")
+    ] = False,
     encoder: EncoderOption = "",
     device: DeviceOption = "",
     local: LocalOption = False,
@@ -202,6 +205,7 @@ def search(
         min_score=min_score,
         splits=split or (),
         tags=tag or (),
+        likely=likely,
     )
     picture = NamedPicture(str(image), image) if image else None
     with answering(local=local, encoder=encoder, device=device) as answers:
@@ -212,7 +216,7 @@ def search(
         for result in results:
             emit(result.model_dump(mode="json"))
     else:
-        show_search(results)
+        show_search(results, offset)
 
 
 def compare(
@@ -276,16 +280,24 @@ def show_caption(result: Description) -> None:
     out.print()
 
 
-def show_search(results: Sequence[SearchAnswer]) -> None:
-    """Show what was found, one column for each space."""
+def show_search(results: Sequence[SearchAnswer], offset: int = 0) -> None:
+    """Show what was found after the first `offset`, one column for each space.
+
+    A line stands below what is likely what was asked for.
+    """
     columns: dict[str, list[tuple[float, str]]] = {
         result.space: [(hit.score, _image_line(hit.uri, hit.caption)) for hit in result.hits]
         for result in results
     }
+    likely: dict[str, int] = {
+        result.space: result.likely - offset for result in results if result.likely is not None
+    }
     out = console()
-    out.print(side_by_side(columns, shared=_in_all(columns.values())))
+    out.print(side_by_side(columns, shared=_in_all(columns.values()), likely=likely))
+    if any(result.likely == 0 for result in results):
+        say("nothing here is likely what was asked for")
     for result in results:
-        if not result.hits:
+        if not result.hits and result.likely != 0:
             say(f"nothing was found in the {result.space} space")
     out.print(milliseconds(results[0].timings_ms))
 

@@ -135,6 +135,9 @@ class SearchOptions(_Asked):
             "newest, oldest: what is found, by when it was taken."
         ),
     ] = "relevance"
+    likely: Annotated[
+        bool, Field(description="Only pictures that are likely what was asked for.")
+    ] = False
 
 
 class Candidate(_Answer):
@@ -178,12 +181,14 @@ class ImageHit(_Answer):
     """A picture that was found; `caption` is the first of its captions.
 
     `uri` is where its file lies, to those who may know; to others the file's name.
+    `chance`: how likely it is what was asked for, 0 to 1; null where that cannot be told.
     """
 
     id: str
     uri: str
     score: float
     caption: str
+    chance: float | None = None
 
 
 class PictureAnswer(_Answer):
@@ -207,7 +212,8 @@ class SearchAnswer(_Answer):
     """The pictures found in one space, in the order that was asked for.
 
     `query` is the search in its own language. `hints` tell what may have been meant for a filter
-    and was looked for as words.
+    and was looked for as words. `likely` is how many of the whole ranking, from its first on, are
+    likely what was asked for, 0 where nothing is; null where that cannot be told.
     """
 
     query: str
@@ -215,6 +221,7 @@ class SearchAnswer(_Answer):
     hits: tuple[ImageHit, ...]
     timings_ms: Timings
     hints: tuple[str, ...] = ()
+    likely: int | None = None
 
 
 class FacetsAnswer(_Answer):

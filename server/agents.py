@@ -44,6 +44,7 @@ from mrag_client.models import (
     Failure,
     ImageHit,
     RetrievedCaption,
+    SearchAnswer,
     SearchOptions,
 )
 from mrag_client.version import own_version
@@ -211,12 +212,13 @@ class _Looking:
         """Find pictures by words, like pictures of the collection (their ids), or by both.
 
         With `unlike`, moved away from other pictures of it.
-        Gives ids, scores (cosines) and captions, best first, and small previews of the first few.
+        Gives ids, scores (cosines) and captions, best first, and small previews of the first few;
+        says how many, from the first on, are likely what was asked for.
         """
         options = SearchOptions(text=words, likes=like, unlikes=unlike, k=count, spaces=(space,))
         with self._asked() as asked:
             (found,) = asked.answers.search(options, collection=collection)
-            told = [f"{len(found.hits)} pictures, best first. {_IS_DATA}"]
+            told = [f"{len(found.hits)} pictures, best first{_likely(found)}. {_IS_DATA}"]
             told += [f"{rank}. {_hit(hit)}" for rank, hit in enumerate(found.hits, 1)]
             return [_text(*told), *self._previews(asked, found.hits[:PREVIEWS], collection)]
 
@@ -347,6 +349,15 @@ def _glance(one: CollectionAnswer) -> str:
     if one.images is None:
         return f"{one.collection}: cannot be asked: {_quoted(one.trouble)}"
     return f"{one.collection}: {one.images:,} pictures, {one.captions or 0:,} captions"
+
+
+def _likely(found: SearchAnswer) -> str:
+    """How many of them are likely, where that can be told."""
+    if found.likely is None:
+        return ""
+    if found.likely == 0:
+        return "; none of them is likely what was asked for"
+    return f"; likely what was asked for: the first {min(found.likely, len(found.hits))}"
 
 
 def _hit(hit: ImageHit) -> str:

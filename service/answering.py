@@ -107,6 +107,7 @@ class LocalAnswers:
             offset=options.offset,
             diversity=options.diversity,
             min_score=options.min_score,
+            likely=options.likely,
         )
         return [search_answer(asked, result, paths=self._paths) for result in results]
 

@@ -86,6 +86,7 @@ def search_answer(search: Search, result: SearchResult, *, paths: bool = True) -
         space=result.space,
         hits=tuple(image_hit(hit, paths=paths) for hit in result.hits),
         timings_ms=result.timings_ms,
+        likely=result.likely,
     )
 
 
@@ -96,6 +97,7 @@ def image_hit(hit: FoundImage, *, paths: bool = True) -> ImageHit:
         uri=hit.uri if paths else PurePath(hit.uri).name,
         score=hit.score,
         caption=next(iter(hit.captions), ""),
+        chance=hit.chance,
     )
 
 

@@ -202,9 +202,10 @@ class Gallery:
         first = min_score is None and sort == "relevance" and not diversity
         results = []
         for space in spaces:
-            arrange = verdict and LikelyFirst(
-                verdict.likely, bring=first and space != "raw", alone=likely
-            )
+            arrange = None
+            if verdict is not None:
+                bring = first and space != "raw"
+                arrange = LikelyFirst(verdict.likely, bring=bring, alone=likely)
             searching = Stopwatch()
             with searching.stage("search"):
                 hits = self.store.search(
@@ -223,7 +224,7 @@ class Gallery:
             if verdict is not None:
                 hits = verdict.marked(hits)
             timings = {**watch.timings_ms, **searching.timings_ms}
-            count = arrange and arrange.count
+            count = None if arrange is None else arrange.count
             results.append(SearchResult(str(query), space, tuple(hits), timings, count))
         return results
 

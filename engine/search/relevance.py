@@ -55,9 +55,7 @@ class Relevance:
     known to be right: what is like one is likely where it stands out among all that are not.
     """
 
-    def __init__(
-        self, alignment: Alignment, sample: Sample, lent: Relevance | None = None
-    ) -> None:
+    def __init__(self, alignment: Alignment, sample: Sample, lent: Relevance | None = None) -> None:
         """Take the map and a sample of the collection, and what there is of its memory."""
         self.alignment = alignment
         self.sample = sample

@@ -95,9 +95,7 @@ def _by_people(hit: ImageHit) -> bool:
 
 
 def _any_captions(captions: Sequence[CaptionStore]) -> list[CaptionHit]:
-    found = (
-        store.get(list(islice(store.ids(), QUERIES)), with_vectors=True) for store in captions
-    )
+    found = (store.get(list(islice(store.ids(), QUERIES)), with_vectors=True) for store in captions)
     given = (one for one in chain.from_iterable(found) if one.vector is not None)
     return list(islice(given, QUERIES))
 
