@@ -192,8 +192,7 @@ class Gallery:
             mapped_images = self._alignment.map_images(images) if len(images) else images
             mapped = _combine(query, self._alignment.map_texts(texts), mapped_images)
         filters = _without(filters or Filters(), known)
-        with watch.stage("judge"):
-            verdict = self._verdict(query, mapped, filters)
+        verdict = self._verdict(query, mapped, filters, watch)
         if verdict is None and likely:
             raise InvalidInput(
                 "this collection has too few pictures, or no captions, to tell what is likely; "
@@ -228,16 +227,19 @@ class Gallery:
             results.append(SearchResult(str(query), space, tuple(hits), timings, count))
         return results
 
-    def _verdict(self, query: Query, mapped: Vector, filters: Filters) -> Verdict | None:
+    def _verdict(
+        self, query: Query, mapped: Vector, filters: Filters, watch: Stopwatch
+    ) -> Verdict | None:
         """Which pictures are likely; None where that cannot be told."""
         if self._relevance is None:
             return None
-        asked: Asked = "picture" if query.pictures or query.unlikes else "words"
-        judge = self._relevance().judge(mapped, asked, self.store.count(filters))
-        if judge is None:
-            return None
-        words = "" if query.pictures else " ".join(query.words)
-        return Verdict(judge, self.store, mapped, words, query.minus, filters)
+        with watch.stage("judge"):
+            asked: Asked = "picture" if query.pictures or query.unlikes else "words"
+            judge = self._relevance().judge(mapped, asked, self.store.count(filters))
+            if judge is None:
+                return None
+            words = "" if query.pictures else " ".join(query.words)
+            return Verdict(judge, self.store, mapped, words, query.minus, filters)
 
     def _known(self, query: Query) -> list[ImageHit]:
         """The pictures of the store that the query names, with their vectors, in its order."""

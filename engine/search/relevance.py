@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.alignment.alignment import Alignment
-from engine.search.likelihood import Background, Likelihood, Values, measured
-from engine.search.relevance_sample import ENOUGH, Sample
+from engine.search.likelihood import Background, Likelihood, Values, matched_pairs
+from engine.search.relevance_sample import ENOUGH, PICTURES, Sample
 from engine.types import Vector, Vectors
 
 LIKELY = 0.5
@@ -26,11 +26,15 @@ Asked = Literal["words", "picture"]
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """What scores are worth for one query, among `count` pictures."""
+    """What scores are worth for one query, among `count` pictures.
+
+    `among`: these are all among those that its background was measured on.
+    """
 
     likelihood: Likelihood
     background: Background
     count: int
+    among: bool = False
 
     def chances(self, scores: Values, known: Values | None = None) -> Values:
         """The chance that each picture is right; `known`: what else speaks for it, 0 for nothing.
@@ -39,8 +43,9 @@ class Judge:
         `STRANGERS` unmatched ones are expected to score as high, it stays below `LIKELY`.
         """
         wide = np.asarray(scores, np.float64)
-        found = self.likelihood.chance(wide, self.background, self.count, known)
-        strangers = self.count * self.likelihood.share(wide, self.background)
+        shares = self.likelihood.share(wide, self.background, among=self.among)
+        found = self.likelihood.chance(shares, self.count, known)
+        strangers = self.count * shares
         alone = np.ones(len(wide), np.bool_) if known is None else known <= 0
         doubtful = alone & (strangers > STRANGERS)
         return np.where(doubtful, np.minimum(found, LIKELY * (1 - 1e-9)), found)
@@ -70,7 +75,8 @@ class Relevance:
         likelihood = self._of_words if asked == "words" else self._of_pictures
         if likelihood is None:
             return None
-        return Judge(likelihood, Background.of(self.scores(mapped[None])), count)
+        background = Background.of(self.scores(mapped[None]))
+        return Judge(likelihood, background, count, among=len(self._pictures) < PICTURES)
 
     def scores(self, queries: Vectors) -> NDArray[np.float32]:
         """What mapped queries (n, dim) score with the pictures of the sample, (n, pictures)."""
@@ -99,15 +105,13 @@ class Relevance:
         return Likelihood.fit(self.scores(queries), left_out=itself)
 
 
-def _matched(relevance: Relevance) -> tuple[Values, Background] | None:
-    """Scores of matched pairs, in units of where they come from; None for too few."""
+def _matched(relevance: Relevance) -> Values | None:
+    """What matched pairs score, beside what their queries do; None for too few."""
     pairs = relevance.sample.pairs.astype(np.int64)
     if len(pairs) < ENOUGH or len(relevance.sample.pictures) < ENOUGH:
         return None
-    scores = relevance.scores(relevance.alignment.map_texts(relevance.sample.texts[pairs[:, 0]]))
-    own = scores[np.arange(len(pairs)), pairs[:, 1]].astype(np.float64)
-    background = Background.of(scores)
-    return measured(own, background, background)
+    queries = relevance.alignment.map_texts(relevance.sample.texts[pairs[:, 0]])
+    return matched_pairs(relevance.scores(queries), pairs[:, 1], relevance.sample.told[pairs[:, 0]])
 
 
 def _common(sample: Sample) -> float:

@@ -70,10 +70,9 @@ def test_without_a_search_pictures_are_offered_to_begin_with(open_page: OpenPage
 
 def test_words_find_pictures_best_first(found: AppTest) -> None:
     assert not found.exception
-    assert "best first, scoring at least" in told(found)
+    assert "Pictures 1 to 24, best first" in told(found)
     scores = [float(card["score"]) for card in cards(found)]
     assert scores == sorted(scores, reverse=True)
-    assert 0 < len(scores) <= 24
     assert all(card["image"] for card in cards(found))
 
 
@@ -104,7 +103,7 @@ def test_a_picture_alone_is_looked_for_by_its_likeness(open_page: OpenPage) -> N
     id_ = ids(open_page(PAGE))[0]
     page = open_page(PAGE, like=id_)
     assert "by meaning (mapped)" in told(page)
-    assert page.sidebar.select_slider(key="search strict")
+    assert not page.sidebar.toggle(key="search likely").value
 
 
 def test_words_that_no_caption_has_are_said_to_be_found_by_meaning(open_page: OpenPage) -> None:
@@ -199,16 +198,17 @@ def test_typing_words_writes_them_into_the_address(open_page: OpenPage) -> None:
 
 
 def test_the_address_restores_the_whole_search(open_page: OpenPage) -> None:
-    asked = {"q": "snow", "space": "raw", "strict": "50", "split": "train", "k": "12", "page": "2"}
+    asked = {"q": "snow", "space": "fused", "likely": "1", "split": "train", "k": "12"}
     page = open_page(PAGE, **asked)
     assert page.text_input(key="search q").value == "snow"
-    assert page.sidebar.radio(key="search space").value == "raw"
-    assert page.sidebar.select_slider(key="search strict").value == 50
+    assert page.sidebar.radio(key="search space").value == "fused"
+    assert page.sidebar.toggle(key="search likely").value
     assert page.sidebar.multiselect(key="search split").value == ["train"]
     assert page.sidebar.selectbox(key="search k").value == 12
-    assert "Pictures 13 to" in told(page)
-    first = open_page(PAGE, **(asked | {"page": "1"}))
-    assert not set(ids(first)) & set(ids(page))
+    assert "Pictures 1 to" in told(page)
+    first, second = (open_page(PAGE, q="snow", k="12", page=page) for page in ("1", "2"))
+    assert "Pictures 13 to" in told(second)
+    assert not set(ids(first)) & set(ids(second))
 
 
 def test_another_address_shows_another_search(open_page: OpenPage) -> None:
@@ -221,8 +221,8 @@ def test_another_address_shows_another_search(open_page: OpenPage) -> None:
 
 
 def test_unwanted_words_move_away(open_page: OpenPage) -> None:
-    with_snow = captions(open_page(PAGE, q="a picture of snow", strict="0"))
-    without = captions(open_page(PAGE, q="a picture -snow", strict="0"))
+    with_snow = captions(open_page(PAGE, q="a picture of snow"))
+    without = captions(open_page(PAGE, q="a picture -snow"))
     assert "snow" in " ".join(with_snow[:6])
     assert "snow" not in " ".join(without[:6])
 
@@ -238,35 +238,48 @@ def test_matched_words_are_marked(open_page: OpenPage) -> None:
     assert all({"snow", "snowy"} & set(card["marked"]) for card in cards(page))
 
 
-def test_a_stricter_threshold_shows_fewer(open_page: OpenPage) -> None:
-    page = open_page(PAGE, q="a dog on the beach", k="96", space="mapped")
-    usual = len(cards(page))
-    page.sidebar.select_slider(key="search strict").set_value(0.0).run()
-    assert address(page)["strict"] == "0"
-    everything = len(cards(page))
-    page.sidebar.select_slider(key="search strict").set_value(99.0).run()
-    assert len(cards(page)) < usual < everything == 80
+def headings(page: AppTest) -> list[str]:
+    return [one.value for one in page.main.markdown if one.value.startswith("#####")]
 
 
-@pytest.mark.parametrize("space", ["words", "fused"])
-def test_where_scores_are_no_likenesses_nothing_is_hidden(open_page: OpenPage, space: str) -> None:
-    page = open_page(PAGE, q="snow", space=space)
-    assert not page.sidebar.select_slider
-    assert "nothing is hidden" in page.sidebar.caption[0].value
-    assert cards(page)
+def test_what_is_likely_stands_above_what_is_less_so(open_page: OpenPage) -> None:
+    page = open_page(PAGE, q="snow", space="fused")
+    assert not page.exception
+    above = int(headings(page)[0].removeprefix("##### Likely (").removesuffix(")"))
+    assert headings(page)[1:] == ["##### Less likely"]
+    assert 0 < above < len(cards(page)) == 24
+    assert all("snow" in card["caption"] for card in cards(page)[:above])
+    page.sidebar.toggle(key="search likely").set_value(True).run()
+    assert address(page)["likely"] == "1"
+    assert len(cards(page)) == above
+    assert len(headings(page)) == 1
 
 
-def test_the_threshold_outlasts_a_look_where_there_is_none(open_page: OpenPage) -> None:
-    page = open_page(PAGE, q="snow", strict="50")
-    for space in ("words", "fused", "raw"):
-        page.sidebar.radio(key="search space").set_value(space).run()
-        assert not page.exception
-        assert address(page)["strict"] == "50"
-    assert page.sidebar.select_slider(key="search strict").value == 50
+def test_pages_go_on_among_what_is_less_likely(open_page: OpenPage) -> None:
+    page = open_page(PAGE, q="two cars on a road", space="fused", k="12", page="3")
+    assert headings(page) == ["##### Less likely"]
+    assert "Pictures 25 to 36" in told(page)
+
+
+def test_what_is_not_there_is_said_not_to_be(open_page: OpenPage) -> None:
+    page = open_page(PAGE, q="a spaceship", space="mapped")
+    assert "Nothing here is likely what you asked for" in told(page)
+    assert headings(page) == ["##### Less likely"]
+    page.sidebar.toggle(key="search likely").set_value(True).run()
+    assert not cards(page)
+    assert "Nothing here is likely" in told(page)
+
+
+def test_plain_clip_ranks_as_it_does(open_page: OpenPage) -> None:
+    page = open_page(PAGE, q="two cars on a road", space="raw", strict="98")
+    assert not page.exception
+    assert not headings(page)
+    scores = [float(card["score"]) for card in cards(page)]
+    assert scores == sorted(scores, reverse=True)
 
 
 def test_pages_follow_each_other(open_page: OpenPage) -> None:
-    page = open_page(PAGE, q="snow", strict="0", k="48")
+    page = open_page(PAGE, q="snow", k="48")
     assert page.button(key="Previous top").disabled
     page.button(key="Next top").click().run()
     assert address(page)["page"] == "2"
@@ -378,24 +391,24 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_tags_and_days_filter_where_there_are_any(open_page: OpenPage, album: Path) -> None:
-    page = open_page(PAGE, at=album, q="a dog", strict="0")
+    page = open_page(PAGE, at=album, q="a dog")
     assert len(cards(page)) == 3
     assert page.sidebar.multiselect(key="search tag").options == ["<b> (1)", "pets (1)"]
     page.sidebar.multiselect(key="search tag").set_value(["pets"]).run()
     assert captions(page) == ["a dog"]
     assert address(page)["tag"] == "pets"
-    page = open_page(PAGE, at=album, q="a dog", strict="0", taken_from="2020-05-07")
+    page = open_page(PAGE, at=album, q="a dog", taken_from="2020-05-07")
     assert sorted(captions(page)) == sorted(["a tree", HOSTILE])
-    page = open_page(PAGE, at=album, q="a dog", strict="0", taken_from="1999-01-01")
+    page = open_page(PAGE, at=album, q="a dog", taken_from="1999-01-01")
     assert "2020-05-06 to 2022-05-06" in told(page).replace("\\", "")
 
 
 def test_an_opened_picture_shows_captions_and_facts_as_plain_text(
     open_page: OpenPage, album: Path
 ) -> None:
-    page = open_page(PAGE, at=album, q="a dog", strict="0")
+    page = open_page(PAGE, at=album, q="a dog")
     (id_,) = [card["id"] for card in cards(page) if card["caption"] == HOSTILE]
-    page = open_page(PAGE, at=album, q="a dog", strict="0", picture=id_)
+    page = open_page(PAGE, at=album, q="a dog", picture=id_)
     assert not page.exception
     shown = "\n".join(one.value for one in (*page.markdown, *page.caption))
     assert "<script>" not in shown
@@ -415,10 +428,10 @@ def test_pictures_whose_files_are_gone_are_still_found_and_told_so(
     fill(engine, "gone", [ImageRecord("one", str(path), path, ("a dog",))])
     engine.close()
     path.unlink()
-    page = open_page(PAGE, at=tmp_path, q="a dog", strict="0")
+    page = open_page(PAGE, at=tmp_path, q="a dog")
     (card,) = cards(page)
     assert card["image"]
-    page = open_page(PAGE, at=tmp_path, q="a dog", strict="0", picture=card["id"])
+    page = open_page(PAGE, at=tmp_path, q="a dog", picture=card["id"])
     assert "has been moved or removed" in page.warning[0].value
     page = open_page("ui/compare/compare.py", at=tmp_path)  # its vector is in the index
     assert not page.error

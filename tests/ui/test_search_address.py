@@ -19,7 +19,6 @@ from ui.search.address import (
     MAX_WORDS,
     PAGE_SIZES,
     SPACES,
-    STRICTNESSES,
     SearchAddress,
     read_address,
     within,
@@ -49,7 +48,7 @@ _addresses = some.builds(
     like=_several,
     unlike=_several,
     space=some.sampled_from(SPACES),
-    strict=some.sampled_from(STRICTNESSES),
+    likely=some.booleans(),
     split=_values,
     source=_values,
     tag=_values,
@@ -78,6 +77,12 @@ def test_whatever_the_address_says_is_read_or_named(parameters: dict[str, list[s
     assert len(problems) <= len(parameters)
 
 
+def test_an_address_of_an_earlier_version_still_opens() -> None:
+    address, problems = read({"q": ["snow"], "strict": ["98"]})
+    assert (address, problems) == (SearchAddress(q="snow"), [])
+    assert address.parameters()["strict"] == []  # so that it is taken out
+
+
 def test_what_is_as_by_default_is_not_in_the_address() -> None:
     assert not any(SearchAddress().parameters().values())
     assert read({}) == (SearchAddress(), [])
@@ -93,7 +98,7 @@ def test_what_is_as_by_default_is_not_in_the_address() -> None:
         ("page", "101", "from 1 to 100"),
         ("page", "9" * 5000, "from 1 to 100"),
         ("space", "<script>", "choose one of raw, mapped"),
-        ("strict", "nan", "choose one of 0, 50"),
+        ("likely", "nan", "write 1"),
         ("like", "not-a-uuid", "open a picture"),
         ("picture", "../../etc/passwd", "open a picture"),
         ("taken_from", "2024-13-01", "like 2024-12-31"),
