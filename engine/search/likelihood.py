@@ -22,7 +22,7 @@ Values = NDArray[np.float64]
 UPPER = 0.99
 """The quantile of a query's scores that stands for its upper end..."""
 
-AT_LEAST = 5
+AT_LEAST = 3
 """... or that so many pictures reach, where there are few: one that matches shall not move it."""
 
 BODY = 0.995

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL.Image import Image
 
 from engine.alignment.alignment import Alignment
 from engine.alignment.moments import PairMoments
@@ -47,7 +48,7 @@ class World:
 
     id, dim = "fake", DIM
 
-    def encode_images(self, images: list[object]) -> Vectors:
+    def encode_images(self, images: list[Image]) -> Vectors:
         return np.empty((len(images), DIM), np.float32)
 
     def encode_texts(self, texts: list[str]) -> Vectors:
@@ -211,7 +212,7 @@ def test_a_memory_lends_its_pairs() -> None:
 
 
 def test_a_sample_is_kept_until_an_index_has_grown(tmp_path: Path) -> None:
-    taken = []
+    taken: list[int] = []
 
     def take() -> Sample:
         taken.append(len(taken))
@@ -252,5 +253,5 @@ def test_of_coco_captions_without_their_picture_few_find_a_likely_one(method: st
         chances = judge.chances(relevance.scores(query[None])[0])
         found.append((chances[own] >= LIKELY, (np.delete(chances, own) >= LIKELY).sum()))
     right, strangers = np.mean(found, axis=0)
-    assert right > 0.2
-    assert strangers < 0.2
+    assert right > 0.1
+    assert strangers < 0.1
