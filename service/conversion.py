@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import PurePath
 
 from engine.app import CollectionSummary
@@ -20,6 +21,7 @@ from mrag_client.models import (
     ImageHit,
     JobAnswer,
     JobProgress,
+    MadeWith,
     PictureAnswer,
     Ranks,
     RetrievedCaption,
@@ -63,6 +65,7 @@ def description(image: str, result: CaptionResult) -> Description:
         retrieved=_captions(result.retrieved),
         space=result.space,
         timings_ms=result.timings_ms,
+        made_with=MadeWith(**asdict(result.made_with)),
     )
 
 
