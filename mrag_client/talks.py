@@ -88,7 +88,7 @@ def search(
 
 def similar(key: str, options: SearchOptions, collection: str) -> Talk[list[SearchAnswer]]:
     """Find pictures like one of the collection."""
-    asked = fields_of(options.model_copy(update={"like": ""}), collection=collection)
+    asked = fields_of(options, collection=collection)
     response = yield Call("GET", "/similar", query={"id": [key]} | asked)
     return [read(SearchAnswer, one) for one in _listed(response, "results")]
 

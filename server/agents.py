@@ -19,7 +19,7 @@ from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import ImageContent, TextContent, ToolAnnotations
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -33,6 +33,9 @@ from engine.legible import legible
 from engine.search.thumbnails import Thumbnails, shrunk
 from mrag_client.answers import Answers, GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import (
+    MAX_WORDS,
+    MOST_TERMS,
+    SEARCH_LANGUAGE,
     AskedSpace,
     CaptionOptions,
     CollectionAnswer,
@@ -69,6 +72,11 @@ Collection = Annotated[
 ]
 Picture = Annotated[str, Field(description="A picture file, as base64.")]
 Id = Annotated[str, Field(max_length=64, description="Id of a picture of the collection.")]
+Ids = Annotated[
+    tuple[Annotated[str, Field(max_length=64)], ...],
+    BeforeValidator(lambda given: (given,) if given and isinstance(given, str) else given or ()),
+    Field(max_length=MOST_TERMS, description="Ids of pictures of the collection."),
+]
 LocalFile = Annotated[str, Field(max_length=4096, description="Path of a picture file here.")]
 
 
@@ -186,8 +194,9 @@ class _Looking:
 
     def search(
         self,
-        words: Annotated[str, Field(max_length=500, description="What to look for.")] = "",
-        like: Id = "",
+        words: Annotated[str, Field(max_length=MAX_WORDS, description=SEARCH_LANGUAGE)] = "",
+        like: Ids = (),
+        unlike: Ids = (),
         collection: Collection = "",
         count: Annotated[int, Field(ge=1, le=_MOST_FOUND, description="Pictures found.")] = 8,
         space: Annotated[
@@ -199,11 +208,12 @@ class _Looking:
             ),
         ] = "best",
     ) -> Content:
-        """Find pictures by words, like a picture of the collection (its id), or by both.
+        """Find pictures by words, like pictures of the collection (their ids), or by both.
 
+        With `unlike`, moved away from other pictures of it.
         Gives ids, scores (cosines) and captions, best first, and small previews of the first few.
         """
-        options = SearchOptions(text=words, like=like, k=count, spaces=(space,))
+        options = SearchOptions(text=words, likes=like, unlikes=unlike, k=count, spaces=(space,))
         with self._asked() as asked:
             (found,) = asked.answers.search(options, collection=collection)
             told = [f"{len(found.hits)} pictures, best first. {_IS_DATA}"]

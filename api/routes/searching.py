@@ -22,7 +22,6 @@ from service.answering import stored_picture
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
-_LIKE = frozenset({"like"})
 _EXAMPLE = {"text": "two dogs on a beach", "minus": ["night"], "space": ["mapped", "raw"], "k": 5}
 
 
@@ -33,7 +32,7 @@ _EXAMPLE = {"text": "two dogs on a beach", "minus": ["night"], "space": ["mapped
     openapi_extra={"parameters": parameters(SearchOptions, example=_EXAMPLE)},
 )
 async def search(request: Request, asking: Reader, collection: Named = "") -> Searches:
-    """Find pictures by words, or like one of the collection (`like`)."""
+    """Find pictures by words, or like some of the collection and not others (`like`, `unlike`)."""
     return await _found(asking, _query(request), None, collection)
 
 
@@ -63,7 +62,7 @@ async def search_by_picture(request: Request, asking: Reader, collection: Named 
     "/similar",
     response_model=Searches,
     responses=errors(404, 409),
-    openapi_extra={"parameters": parameters(SearchOptions, without=_LIKE)},
+    openapi_extra={"parameters": parameters(SearchOptions)},
 )
 async def similar(
     request: Request,
@@ -72,14 +71,14 @@ async def similar(
     collection: Named = "",
 ) -> Searches:
     """Find pictures like one of the collection, which is itself left out."""
-    options = read_fields(SearchOptions, [*_query(request, "id"), ("like", key)])
+    options = read_fields(SearchOptions, [("like", key), *_query(request, "id")])
     return _told(asking, await asking.run(_similar, asking, options, collection))
 
 
 def _similar(asking: Asking, options: SearchOptions, collection: str) -> list[SearchAnswer]:
     opened = asking.parts.engine.open(collection)
     try:
-        stored_picture(opened, options.like)
+        stored_picture(opened, options.likes[0])
     except InvalidInput as error:
         raise NotFound(str(error)) from error
     return asking.answers.search(options, collection=collection)

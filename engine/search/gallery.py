@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL.Image import Image
 from engine.alignment.alignment import Alignment
 from engine.errors import InvalidInput
 from engine.identity import identity_of
+from engine.search.language import Search, written_term
 from engine.store import ImageStore
 from engine.timing import Stopwatch
 from engine.types import (
@@ -21,6 +23,7 @@ from engine.types import (
     ImageHit,
     SearchResult,
     SearchSpace,
+    Sort,
     Vector,
     Vectors,
 )
@@ -40,19 +43,44 @@ only at which ranks a picture was found.
 class Query:
     """What is looked for: words, a picture or both, nearer to `plus`, away from `minus`.
 
-    `like` is the id of a picture of the collection, which is looked for like `image` and is
-    itself not found.
+    `likes` are ids of pictures of the collection, which are looked for like `image`; those of
+    `unlikes` are moved away from. None of them is itself found. `weights` are those of `plus` and
+    then of `minus`, against 1 of all else; each is 1 where there are none.
     """
 
     text: str = ""
     image: Image | None = None
     plus: tuple[str, ...] = ()
     minus: tuple[str, ...] = ()
-    like: str = ""
+    likes: tuple[str, ...] = ()
+    unlikes: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.words and not self.pictures:
-            raise InvalidInput("the query is empty; give words, a picture or both")
+            raise InvalidInput(self._nothing_wanted())
+
+    @classmethod
+    def of(cls, search: Search, image: Image | None = None) -> Query:
+        """What a search asks for, and a picture beside it."""
+        wanted, unwanted = search.plus, search.minus
+        return cls(
+            search.text,
+            image,
+            tuple(term.text for term in wanted),
+            tuple(term.text for term in unwanted),
+            search.likes,
+            search.unlikes,
+            tuple(term.weight for term in (*wanted, *unwanted)),
+        )
+
+    def _nothing_wanted(self) -> str:
+        if not (self.minus or self.unlikes):
+            return "the query is empty; give words, a picture or both"
+        return (
+            f"{self} says what to leave out, but not yet what to look for; give words before it, "
+            f"as in: animals {self}"
+        )
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -62,12 +90,24 @@ class Query:
     @property
     def pictures(self) -> int:
         """The number of wanted pictures."""
-        return (self.image is not None) + bool(self.like)
+        return (self.image is not None) + len(self.likes)
+
+    @property
+    def text_weights(self) -> tuple[float, ...]:
+        """The weights of the wanted and then the unwanted words; those of the latter below 0."""
+        weights = self.weights or (1.0,) * (len(self.plus) + len(self.minus))
+        given = zip((*self.plus, *self.minus), weights, strict=True)
+        wanted = [weight for text, weight in islice(given, len(self.plus)) if text.strip()]
+        text = [1.0] if self.text.strip() else []
+        return (*text, *wanted, *(-weight for _, weight in given))
 
     def __str__(self) -> str:
-        parts = [self.text, *(f"+{text}" for text in self.plus)]
-        parts += [f"-{text}" for text in self.minus]
-        parts += [f"like:{self.like}"] if self.like else []
+        weights = iter(self.weights or (1.0,) * (len(self.plus) + len(self.minus)))
+        parts = [self.text]
+        parts += [written_term(text, weight=next(weights)) for text in self.plus]
+        parts += [written_term(text, unwanted=True, weight=next(weights)) for text in self.minus]
+        parts += [f"like:{id_}" for id_ in self.likes]
+        parts += [f"-like:{id_}" for id_ in self.unlikes]
         return " ".join(part for part in parts if part)
 
 
@@ -89,12 +129,14 @@ class Gallery:
         offset: int = 0,
         diversity: float = 0.0,
         min_score: float | None = None,
+        sort: Sort = "relevance",
     ) -> SearchResult:
         """Find the k best pictures after the first `offset`, best first.
 
         `diversity`, 0 to 1, trades likeness to the query for unlikeness to each other (MMR).
         Pictures that score less than `min_score`, a cosine, are left out of the k; raises
         InvalidInput for it in the spaces whose scores are none. See `Relevance` for a good one.
+        With another `sort` the best ones (RANKED of `engine.store.paging`) come by date.
         """
         (result,) = self.search_spaces(
             query,
@@ -104,6 +146,7 @@ class Gallery:
             offset=offset,
             diversity=diversity,
             min_score=min_score,
+            sort=sort,
         )
         return result
 
@@ -117,6 +160,7 @@ class Gallery:
         offset: int = 0,
         diversity: float = 0.0,
         min_score: float | None = None,
+        sort: Sort = "relevance",
     ) -> list[SearchResult]:
         """Search as `search` does, in several spaces, embedding the query once."""
         if min_score is not None:
@@ -124,11 +168,11 @@ class Gallery:
         watch = Stopwatch()
         known = self._known(query)
         with watch.stage("encode"):
-            texts, image = self._encode(query, known)
+            texts, images = self._encode(query, known)
         with watch.stage("map"):
-            raw = _combine(texts, image, len(query.minus))
-            mapped_image = self._alignment.map_images(image) if len(image) else image
-            mapped = _combine(self._alignment.map_texts(texts), mapped_image, len(query.minus))
+            raw = _combine(query, texts, images)
+            mapped_images = self._alignment.map_images(images) if len(images) else images
+            mapped = _combine(query, self._alignment.map_texts(texts), mapped_images)
         filters = _without(filters or Filters(), known)
         results = []
         for space in spaces:
@@ -143,30 +187,31 @@ class Gallery:
                     filters=filters,
                     offset=offset,
                     diversity=diversity,
+                    min_score=min_score,
+                    sort=sort,
                 )
-            if min_score is not None:
-                hits = [hit for hit in hits if hit.score >= min_score]
             timings = {**watch.timings_ms, **searching.timings_ms}
             results.append(SearchResult(str(query), space, tuple(hits), timings))
         return results
 
     def _known(self, query: Query) -> list[ImageHit]:
-        """The picture of the store that the query names, with its vector."""
-        if not query.like:
-            return []
+        """The pictures of the store that the query names, with their vectors, in its order."""
+        return [self._named(id_) for id_ in (*query.likes, *query.unlikes)]
+
+    def _named(self, id_: str) -> ImageHit:
         try:
-            found = self.store.get([query.like], with_vectors=True)
+            found = self.store.get([id_], with_vectors=True)
         except InvalidInput:  # an id that can be no picture's
             found = []
         if not found:
             raise InvalidInput(
-                f"this collection has no picture with the id {query.like!r}; it may have been "
+                f"this collection has no picture with the id {id_!r}; it may have been "
                 "removed, or be in another collection: look for words, or for a picture file"
             )
-        return found
+        return found[0]
 
     def _encode(self, query: Query, known: Sequence[ImageHit]) -> tuple[Vectors, Vectors]:
-        """Raw vectors of the wanted and then the unwanted words, and of the pictures."""
+        """Raw vectors of words, and of pictures: of both the wanted first, then the unwanted."""
         texts = self._encoder.encode_texts([*query.words, *query.minus])
         images = self._encoder.encode_images([query.image] if query.image is not None else [])
         stored = [hit.vector[None] for hit in known if hit.vector is not None]
@@ -201,12 +246,17 @@ def _without(filters: Filters, known: Sequence[ImageHit]) -> Filters:
     return replace(filters, not_pictures=filters.not_pictures | keys)
 
 
-def _combine(texts: Vectors, image: Vectors, minus: int) -> Vector:
-    """One unit vector: the wanted vectors added, the last `minus` texts subtracted."""
-    signs = np.ones(len(texts), np.float32)
-    signs[len(texts) - minus :] = -1
-    total: Vector = signs @ texts + image.sum(axis=0)
+def _combine(query: Query, texts: Vectors, images: Vectors) -> Vector:
+    """One unit vector: what is wanted added, and what is not, the last of each kind, subtracted."""
+    total: Vector = np.asarray(query.text_weights, np.float32) @ texts
+    total = total + _signs(len(images), len(query.unlikes)) @ images
     length = float(np.linalg.norm(total))
     if length < 1e-6:
-        raise InvalidInput("the wanted and the unwanted words cancel each other out; change one")
+        raise InvalidInput("what is wanted and what is not cancel each other out; change one")
     return np.asarray(total / length, np.float32)
+
+
+def _signs(count: int, unwanted: int) -> Vector:
+    signs = np.ones(count, np.float32)
+    signs[count - unwanted :] = -1
+    return signs

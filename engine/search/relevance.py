@@ -106,7 +106,7 @@ class Relevance:
         """Queries of that shape, (SAMPLE, dim), and whose their parts are, (parts, SAMPLE)."""
         texts, pictures = self._texts[space], self._pictures[space]
         parts = [(texts, 1)] * len(query.words) + [(texts, -1)] * len(query.minus)
-        parts += [(pictures, 1)] * query.pictures
+        parts += [(pictures, 1)] * query.pictures + [(pictures, -1)] * len(query.unlikes)
         if not all(len(sample.rows) for sample, _ in parts):
             return None
         total = np.zeros((SAMPLE, self.alignment.dim))

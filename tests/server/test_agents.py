@@ -84,6 +84,10 @@ def test_a_found_picture_leads_on(door: EngineDoor) -> None:
     """To pictures like it, to its description and to a comparison, by its id."""
     key = text(ask(door, "search", words="a dog", count=1)).split("1. id ")[1].split(",")[0]
     assert key not in text(ask(door, "search", like=key)).splitlines()[1]
+    further = text(ask(door, "search", like=[key], count=1)).split("1. id ")[1].split(",")[0]
+    apart = text(ask(door, "search", like=[key], unlike=[further]))
+    assert key not in apart
+    assert further not in apart
     described = ask(door, "describe", id=key)
     assert "made of these captions" in text(described)
     assert len(pictures(described)) == 1

@@ -138,7 +138,7 @@ def test_best_is_where_the_collection_was_measured_to_answer_words(
     assert spaces(SearchOptions(text="a red circle")) == [measured]
     assert spaces(SearchOptions(text="red", spaces=("best", "raw", "fused"))) == ["fused", "raw"]
     assert spaces(SearchOptions(text="a red circle", min_score=0.1)) == ["mapped"]
-    assert spaces(SearchOptions(), picture) == spaces(SearchOptions(like=first_id(answers)))
+    assert spaces(SearchOptions(), picture) == spaces(SearchOptions(likes=(first_id(answers),)))
     assert spaces(SearchOptions(), picture) == ["mapped"]
 
 
