@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
@@ -134,7 +134,7 @@ class Client:
         self.close()
 
     def caption(
-        self, images: Sequence[GivenPicture], options: CaptionOptions, *, collection: str = ""
+        self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
     ) -> Iterator[Description | Failure]:
         """Describe pictures, each as soon as its batch is there, in their order."""
         described = False
@@ -324,7 +324,7 @@ class AsyncClient:
         await self.close()
 
     async def caption(
-        self, images: Sequence[GivenPicture], options: CaptionOptions, *, collection: str = ""
+        self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
     ) -> AsyncIterator[Description | Failure]:
         """Describe pictures, each as soon as its batch is there, in their order."""
         described = False

@@ -152,6 +152,18 @@ class RetrievedCaption(_Answer):
     image_id: str
 
 
+class MadeWith(_Answer):
+    """What a description was made with; the same picture is described alike with equal ones.
+
+    `map` is the method and a name of exactly this map, `captions` how many could be borrowed.
+    """
+
+    generator: str = ""
+    map: str = ""
+    memory: str = ""
+    captions: int = 0
+
+
 class Description(_Answer):
     """A picture described: the caption, what it was chosen from and what it was made of."""
 
@@ -161,6 +173,7 @@ class Description(_Answer):
     retrieved: tuple[RetrievedCaption, ...]
     space: DescribeSpace
     timings_ms: Timings
+    made_with: MadeWith = MadeWith()
 
 
 class Failure(_Answer):

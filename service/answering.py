@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -62,7 +62,7 @@ class LocalAnswers:
         self._paths = paths
 
     def caption(
-        self, images: Sequence[GivenPicture], options: CaptionOptions, *, collection: str = ""
+        self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
     ) -> Iterator[Description | Failure]:
         """Describe pictures, each as soon as it is there, in their order.
 

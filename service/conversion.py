@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import PurePath
 
 from engine.app import CollectionSummary
@@ -21,6 +22,7 @@ from mrag_client.models import (
     ImageHit,
     JobAnswer,
     JobProgress,
+    MadeWith,
     PictureAnswer,
     Ranks,
     RetrievedCaption,
@@ -75,6 +77,7 @@ def description(image: str, result: CaptionResult) -> Description:
         retrieved=_captions(result.retrieved),
         space=result.space,
         timings_ms=result.timings_ms,
+        made_with=MadeWith(**asdict(result.made_with)),
     )
 
 
