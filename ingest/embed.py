@@ -17,12 +17,13 @@ from corpus.lock import writing
 from corpus.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFolder
 from corpus.shards import Shard
 from engine.collection import CollectionFolder
-from engine.images import Picture, open_picture
+from engine.images import Admit, Picture, open_picture
 from engine.limits import DEFAULT_LIMITS, Limits
 from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.types import Encoder
 from ingest.building import Item, ShardBuilder, StoredPictures
 from ingest.decoding import Opened, opened_in_order
+from ingest.likeness import Seen
 from ingest.readers.clutter import is_clutter
 from ingest.skips import Kind, SkipLog
 
@@ -153,6 +154,7 @@ class _Run:
             on_bad=self._not_finite,
         )
         self._stored = StoredPictures(ledger)
+        self._seen = Seen(folder)
         self._real_folder = lru_cache(maxsize=256)(os.path.realpath)
         self.total: int | None = None
         self.on_progress: OnProgress = silent
@@ -166,7 +168,7 @@ class _Run:
         options = self._options
         opened = opened_in_order(
             self._jobs(records),
-            lambda job, admit: open_picture(job.path, options.limits, admit),
+            self._opened,
             workers=options.workers,
             ahead=options.batch_size + 2 * options.workers,
         )
@@ -174,6 +176,7 @@ class _Run:
             self._take(job, picture)
             del picture  # or it would stay while the next one is decoded
         self._builder.finish()
+        self._seen.keep()
         for folder in self._whole:
             self._remove_gone(folder)
         self._builder.finish()
@@ -189,6 +192,12 @@ class _Run:
             examples=tuple(self._skips.examples),
             seconds=monotonic() - started,
         )
+
+    def _opened(self, job: _Job, admit: Admit) -> Picture:
+        """Open a picture, and look at it for copies while it is here."""
+        picture = open_picture(job.path, self._options.limits, admit)
+        self._seen.see(picture)
+        return picture
 
     def _jobs(self, records: Iterable[Record]) -> Iterator[_Job]:
         """The pictures whose files must be read; all else is settled on the way."""
