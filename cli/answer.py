@@ -19,11 +19,13 @@ from cli.options import (
     named_path,
 )
 from cli.output import console, emit, milliseconds, plain, say, short_path, side_by_side
+from cli.typed import TypedCommand
 from cli.waiting import each_waited_for
 from mrag_client.answers import NamedPicture
 from mrag_client.models import (
     MANY,
     MOST_HITS,
+    SEARCH_LANGUAGE,
     AskedSpace,
     CaptionOptions,
     ComparisonAnswer,
@@ -45,7 +47,7 @@ _DEFAULT = CaptionOptions()
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(caption)
-    app.command()(search)
+    app.command(cls=TypedCommand)(search)
     app.command()(compare)
 
 
@@ -122,7 +124,9 @@ def caption(
 
 
 def search(
-    text: Annotated[str, typer.Argument(help="What to look for.", show_default=False)] = "",
+    text: Annotated[
+        str, typer.Argument(help=f"What to look for. {SEARCH_LANGUAGE}", show_default=False)
+    ] = "",
     collection: CollectionOption = "",
     image: Annotated[
         Path | None,
@@ -178,7 +182,11 @@ def search(
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Find pictures by words, by a picture, or by both."""
+    """Find pictures by words, by a picture, or by both.
+
+    Put the search in single quotes, so that the shell leaves it as it is: mrag search
+    'dog -cat "red car" after:2024'.
+    """
     spaces = (space,) if space else ("best",) if as_json else _SIDE_BY_SIDE
     options = asked(
         SearchOptions,
@@ -198,6 +206,8 @@ def search(
     picture = NamedPicture(str(image), image) if image else None
     with answering(local=local, encoder=encoder, device=device) as answers:
         results = answers.search(options, image=picture, collection=collection_named(collection))
+    for hint in results[0].hints:
+        say(f"mrag: {hint}")
     if as_json:
         for result in results:
             emit(result.model_dump(mode="json"))

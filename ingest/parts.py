@@ -24,7 +24,7 @@ from corpus.entry import Entry, Name
 from corpus.ledger import Ledger, Live
 from corpus.lock import writing
 from corpus.parquet import DamagedShard, Halves
-from corpus.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFolder
+from corpus.records import CaptionRecord, ImageRecord, NextSource, Record, Skipped, WholeFolder
 from corpus.shards import Shard
 from corpus.sights import Sights
 from engine.collection import CollectionCard, CollectionFolder
@@ -71,7 +71,7 @@ class Part:
         said by nobody: who sees a share cannot tell what has gone.
         """
         for record in records:
-            if isinstance(record, WholeFolder):
+            if isinstance(record, WholeFolder | NextSource):
                 continue
             if isinstance(record, Skipped):
                 if self.number == 1:

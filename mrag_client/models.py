@@ -17,6 +17,16 @@ MOST_HITS = 10_000
 MANY = 1_000_000_000
 """More pictures, points or bytes of them than one machine holds: no count is larger."""
 
+SEARCH_LANGUAGE = (
+    'Words, looked for together; +word and -word (or -"several words") draw nearer and move away, '
+    '2:word weighs; "words in quotes" must occur in a caption; like:ID and -like:ID name pictures. '
+    "Filters, of which all must hold and any value of one is enough: after:2024-05 "
+    'before:2025-01-31 (both ends belong to it) camera:"Canon EOS R6" lens: place:Lisbon '
+    "near:38.7,-9.1,20km tag: split: by:human|generated has:caption ext:jpg rating:3 (or more); "
+    "-camera: -lens: -place: -tag: -split: -by: -has: -ext: leave out."
+)
+"""How searches are written, in short."""
+
 MAX_WORDS = 500
 """Characters of one text of a query."""
 
@@ -30,6 +40,7 @@ AskedSpace = Literal["best", "raw", "mapped", "caption", "words", "fused"]
 
 Decoding = Literal["greedy", "beam", "nucleus"]
 Order = Literal["nearest-first", "nearest-last"]
+Sort = Literal["relevance", "newest", "oldest"]
 MapMethod = Literal["auto", "raw", "centred", "shrink", "ridge", "procrustes", "ols"]
 JobState = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
 
@@ -90,9 +101,12 @@ class CaptionOptions(_Asked):
 
 
 class SearchOptions(_Asked):
-    """What is looked for, beside a picture, and how."""
+    """What is looked for, beside a picture, and how.
 
-    text: Words = ""
+    A search of filters alone finds the pictures that satisfy them, by date.
+    """
+
+    text: Annotated[Words, Field(description=SEARCH_LANGUAGE)] = ""
     plus: Terms = ()
     minus: Terms = ()
     likes: Annotated[Ids, Field(description="Like these pictures of the collection, by id.")] = ()
@@ -114,6 +128,13 @@ class SearchOptions(_Asked):
     ] = None
     splits: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    sort: Annotated[
+        Sort,
+        Field(
+            description="relevance: best first, or newest first where filters alone are given; "
+            "newest, oldest: what is found, by when it was taken."
+        ),
+    ] = "relevance"
 
 
 class Candidate(_Answer):
@@ -183,12 +204,31 @@ class PictureAnswer(_Answer):
 
 
 class SearchAnswer(_Answer):
-    """The pictures found in one space, best first."""
+    """The pictures found in one space, in the order that was asked for.
+
+    `query` is the search in its own language. `hints` tell what may have been meant for a filter
+    and was looked for as words.
+    """
 
     query: str
     space: SearchSpace
     hits: tuple[ImageHit, ...]
     timings_ms: Timings
+    hints: tuple[str, ...] = ()
+
+
+class FacetsAnswer(_Answer):
+    """What pictures can be filtered by: of each filter its values, the commonest first.
+
+    `pictures` satisfy the filters of the search, and are counted; those of each value are numbers
+    of them. `taken_from` and `taken_until` are when the first and the last of them were taken.
+    """
+
+    query: str
+    pictures: int
+    values: Mapping[str, Mapping[str, int]]
+    taken_from: datetime | None = None
+    taken_until: datetime | None = None
 
 
 class Ranks(_Answer):
@@ -316,11 +356,19 @@ class ReadyAnswer(_Answer):
     waiting_for: tuple[str, ...] = ()
 
 
+class Place(_Answer):
+    """A place in what was typed: from the character `start`, counted from 0, up to `end`."""
+
+    text: str
+    start: int
+    end: int
+
+
 class Problem(_Answer):
     """Why a request was not answered, as RFC 9457 has it: `detail` names the remedy.
 
     `type` ends in the name of the error, such as `StoreLocked`, that the same call would raise
-    without a server.
+    without a server. `place` is where in a search it is, if that cannot be read.
     """
 
     type: str
@@ -328,3 +376,4 @@ class Problem(_Answer):
     status: int
     detail: str
     instance: str = ""
+    place: Place | None = None

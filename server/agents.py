@@ -33,7 +33,9 @@ from engine.legible import legible
 from engine.search.thumbnails import Thumbnails, shrunk
 from mrag_client.answers import Answers, GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import (
+    MAX_WORDS,
     MOST_TERMS,
+    SEARCH_LANGUAGE,
     AskedSpace,
     CaptionOptions,
     CollectionAnswer,
@@ -192,7 +194,7 @@ class _Looking:
 
     def search(
         self,
-        words: Annotated[str, Field(max_length=500, description="What to look for.")] = "",
+        words: Annotated[str, Field(max_length=MAX_WORDS, description=SEARCH_LANGUAGE)] = "",
         like: Ids = (),
         unlike: Ids = (),
         collection: Collection = "",

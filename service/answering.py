@@ -35,8 +35,8 @@ from service.conversion import (
     comparison_answer,
     describe_options,
     description,
-    filters,
     search_answer,
+    search_asked,
 )
 
 _TOGETHER = 16
@@ -96,19 +96,19 @@ class LocalAnswers:
         Raises UnreadableImage for a picture that cannot be opened, InvalidInput without a query.
         """
         picture = self._open(image).image if image else None
-        named = (options.likes, options.unlikes)
-        query = Query(options.text, picture, options.plus, options.minus, *named)
+        asked = search_asked(options)
+        query = Query.of(asked, picture)
         opened = self._engine.open(collection)
         results = opened.gallery.search_spaces(
             query,
             _spaces(options, query, opened),
             options.k,
-            filters=filters(options),
+            filters=asked.filters,
             offset=options.offset,
             diversity=options.diversity,
             min_score=options.min_score,
         )
-        return [search_answer(result, paths=self._paths) for result in results]
+        return [search_answer(asked, result, paths=self._paths) for result in results]
 
     def compare(
         self, images: Sequence[GivenPicture], k: int = 5, *, collection: str = ""

@@ -8,7 +8,8 @@ from pathlib import PurePath
 from engine.app import CollectionSummary
 from engine.compare.comparison import Comparison
 from engine.describe.captioner import DescribeOptions
-from engine.types import CaptionHit, CaptionResult, Decoding, Filters, SearchResult
+from engine.search.language import Filter, Item, Like, Search, Term, read_search
+from engine.types import CaptionHit, CaptionResult, Decoding, SearchResult
 from engine.types import ImageHit as FoundImage
 from ingest.jobs.records import Job
 from mrag_client.models import (
@@ -49,9 +50,20 @@ def describe_options(asked: CaptionOptions) -> DescribeOptions:
     )
 
 
-def filters(asked: SearchOptions) -> Filters:
-    """What found pictures must satisfy."""
-    return Filters(splits=frozenset(asked.splits), tags=frozenset(asked.tags))
+def search_asked(asked: SearchOptions) -> Search:
+    """What is looked for: the text, read in its language, and what is given beside it.
+
+    Raises InvalidSearch for a text that cannot be read.
+    """
+    beside: list[Item] = [
+        *(Term(text) for text in asked.plus),
+        *(Term(text, unwanted=True) for text in asked.minus),
+        *map(Like, asked.likes),
+        *(Like(id_, unwanted=True) for id_ in asked.unlikes),
+        *(Filter("split", value) for value in asked.splits),
+        *(Filter("tag", value) for value in asked.tags),
+    ]
+    return read_search(asked.text, beside)
 
 
 def description(image: str, result: CaptionResult) -> Description:
@@ -66,10 +78,11 @@ def description(image: str, result: CaptionResult) -> Description:
     )
 
 
-def search_answer(result: SearchResult, *, paths: bool = True) -> SearchAnswer:
+def search_answer(search: Search, result: SearchResult, *, paths: bool = True) -> SearchAnswer:
     """What was found; without `paths` of each file only its name is told."""
     return SearchAnswer(
-        query=result.query,
+        query=str(search),
+        hints=search.hints,
         space=result.space,
         hits=tuple(image_hit(hit, paths=paths) for hit in result.hits),
         timings_ms=result.timings_ms,

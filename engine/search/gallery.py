@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,8 @@ from PIL.Image import Image
 from engine.alignment.alignment import Alignment
 from engine.errors import InvalidInput
 from engine.identity import identity_of
+from engine.search.copies import NO_COPIES, Copies
+from engine.search.language import Search, written_term
 from engine.store import ImageStore
 from engine.timing import Stopwatch
 from engine.types import (
@@ -21,6 +24,7 @@ from engine.types import (
     ImageHit,
     SearchResult,
     SearchSpace,
+    Sort,
     Vector,
     Vectors,
 )
@@ -41,7 +45,8 @@ class Query:
     """What is looked for: words, a picture or both, nearer to `plus`, away from `minus`.
 
     `likes` are ids of pictures of the collection, which are looked for like `image`; those of
-    `unlikes` are moved away from. None of them is itself found.
+    `unlikes` are moved away from. None of them is itself found. `weights` are those of `plus` and
+    then of `minus`, against 1 of all else; each is 1 where there are none.
     """
 
     text: str = ""
@@ -50,10 +55,33 @@ class Query:
     minus: tuple[str, ...] = ()
     likes: tuple[str, ...] = ()
     unlikes: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.words and not self.pictures:
-            raise InvalidInput("the query is empty; give words, a picture or both")
+            raise InvalidInput(self._nothing_wanted())
+
+    @classmethod
+    def of(cls, search: Search, image: Image | None = None) -> Query:
+        """What a search asks for, and a picture beside it."""
+        wanted, unwanted = search.plus, search.minus
+        return cls(
+            search.text,
+            image,
+            tuple(term.text for term in wanted),
+            tuple(term.text for term in unwanted),
+            search.likes,
+            search.unlikes,
+            tuple(term.weight for term in (*wanted, *unwanted)),
+        )
+
+    def _nothing_wanted(self) -> str:
+        if not (self.minus or self.unlikes):
+            return "the query is empty; give words, a picture or both"
+        return (
+            f"{self} says what to leave out, but not yet what to look for; give words before it, "
+            f"as in: animals {self}"
+        )
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -65,18 +93,36 @@ class Query:
         """The number of wanted pictures."""
         return (self.image is not None) + len(self.likes)
 
+    @property
+    def text_weights(self) -> tuple[float, ...]:
+        """The weights of the wanted and then the unwanted words; those of the latter below 0."""
+        weights = self.weights or (1.0,) * (len(self.plus) + len(self.minus))
+        given = zip((*self.plus, *self.minus), weights, strict=True)
+        wanted = [weight for text, weight in islice(given, len(self.plus)) if text.strip()]
+        text = [1.0] if self.text.strip() else []
+        return (*text, *wanted, *(-weight for _, weight in given))
+
     def __str__(self) -> str:
-        parts = [self.text, *(f"+{text}" for text in self.plus)]
-        parts += [f"-{text}" for text in self.minus]
+        weights = iter(self.weights or (1.0,) * (len(self.plus) + len(self.minus)))
+        parts = [self.text]
+        parts += [written_term(text, weight=next(weights)) for text in self.plus]
+        parts += [written_term(text, unwanted=True, weight=next(weights)) for text in self.minus]
         parts += [f"like:{id_}" for id_ in self.likes]
         parts += [f"-like:{id_}" for id_ in self.unlikes]
         return " ".join(part for part in parts if part)
 
 
 class Gallery:
-    """The pictures of a store, found in any space."""
+    """The pictures of a store, found in any space, of copies the best alone."""
 
-    def __init__(self, encoder: Encoder, alignment: Alignment, store: ImageStore) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        alignment: Alignment,
+        store: ImageStore,
+        copies: Copies = NO_COPIES,
+    ) -> None:
+        self.copies = copies
         self._encoder = encoder
         self._alignment = alignment
         self.store = store
@@ -91,12 +137,17 @@ class Gallery:
         offset: int = 0,
         diversity: float = 0.0,
         min_score: float | None = None,
+        sort: Sort = "relevance",
+        every_copy: bool = False,
     ) -> SearchResult:
         """Find the k best pictures after the first `offset`, best first.
 
         `diversity`, 0 to 1, trades likeness to the query for unlikeness to each other (MMR).
         Pictures that score less than `min_score`, a cosine, are left out of the k; raises
         InvalidInput for it in the spaces whose scores are none. See `Relevance` for a good one.
+        With another `sort` the best ones (RANKED of `engine.store.paging`) come by date.
+        Of copies of one sight the best is found, with their number, unless `every_copy` is asked
+        for.
         """
         (result,) = self.search_spaces(
             query,
@@ -106,6 +157,8 @@ class Gallery:
             offset=offset,
             diversity=diversity,
             min_score=min_score,
+            sort=sort,
+            every_copy=every_copy,
         )
         return result
 
@@ -119,6 +172,8 @@ class Gallery:
         offset: int = 0,
         diversity: float = 0.0,
         min_score: float | None = None,
+        sort: Sort = "relevance",
+        every_copy: bool = False,
     ) -> list[SearchResult]:
         """Search as `search` does, in several spaces, embedding the query once."""
         if min_score is not None:
@@ -131,7 +186,8 @@ class Gallery:
             raw = _combine(query, texts, images)
             mapped_images = self._alignment.map_images(images) if len(images) else images
             mapped = _combine(query, self._alignment.map_texts(texts), mapped_images)
-        filters = _without(filters or Filters(), known)
+        copies = NO_COPIES if every_copy else self.copies
+        filters = _without(filters or Filters(), known + self._copies_of(known, copies))
         results = []
         for space in spaces:
             searching = Stopwatch()
@@ -145,9 +201,11 @@ class Gallery:
                     filters=filters,
                     offset=offset,
                     diversity=diversity,
+                    min_score=min_score,
+                    sort=sort,
+                    same=copies.of,
                 )
-            if min_score is not None:
-                hits = [hit for hit in hits if hit.score >= min_score]
+                hits = self._counted(hits, copies, filters)
             timings = {**watch.timings_ms, **searching.timings_ms}
             results.append(SearchResult(str(query), space, tuple(hits), timings))
         return results
@@ -167,6 +225,23 @@ class Gallery:
                 "removed, or be in another collection: look for words, or for a picture file"
             )
         return found[0]
+
+    def _copies_of(self, hits: Sequence[ImageHit], copies: Copies) -> list[ImageHit]:
+        return self.store.get([id_ for hit in hits for id_ in copies.beside(hit.id)])
+
+    def _counted(
+        self, hits: Sequence[ImageHit], copies: Copies, filters: Filters
+    ) -> list[ImageHit]:
+        """Hits with the number of copies that each stands for, of those that may be found."""
+        beside = {hit.id: copies.beside(hit.id) for hit in hits}
+        wanted = [id_ for ids in beside.values() for id_ in ids]
+        there = self.store.which(wanted, filters) if wanted else set()
+        return [
+            replace(hit, copies=sum(id_ in there for id_ in beside[hit.id]))
+            if beside[hit.id]
+            else hit
+            for hit in hits
+        ]
 
     def _encode(self, query: Query, known: Sequence[ImageHit]) -> tuple[Vectors, Vectors]:
         """Raw vectors of words, and of pictures: of both the wanted first, then the unwanted."""
@@ -206,7 +281,7 @@ def _without(filters: Filters, known: Sequence[ImageHit]) -> Filters:
 
 def _combine(query: Query, texts: Vectors, images: Vectors) -> Vector:
     """One unit vector: what is wanted added, and what is not, the last of each kind, subtracted."""
-    total: Vector = _signs(len(texts), len(query.minus)) @ texts
+    total: Vector = np.asarray(query.text_weights, np.float32) @ texts
     total = total + _signs(len(images), len(query.unlikes)) @ images
     length = float(np.linalg.norm(total))
     if length < 1e-6:

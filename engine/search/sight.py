@@ -41,9 +41,7 @@ def sight_of(image: Image.Image) -> bytes:
     """The sight of a picture, BYTES long; empty for one that is of one colour all over."""
     import imagehash  # and scipy with it, which nothing else of a fill needs
 
-    small = image.convert("L").resize(
-        (_SMALL, _SMALL), Image.Resampling.LANCZOS, reducing_gap=3.0
-    )
+    small = image.convert("L").resize((_SMALL, _SMALL), Image.Resampling.LANCZOS, reducing_gap=3.0)
     if float(np.asarray(small).std()) < _FLAT:
         return b""
     laid = [small if how is None else small.transpose(how) for how in _LAID]

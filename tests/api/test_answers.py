@@ -65,10 +65,23 @@ def test_words_find_pictures_in_each_space(reader: TestClient) -> None:
     assert response.status_code == 200, response.text
     raw, words = response.json()["results"]
     assert (raw["space"], words["space"]) == ("raw", "words")
-    assert raw["query"] == "a cat +night +snow -day"
+    assert raw["query"] == "a cat +night +snow -day split:train"
     assert len(raw["hits"]) == 3
     assert set(raw["hits"][0]) == {"id", "uri", "score", "caption"}
     assert "/" not in raw["hits"][0]["uri"]
+
+
+def test_a_search_is_read_in_its_language_and_what_is_wrong_is_placed(reader: TestClient) -> None:
+    def asked(text: str) -> Any:
+        return reader.get(f"{V1}/search", params={"text": text, "space": "raw"})
+
+    (found,) = asked('a cat -day "cat" keyword:x').json()["results"]
+    assert found["query"] == 'a cat -day "cat" keyword:x'
+    assert "tag: is a filter" in found["hints"][0]
+    wrong = asked("a cat after:May")
+    assert "2024-05" in problem(wrong, 422, "InvalidSearch")
+    assert wrong.json()["place"] == {"text": "a cat after:May", "start": 6, "end": 15}
+    assert "place" not in asked("a cat like:00000000-0000-0000-0000-000000000000").json()
 
 
 def test_only_an_administrator_sees_where_files_lie(

@@ -15,6 +15,7 @@ from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import InvalidInput
 from engine.identity import content_key
 from engine.search.gallery import Gallery, Query, matched_words
+from engine.search.language import read_search
 from engine.settings import Settings
 from engine.store import open_image_store, picture_id
 from engine.types import Filters, ImagePoint, SearchSpace, Vector
@@ -81,6 +82,40 @@ def test_plus_draws_nearer_and_minus_away(gallery: Gallery) -> None:
     assert uris(gallery, Query("dog", minus=("snow",)))[-1] == "snow.jpg"
 
 
+def test_a_weight_says_how_much_nearer_and_how_much_farther(gallery: Gallery) -> None:
+    def nearest(weights: tuple[float, ...]) -> list[str]:
+        return uris(gallery, Query(plus=("dog", "snow"), weights=weights))
+
+    assert nearest((1, 1)) == nearest(()) == nearest((2, 2))
+    assert nearest((9, 1)) == ["dog.jpg", "both.jpg", "snow.jpg"]
+    assert nearest((1, 9)) == ["snow.jpg", "both.jpg", "dog.jpg"]
+    slightly = gallery.search(Query("dog", minus=("snow",), weights=(0.1,))).hits
+    strongly = gallery.search(Query("dog", minus=("snow",), weights=(10,))).hits
+    assert slightly[0].score > 0.98
+    assert strongly[-1].score < -0.98
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["dog 2:snow -0.5:tree", 'a dog +snow -"red car"', "3:dog 0.25:snow -tree -2:cat"],
+)
+def test_a_query_is_what_was_typed(typed: str) -> None:
+    search = read_search(typed)
+    query = Query.of(search)
+    assert str(query) == typed
+    assert (query.words, query.minus) == (
+        tuple(filter(None, (search.text, *(term.text for term in search.plus)))),
+        tuple(term.text for term in search.minus),
+    )
+    assert len(query.text_weights) == len((*query.words, *query.minus))
+
+
+def test_blank_terms_leave_the_weights_where_they_belong() -> None:
+    query = Query("dog", plus=(" ", "snow"), minus=("tree",), weights=(5, 2, 3))
+    assert query.words == ("dog", "snow")
+    assert query.text_weights == (1, 2, -3)
+
+
 def test_offset_leaves_out_the_best(gallery: Gallery) -> None:
     assert uris(gallery, Query("dog"), k=2, offset=1) == ["both.jpg", "snow.jpg"]
 
@@ -113,7 +148,7 @@ def test_more_like_these_and_not_those_finds_none_of_them(gallery: Gallery) -> N
 
 
 def test_pictures_that_are_not_wanted_are_no_query_alone() -> None:
-    with pytest.raises(InvalidInput, match="empty"):
+    with pytest.raises(InvalidInput, match=r"says what to leave out.*give words before it"):
         Query(unlikes=(id_of("dog.jpg"),))
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from engine.search.terms import MAX_TERMS
+from engine.search.language import MAX_TERMS
 from engine.types import Facets, Filters
 from ui.search.address import (
     MAX_PAGE,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, date, datetime, time
+from datetime import date
 from typing import Any, Literal, get_args
 from uuid import UUID
 
+from engine.search.language import MAX_TERMS, Filter, Item, Like, read_search
 from engine.search.relevance import STRICTNESS
-from engine.search.terms import MAX_TERMS
 from engine.types import Facets, Filters, SearchSpace
 
 SPACES: tuple[SearchSpace, ...] = get_args(SearchSpace)
@@ -51,17 +51,20 @@ class SearchAddress:
     unlike: tuple[str, ...] = ()
 
     @property
+    def items(self) -> tuple[Item, ...]:
+        """What is asked for beside the words, in the language of searches."""
+        chosen: list[Item] = [*map(Like, self.like), *(Like(one, True) for one in self.unlike)]
+        for name in CHOICES:
+            kind = "by" if name == "source" else name
+            chosen += [Filter(kind, value) for value in getattr(self, name)]
+        for kind, day in (("after", self.taken_from), ("before", self.taken_until)):
+            chosen += [Filter(kind, day.isoformat())] if day else []
+        return tuple(chosen)
+
+    @property
     def filters(self) -> Filters:
         """The filters; days are those of UTC."""
-        first, last = self.taken_from, self.taken_until
-        chosen: dict[str, Any] = {
-            field: frozenset(getattr(self, name)) for name, field in CHOICES.items()
-        }
-        return Filters(
-            **chosen,
-            taken_from=datetime.combine(first, time.min, UTC) if first else None,
-            taken_until=datetime.combine(last, time.max, UTC) if last else None,
-        )
+        return read_search("", self.items).filters
 
     @property
     def offset(self) -> int:
