@@ -10,6 +10,8 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic
 
+import numpy as np
+
 from corpus.sights import Sight, Sights
 from engine.collection import CollectionFolder
 from engine.errors import UnreadableImage
@@ -164,20 +166,19 @@ class _Finding:
     def _led(self, part: Sequence[str], ids: list[str], known: Known) -> dict[str, str]:
         """Which picture leads each of a few; those that none leads are known from now on."""
         bits = self._sights.bits(part)
-        words = as_words(list(bits.values()))
-        found: dict[str, str] = {}
+        parts, words = list(bits), as_words(list(bits.values()))
+        led = known.nearest(words)
         before, own = len(known), Known(words[:0])
-        for at, (id_, number) in enumerate(zip(bits, known.nearest(words).tolist(), strict=True)):
-            if number < 0:  # unless one of these few that came before leads it
-                (number,) = own.nearest(words[at : at + 1]).tolist()
-                number += before if number >= 0 else 0
-            if number < 0:
-                number = len(ids)
-                ids.append(id_)
+        for at in np.flatnonzero(led < 0).tolist():
+            (among,) = own.nearest(words[at : at + 1]).tolist()
+            if among < 0:  # none of these few that came before leads it either
+                led[at] = len(ids)
+                ids.append(parts[at])
                 own.add(words[at])
                 known.add(words[at])
-            found[id_] = ids[number]
-        return found
+            else:
+                led[at] = before + among
+        return {id_: ids[number] for id_, number in zip(parts, led.tolist(), strict=True)}
 
     def _hits(self, ids: Sequence[str]) -> Iterator[ImageHit]:
         rest = iter(ids)

@@ -1,4 +1,4 @@
-"""Which pictures of a collection are copies of one sight, as it was found out when it was filled."""
+"""Which pictures of a collection are copies of one sight, as was found out when it was filled."""
 
 from __future__ import annotations
 
