@@ -33,6 +33,7 @@ from mrag_client.models import (
     DescribeSpace,
     Description,
     Failure,
+    ImageHit,
     Order,
     SearchAnswer,
     SearchOptions,
@@ -177,6 +178,9 @@ def search(
     tag: Annotated[
         list[str] | None, typer.Option(help="Only these tags.", show_default=False)
     ] = None,
+    copies: Annotated[
+        bool, typer.Option("--copies", help="Each copy of a picture, not the best of them alone.")
+    ] = False,
     encoder: EncoderOption = "",
     device: DeviceOption = "",
     local: LocalOption = False,
@@ -202,6 +206,7 @@ def search(
         min_score=min_score,
         splits=split or (),
         tags=tag or (),
+        copies=copies,
     )
     picture = NamedPicture(str(image), image) if image else None
     with answering(local=local, encoder=encoder, device=device) as answers:
@@ -279,8 +284,7 @@ def show_caption(result: Description) -> None:
 def show_search(results: Sequence[SearchAnswer]) -> None:
     """Show what was found, one column for each space."""
     columns: dict[str, list[tuple[float, str]]] = {
-        result.space: [(hit.score, _image_line(hit.uri, hit.caption)) for hit in result.hits]
-        for result in results
+        result.space: [(hit.score, _image_line(hit)) for hit in result.hits] for result in results
     }
     out = console()
     out.print(side_by_side(columns, shared=_in_all(columns.values())))
@@ -303,9 +307,12 @@ def show_comparison(comparison: ComparisonAnswer) -> None:
     out.print()
 
 
-def _image_line(uri: str, caption: str) -> str:
-    path = short_path(uri)
-    return f"{path}: {caption}" if caption else path
+def _image_line(hit: ImageHit) -> str:
+    path = short_path(hit.uri)
+    told = f"{path}: {hit.caption}" if hit.caption else path
+    if not hit.copies:
+        return told
+    return f"{told} (and {hit.copies} {'copy' if hit.copies == 1 else 'copies'})"
 
 
 def _in_all(columns: Iterable[Sequence[tuple[float, str]]]) -> set[str]:

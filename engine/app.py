@@ -25,6 +25,7 @@ from engine.generation import Generation, open_generation
 from engine.identity import PictureIdentity, identity_of
 from engine.images import Picture, open_picture
 from engine.models.loaded import CONSENSUS, Models
+from engine.search.copies import Copies, CopiesKeeper
 from engine.search.default_space import SpaceChoice
 from engine.search.gallery import Gallery
 from engine.search.relevance import Relevance
@@ -61,6 +62,7 @@ class Collection:
         self.folder = folder
         self.card = folder.read_card()
         self._engine = engine
+        self._copies = CopiesKeeper(folder.copies)
         self._lock = RLock()
         self._generation: Generation | None = None
         self._stamp: tuple[int, int] | None = None
@@ -167,6 +169,11 @@ class Collection:
         return self._gallery(self.current)
 
     @property
+    def copies(self) -> Copies:
+        """Which pictures are copies of one sight, as far as they were compared."""
+        return self._copies.copies()
+
+    @property
     def relevance(self) -> Relevance:
         """From which score on a picture is worth showing; measured once for each map."""
         return self._relevance(self.current)
@@ -185,7 +192,7 @@ class Collection:
         return self._gallery(now), self._relevance(now)
 
     def _gallery(self, now: Generation) -> Gallery:
-        return Gallery(self.encoder, now.alignment, now.images)
+        return Gallery(self.encoder, now.alignment, now.images, self.copies)
 
     def _relevance(self, now: Generation) -> Relevance:
         lender = self.card.memory

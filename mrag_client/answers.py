@@ -12,6 +12,8 @@ from mrag_client.models import (
     CollectionAnswer,
     ComparisonAnswer,
     Description,
+    DuplicateOptions,
+    DuplicatesAnswer,
     Failure,
     SearchAnswer,
     SearchOptions,
@@ -66,6 +68,9 @@ class Answers(Protocol):
         self, images: Sequence[GivenPicture], k: int = 5, *, collection: str = ""
     ) -> Iterator[ComparisonAnswer | Failure]:
         """The captions nearest to each picture, raw beside mapped."""
+
+    def duplicates(self, options: DuplicateOptions, *, collection: str = "") -> DuplicatesAnswer:
+        """What a collection holds more than once, as far as it was compared; see `waiting`."""
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""

@@ -25,6 +25,8 @@ from mrag_client.models import (
     CollectionAnswer,
     ComparisonAnswer,
     Description,
+    DuplicateOptions,
+    DuplicatesAnswer,
     Failure,
     IngestOptions,
     JobAnswer,
@@ -165,6 +167,12 @@ class Client:
         """The captions nearest to each picture, raw beside mapped."""
         for batch in talks.batches(images):
             yield from self._run(talks.compare(batch, k, collection))
+
+    def duplicates(
+        self, options: DuplicateOptions | None = None, *, collection: str = ""
+    ) -> DuplicatesAnswer:
+        """What a collection holds more than once, as far as it was compared; see `waiting`."""
+        return self._run(talks.duplicates(options or DuplicateOptions(), collection))
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""
@@ -357,6 +365,12 @@ class AsyncClient:
         for batch in talks.batches(images):
             for answer in await self._run(talks.compare(batch, k, collection)):
                 yield answer
+
+    async def duplicates(
+        self, options: DuplicateOptions | None = None, *, collection: str = ""
+    ) -> DuplicatesAnswer:
+        """What a collection holds more than once, as far as it was compared; see `waiting`."""
+        return await self._run(talks.duplicates(options or DuplicateOptions(), collection))
 
     async def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""

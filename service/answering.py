@@ -24,6 +24,8 @@ from mrag_client.models import (
     CollectionAnswer,
     ComparisonAnswer,
     Description,
+    DuplicateOptions,
+    DuplicatesAnswer,
     Failure,
     SearchAnswer,
     SearchOptions,
@@ -38,6 +40,7 @@ from service.conversion import (
     search_answer,
     search_asked,
 )
+from service.duplicates import duplicates
 
 _TOGETHER = 16
 """Pictures described in one batch: enough to fill a batch, few enough to answer soon."""
@@ -107,6 +110,7 @@ class LocalAnswers:
             offset=options.offset,
             diversity=options.diversity,
             min_score=options.min_score,
+            every_copy=options.copies,
         )
         return [search_answer(asked, result, paths=self._paths) for result in results]
 
@@ -121,6 +125,11 @@ class LocalAnswers:
                 yield one
             else:
                 yield comparison_answer(one.name, opened.compare(one.picture, k))
+
+    def duplicates(self, options: DuplicateOptions, *, collection: str = "") -> DuplicatesAnswer:
+        """What a collection holds more than once, as far as it was compared; see `waiting`."""
+        opened = self._engine.open(collection)
+        return duplicates(opened, self._engine.settings, options, paths=self._paths)
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name; one that cannot be read is `broken`.

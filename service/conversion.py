@@ -99,6 +99,7 @@ def image_hit(hit: FoundImage, *, paths: bool = True) -> ImageHit:
         uri=hit.uri if paths else PurePath(hit.uri).name,
         score=hit.score,
         caption=next(iter(hit.captions), ""),
+        copies=hit.copies,
     )
 
 
