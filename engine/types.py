@@ -34,6 +34,12 @@ TRAINING_SPLITS = frozenset({"train", "restval", ""})
 
 CaptionSource = Literal["human", "generated"]
 
+DateOrder = Literal["newest", "oldest"]
+"""Pictures by when they were taken; those that do not say it come last."""
+
+Sort = Literal["relevance", "newest", "oldest"]
+"""How pictures that were found are ordered."""
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -173,8 +179,8 @@ class Filters:
     keys of pictures (`engine.identity`), whose captions are excluded, too.
     `proven` leaves out captions that neither people wrote nor a refinement round added.
     Names of tags, cameras, lenses and places, and endings of files (without the dot), are
-    compared without regard to case; a place is a town, a region or a country. Each of `phrases`
-    must occur in a caption.
+    compared without regard to case and to accents of Latin letters; a place is a town, a region or
+    a country. Each of `phrases` must occur in a caption, word by word, accents included.
     """
 
     splits: frozenset[str] = frozenset()

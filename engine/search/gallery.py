@@ -23,6 +23,7 @@ from engine.types import (
     ImageHit,
     SearchResult,
     SearchSpace,
+    Sort,
     Vector,
     Vectors,
 )
@@ -128,12 +129,14 @@ class Gallery:
         offset: int = 0,
         diversity: float = 0.0,
         min_score: float | None = None,
+        sort: Sort = "relevance",
     ) -> SearchResult:
         """Find the k best pictures after the first `offset`, best first.
 
         `diversity`, 0 to 1, trades likeness to the query for unlikeness to each other (MMR).
         Pictures that score less than `min_score`, a cosine, are left out of the k; raises
         InvalidInput for it in the spaces whose scores are none. See `Relevance` for a good one.
+        With another `sort` the best ones (RANKED of `engine.store.paging`) come by date.
         """
         (result,) = self.search_spaces(
             query,
@@ -143,6 +146,7 @@ class Gallery:
             offset=offset,
             diversity=diversity,
             min_score=min_score,
+            sort=sort,
         )
         return result
 
@@ -156,6 +160,7 @@ class Gallery:
         offset: int = 0,
         diversity: float = 0.0,
         min_score: float | None = None,
+        sort: Sort = "relevance",
     ) -> list[SearchResult]:
         """Search as `search` does, in several spaces, embedding the query once."""
         if min_score is not None:
@@ -182,9 +187,9 @@ class Gallery:
                     filters=filters,
                     offset=offset,
                     diversity=diversity,
+                    min_score=min_score,
+                    sort=sort,
                 )
-            if min_score is not None:
-                hits = [hit for hit in hits if hit.score >= min_score]
             timings = {**watch.timings_ms, **searching.timings_ms}
             results.append(SearchResult(str(query), space, tuple(hits), timings))
         return results
