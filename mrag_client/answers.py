@@ -12,6 +12,7 @@ from mrag_client.models import (
     CollectionAnswer,
     ComparisonAnswer,
     Description,
+    FacetsAnswer,
     Failure,
     SearchAnswer,
     SearchOptions,
@@ -61,6 +62,9 @@ class Answers(Protocol):
         collection: str = "",
     ) -> list[SearchAnswer]:
         """Find pictures: an answer for each space that is asked for, in that order."""
+
+    def facets(self, options: SearchOptions, *, collection: str = "") -> FacetsAnswer:
+        """What the pictures that satisfy the filters of a search can be filtered by further."""
 
     def compare(
         self, images: Sequence[GivenPicture], k: int = 5, *, collection: str = ""
