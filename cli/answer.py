@@ -191,6 +191,9 @@ def search(
             help="Count instead what the pictures that satisfy the filters can be filtered by.",
         ),
     ] = False,
+    copies: Annotated[
+        bool, typer.Option("--copies", help="Each copy of a picture, not the best of them alone.")
+    ] = False,
     encoder: EncoderOption = "",
     device: DeviceOption = "",
     local: LocalOption = False,
@@ -217,6 +220,7 @@ def search(
         splits=split or (),
         tags=tag or (),
         sort=sort,
+        copies=copies,
     )
     if facets:
         with answering(local=local, encoder=encoder, device=device) as answers:
@@ -353,7 +357,10 @@ def show_comparison(comparison: ComparisonAnswer) -> None:
 
 def _image_line(hit: ImageHit) -> str:
     path = short_path(hit.uri)
-    return f"{path}: {hit.caption}" if hit.caption else path
+    told = f"{path}: {hit.caption}" if hit.caption else path
+    if not hit.copies:
+        return told
+    return f"{told} (and {hit.copies} {'copy' if hit.copies == 1 else 'copies'})"
 
 
 def _date(hit: ImageHit) -> str:

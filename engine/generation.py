@@ -18,7 +18,7 @@ from engine.search.relevance_store import RelevanceKeeper
 from engine.settings import Settings
 from engine.store import CaptionStore, ImageStore, open_caption_store, open_image_store
 from engine.store.generations import GenerationFolder, Hold, answering, current
-from engine.types import Encoder
+from engine.types import Encoder, Filters
 
 _ATTEMPTS = 5
 
@@ -47,6 +47,7 @@ class Generation:
         self._gap: GapKeeper | None = None
         self._relevance: RelevanceKeeper | None = None
         self._default_space = DefaultSpaceKeeper(place.default_space)
+        self._lendable: tuple[str, int] | None = None
         self._closed = False
 
     @property
@@ -96,6 +97,14 @@ class Generation:
         state = self._place.read_state()
         counts = None if state is None else [state.commit, state.rounds, state.images]
         return json.dumps([self.number, counts, state and state.captions])
+
+    def lendable(self) -> int:
+        """How many of its captions descriptions may be made from."""
+        written = self.written
+        with self._lock:
+            if self._lendable is None or self._lendable[0] != written:
+                self._lendable = written, self.captions.count(Filters(proven=True))
+            return self._lendable[1]
 
     def gap(self, lent: Sequence[CaptionStore]) -> Gap:
         """The modality gap before and after the map; `lent` are a memory's captions."""

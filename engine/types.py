@@ -272,6 +272,21 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class MadeWith:
+    """What a description was made with; the same picture is described alike with equal ones.
+
+    `generator`: the model, or `consensus`. `map`: its method, and a name of exactly this map.
+    `memory`: the collection that lent captions, "" for none; `captions`: how many captions could
+    be borrowed in all.
+    """
+
+    generator: str = ""
+    map: str = ""
+    memory: str = ""
+    captions: int = 0
+
+
+@dataclass(frozen=True)
 class CaptionResult:
     """A picture described: the chosen caption, what it was chosen from, and what it cost."""
 
@@ -281,6 +296,7 @@ class CaptionResult:
     prompt: str
     space: DescribeSpace
     timings_ms: Mapping[str, float]
+    made_with: MadeWith = MadeWith()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +25,8 @@ from mrag_client.models import (
     CollectionAnswer,
     ComparisonAnswer,
     Description,
+    DuplicateOptions,
+    DuplicatesAnswer,
     FacetsAnswer,
     Failure,
     IngestOptions,
@@ -135,7 +137,7 @@ class Client:
         self.close()
 
     def caption(
-        self, images: Sequence[GivenPicture], options: CaptionOptions, *, collection: str = ""
+        self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
     ) -> Iterator[Description | Failure]:
         """Describe pictures, each as soon as its batch is there, in their order."""
         described = False
@@ -170,6 +172,12 @@ class Client:
         """The captions nearest to each picture, raw beside mapped."""
         for batch in talks.batches(images):
             yield from self._run(talks.compare(batch, k, collection))
+
+    def duplicates(
+        self, options: DuplicateOptions | None = None, *, collection: str = ""
+    ) -> DuplicatesAnswer:
+        """What a collection holds more than once, as far as it was compared; see `waiting`."""
+        return self._run(talks.duplicates(options or DuplicateOptions(), collection))
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""
@@ -329,7 +337,7 @@ class AsyncClient:
         await self.close()
 
     async def caption(
-        self, images: Sequence[GivenPicture], options: CaptionOptions, *, collection: str = ""
+        self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
     ) -> AsyncIterator[Description | Failure]:
         """Describe pictures, each as soon as its batch is there, in their order."""
         described = False
@@ -368,6 +376,12 @@ class AsyncClient:
         for batch in talks.batches(images):
             for answer in await self._run(talks.compare(batch, k, collection)):
                 yield answer
+
+    async def duplicates(
+        self, options: DuplicateOptions | None = None, *, collection: str = ""
+    ) -> DuplicatesAnswer:
+        """What a collection holds more than once, as far as it was compared; see `waiting`."""
+        return await self._run(talks.duplicates(options or DuplicateOptions(), collection))
 
     async def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""

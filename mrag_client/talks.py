@@ -26,6 +26,8 @@ from mrag_client.models import (
     CollectionAnswer,
     ComparisonAnswer,
     Description,
+    DuplicateOptions,
+    DuplicatesAnswer,
     FacetsAnswer,
     Failure,
     IngestOptions,
@@ -114,6 +116,13 @@ def compare(
     """The captions nearest to each picture of a batch."""
     asked = {"k": [str(k)], **_named(collection)}
     return (yield from _of_pictures("/compare", ComparisonAnswer, batch, asked))
+
+
+def duplicates(options: DuplicateOptions, collection: str) -> Talk[DuplicatesAnswer]:
+    """A page of what a collection holds more than once."""
+    asked = fields_of(options, collection=collection)
+    response = yield Call("GET", "/duplicates", query=asked)
+    return read(DuplicatesAnswer, content(response))
 
 
 def collections() -> Talk[list[CollectionAnswer]]:

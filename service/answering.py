@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -28,6 +28,8 @@ from mrag_client.models import (
     CollectionAnswer,
     ComparisonAnswer,
     Description,
+    DuplicateOptions,
+    DuplicatesAnswer,
     FacetsAnswer,
     Failure,
     SearchAnswer,
@@ -44,6 +46,7 @@ from service.conversion import (
     search_answer,
     search_asked,
 )
+from service.duplicates import duplicates
 
 _TOGETHER = 16
 """Pictures described in one batch: enough to fill a batch, few enough to answer soon."""
@@ -68,7 +71,7 @@ class LocalAnswers:
         self._paths = paths
 
     def caption(
-        self, images: Sequence[GivenPicture], options: CaptionOptions, *, collection: str = ""
+        self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
     ) -> Iterator[Description | Failure]:
         """Describe pictures, each as soon as it is there, in their order.
 
@@ -148,6 +151,7 @@ class LocalAnswers:
             diversity=options.diversity,
             min_score=options.min_score,
             sort=options.sort,
+            every_copy=options.copies,
         )
         return [
             search_answer(asked, one.space, one.hits, one.timings_ms, paths=self._paths)
@@ -165,6 +169,11 @@ class LocalAnswers:
                 yield one
             else:
                 yield comparison_answer(one.name, opened.compare(one.picture, k))
+
+    def duplicates(self, options: DuplicateOptions, *, collection: str = "") -> DuplicatesAnswer:
+        """What a collection holds more than once, as far as it was compared; see `waiting`."""
+        opened = self._engine.open(collection)
+        return duplicates(opened, self._engine.settings, options, paths=self._paths)
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name; one that cannot be read is `broken`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import PurePath
 from typing import Literal
 
@@ -24,6 +25,7 @@ from mrag_client.models import (
     ImageHit,
     JobAnswer,
     JobProgress,
+    MadeWith,
     PictureAnswer,
     Ranks,
     RetrievedCaption,
@@ -78,6 +80,7 @@ def description(image: str, result: CaptionResult) -> Description:
         retrieved=_captions(result.retrieved),
         space=result.space,
         timings_ms=result.timings_ms,
+        made_with=MadeWith(**asdict(result.made_with)),
     )
 
 
@@ -119,6 +122,7 @@ def image_hit(hit: FoundImage, *, paths: bool = True) -> ImageHit:
         score=hit.score,
         caption=next(iter(hit.captions), ""),
         taken_at=hit.payload["taken_at"],
+        copies=hit.copies,
     )
 
 

@@ -14,6 +14,7 @@ from PIL.Image import Image
 from engine.alignment.alignment import Alignment
 from engine.errors import InvalidInput
 from engine.identity import identity_of
+from engine.search.copies import NO_COPIES, Copies
 from engine.search.language import Search, written_term
 from engine.store import ImageStore
 from engine.timing import Stopwatch
@@ -112,9 +113,16 @@ class Query:
 
 
 class Gallery:
-    """The pictures of a store, found in any space."""
+    """The pictures of a store, found in any space, of copies the best alone."""
 
-    def __init__(self, encoder: Encoder, alignment: Alignment, store: ImageStore) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        alignment: Alignment,
+        store: ImageStore,
+        copies: Copies = NO_COPIES,
+    ) -> None:
+        self.copies = copies
         self._encoder = encoder
         self._alignment = alignment
         self.store = store
@@ -130,6 +138,7 @@ class Gallery:
         diversity: float = 0.0,
         min_score: float | None = None,
         sort: Sort = "relevance",
+        every_copy: bool = False,
     ) -> SearchResult:
         """Find the k best pictures after the first `offset`, best first.
 
@@ -137,6 +146,8 @@ class Gallery:
         Pictures that score less than `min_score`, a cosine, are left out of the k; raises
         InvalidInput for it in the spaces whose scores are none. See `Relevance` for a good one.
         With another `sort` the best ones (RANKED of `engine.store.paging`) come by date.
+        Of copies of one sight the best is found, with their number, unless `every_copy` is asked
+        for.
         """
         (result,) = self.search_spaces(
             query,
@@ -147,6 +158,7 @@ class Gallery:
             diversity=diversity,
             min_score=min_score,
             sort=sort,
+            every_copy=every_copy,
         )
         return result
 
@@ -161,6 +173,7 @@ class Gallery:
         diversity: float = 0.0,
         min_score: float | None = None,
         sort: Sort = "relevance",
+        every_copy: bool = False,
     ) -> list[SearchResult]:
         """Search as `search` does, in several spaces, embedding the query once."""
         if min_score is not None:
@@ -173,7 +186,8 @@ class Gallery:
             raw = _combine(query, texts, images)
             mapped_images = self._alignment.map_images(images) if len(images) else images
             mapped = _combine(query, self._alignment.map_texts(texts), mapped_images)
-        filters = _without(filters or Filters(), known)
+        copies = NO_COPIES if every_copy else self.copies
+        filters = _without(filters or Filters(), known + self._copies_of(known, copies))
         results = []
         for space in spaces:
             searching = Stopwatch()
@@ -189,7 +203,9 @@ class Gallery:
                     diversity=diversity,
                     min_score=min_score,
                     sort=sort,
+                    same=copies.of,
                 )
+                hits = self._counted(hits, copies, filters)
             timings = {**watch.timings_ms, **searching.timings_ms}
             results.append(SearchResult(str(query), space, tuple(hits), timings))
         return results
@@ -209,6 +225,23 @@ class Gallery:
                 "removed, or be in another collection: look for words, or for a picture file"
             )
         return found[0]
+
+    def _copies_of(self, hits: Sequence[ImageHit], copies: Copies) -> list[ImageHit]:
+        return self.store.get([id_ for hit in hits for id_ in copies.beside(hit.id)])
+
+    def _counted(
+        self, hits: Sequence[ImageHit], copies: Copies, filters: Filters
+    ) -> list[ImageHit]:
+        """Hits with the number of copies that each stands for, of those that may be found."""
+        beside = {hit.id: copies.beside(hit.id) for hit in hits}
+        wanted = [id_ for ids in beside.values() for id_ in ids]
+        there = self.store.which(wanted, filters) if wanted else set()
+        return [
+            replace(hit, copies=sum(id_ in there for id_ in beside[hit.id]))
+            if beside[hit.id]
+            else hit
+            for hit in hits
+        ]
 
     def _encode(self, query: Query, known: Sequence[ImageHit]) -> tuple[Vectors, Vectors]:
         """Raw vectors of words, and of pictures: of both the wanted first, then the unwanted."""
