@@ -14,6 +14,7 @@ from mrag_client.models import (
     Description,
     DuplicateOptions,
     DuplicatesAnswer,
+    FacetsAnswer,
     Failure,
     SearchAnswer,
     SearchOptions,
@@ -63,6 +64,9 @@ class Answers(Protocol):
         collection: str = "",
     ) -> list[SearchAnswer]:
         """Find pictures: an answer for each space that is asked for, in that order."""
+
+    def facets(self, options: SearchOptions, *, collection: str = "") -> FacetsAnswer:
+        """What the pictures that satisfy the filters of a search can be filtered by further."""
 
     def compare(
         self, images: Sequence[GivenPicture], k: int = 5, *, collection: str = ""

@@ -27,6 +27,7 @@ from mrag_client.models import (
     Description,
     DuplicateOptions,
     DuplicatesAnswer,
+    FacetsAnswer,
     Failure,
     IngestOptions,
     JobAnswer,
@@ -160,6 +161,10 @@ class Client:
     ) -> list[SearchAnswer]:
         """Find pictures like the one of that id."""
         return self._run(talks.similar(key, options or SearchOptions(), collection))
+
+    def facets(self, options: SearchOptions | None = None, *, collection: str = "") -> FacetsAnswer:
+        """What the pictures that satisfy the filters of a search can be filtered by further."""
+        return self._run(talks.facets(options or SearchOptions(), collection))
 
     def compare(
         self, images: Sequence[GivenPicture], k: int = 5, *, collection: str = ""
@@ -357,6 +362,12 @@ class AsyncClient:
     ) -> list[SearchAnswer]:
         """Find pictures like the one of that id."""
         return await self._run(talks.similar(key, options or SearchOptions(), collection))
+
+    async def facets(
+        self, options: SearchOptions | None = None, *, collection: str = ""
+    ) -> FacetsAnswer:
+        """What the pictures that satisfy the filters of a search can be filtered by further."""
+        return await self._run(talks.facets(options or SearchOptions(), collection))
 
     async def compare(
         self, images: Sequence[GivenPicture], k: int = 5, *, collection: str = ""

@@ -219,6 +219,7 @@ class ImageHit(_Answer):
     uri: str
     score: float
     caption: str
+    taken_at: datetime | None = None
     copies: int = 0
 
 
@@ -242,12 +243,13 @@ class PictureAnswer(_Answer):
 class SearchAnswer(_Answer):
     """The pictures found in one space, in the order that was asked for.
 
-    `query` is the search in its own language. `hints` tell what may have been meant for a filter
-    and was looked for as words.
+    `query` is the search in its own language; `space` is `date` where nothing is looked for, so
+    that filters alone say what is found. `hints` tell what may have been meant for a filter and
+    was looked for as words, and which filter nothing here can satisfy.
     """
 
     query: str
-    space: SearchSpace
+    space: SearchSpace | Literal["date"]
     hits: tuple[ImageHit, ...]
     timings_ms: Timings
     hints: tuple[str, ...] = ()
