@@ -64,6 +64,8 @@ class Relevance:
         }
         self._pictures = {"raw": pictures, "mapped": mapped}
         self._found = {"raw": pictures, "mapped": mapped, "caption": captions}
+        near = alignment.hubs.of_pictures(mapped.rows) if alignment.hubs else None
+        self._taken_off = None if near is None else alignment.hub_strength * near
 
     @classmethod
     def of(
@@ -99,7 +101,10 @@ class Relevance:
         rows, owners = made
         found = self._found[space]
         related = (owners[:, :, None] == found.owners).any(axis=0)
-        unrelated = (rows @ found.rows.T)[~related]
+        scores = rows @ found.rows.T
+        if space == "mapped" and self._taken_off is not None and not query.pictures:
+            scores = scores - self._taken_off
+        unrelated = scores[~related]
         return float(np.quantile(unrelated, strictness)) if unrelated.size else None
 
     def _queries(self, query: Query, space: str) -> tuple[Vectors, NDArray[np.str_]] | None:

@@ -137,6 +137,8 @@ def make_folder(folder: Path, spec: IndexSpec) -> None:
             _index_field(shard, field, edge.PayloadSchemaType.Keyword)
         for field in spec.datetimes:
             _index_field(shard, field, edge.PayloadSchemaType.Datetime)
+        for field in spec.corrections:
+            _index_field(shard, field, edge.PayloadSchemaType.Float)
         shard.close()
         partial.rename(folder)
 

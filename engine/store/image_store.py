@@ -16,8 +16,10 @@ from engine.identity import content_key
 from engine.store.base import UPSERT_BATCH, IndexStore
 from engine.store.checks import check_page, check_text, checked_ids, point_rows, query_rows
 from engine.store.interface import (
+    HUB,
     NO_FILTERS,
     Conditions,
+    Correction,
     Hit,
     IndexSpec,
     Period,
@@ -45,6 +47,7 @@ def image_spec(card: CollectionCard) -> IndexSpec:
         keywords=("picture", "split", "source", "tags"),
         datetimes=("taken_at",),
         typical_words=24.0,
+        corrections=(HUB,),
     )
 
 
@@ -80,6 +83,7 @@ class ImageStore(IndexStore):
         filters: Filters = NO_FILTERS,
         offset: int = 0,
         diversity: float = 0.0,
+        hub_strength: float = 0.0,
     ) -> list[ImageHit]:
         """The pictures from `offset` to `offset + k`, best first.
 
@@ -88,15 +92,22 @@ class ImageStore(IndexStore):
         weights and reciprocal rank sums. `diversity` (0 relevance only, 1 diversity only)
         orders the first `MMR_CANDIDATES` of `raw`, `mapped` and `caption` by maximal marginal
         relevance. Pages neither overlap nor leave gaps while the store does not change.
+
+        So many times its `hub` is taken off a picture's cosine in `mapped`, alone and where it is
+        fused; the other spaces stay as they are, `raw` as what all is compared with. Where
+        pictures are to be diverse, the first `MMR_CANDIDATES` are those by cosine.
         """
         check_page(k, offset)
         conditions = image_conditions(filters)
         queries = self._queries(space, raw, mapped, words, diversity)
         text = words if space in {"words", "fused"} else ""
+        corrections = {"mapped": Correction(HUB, hub_strength)} if hub_strength else {}
 
         def rank(depth: int, *, exact: bool) -> list[Ranked]:
             depth = max(depth, FUSED_DEPTH) if space == "fused" else depth
-            rankings = self._index.ranked(queries, text, depth, conditions, exact=exact)
+            rankings = self._index.ranked(
+                queries, text, depth, conditions, exact=exact, corrections=corrections
+            )
             return fused(rankings) if space == "fused" else best_first(chain(*rankings))
 
         end = offset + k
@@ -229,6 +240,8 @@ def _stored(point: ImagePoint, vectors: dict[str, list[float]]) -> Point:
         "taken_at": None if point.taken_at is None else point.taken_at.isoformat(),
         "tags": list(point.tags),
     }
+    if point.hub is not None:
+        payload[HUB] = point.hub
     return Point(point.id, vectors, payload, "\n".join(point.captions))
 
 

@@ -14,10 +14,13 @@ from engine.errors import CollectionMissing, MragError
 from engine.settings import Settings
 from engine.store.bm25 import WordEncoder
 from engine.store.interface import (
+    CORRECTED,
     EVERYTHING,
     MMR_CANDIDATES,
+    NO_CORRECTIONS,
     WORDS,
     Conditions,
+    Correction,
     Hit,
     IndexSpec,
     Period,
@@ -90,17 +93,16 @@ class ServerIndex:
         conditions: Conditions = EVERYTHING,
         *,
         vector: str = "",
+        correction: Correction | None = None,
     ) -> list[list[Hit]]:
         """For each query the points nearest by cosine, with their vector named `vector`."""
         wanted = server_filter(conditions)
         requests = [
             models.QueryRequest(
-                query=query,
-                using=name,
                 limit=limit,
-                filter=wanted,
                 with_payload=True,
                 with_vector=[vector] if vector else False,
+                **_asked(query, name, limit, wanted, correction),
             )
             for query in queries.tolist()
         ]
@@ -134,6 +136,7 @@ class ServerIndex:
         conditions: Conditions = EVERYTHING,
         *,
         exact: bool = False,
+        corrections: Mapping[str, Correction] = NO_CORRECTIONS,
     ) -> list[list[Ranked]]:
         """The `depth` best points of each dense query and of the text."""
         parts: dict[str, Any] = {name: query.tolist() for name, query in queries.items()}
@@ -146,12 +149,9 @@ class ServerIndex:
         )
         requests = [
             models.QueryRequest(
-                query=part,
-                using=name,
                 limit=depth,
-                filter=wanted,
-                params=params,
                 with_payload=False,
+                **_asked(part, name, depth, wanted, corrections.get(name), params),
             )
             for name, part in parts.items()
         ]
@@ -232,6 +232,7 @@ class ServerIndex:
     def _index_fields(self, present: set[str]) -> None:
         schemas = dict.fromkeys(self._spec.keywords, models.PayloadSchemaType.KEYWORD)
         schemas |= dict.fromkeys(self._spec.datetimes, models.PayloadSchemaType.DATETIME)
+        schemas |= dict.fromkeys(self._spec.corrections, models.PayloadSchemaType.FLOAT)
         for field in schemas.keys() - present:
             self._call(partial(self._index_field, field, schemas[field]))
 
@@ -262,6 +263,26 @@ class ServerIndex:
         if weights.indices:
             vectors[WORDS] = _sparse(weights)
         return models.PointStruct(id=point.id, vector=vectors, payload=dict(point.payload))
+
+
+def _asked(
+    query: Any,
+    name: str,
+    limit: int,
+    wanted: models.Filter | None,
+    correction: Correction | None,
+    params: models.SearchParams | None = None,
+) -> dict[str, Any]:
+    """What asks for the nearest points, or for the best of more of them by corrected cosine."""
+    about: dict[str, Any] = {"query": query, "using": name, "filter": wanted, "params": params}
+    if correction is None:
+        return about
+    taken_off = models.MultExpression(mult=[-correction.strength, correction.field])
+    formula = models.SumExpression(sum=["$score", taken_off])
+    return {
+        "query": models.FormulaQuery(formula=formula, defaults={correction.field: 0.0}),
+        "prefetch": models.Prefetch(limit=max(limit, CORRECTED), **about),
+    }
 
 
 def server_filter(conditions: Conditions) -> models.Filter | None:
