@@ -142,6 +142,9 @@ class SearchOptions(_Asked):
     copies: Annotated[
         bool, Field(description="Find each copy of a picture, and not the best of them alone.")
     ] = False
+    likely: Annotated[
+        bool, Field(description="Only pictures that are likely what was asked for.")
+    ] = False
 
 
 class DuplicateOptions(_Asked):
@@ -213,6 +216,7 @@ class ImageHit(_Answer):
 
     `uri` is where its file lies, to those who may know; to others the file's name. `copies`: how
     many more pictures show the same and satisfy the filters; they are not among what is found.
+    `chance`: how likely it is what was asked for, 0 to 1; null where that cannot be told.
     """
 
     id: str
@@ -221,6 +225,7 @@ class ImageHit(_Answer):
     caption: str
     taken_at: datetime | None = None
     copies: int = 0
+    chance: float | None = None
 
 
 class PictureAnswer(_Answer):
@@ -246,6 +251,8 @@ class SearchAnswer(_Answer):
     `query` is the search in its own language; `space` is `date` where nothing is looked for, so
     that filters alone say what is found. `hints` tell what may have been meant for a filter and
     was looked for as words, and which filter nothing here can satisfy.
+    `likely` is how many of the whole ranking, from its first on, are likely what was asked for, 0
+    where nothing is; null where that cannot be told.
     """
 
     query: str
@@ -253,6 +260,7 @@ class SearchAnswer(_Answer):
     hits: tuple[ImageHit, ...]
     timings_ms: Timings
     hints: tuple[str, ...] = ()
+    likely: int | None = None
 
 
 class FacetsAnswer(_Answer):

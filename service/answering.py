@@ -152,9 +152,12 @@ class LocalAnswers:
             min_score=options.min_score,
             sort=options.sort,
             every_copy=options.copies,
+            likely=options.likely,
         )
         return [
-            search_answer(asked, one.space, one.hits, one.timings_ms, paths=self._paths)
+            search_answer(
+                asked, one.space, one.hits, one.timings_ms, likely=one.likely, paths=self._paths
+            )
             for one in results
         ]
 

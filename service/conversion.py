@@ -90,6 +90,7 @@ def search_answer(
     hits: Iterable[FoundImage],
     timings_ms: Mapping[str, float],
     *,
+    likely: int | None = None,
     paths: bool = True,
 ) -> SearchAnswer:
     """What was found; without `paths` of each file only its name is told."""
@@ -98,6 +99,7 @@ def search_answer(
         space=space,
         hits=tuple(image_hit(hit, paths=paths) for hit in hits),
         timings_ms=timings_ms,
+        likely=likely,
     )
 
 
@@ -123,6 +125,7 @@ def image_hit(hit: FoundImage, *, paths: bool = True) -> ImageHit:
         caption=next(iter(hit.captions), ""),
         taken_at=hit.payload["taken_at"],
         copies=hit.copies,
+        chance=hit.chance,
     )
 
 

@@ -151,7 +151,8 @@ class Gallery:
         `diversity`, 0 to 1, trades likeness to the query for unlikeness to each other (MMR).
         Pictures that score less than `min_score`, a cosine, are left out of the k; raises
         InvalidInput for it in the spaces whose scores are none.
-        With another `sort` the best ones (RANKED of `engine.store.paging`) come by date.
+        With another `sort` those that are likely come by date; where it cannot be told which are,
+        the best ones (RANKED of `engine.store.paging`).
         Of copies of one sight the best is found, with their number, unless `every_copy` is asked
         for.
 
@@ -212,9 +213,12 @@ class Gallery:
         first = min_score is None and sort == "relevance" and not diversity
         results = []
         for space in spaces:
-            arrange = verdict and LikelyFirst(
-                verdict.likely, bring=first and space != "raw", alone=likely
-            )
+            arrange = None
+            if verdict is not None:
+                bring = first and space != "raw"
+                arrange = LikelyFirst(
+                    verdict.likely, bring=bring, alone=likely or sort != "relevance"
+                )
             searching = Stopwatch()
             with searching.stage("search"):
                 hits = self.store.search(
@@ -236,7 +240,7 @@ class Gallery:
             if verdict is not None:
                 hits = verdict.marked(hits)
             timings = {**watch.timings_ms, **searching.timings_ms}
-            count = arrange and arrange.count
+            count = None if arrange is None else arrange.count
             results.append(SearchResult(str(query), space, tuple(hits), timings, count))
         return results
 

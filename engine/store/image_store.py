@@ -246,8 +246,10 @@ class ImageStore(IndexStore):
         """What the pictures that satisfy the filters can be filtered by further."""
         conditions = image_conditions(filters)
 
-        def counts(field: str) -> dict[str, int]:
-            found = self._index.facet(field, FACET_VALUES, conditions)
+        captioned = also(conditions, any_of={"has": frozenset({"caption"})})
+
+        def counts(field: str, of: Conditions = conditions) -> dict[str, int]:
+            found = self._index.facet(field, FACET_VALUES, of)
             return {value: count for value, count in found.items() if value}
 
         def named(field: str) -> dict[str, int]:
@@ -263,7 +265,7 @@ class ImageStore(IndexStore):
 
         return Facets(
             splits=counts("split"),
-            sources=counts("source"),
+            sources=counts("source", captioned),
             tags=named("tags"),
             taken_from=end(last=False),
             taken_until=end(last=True),
