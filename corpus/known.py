@@ -316,7 +316,6 @@ class KnownRows:
             "files": "select path_key, size, mtime_ns, said, id_key, at, place from file "
             "order by path_key",
             "captions": "select key, place, since from loose order by key",
-            "withdrawn captions": "select key, since from unsaid order by key",
             "descriptions": "select sha256, place, since from described order by sha256",
             "captions of rounds": "select * from refined order by round, row",
         }

@@ -175,7 +175,7 @@ class Collection:
 
     @property
     def relevance(self) -> Relevance:
-        """From which score on a picture is worth showing; measured once for each map."""
+        """How likely found pictures are what was asked for; measured once for each generation."""
         return self._relevance(self.current)
 
     def default_space(self) -> SpaceChoice:
@@ -192,7 +192,8 @@ class Collection:
         return self._gallery(now), self._relevance(now)
 
     def _gallery(self, now: Generation) -> Gallery:
-        return Gallery(self.encoder, now.alignment, now.images, self.copies)
+        relevance = partial(self._relevance, now)
+        return Gallery(self.encoder, now.alignment, now.images, relevance, self.copies)
 
     def _relevance(self, now: Generation) -> Relevance:
         lender = self.card.memory

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +27,7 @@ from mrag_client.models import (
     Description,
     DuplicateOptions,
     DuplicatesAnswer,
+    FacetsAnswer,
     Failure,
     IngestOptions,
     JobAnswer,
@@ -136,7 +137,7 @@ class Client:
         self.close()
 
     def caption(
-        self, images: Sequence[GivenPicture], options: CaptionOptions, *, collection: str = ""
+        self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
     ) -> Iterator[Description | Failure]:
         """Describe pictures, each as soon as its batch is there, in their order."""
         described = False
@@ -160,6 +161,10 @@ class Client:
     ) -> list[SearchAnswer]:
         """Find pictures like the one of that id."""
         return self._run(talks.similar(key, options or SearchOptions(), collection))
+
+    def facets(self, options: SearchOptions | None = None, *, collection: str = "") -> FacetsAnswer:
+        """What the pictures that satisfy the filters of a search can be filtered by further."""
+        return self._run(talks.facets(options or SearchOptions(), collection))
 
     def compare(
         self, images: Sequence[GivenPicture], k: int = 5, *, collection: str = ""
@@ -332,7 +337,7 @@ class AsyncClient:
         await self.close()
 
     async def caption(
-        self, images: Sequence[GivenPicture], options: CaptionOptions, *, collection: str = ""
+        self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
     ) -> AsyncIterator[Description | Failure]:
         """Describe pictures, each as soon as its batch is there, in their order."""
         described = False
@@ -357,6 +362,12 @@ class AsyncClient:
     ) -> list[SearchAnswer]:
         """Find pictures like the one of that id."""
         return await self._run(talks.similar(key, options or SearchOptions(), collection))
+
+    async def facets(
+        self, options: SearchOptions | None = None, *, collection: str = ""
+    ) -> FacetsAnswer:
+        """What the pictures that satisfy the filters of a search can be filtered by further."""
+        return await self._run(talks.facets(options or SearchOptions(), collection))
 
     async def compare(
         self, images: Sequence[GivenPicture], k: int = 5, *, collection: str = ""

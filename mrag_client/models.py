@@ -173,6 +173,18 @@ class RetrievedCaption(_Answer):
     image_id: str
 
 
+class MadeWith(_Answer):
+    """What a description was made with; the same picture is described alike with equal ones.
+
+    `map` is the method and a name of exactly this map, `captions` how many could be borrowed.
+    """
+
+    generator: str = ""
+    map: str = ""
+    memory: str = ""
+    captions: int = 0
+
+
 class Description(_Answer):
     """A picture described: the caption, what it was chosen from and what it was made of."""
 
@@ -182,6 +194,7 @@ class Description(_Answer):
     retrieved: tuple[RetrievedCaption, ...]
     space: DescribeSpace
     timings_ms: Timings
+    made_with: MadeWith = MadeWith()
 
 
 class Failure(_Answer):
@@ -206,6 +219,7 @@ class ImageHit(_Answer):
     uri: str
     score: float
     caption: str
+    taken_at: datetime | None = None
     copies: int = 0
 
 
@@ -229,12 +243,13 @@ class PictureAnswer(_Answer):
 class SearchAnswer(_Answer):
     """The pictures found in one space, in the order that was asked for.
 
-    `query` is the search in its own language. `hints` tell what may have been meant for a filter
-    and was looked for as words.
+    `query` is the search in its own language; `space` is `date` where nothing is looked for, so
+    that filters alone say what is found. `hints` tell what may have been meant for a filter and
+    was looked for as words, and which filter nothing here can satisfy.
     """
 
     query: str
-    space: SearchSpace
+    space: SearchSpace | Literal["date"]
     hits: tuple[ImageHit, ...]
     timings_ms: Timings
     hints: tuple[str, ...] = ()

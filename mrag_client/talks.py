@@ -28,6 +28,7 @@ from mrag_client.models import (
     Description,
     DuplicateOptions,
     DuplicatesAnswer,
+    FacetsAnswer,
     Failure,
     IngestOptions,
     JobAnswer,
@@ -93,6 +94,12 @@ def similar(key: str, options: SearchOptions, collection: str) -> Talk[list[Sear
     asked = fields_of(options, collection=collection)
     response = yield Call("GET", "/similar", query={"id": [key]} | asked)
     return [read(SearchAnswer, one) for one in _listed(response, "results")]
+
+
+def facets(options: SearchOptions, collection: str) -> Talk[FacetsAnswer]:
+    """What pictures can be filtered by further."""
+    response = yield Call("GET", "/facets", query=fields_of(options, collection=collection))
+    return read(FacetsAnswer, content(response))
 
 
 def caption(

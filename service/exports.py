@@ -34,7 +34,7 @@ def as_csv(descriptions: Descriptions) -> bytes:
     rows = csv.writer(page)
     rows.writerow(("image", "caption", "score"))
     for one in descriptions:
-        rows.writerow((_inert(one.image), _inert(one.caption), f"{chosen_score(one):.4f}"))
+        rows.writerow((inert(one.image), inert(one.caption), f"{chosen_score(one):.4f}"))
     return page.getvalue().encode("utf-8-sig")
 
 
@@ -96,7 +96,7 @@ def chosen_score(described: _Chosen) -> float:
     return scores[described.caption]
 
 
-def _inert(text: str) -> str:
+def inert(text: str) -> str:
     """Text that a spreadsheet does not run: a leading quote mark is its sign for plain text."""
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
 

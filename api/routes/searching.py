@@ -17,7 +17,13 @@ from api.shapes import Searches
 from api.uploads import form_of, pictures_of
 from engine.errors import InvalidInput
 from mrag_client.answers import NamedPicture
-from mrag_client.models import DuplicateOptions, DuplicatesAnswer, SearchAnswer, SearchOptions
+from mrag_client.models import (
+    DuplicateOptions,
+    DuplicatesAnswer,
+    FacetsAnswer,
+    SearchAnswer,
+    SearchOptions,
+)
 from service.answering import stored_picture
 
 router = APIRouter(prefix="/v1", tags=["search"])
@@ -56,6 +62,21 @@ async def search_by_picture(request: Request, asking: Reader, collection: Named 
                 raise InvalidFields(f"{len(files)} pictures are sent; a search takes one")
             named = sent.one("collection") or collection
             return await _found(asking, fields, next(iter(files), None), named)
+
+
+@router.get(
+    "/facets",
+    response_model=FacetsAnswer,
+    responses=errors(404, 409),
+    openapi_extra={"parameters": parameters(SearchOptions)},
+)
+async def facets(request: Request, asking: Reader, collection: Named = "") -> FacetsAnswer:
+    """What pictures can be filtered by, with counts: those that satisfy the search's filters.
+
+    What the search looks for does not matter to them, nor do its other fields.
+    """
+    options = read_fields(SearchOptions, _query(request))
+    return await asking.run(partial(asking.answers.facets, collection=collection), options)
 
 
 @router.get(
