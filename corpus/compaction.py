@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from corpus.arrays import numbers
-from corpus.described import move_described
+from corpus.described import DescribedShard, move_described
 from corpus.ledger import Ledger, Live
 from corpus.lock import writing
 from corpus.parquet import ShardFile, shard_files
@@ -52,6 +52,8 @@ def dead_share(folder: CollectionFolder) -> float:
     """The share of rows that have been superseded."""
     with Ledger.read(folder) as ledger:
         living, rows = ledger.rows()
+        described = sum(DescribedShard(file).columns.rows for file in ledger.described_shards())
+        living, rows = living + ledger.descriptions(), rows + described
     return 1 - living / rows if rows else 0.0
 
 

@@ -51,6 +51,13 @@ class KnownName(NamedTuple):
     id_key: int
 
 
+class FilesOf(NamedTuple):
+    """How many files a picture lies in, and how many bytes they take together."""
+
+    files: int
+    bytes: int
+
+
 class Generated(NamedTuple):
     """Where the generated caption of the picture in `row` of an embedding shard lies."""
 
@@ -127,6 +134,16 @@ class KnownRows:
             (number << SHIFT, (number + 1) << SHIFT),
         )
         return [row_of(place) for (place,) in found]
+
+    def generated_rows(self, number: int) -> list[tuple[int, str]]:
+        """As `described_rows`, of pictures that nobody has captioned, each with its sha256."""
+        found = self._db.execute(
+            "select d.place, d.sha256 from described d cross join picture p "
+            "on p.sha256 = d.sha256 and substr(p.sha256, 1, 8) = substr(d.sha256, 1, 8) "
+            "where d.place >= ? and d.place < ? and p.captions = 0 order by 1",
+            (number << SHIFT, (number + 1) << SHIFT),
+        )
+        return [(row_of(place), sha256.hex()) for place, sha256 in found]
 
     def described_shard(self, number: int) -> ShardFile:
         """The shard of generated captions of that number."""
@@ -289,6 +306,23 @@ class KnownRows:
         for (sha256,) in self._db.execute("select sha256 from picture"):
             yield sha256.hex()
 
+    def in_several_files(self) -> dict[str, FilesOf]:
+        """By content the pictures that lie in several files of the same bytes."""
+        found = self._db.execute(
+            "select p.sha256, count(*), sum(f.size) from file f join picture p using (place) "
+            "group by f.place having count(*) > 1"
+        )
+        return {sha256.hex(): FilesOf(*values) for sha256, *values in found}
+
+    def files_of(self, sha256: str) -> FilesOf:
+        """How many files a picture lies in, and their bytes."""
+        found = self._db.execute(
+            "select count(*), coalesce(sum(size), 0) from file where place in "
+            f"(select place from picture where {IS})",
+            (bytes.fromhex(sha256),),
+        ).fetchone()
+        return FilesOf(*found)
+
     def differs_from(self, other: KnownRows) -> str:
         """What this ledger knows otherwise than another one does; "" if they agree."""
         queries = {
@@ -325,6 +359,16 @@ class KnownRows:
             (shard << SHIFT, (shard + 1) << SHIFT),
         )
         return [row_of(place) for (place,) in found]
+
+    def uncaptioned(self, sha256s: Iterable[str]) -> dict[int, list[int]]:
+        """By shard the rows of those of these pictures that nobody has captioned."""
+        query = f"select place from picture where {IS} and captions = 0"
+        found = (self._db.execute(query, (bytes.fromhex(one),)).fetchone() for one in sha256s)
+        return dict(by_shard(sorted({one[0] for one in found if one is not None})))
+
+    def descriptions(self) -> int:
+        """How many generated captions are the latest of their picture."""
+        return self._one("select count(*) from described")
 
     def undescribed(self) -> int:
         """How many pictures have no caption at all."""

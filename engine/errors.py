@@ -3,7 +3,8 @@
 MragError
 ├── InvalidInput            an argument or a value that cannot be used as given
 │   ├── UnreadableImage     a picture that cannot be decoded within the limits
-│   └── TooMuchLeaves       a sync that would take much out of a collection, which nobody allowed
+│   ├── TooMuchLeaves       a sync that would take much out of a collection, which nobody allowed
+│   └── InvalidSearch       a search that cannot be read; it knows the place
 ├── SourceError             a source (folder, file of captions) that cannot be read at all
 ├── AlignmentError          numbers a map cannot be fitted on or applied to
 ├── IncompatibleIndex       an index or map made with another encoder, dimension or layout
@@ -40,6 +41,17 @@ class UnreadableImage(InvalidInput):
 
 class TooMuchLeaves(InvalidInput):
     """A sync would take much out of a collection, and nobody has allowed it."""
+
+
+class InvalidSearch(InvalidInput):
+    """A search that cannot be read; `typed` is all of it, from `start` to `end` what is meant.
+
+    `typed` is empty where the place is not known.
+    """
+
+    def __init__(self, text: str, typed: str = "", start: int = 0, end: int = 0) -> None:
+        super().__init__(text)
+        self.typed, self.start, self.end = typed, start, end
 
 
 class SourceError(MragError):
