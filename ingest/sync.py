@@ -27,7 +27,7 @@ from ingest.reporting import ingest_json
 from ingest.sources import Sources
 from ingest.survey import Survey, records_of, survey
 
-Allowed = Literal["little", "all", "rest"]
+Allowed = Literal["little", "rest", "all"]
 """What may leave: `little` refuses a sync by which too much would, `rest` does all but that."""
 
 
@@ -54,7 +54,12 @@ class SyncReport:
     @property
     def text(self) -> str:
         """A few lines for a person."""
-        return "\n".join(map(legible, _lines(self)))
+        return "\n".join(map(legible, [*_counts(self), *_details(self)]))
+
+    @property
+    def plain(self) -> str:
+        """The same without saying where anything lies."""
+        return "\n".join(_counts(self))
 
 
 def preview(engine: Engine, name: str, on_progress: OnProgress = silent) -> SyncReport:
@@ -138,17 +143,15 @@ def _too_much(name: str, found: Survey) -> str:
         f"{gone:,} of {found.pictures:,} pictures" if gone else "",
         f"{captions:,} of {found.captions:,} captions" if captions else "",
     ]
-    first = ", ".join([*found.examples["gone"], *found.examples["captions"]][:1])
     return (
-        f"{' and '.join(filter(None, told))} would leave collection {name!r}"
-        f"{f', first of them {first}' if first else ''}; nothing was changed. See what would be "
-        f"done with --dry-run, and say so if it is meant: mrag sync --collection {name} --yes"
+        f"{' and '.join(filter(None, told))} would leave collection {name!r}; nothing was changed. "
+        f"See which: mrag sync --collection {name} --dry-run; if it is meant, say so with --yes"
     )
 
 
-def _lines(report: SyncReport) -> Iterator[str]:
+def _counts(report: SyncReport) -> Iterator[str]:
     found, counts = report.found, report.found.counts
-    would = "would be " if report.dry_run else ""
+    would = "would be: " if report.dry_run else ""
     yield (
         f"{would}{counts['new']:,} new, {counts['changed']:,} changed, {counts['moved']:,} moved, "
         f"{counts['gone']:,} gone; {found.unchanged:,} unchanged ({report.seconds:.1f} s)"
@@ -156,13 +159,19 @@ def _lines(report: SyncReport) -> Iterator[str]:
     if found.captions_new or found.captions_gone or found.captions_lost:
         lost = found.captions_gone + found.captions_lost
         yield f"captions: {found.captions_new:,} new, {lost:,} gone"
-    if report.dry_run:
-        yield from _named_lines(found)
-    yield from _trouble_lines(found)
     if report.kept:
-        yield "nothing leaves, as it would be much; to let it go: mrag sync --yes"
+        yield "nothing left, as it would have been much; to let it go: mrag sync --yes"
+    away = sum(bool(state.trouble) for state in found.states)
+    if away or found.held:
+        yield f"{away:,} sources and {sum(found.held.values()):,} more pictures are out of reach"
+
+
+def _details(report: SyncReport) -> Iterator[str]:
+    if report.dry_run:
+        yield from _named_lines(report.found)
+    yield from _trouble_lines(report.found)
     if report.done is not None:
-        yield report.done.text
+        yield from report.done.text.splitlines()
 
 
 def _named_lines(found: Survey) -> Iterator[str]:
@@ -199,6 +208,8 @@ def sync_json(name: str, report: SyncReport) -> dict[str, Any]:
         "held": sum(found.held.values()),
         "bad": found.bad,
         "kept": report.kept,
+        "failed": report.failed,
+        "changed_anything": report.done is not None,
         "dry_run": report.dry_run,
         "examples": {kind: list(names) for kind, names in found.examples.items()},
         "sources": [
