@@ -57,6 +57,11 @@ class SyncReport:
         return "\n".join(map(legible, [*_counts(self), *_details(self)]))
 
     @property
+    def troubles(self) -> list[str]:
+        """What could not be looked at as it should be, each in a line."""
+        return list(map(legible, _trouble_lines(self.found)))
+
+    @property
     def plain(self) -> str:
         """The same without saying where anything lies."""
         return "\n".join(_counts(self))
