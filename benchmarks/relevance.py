@@ -25,7 +25,7 @@ import pickle
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
@@ -44,7 +44,7 @@ from engine.collection import CollectionFolder
 from engine.identity import content_key
 from engine.search.gallery import Gallery, Query
 from engine.search.likelihood import Background
-from engine.search.relevance import LIKELY, Judge, Relevance
+from engine.search.relevance import LIKELY, Relevance
 from engine.search.relevance_sample import PICTURES, Sample, take_sample
 from engine.settings import Settings
 from engine.store import caption_id, open_caption_store, open_image_store, picture_id
@@ -324,7 +324,9 @@ def real_vectors(folder: Path, method: str, seeds: int = 2) -> Iterator[str]:
         halves = np.array_split(np.arange(len(rest)), 2)
         for learned, sought in (halves, halves[::-1]):
             pairs = np.stack([np.arange(len(learned)), learned], axis=1).astype(np.uint64)
-            sample = Sample(images[rest], texts[rest[learned]], pairs, pairs)
+            sample = Sample(
+                images[rest], texts[rest[learned]], pairs, pairs, rest.astype(np.uint64)
+            )
             relevance = Relevance(alignment, sample)
             queries = alignment.map_texts(texts[rest[sought]])
             least = unlike(queries, alignment.map_images(images[rest]))
@@ -336,7 +338,7 @@ def real_vectors(folder: Path, method: str, seeds: int = 2) -> Iterator[str]:
                     raise RuntimeError("too few pairs")
                 for kept in (np.ones(len(rest), np.bool_), ~right):
                     background = Background.of(scores[None, kept])
-                    one = Judge(judge.likelihood, background, int(kept.sum()), judge.among)
+                    one = replace(judge, background=background, count=int(kept.sum()))
                     chances, hits = one.chances(scores[kept]), right[kept]
                     reliability.add(chances, hits)
                     new.add(chances >= LIKELY, hits, int(hits.sum()))

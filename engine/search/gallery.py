@@ -14,6 +14,7 @@ from PIL.Image import Image
 from engine.alignment.alignment import Alignment
 from engine.errors import InvalidInput
 from engine.identity import identity_of
+from engine.search.copies import NO_COPIES, Copies
 from engine.search.language import Search, written_term
 from engine.search.relevance import Asked, Relevance
 from engine.search.verdict import LikelyFirst, Verdict
@@ -113,8 +114,19 @@ class Query:
         return " ".join(part for part in parts if part)
 
 
+@dataclass(frozen=True, eq=False)
+class _Sought:
+    """A query as it is searched: its mapped vector, and what is taken off and left out for it."""
+
+    query: Query
+    mapped: Vector
+    hub_strength: float
+    filters: Filters
+    copies: Copies
+
+
 class Gallery:
-    """The pictures of a store, found in any space."""
+    """The pictures of a store, found in any space, of copies the best alone."""
 
     def __init__(
         self,
@@ -122,8 +134,10 @@ class Gallery:
         alignment: Alignment,
         store: ImageStore,
         relevance: Callable[[], Relevance] | None = None,
+        copies: Copies = NO_COPIES,
     ) -> None:
         """With `relevance`, which is asked for at the first search, chances are told."""
+        self.copies = copies
         self._encoder = encoder
         self._alignment = alignment
         self._relevance = relevance
@@ -140,6 +154,7 @@ class Gallery:
         diversity: float = 0.0,
         min_score: float | None = None,
         sort: Sort = "relevance",
+        every_copy: bool = False,
         likely: bool = False,
     ) -> SearchResult:
         """Find the k best pictures after the first `offset`, best first.
@@ -147,7 +162,10 @@ class Gallery:
         `diversity`, 0 to 1, trades likeness to the query for unlikeness to each other (MMR).
         Pictures that score less than `min_score`, a cosine, are left out of the k; raises
         InvalidInput for it in the spaces whose scores are none.
-        With another `sort` the best ones (RANKED of `engine.store.paging`) come by date.
+        With another `sort` those that are likely come by date; where it cannot be told which are,
+        the best ones (RANKED of `engine.store.paging`).
+        Of copies of one sight the best is found, with their number, unless `every_copy` is asked
+        for.
 
         Where it can be told which pictures are likely what was asked for (`Verdict`) these come
         first, but in `raw`, which stays as it is to be compared with, and where `diversity`,
@@ -163,6 +181,7 @@ class Gallery:
             diversity=diversity,
             min_score=min_score,
             sort=sort,
+            every_copy=every_copy,
             likely=likely,
         )
         return result
@@ -178,6 +197,7 @@ class Gallery:
         diversity: float = 0.0,
         min_score: float | None = None,
         sort: Sort = "relevance",
+        every_copy: bool = False,
         likely: bool = False,
     ) -> list[SearchResult]:
         """Search as `search` does, in several spaces, embedding the query once."""
@@ -188,11 +208,14 @@ class Gallery:
         with watch.stage("encode"):
             texts, images = self._encode(query, known)
         with watch.stage("map"):
-            raw = _combine(query, texts, images)
+            raw, _ = _combine(query, texts, images)
             mapped_images = self._alignment.map_images(images) if len(images) else images
-            mapped = _combine(query, self._alignment.map_texts(texts), mapped_images)
-        filters = _without(filters or Filters(), known)
-        verdict = self._verdict(query, mapped, filters, watch)
+            mapped, share = _combine(query, self._alignment.map_texts(texts), mapped_images)
+        hub_strength = self._alignment.hub_strength * share
+        copies = NO_COPIES if every_copy else self.copies
+        filters = _without(filters or Filters(), known + self._copies_of(known, copies))
+        asked = _Sought(query, mapped, hub_strength, filters, copies)
+        verdict = self._verdict(asked, watch)
         if verdict is None and likely:
             raise InvalidInput(
                 "this collection has too few pictures, or no captions, to tell what is likely; "
@@ -204,7 +227,9 @@ class Gallery:
             arrange = None
             if verdict is not None:
                 bring = first and space != "raw"
-                arrange = LikelyFirst(verdict.likely, bring=bring, alone=likely)
+                arrange = LikelyFirst(
+                    verdict.likely, bring=bring, alone=likely or sort != "relevance"
+                )
             searching = Stopwatch()
             with searching.stage("search"):
                 hits = self.store.search(
@@ -218,8 +243,11 @@ class Gallery:
                     diversity=diversity,
                     min_score=min_score,
                     sort=sort,
+                    same=copies.of,
                     arrange=arrange,
+                    hub_strength=hub_strength,
                 )
+                hits = self._counted(hits, copies, filters)
             if verdict is not None:
                 hits = verdict.marked(hits)
             timings = {**watch.timings_ms, **searching.timings_ms}
@@ -227,19 +255,20 @@ class Gallery:
             results.append(SearchResult(str(query), space, tuple(hits), timings, count))
         return results
 
-    def _verdict(
-        self, query: Query, mapped: Vector, filters: Filters, watch: Stopwatch
-    ) -> Verdict | None:
+    def _verdict(self, sought: _Sought, watch: Stopwatch) -> Verdict | None:
         """Which pictures are likely; None where that cannot be told."""
         if self._relevance is None:
             return None
+        query, filters = sought.query, sought.filters
         with watch.stage("judge"):
-            asked: Asked = "picture" if query.pictures or query.unlikes else "words"
-            judge = self._relevance().judge(mapped, asked, self.store.count(filters))
+            kind: Asked = "picture" if query.pictures or query.unlikes else "words"
+            count = self.store.count(filters)
+            judge = self._relevance().judge(sought.mapped, kind, count, sought.hub_strength)
             if judge is None:
                 return None
             words = "" if query.pictures else " ".join(query.words)
-            return Verdict(judge, self.store, mapped, words, query.minus, filters)
+            same = sought.copies.of
+            return Verdict(judge, self.store, words, query.minus, filters=filters, same=same)
 
     def _known(self, query: Query) -> list[ImageHit]:
         """The pictures of the store that the query names, with their vectors, in its order."""
@@ -256,6 +285,23 @@ class Gallery:
                 "removed, or be in another collection: look for words, or for a picture file"
             )
         return found[0]
+
+    def _copies_of(self, hits: Sequence[ImageHit], copies: Copies) -> list[ImageHit]:
+        return self.store.get([id_ for hit in hits for id_ in copies.beside(hit.id)])
+
+    def _counted(
+        self, hits: Sequence[ImageHit], copies: Copies, filters: Filters
+    ) -> list[ImageHit]:
+        """Hits with the number of copies that each stands for, of those that may be found."""
+        beside = {hit.id: copies.beside(hit.id) for hit in hits}
+        wanted = [id_ for ids in beside.values() for id_ in ids]
+        there = self.store.which(wanted, filters) if wanted else set()
+        return [
+            replace(hit, copies=sum(id_ in there for id_ in beside[hit.id]))
+            if beside[hit.id]
+            else hit
+            for hit in hits
+        ]
 
     def _encode(self, query: Query, known: Sequence[ImageHit]) -> tuple[Vectors, Vectors]:
         """Raw vectors of words, and of pictures: of both the wanted first, then the unwanted."""
@@ -293,14 +339,21 @@ def _without(filters: Filters, known: Sequence[ImageHit]) -> Filters:
     return replace(filters, not_pictures=filters.not_pictures | keys)
 
 
-def _combine(query: Query, texts: Vectors, images: Vectors) -> Vector:
-    """One unit vector: what is wanted added, and what is not, the last of each kind, subtracted."""
-    total: Vector = np.asarray(query.text_weights, np.float32) @ texts
+def _combine(query: Query, texts: Vectors, images: Vectors) -> tuple[Vector, float]:
+    """One unit vector: what is wanted added, and what is not, the last of each kind, subtracted.
+
+    And how much of hubs is taken off for it: once for each wanted text that it is the sum of, as
+    if each had been searched for alone. Nothing for pictures, as they are compared with their own
+    kind: on real vectors (RESULTS.md) a bank of either kind made that no better.
+    """
+    weights = np.asarray(query.text_weights, np.float32)
+    total: Vector = weights @ texts
     total = total + _signs(len(images), len(query.unlikes)) @ images
     length = float(np.linalg.norm(total))
     if length < 1e-6:
         raise InvalidInput("what is wanted and what is not cancel each other out; change one")
-    return np.asarray(total / length, np.float32)
+    share = max(0.0, float(weights.sum())) / length
+    return np.asarray(total / length, np.float32), share
 
 
 def _signs(count: int, unwanted: int) -> Vector:

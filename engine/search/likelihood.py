@@ -12,7 +12,6 @@ size of the collection says how many unmatched pictures there are for each that 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +52,8 @@ _NEGATIVES = 100_000
 _GRID = 400
 
 
-class Background(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Background:
     """What queries score with `count` pictures in general, (n,) each.
 
     Their mean, spread and upper end, and that upper end `without` one of the higher scores.
@@ -85,8 +85,9 @@ class Background(NamedTuple):
         In units of the usual spread. `among`: the pictures are among those of the background, and
         a picture is none of the others.
         """
+        of_query = (self.mean, self.spread, self.upper, self.without)
         mean, spread, upper, without = (
-            np.broadcast_to(one[:, None], scores.shape) for one in self[:4]
+            np.broadcast_to(one[:, None], scores.shape) for one in of_query
         )
         if among and self.count > 1:
             upper = np.where(scores > upper, without, upper)

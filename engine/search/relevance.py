@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.alignment.alignment import Alignment
 from engine.search.likelihood import Background, Likelihood, Values, matched_pairs
-from engine.search.relevance_sample import ENOUGH, PICTURES, Sample
+from engine.search.relevance_sample import ENOUGH, PICTURES, Places, Sample
 from engine.types import Vector, Vectors
 
 LIKELY = 0.5
@@ -19,6 +19,9 @@ LIKELY = 0.5
 
 STRANGERS = 1.0
 """How many pictures among the likely ones may be expected to be none of what was asked for."""
+
+Score = Callable[[Vectors, Places], Values]
+"""What the query scores with mapped pictures (n, dim) of these numbers, as the index does."""
 
 Asked = Literal["words", "picture"]
 """Words alone, or a picture, with words or without."""
@@ -28,13 +31,17 @@ Asked = Literal["words", "picture"]
 class Judge:
     """What scores are worth for one query, among `count` pictures.
 
+    The query is `mapped`, and so many times its `hub` is taken off a picture's cosine.
     `among`: these are all among those that its background was measured on.
     """
 
     likelihood: Likelihood
     background: Background
     count: int
-    among: bool = False
+    among: bool
+    mapped: Vector
+    hub_strength: float
+    score: Score
 
     def chances(self, scores: Values, known: Values | None = None) -> Values:
         """The chance that each picture is right; `known`: what else speaks for it, 0 for nothing.
@@ -67,20 +74,49 @@ class Relevance:
         self.lent = lent
         self._pictures = alignment.map_images(sample.pictures)
 
-    def judge(self, mapped: Vector, asked: Asked, count: int) -> Judge | None:
+    def judge(
+        self, mapped: Vector, asked: Asked, count: int, hub_strength: float = 0.0
+    ) -> Judge | None:
         """What scores with that mapped query are worth among so many pictures.
 
+        Scores are those of `mapped`: so many times its `hub` is taken off a picture's cosine.
         None in collections too small to tell, or without captions to tell from.
         """
         likelihood = self._of_words if asked == "words" else self._of_pictures
         if likelihood is None:
             return None
-        background = Background.of(self.scores(mapped[None]))
-        return Judge(likelihood, background, count, among=len(self._pictures) < PICTURES)
+        background = Background.of(self.scores(mapped[None], hub_strength))
+        among = len(self._pictures) < PICTURES
 
-    def scores(self, queries: Vectors) -> NDArray[np.float32]:
+        def score(rows: Vectors, owners: Places) -> Values:
+            near = self._near(rows, owners)
+            found: Values = self._scores(mapped[None], rows, near, hub_strength)[0]
+            return found
+
+        return Judge(likelihood, background, count, among, mapped, hub_strength, score)
+
+    def scores(self, queries: Vectors, hub_strength: float = 0.0) -> Values:
         """What mapped queries (n, dim) score with the pictures of the sample, (n, pictures)."""
-        return np.asarray(queries @ self._pictures.T)
+        near = self._of_sample if hub_strength else None
+        return self._scores(queries, self._pictures, near, hub_strength)
+
+    @cached_property
+    def _of_sample(self) -> Vectors | None:
+        return self._near(self._pictures, self.sample.owners)
+
+    def _near(self, rows: Vectors, owners: Places) -> Vectors | None:
+        """How near mapped pictures are to all captions, (n,), as their points in an index say."""
+        hubs = self.alignment.hubs
+        return None if hubs is None else hubs.of_pictures(rows, owners)
+
+    @staticmethod
+    def _scores(
+        queries: Vectors, rows: Vectors, near: Vectors | None, hub_strength: float
+    ) -> Values:
+        cosines: Values = (queries @ rows.T).astype(np.float64)
+        if near is not None:
+            cosines -= hub_strength * near
+        return cosines
 
     @cached_property
     def _of_words(self) -> Likelihood | None:
@@ -90,11 +126,15 @@ class Relevance:
         if matched is None and self.lent is not None:
             matched = _matched(self.lent)
         return Likelihood.fit(
-            self.scores(self.alignment.map_texts(self.sample.texts)),
+            self.scores_of_texts(self.sample.texts),
             matched,
             left_out=self.sample.told,
             common=_common(self.sample),
         )
+
+    def scores_of_texts(self, texts: Vectors) -> Values:
+        """What raw texts (n, dim), each searched for alone, score with the sample."""
+        return self.scores(self.alignment.map_texts(texts), self.alignment.hub_strength)
 
     @cached_property
     def _of_pictures(self) -> Likelihood | None:
@@ -110,8 +150,8 @@ def _matched(relevance: Relevance) -> Values | None:
     pairs = relevance.sample.pairs.astype(np.int64)
     if len(pairs) < ENOUGH or len(relevance.sample.pictures) < ENOUGH:
         return None
-    queries = relevance.alignment.map_texts(relevance.sample.texts[pairs[:, 0]])
-    return matched_pairs(relevance.scores(queries), pairs[:, 1], relevance.sample.told[pairs[:, 0]])
+    scores = relevance.scores_of_texts(relevance.sample.texts[pairs[:, 0]])
+    return matched_pairs(scores, pairs[:, 1], relevance.sample.told[pairs[:, 0]])
 
 
 def _common(sample: Sample) -> float:

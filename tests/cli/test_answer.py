@@ -92,7 +92,7 @@ def test_search_answers_in_every_space(mrag: Run, space: str) -> None:
     (answer,) = done.answers
     assert answer["query"] == "a dog"
     assert answer["space"] == space
-    assert all({"id", "uri", "score", "caption", "chance"} == set(hit) for hit in answer["hits"])
+    assert all({"id", "uri", "score", "caption", "chance"} <= set(hit) for hit in answer["hits"])
     assert (answer["likely"] is None) == (space == "raw")
     above = answer["likely"] or 0
     for part in (answer["hits"][:above], answer["hits"][above:]):

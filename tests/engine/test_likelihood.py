@@ -30,6 +30,11 @@ def fitted(gain: float = 5.0) -> Likelihood:
     )
 
 
+def judge(likelihood: Likelihood, background: Background, count: int) -> Judge:
+    nowhere = np.zeros(2, np.float32)
+    return Judge(likelihood, background, count, False, nowhere, 0.0, lambda rows, _: rows[0])
+
+
 LEARNED = fitted()
 USUAL = Likelihood.fit(noise())
 
@@ -51,12 +56,12 @@ def test_the_chance_grows_with_the_score_and_never_with_the_count(
     spread: float,
     known: float,
 ) -> None:
-    ends = [np.array([mean + far * spread]) for far in (2.3, 2.2)]
-    query = Background(np.array([mean]), np.array([spread]), *ends, 1000)
+    upper, without = (np.array([mean + far * spread]) for far in (2.3, 2.2))
+    query = Background(np.array([mean]), np.array([spread]), upper, without, 1000)
     rising, vouched = np.sort(scores), np.full(len(scores), known)
     for more in (None, vouched):
-        few = Judge(likelihood, query, count).chances(rising, more)
-        many = Judge(likelihood, query, count * 10).chances(rising, more)
+        few = judge(likelihood, query, count).chances(rising, more)
+        many = judge(likelihood, query, count * 10).chances(rising, more)
         assert ((few >= 0) & (few <= 1)).all()
         assert (np.diff(few) >= -1e-12).all()
         assert (many <= few + 1e-12).all()
@@ -66,8 +71,8 @@ def test_the_chance_grows_with_the_score_and_never_with_the_count(
 @given(some.integers(20, 10**7), some.floats(-1, 1.5))
 def test_alone_a_score_is_likely_only_where_a_stranger_is_not(count: int, score: float) -> None:
     background = Background.of(noise(1, seed=9))
-    judge = Judge(LEARNED, background, count)
-    (chance,) = judge.chances(np.array([score]))
+    one = judge(LEARNED, background, count)
+    (chance,) = one.chances(np.array([score]))
     strangers = count * LEARNED.share(np.array([score]), background)[0]
     assert chance < LIKELY or strangers <= 1
 
@@ -77,7 +82,7 @@ def test_among_strangers_hardly_any_is_likely_at_any_size(pictures: int) -> None
     scores = noise(40, pictures, seed=5)
     backgrounds = [Background.of(row[None, :2000]) for row in scores]
     likely = [
-        int((Judge(LEARNED, one, pictures).chances(row) >= LIKELY).sum())
+        int((judge(LEARNED, one, pictures).chances(row) >= LIKELY).sum())
         for one, row in zip(backgrounds, scores, strict=True)
     ]
     assert np.mean(likely) < 0.25  # with 5 % of unrelated pairs it were 25, 250 and 2,500
@@ -87,7 +92,7 @@ def test_what_matches_is_found_among_many() -> None:
     scores = noise(40, 5_000, seed=6)
     scores[:, 0] = 0.2 + 0.05 * 9
     found = [
-        Judge(LEARNED, Background.of(row[None]), 5_000).chances(row)[0] >= LIKELY for row in scores
+        judge(LEARNED, Background.of(row[None]), 5_000).chances(row)[0] >= LIKELY for row in scores
     ]
     assert np.mean(found) > 0.9
 
@@ -111,5 +116,5 @@ def test_the_tail_reaches_beyond_what_was_seen() -> None:
 
 def test_equal_scores_are_nothing_to_tell_from() -> None:
     flat = Likelihood.fit(np.full((30, 40), 0.5))
-    chances = Judge(flat, Background.of(np.full((1, 40), 0.5)), 40).chances(np.array([0.5]))
+    chances = judge(flat, Background.of(np.full((1, 40), 0.5)), 40).chances(np.array([0.5]))
     assert np.isfinite(chances).all()

@@ -13,6 +13,7 @@ from engine.app import Collection
 from engine.search.gallery import Query, matched_words
 from engine.types import Filters, ImageHit, SearchResult, SearchSpace
 from ui.search.address import MAX_PAGE, SearchAddress
+from ui.search.chosen import add_examples, picking, picking_field
 from ui.search.panel import go
 from ui.shared.components import component
 from ui.shared.pictures import Card, picture_grid
@@ -88,6 +89,7 @@ def show_found(
     more = bool(page.after)
     _pages(address, more, f"{told} · {SPACES[space].both} · {page.spent_ms:.0f} ms")
     cards = [_card(hit, query, space) for hit in hits]
+    picking_field()
     if space == "fused" and query.words and not any(card.marked for card in cards):
         st.caption("No caption here has these words: the nearest by meaning come first.")
     clicked = _parts(page, cards, address)
@@ -162,7 +164,7 @@ def _title(hit: ImageHit) -> str:
 def _grid(hits: Sequence[ImageHit], cards: Sequence[Card], key: str = "found") -> str | None:
     images = thumbnails().get([hit.uri for hit in hits], _SIDE)
     shown = [replace(card, image=image) for card, image in zip(cards, images, strict=True)]
-    return picture_grid(shown, key=key)
+    return picture_grid(shown, key=key, on_picked=add_examples if picking() else None)
 
 
 def _pages(address: SearchAddress, more: bool, told: str) -> None:

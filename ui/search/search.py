@@ -17,6 +17,7 @@ from engine.search.language import Search, read_search
 from engine.types import Facets, Filters, SearchSpace
 from ui.describe.results import announce
 from ui.search.address import SearchAddress
+from ui.search.chosen import examples_field
 from ui.search.examples import show_examples
 from ui.search.found import Page, begins_here, show_first, show_found
 from ui.search.opened import show_opened
@@ -25,7 +26,6 @@ from ui.search.panel import (
     come_back,
     given_picture,
     go,
-    like_field,
     options,
     picture_field,
     remember,
@@ -63,7 +63,7 @@ def _searched(address: SearchAddress, facets: Facets, collection: Collection) ->
         file = picture_field()
     search = read_search(address.q, address.items)
     query = _query(search, given_picture(file))
-    like_field(address, collection)
+    examples_field(address, collection)
     begins_here(address)
     if query is None:
         told, shown = _nothing_asked(search, collection), None
