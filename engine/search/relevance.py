@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.alignment.alignment import Alignment
 from engine.search.likelihood import Background, Likelihood, Values, matched_pairs
-from engine.search.relevance_sample import ENOUGH, PICTURES, Places, Sample
+from engine.search.relevance_sample import ENOUGH, PICTURES, QUERIES, Places, Sample
 from engine.types import Vector, Vectors
 
 LIKELY = 0.5
@@ -63,8 +63,8 @@ class Relevance:
 
     What a score is worth depends on the encoder, the map and the query. It is measured on the
     collection's own pairs of caption and picture, or on those of its memory, whose captions are
-    also what is held against the collection's pictures where it has none. For pictures nothing is
-    known to be right: what is like one is likely where it stands out among all that are not.
+    also what is held against the collection's pictures where it has none. Like a picture is one
+    that its captions are right for; where captions do not tell, what stands out among all others.
     """
 
     def __init__(self, alignment: Alignment, sample: Sample, lent: Relevance | None = None) -> None:
@@ -140,9 +140,17 @@ class Relevance:
     def _of_pictures(self) -> Likelihood | None:
         if len(self._pictures) < ENOUGH:
             return None
-        queries = self._pictures[:500]
-        itself = np.eye(len(queries), len(self._pictures), dtype=np.bool_)
-        return Likelihood.fit(self.scores(queries), left_out=itself)
+        alike = self.sample.alike.astype(np.int64)
+        related = np.eye(len(self._pictures), dtype=np.bool_)
+        related[alike[:, 0], alike[:, 1]] = related[alike[:, 1], alike[:, 0]] = True
+        queries = slice(QUERIES)
+        matched = None
+        if len(alike) >= ENOUGH:
+            scores = self.scores(self._pictures[alike[:, 0]])
+            matched = matched_pairs(scores, alike[:, 1], related[alike[:, 0]])
+        return Likelihood.fit(
+            self.scores(self._pictures[queries]), matched, left_out=related[queries]
+        )
 
 
 def _matched(relevance: Relevance) -> Values | None:

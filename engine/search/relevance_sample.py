@@ -54,6 +54,13 @@ class Sample:
         found[self.related[:, 0], self.related[:, 1]] = True
         return found
 
+    @property
+    def alike(self) -> Places:
+        """Rows of two pictures, (n, 2), of which a caption of the first is right for the other."""
+        own = dict(self.pairs.tolist())
+        told = ((own.get(text), row) for text, row in self.related.tolist())
+        return _places(sorted({(one, row) for one, row in told if one not in (None, row)}))
+
 
 def take_sample(images: ImageStore, captions: Sequence[CaptionStore], dim: int) -> Sample:
     """Of the stores; captions are those of the pictures, else of the first store that has any."""
