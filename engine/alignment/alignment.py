@@ -250,7 +250,7 @@ class Alignment:
             and _near(self.matrix, other.matrix, size)
         )
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """32 hex digits that name exactly this map, bit for bit, in reports and caches.
 
