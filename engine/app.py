@@ -187,11 +187,6 @@ class Collection:
         """
         return self.current.default_space(self.encoder)
 
-    def search_tools(self) -> tuple[Gallery, Relevance]:
-        """`gallery` and `relevance`, of one generation."""
-        now = self.current
-        return self._gallery(now), self._relevance(now)
-
     def _gallery(self, now: Generation) -> Gallery:
         relevance = partial(self._relevance, now)
         return Gallery(self.encoder, now.alignment, now.images, relevance, self.copies)

@@ -42,6 +42,7 @@ _SCHEMAS: dict[FieldKind, Any] = {
     "datetime": edge.PayloadSchemaType.Datetime,
     "integer": edge.PayloadSchemaType.Integer,
     "location": edge.PayloadSchemaType.Geo,
+    "number": edge.PayloadSchemaType.Float,
     "text": edge.TextIndexParams(
         tokenizer=edge.TokenizerType.Whitespace, lowercase=False, phrase_matching=True
     ),
@@ -145,9 +146,6 @@ def make_folder(folder: Path, spec: IndexSpec) -> None:
         shard = edge.EdgeShard.create(str(partial / SHARD), _config(spec))
         for field, kind in spec.fields.items():
             shard.update(edge.UpdateOperation.create_field_index(field, _SCHEMAS[kind]))
-        for field in spec.corrections:
-            number = edge.PayloadSchemaType.Float
-            shard.update(edge.UpdateOperation.create_field_index(field, number))
         shard.close()
         partial.rename(folder)
 

@@ -258,8 +258,10 @@ class ImageStore(IndexStore):
         """What the pictures that satisfy the filters can be filtered by further."""
         conditions = image_conditions(filters)
 
-        def counts(field: str) -> dict[str, int]:
-            found = self._index.facet(field, FACET_VALUES, conditions)
+        captioned = also(conditions, any_of={"has": frozenset({"caption"})})
+
+        def counts(field: str, of: Conditions = conditions) -> dict[str, int]:
+            found = self._index.facet(field, FACET_VALUES, of)
             return {value: count for value, count in found.items() if value}
 
         def named(field: str) -> dict[str, int]:
@@ -275,7 +277,7 @@ class ImageStore(IndexStore):
 
         return Facets(
             splits=counts("split"),
-            sources=counts("source"),
+            sources=counts("source", captioned),
             tags=named("tags"),
             taken_from=end(last=False),
             taken_until=end(last=True),
@@ -399,12 +401,12 @@ def _stored(point: ImagePoint, vectors: dict[str, list[float]]) -> Point:
         "has": [name for name, there in has.items() if there],
         "said": phrase_text(point.captions),
     }
-    if point.hub is not None:
-        payload[HUB] = point.hub
     for field in FOLDED:
         shown = payload[field]
         names = shown if isinstance(shown, list) else [shown] if shown else []
         payload[folded_field(field)] = list(dict.fromkeys(map(folded, names)))
+    if point.hub is not None:
+        payload[HUB] = point.hub
     return Point(point.id, vectors, payload, "\n".join(point.captions))
 
 

@@ -24,7 +24,7 @@ MMR_CANDIDATES = 256
 
 NO_FILTERS = Filters()
 
-FieldKind = Literal["keyword", "datetime", "integer", "location", "text"]
+FieldKind = Literal["keyword", "datetime", "integer", "location", "text", "number"]
 """What a payload field is indexed as. A text is words with spaces between them, see `phrases`."""
 
 
@@ -33,9 +33,9 @@ class IndexSpec:
     """What an index holds, and what its vectors are made with.
 
     `vectors` are the named dense vectors (cosine, stored as float16), `keywords`, `datetimes`,
-    `integers`, `locations` and `texts` the payload fields that are indexed, `typical_words` the
-    usual number of words in a text (BM25 measures lengths against it), 0 where no words are kept.
-    `corrections` are the fields that a `Correction` may name: numbers, which points may lack.
+    `integers`, `locations`, `texts` and `corrections` (numbers, see `Correction`; points may lack
+    them) the payload fields that are indexed, `typical_words` the usual number of words in a text
+    (BM25 measures lengths against it), 0 where no words are kept.
     """
 
     collection: str
@@ -60,6 +60,7 @@ class IndexSpec:
             "integer": self.integers,
             "location": self.locations,
             "text": self.texts,
+            "number": self.corrections,
         }
         return {field: kind for kind, fields in kinds.items() for field in fields}
 

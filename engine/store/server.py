@@ -40,6 +40,7 @@ _SCHEMAS: dict[FieldKind, Any] = {
     "datetime": models.PayloadSchemaType.DATETIME,
     "integer": models.PayloadSchemaType.INTEGER,
     "location": models.PayloadSchemaType.GEO,
+    "number": models.PayloadSchemaType.FLOAT,
     "text": models.TextIndexParams(
         type=models.TextIndexType.TEXT,
         tokenizer=models.TokenizerType.WHITESPACE,
@@ -255,10 +256,9 @@ class ServerIndex:
                 raise
 
     def _index_fields(self, present: set[str]) -> None:
-        schemas = {field: _SCHEMAS[kind] for field, kind in self._spec.fields.items()}
-        schemas |= dict.fromkeys(self._spec.corrections, models.PayloadSchemaType.FLOAT)
-        for field in schemas.keys() - present:
-            self._call(partial(self._index_field, field, schemas[field]))
+        for field, kind in self._spec.fields.items():
+            if field not in present:
+                self._call(partial(self._index_field, field, _SCHEMAS[kind]))
 
     def _index_field(self, field: str, schema: Any, client: QdrantClient) -> None:
         client.create_payload_index(self._name, field, schema, wait=True)
