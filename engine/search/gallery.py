@@ -17,6 +17,7 @@ from engine.identity import identity_of
 from engine.search.copies import NO_COPIES, Copies
 from engine.search.language import Search, written_term
 from engine.search.relevance import Asked, Relevance
+from engine.search.short_queries import encode_queries, is_short
 from engine.search.verdict import LikelyFirst, Verdict
 from engine.store import ImageStore
 from engine.timing import Stopwatch
@@ -124,12 +125,17 @@ class Gallery:
         store: ImageStore,
         relevance: Callable[[], Relevance] | None = None,
         copies: Copies = NO_COPIES,
+        as_captions: Callable[[], bool] | None = None,
     ) -> None:
-        """With `relevance`, which is asked for at the first search, chances are told."""
+        """With `relevance`, which is asked for at the first search, chances are told.
+
+        `as_captions` is asked for a short query: whether it answers better in that form.
+        """
         self.copies = copies
         self._encoder = encoder
         self._alignment = alignment
         self._relevance = relevance
+        self._as_captions = as_captions
         self.store = store
 
     def search(
@@ -293,7 +299,9 @@ class Gallery:
 
     def _encode(self, query: Query, known: Sequence[ImageHit]) -> tuple[Vectors, Vectors]:
         """Raw vectors of words, and of pictures: of both the wanted first, then the unwanted."""
-        texts = self._encoder.encode_texts([*query.words, *query.minus])
+        said = [*query.words, *query.minus]
+        asked = self._as_captions is not None and any(map(is_short, said)) and self._as_captions()
+        texts = encode_queries(self._encoder, said, as_captions=asked)
         images = self._encoder.encode_images([query.image] if query.image is not None else [])
         stored = [hit.vector[None] for hit in known if hit.vector is not None]
         return texts, np.concatenate([images, *stored])
