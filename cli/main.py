@@ -44,6 +44,10 @@ COMMANDS = {
         "cli.ingest",
         "Fill a collection: embed, fit the map, push, and describe what has no caption.",
     ),
+    "sync": (
+        "cli.sync",
+        "Bring a collection level with its sources: what is new, changed, moved or gone in them.",
+    ),
     "embed": (
         "cli.fill",
         "Embed a source and no more; `mrag fit` and `mrag push` make the rest of an ingest.",
@@ -59,6 +63,10 @@ COMMANDS = {
     "memory": (
         "cli.fill",
         "Make a memory: captions that describe the pictures of other collections.",
+    ),
+    "duplicates": (
+        "cli.duplicates",
+        "List the pictures that a collection holds more than once; nothing is deleted.",
     ),
     "delete": ("cli.ingest", "Delete a collection; your pictures stay where they are."),
     "collections": ("cli.inspect", "List the collections."),

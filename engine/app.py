@@ -14,6 +14,7 @@ from engine.collection import CollectionCard, CollectionFolder, collection_names
 from engine.compare.comparison import Comparison, compare_captions, compare_pictures
 from engine.compare.gap import Gap
 from engine.describe.captioner import Captioner, DescribeOptions
+from engine.describe.lent import LentCaptions
 from engine.describe.retriever import Retriever
 from engine.errors import (
     CollectionMissing,
@@ -25,6 +26,7 @@ from engine.generation import Generation, open_generation
 from engine.identity import PictureIdentity, identity_of
 from engine.images import Picture, open_picture
 from engine.models.loaded import CONSENSUS, Models
+from engine.search.copies import Copies, CopiesKeeper
 from engine.search.default_space import SpaceChoice
 from engine.search.gallery import Gallery
 from engine.search.relevance import Relevance
@@ -61,6 +63,7 @@ class Collection:
         self.folder = folder
         self.card = folder.read_card()
         self._engine = engine
+        self._copies = CopiesKeeper(folder.copies)
         self._lock = RLock()
         self._generation: Generation | None = None
         self._stamp: tuple[int, int] | None = None
@@ -167,8 +170,13 @@ class Collection:
         return self._gallery(self.current)
 
     @property
+    def copies(self) -> Copies:
+        """Which pictures are copies of one sight, as far as they were compared."""
+        return self._copies.copies()
+
+    @property
     def relevance(self) -> Relevance:
-        """From which score on a picture is worth showing; measured once for each map."""
+        """How likely found pictures are what was asked for; measured once for each generation."""
         return self._relevance(self.current)
 
     def default_space(self) -> SpaceChoice:
@@ -179,13 +187,9 @@ class Collection:
         """
         return self.current.default_space(self.encoder)
 
-    def search_tools(self) -> tuple[Gallery, Relevance]:
-        """`gallery` and `relevance`, of one generation."""
-        now = self.current
-        return self._gallery(now), self._relevance(now)
-
     def _gallery(self, now: Generation) -> Gallery:
-        return Gallery(self.encoder, now.alignment, now.images)
+        relevance = partial(self._relevance, now)
+        return Gallery(self.encoder, now.alignment, now.images, relevance, self.copies)
 
     def _relevance(self, now: Generation) -> Relevance:
         lender = self.card.memory
@@ -199,9 +203,11 @@ class Collection:
         """
         return self._retriever(self.current)
 
-    def _retriever(self, now: Generation, splits: frozenset[str] = frozenset()) -> Retriever:
-        stores = [now.captions, *self._lent(now)]
-        return Retriever(stores, now.alignment, splits=splits)
+    def _retriever(
+        self, now: Generation, splits: frozenset[str] = frozenset(), hubs: float = 0.0
+    ) -> Retriever:
+        lent = (LentCaptions(store, now.alignment) for store in self._lent(now))
+        return Retriever([now.captions, *lent], now.alignment, splits=splits, hub_strength=hubs)
 
     def _lent(self, now: Generation) -> list[CaptionStore]:
         """The captions of the memory, if there is one."""
@@ -279,7 +285,7 @@ class Collection:
             sought,
             k,
             encoder=None if isinstance(sought, ImageHit) else self.encoder,
-            retriever=self._retriever(now),
+            retriever=self._retriever(now, hubs=now.alignment.hub_strength),
             images=now.images,
         )
         if not compared.raw and not compared.mapped:

@@ -10,6 +10,7 @@ from functools import partial
 from operator import length_hint
 from pathlib import Path
 from time import monotonic
+from typing import Self
 
 from corpus.entry import Entry, Name
 from corpus.ledger import Known, Ledger
@@ -25,7 +26,7 @@ from corpus.records import (
 )
 from corpus.shards import Shard
 from engine.collection import CollectionFolder
-from engine.images import Picture, open_picture, read_facts
+from engine.images import Admit, Picture, open_picture, read_facts
 from engine.limits import DEFAULT_LIMITS, Limits
 from engine.metadata.facts import Facts, joined
 from engine.metadata.sidecars import Sidecars, read_sidecar, stamp
@@ -33,6 +34,7 @@ from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.types import Encoder
 from ingest.building import Item, ShardBuilder, StoredPictures
 from ingest.decoding import Opened, opened_in_order
+from ingest.likeness import Seen
 from ingest.readers.annotation import printable
 from ingest.skips import Kind, SkipLog
 from ingest.whereabouts import Placing, below, is_gone
@@ -119,7 +121,7 @@ def embed(
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A picture to look at: its record, and its file and the sidecars beside it as they are now."""
 
     record: ImageRecord
@@ -129,8 +131,18 @@ class _Job:
     sidecars: tuple[Path, ...]
     sidecar: str
 
+    @classmethod
+    def of(cls, record: ImageRecord, path: Path, sidecars: Sidecars) -> Self:
+        """The picture of a record whose file lies there; raises OSError or ValueError."""
+        status = path.stat()
+        captions = tuple(dict.fromkeys(text for text in record.captions if text.strip()))
+        told = replace(record, captions=captions)
+        beside = sidecars.of(path)
+        return cls(told, path, status.st_size, status.st_mtime_ns, beside, stamp(beside))
+
     @property
     def name(self) -> Name:
+        """What its source says of it."""
         record = self.record
         return Name(
             record.image_id,
@@ -175,6 +187,7 @@ class _Run:
             on_bad=self._not_finite,
         )
         self._stored = StoredPictures(ledger)
+        self._seen = Seen(folder)
         self._place = Placing()
         self._sidecars = Sidecars()
         self.total: int | None = None
@@ -190,7 +203,7 @@ class _Run:
         options = self._options
         opened = opened_in_order(
             self._jobs(records),
-            lambda job, admit: open_picture(job.path, options.limits, admit),
+            self._opened,
             workers=options.workers,
             ahead=options.batch_size + 2 * options.workers,
         )
@@ -198,6 +211,7 @@ class _Run:
             self._take(job, picture)
             del picture  # or it would stay while the next one is decoded
         self._builder.finish()
+        self._seen.keep()
         for folder in self._whole:
             self._remove_gone(folder)
         self._let_leave(leaving)
@@ -216,7 +230,13 @@ class _Run:
             unsaid=self._unsaid,
         )
 
-    def _jobs(self, records: Iterable[Record]) -> Iterator[_Job]:
+    def _opened(self, job: Job, admit: Admit) -> Picture:
+        """Open a picture, and look at it for copies while it is here."""
+        picture = open_picture(job.path, self._options.limits, admit)
+        self._seen.see(picture)
+        return picture
+
+    def _jobs(self, records: Iterable[Record]) -> Iterator[Job]:
         """The pictures whose files must be read; all else is settled on the way."""
         for record in records:
             if isinstance(record, WholeFolder):
@@ -233,12 +253,12 @@ class _Run:
             elif (job := self._look(record)) is not None:
                 yield job
 
-    def _look(self, record: ImageRecord) -> _Job | None:
+    def _look(self, record: ImageRecord) -> Job | None:
         """Settle a picture by its file's size and time if that will do."""
         try:
             path = self._place(record.path)
             is_first = self._ledger.first_seen(record.image_id, path, self._source)
-            status = path.stat()
+            job = Job.of(record, path, self._sidecars)
         except (OSError, ValueError) as error:
             self._skip("unreadable", record.uri, f"{record.path}: cannot be read ({error})")
             return None
@@ -246,10 +266,6 @@ class _Run:
             reason = f"the source gives the id {record.image_id} twice; its first picture is used"
             self._skip("repeated", record.uri, reason)
             return None
-        captions = tuple(dict.fromkeys(text for text in record.captions if text.strip()))
-        told = replace(record, captions=captions)
-        beside = self._sidecars.of(path)
-        job = _Job(told, path, status.st_size, status.st_mtime_ns, beside, stamp(beside))
         if self._is_beside(job):
             self._unchanged += 1
             self._count()
@@ -264,14 +280,14 @@ class _Run:
             self._name(self._item(known.picture), job)
         return None
 
-    def _is_beside(self, job: _Job) -> bool:
+    def _is_beside(self, job: Job) -> bool:
         """Whether the other collection has the picture as it is, by an unchanged file."""
         there = self._beside.file_at(job.path) if self._beside else None
         if there is None or (there.size, there.mtime_ns) != (job.size, job.mtime_ns):
             return False
         return there.said in {job.name.said, replace(job.name, sidecar=None).said}
 
-    def _take(self, job: _Job, opened: Opened) -> None:
+    def _take(self, job: Job, opened: Opened) -> None:
         """Settle a picture that has been opened."""
         if not isinstance(opened, Picture):
             self._skip("unreadable", job.record.uri, str(opened).removeprefix(f"{job.path}: "))
@@ -289,7 +305,7 @@ class _Run:
         else:
             self._name(item, job, opened.facts)
 
-    def _facts(self, job: _Job, said: Facts) -> Facts:
+    def _facts(self, job: Job, said: Facts) -> Facts:
         """What is said of a picture: by its sidecars, and by its file."""
         found = []
         for sidecar in job.sidecars:
@@ -300,7 +316,7 @@ class _Run:
                 self._skips.add("source", Skipped(printable(str(sidecar)), printable(reason)))
         return joined([*found, said])
 
-    def _let_go(self, job: _Job, sha256: str) -> None:
+    def _let_go(self, job: Job, sha256: str) -> None:
         """Take their names from other pictures: the file's, if it was of another content, and the
         record's id, if the file that it named is gone."""
         at = self._ledger.file_at(job.path)
@@ -313,7 +329,7 @@ class _Run:
                     other, lambda name: name.image_id == job.record.image_id and not _is_there(name)
                 )
 
-    def _name(self, item: Item, job: _Job, said: Facts | None = None) -> None:
+    def _name(self, item: Item, job: Job, said: Facts | None = None) -> None:
         """Add what the job's source says to a picture that is known, or on its way.
 
         `said`: what its file says, where that has just been read.
@@ -343,7 +359,7 @@ class _Run:
             self._count()
 
     def _with_metadata(
-        self, name: Name, at_path: list[Name], job: _Job, said: Facts | None
+        self, name: Name, at_path: list[Name], job: Job, said: Facts | None
     ) -> tuple[Name, Facts | None]:
         """The name with what its file says, which is read where it is not known as it is now."""
         if at_path and job.is_as(at_path[0]):
@@ -392,7 +408,7 @@ class _Run:
             self._builder.add_loose(caption)
         self._count()
 
-    def _skip_duplicate(self, job: _Job, entry: Entry) -> None:
+    def _skip_duplicate(self, job: Job, entry: Entry) -> None:
         """Say that a file is a copy; what its source says is the picture's, unless it cannot be."""
         reason = f"has the same bytes as {entry.path}"
         if any(name.path == str(job.path) for name in entry.conflicts):

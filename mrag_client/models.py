@@ -33,6 +33,9 @@ MAX_WORDS = 500
 MOST_TERMS = 16
 """Texts, or pictures, to draw nearer to or to move away from: each text is embedded."""
 
+MOST_GROUPS = 1000
+"""Groups of duplicates that are told at once at most."""
+
 DescribeSpace = Literal["raw", "mapped", "fused"]
 SearchSpace = Literal["raw", "mapped", "caption", "words", "fused"]
 AskedSpace = Literal["best", "raw", "mapped", "caption", "words", "fused"]
@@ -42,6 +45,7 @@ Decoding = Literal["greedy", "beam", "nucleus"]
 Order = Literal["nearest-first", "nearest-last"]
 Sort = Literal["relevance", "newest", "oldest"]
 MapMethod = Literal["auto", "raw", "centred", "shrink", "ridge", "procrustes", "ols"]
+DuplicateKind = Literal["all", "exact", "near"]
 JobState = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
 
 SINGULAR = {
@@ -135,6 +139,26 @@ class SearchOptions(_Asked):
             "newest, oldest: what is found, by when it was taken."
         ),
     ] = "relevance"
+    copies: Annotated[
+        bool, Field(description="Find each copy of a picture, and not the best of them alone.")
+    ] = False
+    likely: Annotated[
+        bool, Field(description="Only pictures that are likely what was asked for.")
+    ] = False
+
+
+class DuplicateOptions(_Asked):
+    """Which groups of duplicates are told, the biggest first."""
+
+    kind: Annotated[
+        DuplicateKind,
+        Field(
+            description="exact: files of the same bytes; near: pictures that look the same though "
+            "they were saved anew, scaled, turned or cropped a little; all: both."
+        ),
+    ] = "all"
+    k: Annotated[int, Field(ge=1, le=MOST_GROUPS, description="Groups told.")] = 100
+    offset: Annotated[int, Field(ge=0, le=MANY, description="Biggest groups to leave out.")] = 0
 
 
 class Candidate(_Answer):
@@ -152,6 +176,18 @@ class RetrievedCaption(_Answer):
     image_id: str
 
 
+class MadeWith(_Answer):
+    """What a description was made with; the same picture is described alike with equal ones.
+
+    `map` is the method and a name of exactly this map, `captions` how many could be borrowed.
+    """
+
+    generator: str = ""
+    map: str = ""
+    memory: str = ""
+    captions: int = 0
+
+
 class Description(_Answer):
     """A picture described: the caption, what it was chosen from and what it was made of."""
 
@@ -161,6 +197,7 @@ class Description(_Answer):
     retrieved: tuple[RetrievedCaption, ...]
     space: DescribeSpace
     timings_ms: Timings
+    made_with: MadeWith = MadeWith()
 
 
 class Failure(_Answer):
@@ -177,13 +214,18 @@ class Failure(_Answer):
 class ImageHit(_Answer):
     """A picture that was found; `caption` is the first of its captions.
 
-    `uri` is where its file lies, to those who may know; to others the file's name.
+    `uri` is where its file lies, to those who may know; to others the file's name. `copies`: how
+    many more pictures show the same and satisfy the filters; they are not among what is found.
+    `chance`: how likely it is what was asked for, 0 to 1; null where that cannot be told.
     """
 
     id: str
     uri: str
     score: float
     caption: str
+    taken_at: datetime | None = None
+    copies: int = 0
+    chance: float | None = None
 
 
 class PictureAnswer(_Answer):
@@ -206,15 +248,19 @@ class PictureAnswer(_Answer):
 class SearchAnswer(_Answer):
     """The pictures found in one space, in the order that was asked for.
 
-    `query` is the search in its own language. `hints` tell what may have been meant for a filter
-    and was looked for as words.
+    `query` is the search in its own language; `space` is `date` where nothing is looked for, so
+    that filters alone say what is found. `hints` tell what may have been meant for a filter and
+    was looked for as words, and which filter nothing here can satisfy.
+    `likely` is how many of the whole ranking, from its first on, are likely what was asked for, 0
+    where nothing is; null where that cannot be told.
     """
 
     query: str
-    space: SearchSpace
+    space: SearchSpace | Literal["date"]
     hits: tuple[ImageHit, ...]
     timings_ms: Timings
     hints: tuple[str, ...] = ()
+    likely: int | None = None
 
 
 class FacetsAnswer(_Answer):
@@ -267,11 +313,25 @@ class Round(_Answer):
     after: float
 
 
+class SourceAnswer(_Answer):
+    """A source of a collection; `path` and `images` are empty for those who may not know them.
+
+    `can_sync`: it is a place of the server's machine, which may change and can be read again.
+    """
+
+    name: str
+    can_sync: bool
+    path: str = ""
+    images: str = ""
+    splits: tuple[str, ...] = ()
+    limit: int | None = None
+
+
 class CollectionAnswer(_Answer):
     """A collection at a glance; counts are null where there is no index yet.
 
     `trouble` says so with the remedy; `waiting` what waits to be pushed, and how.
-    `path` is empty for those who may not know it.
+    `path` is empty for those who may not know it. `sources`: where it came from, as far as known.
     """
 
     collection: str
@@ -286,6 +346,7 @@ class CollectionAnswer(_Answer):
     rounds: tuple[Round, ...] = ()
     trouble: str = ""
     waiting: str = ""
+    sources: tuple[SourceAnswer, ...] = ()
 
     @property
     def broken(self) -> bool:
@@ -310,6 +371,19 @@ class IngestOptions(_Asked):
     caption_column: Annotated[str, Field(max_length=200)] = ""
 
 
+class SyncOptions(_Asked):
+    """How a collection is brought level with its sources."""
+
+    allowed: Annotated[
+        Literal["little", "rest", "all"],
+        Field(
+            description="What may leave. little: where more than a tenth would, nothing is done; "
+            "rest: all is done but that; all: whatever is in no source any more."
+        ),
+    ] = "little"
+    dry_run: Annotated[bool, Field(description="Only say what would be done.")] = False
+
+
 class JobProgress(_Answer):
     """Where a job stands; `total` is null where it is not known."""
 
@@ -325,7 +399,8 @@ class JobAnswer(_Answer):
 
     `message`: what it did, or why it failed; `error`: the name of the error that ended it, as in
     `Problem.type`. `skipped`: inputs that could not be read.
-    `result`: once it is done, the counts that `mrag ingest --json` prints.
+    `result`: once it is done, the counts that `mrag ingest --json` prints, or `mrag sync --json`
+    where its `kind` is that.
     """
 
     id: str
@@ -340,6 +415,7 @@ class JobAnswer(_Answer):
     error: str = ""
     skipped: int = 0
     result: Mapping[str, object] | None = None
+    kind: Literal["ingest", "sync"] = "ingest"
 
 
 class VersionAnswer(_Answer):
@@ -377,3 +453,54 @@ class Problem(_Answer):
     detail: str
     instance: str = ""
     place: Place | None = None
+
+
+class DuplicateFile(_Answer):
+    """A file of a picture, as it was when it was embedded; `there`: it still is.
+
+    `path` is where it lies, to those who may know; to others its name.
+    """
+
+    path: str
+    bytes: int
+    modified: datetime
+    there: bool
+
+
+class DuplicatePicture(_Answer):
+    """A picture of a group: its files, all of the same bytes, and what tells it from the others.
+
+    `keep`: the program would keep it, and of it the first of its files. It deletes nothing.
+    """
+
+    id: str
+    files: tuple[DuplicateFile, ...]
+    width: int
+    height: int
+    taken_at: datetime | None
+    places: tuple[str, ...]
+    caption: str
+    keep: bool = False
+
+
+class DuplicateGroup(_Answer):
+    """Pictures that show the same, the one to keep first; `spare` bytes are those of the others."""
+
+    pictures: tuple[DuplicatePicture, ...]
+    files: int
+    spare: int
+
+
+class DuplicatesAnswer(_Answer):
+    """Groups of duplicates: those asked for, and of all of them the numbers and bytes to spare.
+
+    `waiting`: pictures that are not compared yet. Asking again goes on with them, so until it is
+    0 there may be more. `missing`: pictures whose file was not there to be looked at.
+    """
+
+    groups: tuple[DuplicateGroup, ...]
+    total: int
+    files: int
+    spare: int
+    waiting: int = 0
+    missing: int = 0

@@ -26,6 +26,9 @@ from mrag_client.models import (
     CollectionAnswer,
     ComparisonAnswer,
     Description,
+    DuplicateOptions,
+    DuplicatesAnswer,
+    FacetsAnswer,
     Failure,
     IngestOptions,
     JobAnswer,
@@ -34,6 +37,7 @@ from mrag_client.models import (
     ReadyAnswer,
     SearchAnswer,
     SearchOptions,
+    SyncOptions,
     VersionAnswer,
 )
 
@@ -93,6 +97,12 @@ def similar(key: str, options: SearchOptions, collection: str) -> Talk[list[Sear
     return [read(SearchAnswer, one) for one in _listed(response, "results")]
 
 
+def facets(options: SearchOptions, collection: str) -> Talk[FacetsAnswer]:
+    """What pictures can be filtered by further."""
+    response = yield Call("GET", "/facets", query=fields_of(options, collection=collection))
+    return read(FacetsAnswer, content(response))
+
+
 def caption(
     batch: Sequence[GivenPicture], options: CaptionOptions, collection: str, *, goes_on: bool
 ) -> Talk[list[Description | Failure]]:
@@ -107,6 +117,13 @@ def compare(
     """The captions nearest to each picture of a batch."""
     asked = {"k": [str(k)], **_named(collection)}
     return (yield from _of_pictures("/compare", ComparisonAnswer, batch, asked))
+
+
+def duplicates(options: DuplicateOptions, collection: str) -> Talk[DuplicatesAnswer]:
+    """A page of what a collection holds more than once."""
+    asked = fields_of(options, collection=collection)
+    response = yield Call("GET", "/duplicates", query=asked)
+    return read(DuplicatesAnswer, content(response))
 
 
 def collections() -> Talk[list[CollectionAnswer]]:
@@ -143,6 +160,12 @@ def ingest(
         if there or error.status != httpx.codes.CONFLICT:  # somebody has made it meanwhile
             raise
     return (yield from _filled(name, source, options, upload=upload, there=True))
+
+
+def sync(name: str, options: SyncOptions) -> Talk[JobAnswer]:
+    """Bring a collection level with its sources."""
+    path = f"/collections/{_part(name)}/syncs"
+    return read(JobAnswer, content((yield Call("POST", path, query=fields_of(options)))))
 
 
 def jobs() -> Talk[list[JobAnswer]]:

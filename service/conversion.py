@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import PurePath
+from typing import Any, Literal
 
 from engine.app import CollectionSummary
 from engine.compare.comparison import Comparison
 from engine.describe.captioner import DescribeOptions
+from engine.search.filter_terms import FILTER_TERMS
 from engine.search.language import Filter, Item, Like, Search, Term, read_search
-from engine.types import CaptionHit, CaptionResult, Decoding, SearchResult
+from engine.types import CaptionHit, CaptionResult, Decoding, Facets, SearchSpace
 from engine.types import ImageHit as FoundImage
 from ingest.jobs.records import Job
+from ingest.sources import Source
 from mrag_client.models import (
     Candidate,
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
     Description,
+    FacetsAnswer,
     ImageHit,
     JobAnswer,
     JobProgress,
+    MadeWith,
     PictureAnswer,
     Ranks,
     RetrievedCaption,
     Round,
     SearchAnswer,
     SearchOptions,
+    SourceAnswer,
 )
 from refine.rounds import Round as StandingRound
 
@@ -75,17 +82,39 @@ def description(image: str, result: CaptionResult) -> Description:
         retrieved=_captions(result.retrieved),
         space=result.space,
         timings_ms=result.timings_ms,
+        made_with=MadeWith(**asdict(result.made_with)),
     )
 
 
-def search_answer(search: Search, result: SearchResult, *, paths: bool = True) -> SearchAnswer:
+def search_answer(
+    search: Search,
+    space: SearchSpace | Literal["date"],
+    hits: Iterable[FoundImage],
+    timings_ms: Mapping[str, float],
+    *,
+    likely: int | None = None,
+    paths: bool = True,
+) -> SearchAnswer:
     """What was found; without `paths` of each file only its name is told."""
     return SearchAnswer(
         query=str(search),
-        hints=search.hints,
-        space=result.space,
-        hits=tuple(image_hit(hit, paths=paths) for hit in result.hits),
-        timings_ms=result.timings_ms,
+        space=space,
+        hits=tuple(image_hit(hit, paths=paths) for hit in hits),
+        timings_ms=timings_ms,
+        likely=likely,
+    )
+
+
+def facets_answer(search: Search, pictures: int, facets: Facets) -> FacetsAnswer:
+    """What the pictures that satisfy the filters of a search can be filtered by further."""
+    return FacetsAnswer(
+        query=str(search),
+        pictures=pictures,
+        values={
+            name: getattr(facets, term.field) for name, term in FILTER_TERMS.items() if term.many
+        },
+        taken_from=facets.taken_from,
+        taken_until=facets.taken_until,
     )
 
 
@@ -96,6 +125,9 @@ def image_hit(hit: FoundImage, *, paths: bool = True) -> ImageHit:
         uri=hit.uri if paths else PurePath(hit.uri).name,
         score=hit.score,
         caption=next(iter(hit.captions), ""),
+        taken_at=hit.payload["taken_at"],
+        copies=hit.copies,
+        chance=hit.chance,
     )
 
 
@@ -114,7 +146,11 @@ def comparison_answer(image: str, compared: Comparison[CaptionHit]) -> Compariso
 
 
 def collection_answer(
-    summary: CollectionSummary, rounds: Sequence[StandingRound] = (), *, paths: bool = True
+    summary: CollectionSummary,
+    rounds: Sequence[StandingRound] = (),
+    sources: Sequence[Source] = (),
+    *,
+    paths: bool = True,
 ) -> CollectionAnswer:
     """A collection at a glance; without `paths` nothing of it says where it lies."""
     card = summary.card
@@ -134,6 +170,7 @@ def collection_answer(
         ),
         trouble=summary.trouble,
         waiting=summary.waiting,
+        sources=tuple(source_answer(source, paths=paths) for source in sources),
     )
 
 
@@ -174,11 +211,35 @@ def job_answer(job: Job, *, paths: bool = True, hide: Hide = str) -> JobAnswer:
         ended=job.ended,
         progress=progress,
         stopping=job.stopping,
-        message=job.message if paths else hide(job.message.replace(str(job.source), job.shown)),
+        message=job.message if paths else _hidden(job, hide),
         error=job.error,
         skipped=job.skipped,
-        result=job.result,
+        result=job.result if paths else _without_places(job.result),
+        kind="sync" if job.sync else "ingest",
     )
+
+
+def source_answer(source: Source, *, paths: bool = True) -> SourceAnswer:
+    """A source of a collection; without `paths` only its name is told."""
+    return SourceAnswer(
+        name=source.shown,
+        can_sync=source.can_sync,
+        path=source.path if paths else "",
+        images=source.images if paths else "",
+        splits=source.splits,
+        limit=source.limit,
+    )
+
+
+def _hidden(job: Job, hide: Hide) -> str:
+    """What a job did, for those who may not know where its source lies."""
+    return job.plain or hide(job.message.replace(str(job.source), job.shown))
+
+
+def _without_places(result: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The counts of a job alone: a sync also names files and sources."""
+    named = ("examples", "sources")
+    return result and {name: value for name, value in result.items() if name not in named}
 
 
 def broken_collection(name: str, trouble: str) -> CollectionAnswer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain, islice
@@ -18,8 +18,10 @@ from engine.store.base import UPSERT_BATCH, IndexStore
 from engine.store.checks import check_page, check_text, checked_ids, point_rows, query_rows
 from engine.store.image_filters import FOLDED, also, extension, folded_field, image_conditions
 from engine.store.interface import (
+    HUB,
     NO_FILTERS,
     Conditions,
+    Correction,
     Hit,
     IndexSpec,
     Period,
@@ -27,7 +29,15 @@ from engine.store.interface import (
     Ranked,
     moment,
 )
-from engine.store.paging import FUSED_DEPTH, RANKED, best_first, fused, ranking
+from engine.store.paging import (
+    FUSED_DEPTH,
+    NOTHING,
+    RANKED,
+    best_first,
+    first_of_each,
+    fused,
+    ranking,
+)
 from engine.store.phrases import phrase_text
 from engine.types import (
     DateOrder,
@@ -69,6 +79,7 @@ def image_spec(card: CollectionCard) -> IndexSpec:
         integers=("rating",),
         locations=("location",),
         texts=("said",),
+        corrections=(HUB,),
     )
 
 
@@ -106,6 +117,9 @@ class ImageStore(IndexStore):
         diversity: float = 0.0,
         min_score: float | None = None,
         sort: Sort = "relevance",
+        same: Mapping[str, int] = NOTHING,
+        arrange: Callable[[Sequence[Ranked]], list[Ranked]] | None = None,
+        hub_strength: float = 0.0,
     ) -> list[ImageHit]:
         """The pictures from `offset` to `offset + k`, best first.
 
@@ -113,35 +127,71 @@ class ImageStore(IndexStore):
         `words`, and `fused` by what is given of `mapped` and `words`; scores are cosines, BM25
         weights and reciprocal rank sums. `diversity` (0 relevance only, 1 diversity only)
         orders the first `MMR_CANDIDATES` of `raw`, `mapped` and `caption` by maximal marginal
-        relevance. What scores less than `min_score` is left out. With another `sort` the best
-        RANKED pictures come by date. Pages neither overlap nor leave gaps while the store does
-        not change.
+        relevance. What scores less than `min_score` is left out, and of pictures with the same
+        number in `same` all but the best. With another `sort` the best RANKED pictures come by
+        date. `arrange` may change the order of the first RANKED, and leave out some. Pages neither
+        overlap nor leave gaps while the store does not change.
+
+        So many times its `hub` is taken off a picture's cosine in `mapped`, alone and where it is
+        fused; the other spaces stay as they are, `raw` as what all is compared with. Where
+        pictures are to be diverse, the first `MMR_CANDIDATES` are those by cosine.
         """
         check_page(k, offset)
-        conditions = image_conditions(filters)
-        queries = self._queries(space, raw, mapped, words, diversity)
-        text = words if space in {"words", "fused"} else ""
-
-        def rank(depth: int, *, exact: bool) -> list[Ranked]:
-            depth = max(depth, FUSED_DEPTH) if space == "fused" else depth
-            rankings = self._index.ranked(queries, text, depth, conditions, exact=exact)
-            return fused(rankings) if space == "fused" else best_first(chain(*rankings))
-
         end = offset + k
         depth = end if sort == "relevance" else RANKED
-        if diversity:
-            [(name, query)] = queries.items()
-            found = self._index.diverse(name, query, diversity, conditions)
-            if len(found) < depth:
-                chosen = {key for key, _ in found}
-                found += [one for one in ranking(rank, depth) if one[0] not in chosen]
-        else:
-            found = ranking(rank, depth)
+        found = self.rank(
+            space,
+            depth if arrange is None else max(depth, RANKED),
+            raw=raw,
+            mapped=mapped,
+            words=words,
+            filters=filters,
+            diversity=diversity,
+            same=same,
+            hub_strength=hub_strength,
+        )
         if min_score is not None:
             found = [one for one in found if one[1] >= min_score]
+        if arrange is not None:
+            found = arrange(found)
         if sort == "relevance":
             return self._shown(found[offset:end])
         return by_date(self._shown(found[:RANKED]), sort)[offset:end]
+
+    def rank(
+        self,
+        space: SearchSpace,
+        depth: int,
+        *,
+        raw: Vector | None = None,
+        mapped: Vector | None = None,
+        words: str = "",
+        filters: Filters = NO_FILTERS,
+        diversity: float = 0.0,
+        same: Mapping[str, int] = NOTHING,
+        hub_strength: float = 0.0,
+    ) -> list[Ranked]:
+        """The ids of the first `depth` pictures at least, or all, with their scores."""
+        conditions = image_conditions(filters)
+        queries = self._queries(space, raw, mapped, words, diversity)
+        text = words if space in {"words", "fused"} else ""
+        corrections = {"mapped": Correction(HUB, hub_strength)} if hub_strength else {}
+
+        def rank(depth: int, *, exact: bool) -> list[Ranked]:
+            depth = max(depth, FUSED_DEPTH) if space == "fused" else depth
+            rankings = self._index.ranked(
+                queries, text, depth, conditions, exact=exact, corrections=corrections
+            )
+            return fused(rankings) if space == "fused" else best_first(chain(*rankings))
+
+        if not diversity:
+            return ranking(rank, depth, same)
+        [(name, query)] = queries.items()
+        found = self._index.diverse(name, query, diversity, conditions)
+        if len(found) < depth:
+            chosen = {key for key, _ in found}
+            found += [one for one in ranking(rank, depth, same) if one[0] not in chosen]
+        return first_of_each(found, same)
 
     def browse(
         self,
@@ -167,6 +217,14 @@ class ImageStore(IndexStore):
             page += islice(rest, max(0, offset - dated), end - dated)
         return self.get(page)
 
+    def which(self, ids: Sequence[str], filters: Filters = NO_FILTERS) -> set[str]:
+        """Which of these pictures are here and satisfy the filters."""
+        hits = self.get(ids)
+        if filters == NO_FILTERS or not hits:
+            return {hit.id for hit in hits}
+        keys = frozenset(content_key(hit.payload["sha256"]) for hit in hits)
+        return set(self._index.ids(also(image_conditions(filters), any_of={"picture": keys})))
+
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[ImageHit]:
         """The pictures of these ids in the order given, with score 0; unknown ids are left out.
 
@@ -188,8 +246,10 @@ class ImageStore(IndexStore):
         """What the pictures that satisfy the filters can be filtered by further."""
         conditions = image_conditions(filters)
 
-        def counts(field: str) -> dict[str, int]:
-            found = self._index.facet(field, FACET_VALUES, conditions)
+        captioned = also(conditions, any_of={"has": frozenset({"caption"})})
+
+        def counts(field: str, of: Conditions = conditions) -> dict[str, int]:
+            found = self._index.facet(field, FACET_VALUES, of)
             return {value: count for value, count in found.items() if value}
 
         def named(field: str) -> dict[str, int]:
@@ -205,7 +265,7 @@ class ImageStore(IndexStore):
 
         return Facets(
             splits=counts("split"),
-            sources=counts("source"),
+            sources=counts("source", captioned),
             tags=named("tags"),
             taken_from=end(last=False),
             taken_until=end(last=True),
@@ -333,6 +393,8 @@ def _stored(point: ImagePoint, vectors: dict[str, list[float]]) -> Point:
         shown = payload[field]
         names = shown if isinstance(shown, list) else [shown] if shown else []
         payload[folded_field(field)] = list(dict.fromkeys(map(folded, names)))
+    if point.hub is not None:
+        payload[HUB] = point.hub
     return Point(point.id, vectors, payload, "\n".join(point.captions))
 
 
