@@ -121,8 +121,8 @@ class Looker:
             own = known is not None and known.id_key == id_key
             state = State.NEW
             if known is not None:
-                state = State.SAME if known.said == job.name.said else State.OTHERS
-                if state == State.OTHERS and (own or job.record.captions):
+                state = State.SAME if known.said == job.name.said else State.LESS
+                if state == State.LESS and (own or job.record.captions):
                     state = State.SAID
                 if (known.size, known.mtime_ns) != (job.size, job.mtime_ns):
                     state = State.CHANGED
