@@ -14,14 +14,12 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from engine.errors import UnreadableImage
 from engine.images import SUFFIXES
 from engine.search.default_space import TOP, QueryKind, SpaceChoice
-from engine.search.gallery import COSINE_SPACES
 from engine.search.thumbnails import shrunk
 from engine.types import Facets, SearchSpace
 from ui.search.address import (
     CHOICES,
     MAX_WORDS,
     PAGE_SIZES,
-    STRICTNESSES,
     SearchAddress,
     read_address,
     within,
@@ -34,7 +32,7 @@ _BEST: Literal[""] = ""
 _ORDERED: tuple[SearchSpace | Literal[""], ...] = (_BEST, *SPACE_WORDS)
 _LABELS = {"source": "Captions by"}
 _KINDS: dict[QueryKind, str] = {"word": "one word", "words": "several", "caption": "a caption"}
-_WIDGETS = ("q", "space", "strict", *CHOICES, "taken_from", "taken_until", "k")
+_WIDGETS = ("q", "space", "likely", *CHOICES, "taken_from", "taken_until", "k")
 _CHIP = 64
 _ROUND, _OPENED, _LAST = "search round", "search opened", "search last"
 _TOO_LONG = "search too long"
@@ -74,7 +72,7 @@ def come_back(collection: str) -> None:
         return
     name, address = last
     if name != collection:
-        address = SearchAddress(q=address.q, space=address.space, strict=address.strict)
+        address = SearchAddress(q=address.q, space=address.space, likely=address.likely)
     go(replace(address, picture=""))
 
 
@@ -162,6 +160,13 @@ def options(facets: Facets) -> DeltaGenerator:
             on_change=_changed,
         )
         room = st.container()
+        st.toggle(
+            "Only what is likely",
+            key=_key("likely"),
+            help="Leaves out what stands under “Less likely”: pictures that score no better than "
+            "some that were not asked for do in a collection of this size.",
+            on_change=_changed,
+        )
         for name, field in CHOICES.items():
             _choice(_LABELS.get(name, name.capitalize()), name, getattr(facets, field))
         _days(facets)
@@ -178,13 +183,11 @@ def _told(space: SearchSpace | Literal[""]) -> str:
     return SPACE_WORDS[space].told if space else "One of these, as measured in this collection."
 
 
-def space_options(space: SearchSpace, choice: SpaceChoice | None) -> None:
-    """What depends on where is looked: why there, and how strictly."""
-    if choice is not None:
-        st.caption(f"Best here: **{SPACE_WORDS[choice.space].both}**")
-        with st.popover("How was that measured?", type="tertiary"):
-            show_choice(choice)
-    _strictness(space)
+def space_options(choice: SpaceChoice) -> None:
+    """Why it is looked there."""
+    st.caption(f"Best here: **{SPACE_WORDS[choice.space].both}**")
+    with st.popover("How was that measured?", type="tertiary"):
+        show_choice(choice)
 
 
 def show_choice(choice: SpaceChoice) -> None:
@@ -208,24 +211,6 @@ def show_choice(choice: SpaceChoice) -> None:
         f"pictures ({seen}) with every second caption kept from the search; "
         f"{', '.join(map(str, choice.queries.values()))} queries were made of those. Exact words "
         "find nothing by a picture and nothing that no caption says, so they are not chosen."
-    )
-
-
-def _strictness(space: SearchSpace) -> None:
-    if space not in COSINE_SPACES:
-        st.caption(
-            "No relevance threshold: what is found here is ordered by rank, not by likeness, so "
-            "nothing is hidden."
-        )
-        return
-    st.select_slider(
-        "Relevance threshold",
-        STRICTNESSES,
-        key=_key("strict"),
-        format_func=lambda share: f"{share:g} %" if share else "show all",
-        help="Pictures are hidden that score less than this share of pairs do that have nothing "
-        "to do with each other, measured in this collection for this kind of search.",
-        on_change=_changed,
     )
 
 
