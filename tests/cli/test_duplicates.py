@@ -58,7 +58,7 @@ def test_duplicates_are_listed_and_written(mrag: Run, filled: Path, tmp_path: Pa
 def test_a_search_shows_copies_once_unless_they_are_asked_for(mrag: Run, filled: Path) -> None:
     how = ("--image", PACK / "plain" / "images" / "002.webp", "-c", "twice", "--space", "raw")
     done = mrag("search", *how, at=filled)
-    assert "(and 2 copies)" in done.out
+    assert "(+2 copies)" in done.out
     (answer,) = mrag("search", *how, "--json", at=filled).answers
     assert [hit["copies"] for hit in answer["hits"]] == [2]
     (answer,) = mrag("search", *how, "--copies", "--json", at=filled).answers
