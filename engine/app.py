@@ -14,6 +14,7 @@ from engine.collection import CollectionCard, CollectionFolder, collection_names
 from engine.compare.comparison import Comparison, compare_captions, compare_pictures
 from engine.compare.gap import Gap
 from engine.describe.captioner import Captioner, DescribeOptions
+from engine.describe.lent import LentCaptions
 from engine.describe.retriever import Retriever
 from engine.errors import (
     CollectionMissing,
@@ -202,9 +203,11 @@ class Collection:
         """
         return self._retriever(self.current)
 
-    def _retriever(self, now: Generation, splits: frozenset[str] = frozenset()) -> Retriever:
-        stores = [now.captions, *self._lent(now)]
-        return Retriever(stores, now.alignment, splits=splits)
+    def _retriever(
+        self, now: Generation, splits: frozenset[str] = frozenset(), hubs: float = 0.0
+    ) -> Retriever:
+        lent = (LentCaptions(store, now.alignment) for store in self._lent(now))
+        return Retriever([now.captions, *lent], now.alignment, splits=splits, hub_strength=hubs)
 
     def _lent(self, now: Generation) -> list[CaptionStore]:
         """The captions of the memory, if there is one."""
@@ -282,7 +285,7 @@ class Collection:
             sought,
             k,
             encoder=None if isinstance(sought, ImageHit) else self.encoder,
-            retriever=self._retriever(now),
+            retriever=self._retriever(now, hubs=now.alignment.hub_strength),
             images=now.images,
         )
         if not compared.raw and not compared.mapped:

@@ -313,11 +313,25 @@ class Round(_Answer):
     after: float
 
 
+class SourceAnswer(_Answer):
+    """A source of a collection; `path` and `images` are empty for those who may not know them.
+
+    `can_sync`: it is a place of the server's machine, which may change and can be read again.
+    """
+
+    name: str
+    can_sync: bool
+    path: str = ""
+    images: str = ""
+    splits: tuple[str, ...] = ()
+    limit: int | None = None
+
+
 class CollectionAnswer(_Answer):
     """A collection at a glance; counts are null where there is no index yet.
 
     `trouble` says so with the remedy; `waiting` what waits to be pushed, and how.
-    `path` is empty for those who may not know it.
+    `path` is empty for those who may not know it. `sources`: where it came from, as far as known.
     """
 
     collection: str
@@ -332,6 +346,7 @@ class CollectionAnswer(_Answer):
     rounds: tuple[Round, ...] = ()
     trouble: str = ""
     waiting: str = ""
+    sources: tuple[SourceAnswer, ...] = ()
 
     @property
     def broken(self) -> bool:
@@ -356,6 +371,19 @@ class IngestOptions(_Asked):
     caption_column: Annotated[str, Field(max_length=200)] = ""
 
 
+class SyncOptions(_Asked):
+    """How a collection is brought level with its sources."""
+
+    allowed: Annotated[
+        Literal["little", "rest", "all"],
+        Field(
+            description="What may leave. little: where more than a tenth would, nothing is done; "
+            "rest: all is done but that; all: whatever is in no source any more."
+        ),
+    ] = "little"
+    dry_run: Annotated[bool, Field(description="Only say what would be done.")] = False
+
+
 class JobProgress(_Answer):
     """Where a job stands; `total` is null where it is not known."""
 
@@ -371,7 +399,8 @@ class JobAnswer(_Answer):
 
     `message`: what it did, or why it failed; `error`: the name of the error that ended it, as in
     `Problem.type`. `skipped`: inputs that could not be read.
-    `result`: once it is done, the counts that `mrag ingest --json` prints.
+    `result`: once it is done, the counts that `mrag ingest --json` prints, or `mrag sync --json`
+    where its `kind` is that.
     """
 
     id: str
@@ -386,6 +415,7 @@ class JobAnswer(_Answer):
     error: str = ""
     skipped: int = 0
     result: Mapping[str, object] | None = None
+    kind: Literal["ingest", "sync"] = "ingest"
 
 
 class VersionAnswer(_Answer):

@@ -197,9 +197,10 @@ class Gallery:
         with watch.stage("encode"):
             texts, images = self._encode(query, known)
         with watch.stage("map"):
-            raw = _combine(query, texts, images)
+            raw, _ = _combine(query, texts, images)
             mapped_images = self._alignment.map_images(images) if len(images) else images
-            mapped = _combine(query, self._alignment.map_texts(texts), mapped_images)
+            mapped, share = _combine(query, self._alignment.map_texts(texts), mapped_images)
+        hub_strength = self._alignment.hub_strength * share
         copies = NO_COPIES if every_copy else self.copies
         filters = _without(filters or Filters(), known + self._copies_of(known, copies))
         with watch.stage("judge"):
@@ -233,6 +234,7 @@ class Gallery:
                     sort=sort,
                     same=copies.of,
                     arrange=arrange,
+                    hub_strength=hub_strength,
                 )
                 hits = self._counted(hits, copies, filters)
             if verdict is not None:
@@ -322,14 +324,21 @@ def _without(filters: Filters, known: Sequence[ImageHit]) -> Filters:
     return replace(filters, not_pictures=filters.not_pictures | keys)
 
 
-def _combine(query: Query, texts: Vectors, images: Vectors) -> Vector:
-    """One unit vector: what is wanted added, and what is not, the last of each kind, subtracted."""
-    total: Vector = np.asarray(query.text_weights, np.float32) @ texts
+def _combine(query: Query, texts: Vectors, images: Vectors) -> tuple[Vector, float]:
+    """One unit vector: what is wanted added, and what is not, the last of each kind, subtracted.
+
+    And how much of hubs is taken off for it: once for each wanted text that it is the sum of, as
+    if each had been searched for alone. Nothing for pictures, as they are compared with their own
+    kind: on real vectors (RESULTS.md) a bank of either kind made that no better.
+    """
+    weights = np.asarray(query.text_weights, np.float32)
+    total: Vector = weights @ texts
     total = total + _signs(len(images), len(query.unlikes)) @ images
     length = float(np.linalg.norm(total))
     if length < 1e-6:
         raise InvalidInput("what is wanted and what is not cancel each other out; change one")
-    return np.asarray(total / length, np.float32)
+    share = max(0.0, float(weights.sum())) / length
+    return np.asarray(total / length, np.float32), share
 
 
 def _signs(count: int, unwanted: int) -> Vector:

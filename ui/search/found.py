@@ -13,6 +13,7 @@ from engine.app import Collection
 from engine.search.gallery import Query, matched_words
 from engine.types import ImageHit, SearchResult, SearchSpace, Sort
 from ui.search.address import MAX_PAGE, SearchAddress
+from ui.search.chosen import add_examples, picking, picking_field
 from ui.search.panel import go
 from ui.shared.components import component
 from ui.shared.pictures import Card, picture_grid
@@ -95,6 +96,7 @@ def show_found(
     cards = [_card(hit, query, space) for hit in hits]
     if address.sort != "relevance":
         cards = [replace(card, score=_date(hit)) for card, hit in zip(cards, hits, strict=True)]
+    picking_field()
     if space == "fused" and query.words and not any(card.marked for card in cards):
         st.caption("No caption here has these words: the nearest by meaning come first.")
     clicked = _parts(page, cards, address)
@@ -115,6 +117,7 @@ def show_by_date(page: Page, address: SearchAddress) -> tuple[str, str | None]:
     order = _ORDERS["oldest" if address.sort == "oldest" else "newest"]
     told = f"Pictures {address.offset + 1} to {address.offset + len(hits)}, {order}"
     _pages(address, bool(page.after), f"{told} · {page.spent_ms:.0f} ms")
+    picking_field()
     clicked = _grid(hits, [Card(hit.id, b"", _title(hit), _date(hit)) for hit in hits])
     _pages(address, bool(page.after), "")
     return told, clicked
@@ -192,7 +195,7 @@ def _title(hit: ImageHit) -> str:
 def _grid(hits: Sequence[ImageHit], cards: Sequence[Card], key: str = "found") -> str | None:
     images = thumbnails().get([hit.uri for hit in hits], _SIDE)
     shown = [replace(card, image=image) for card, image in zip(cards, images, strict=True)]
-    return picture_grid(shown, key=key)
+    return picture_grid(shown, key=key, on_picked=add_examples if picking() else None)
 
 
 def _pages(address: SearchAddress, more: bool, told: str) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import streamlit as st
@@ -13,7 +11,6 @@ from PIL.Image import Image
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from engine.app import Collection
 from engine.errors import InvalidSearch, UnreadableImage
 from engine.images import SUFFIXES
 from engine.search.default_space import TOP, QueryKind, SpaceChoice
@@ -27,7 +24,7 @@ from ui.search.address import (
     SearchAddress,
     read_address,
 )
-from ui.shared.pictures import escaped, thumbnail
+from ui.shared.pictures import escaped
 from ui.shared.resources import engine
 from ui.shared.spaces import SPACES as SPACE_WORDS
 
@@ -180,21 +177,6 @@ def given_picture(file: UploadedFile | None) -> Image | None:
     told = f"{file.name}. It is not in the address: a shared link looks without it."
     _chip(shrunk(image, 2 * _CHIP), told, "the uploaded picture", forget_upload)
     return image
-
-
-def like_field(address: SearchAddress, collection: Collection) -> None:
-    """The pictures of the collection whose like is looked for or not, and how to be rid of each."""
-    for said, name in (("Like this one", "like"), ("Not like this one", "unlike")):
-        named: tuple[str, ...] = getattr(address, name)
-        for at, hit in enumerate(collection.images.get(named), 1):
-            told = next(iter(hit.captions), Path(hit.uri).name)
-            rest = tuple(id_ for id_ in named if id_ != hit.id)
-            _chip(
-                thumbnail(hit.uri, 2 * _CHIP),
-                f"{said}: {told}",
-                f"picture {at} to look {name}",
-                partial(go, replace(address, **{name: rest}, page=1)),
-            )
 
 
 def options() -> tuple[DeltaGenerator, DeltaGenerator]:

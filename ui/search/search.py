@@ -19,6 +19,7 @@ from engine.timing import Stopwatch
 from engine.types import Facets, Filters, SearchResult, SearchSpace
 from ui.describe.results import announce
 from ui.search.address import SearchAddress
+from ui.search.chosen import examples_field
 from ui.search.examples import show_examples
 from ui.search.filters import (
     chosen_filters,
@@ -34,7 +35,6 @@ from ui.search.panel import (
     come_back,
     given_picture,
     go,
-    like_field,
     options,
     picture_field,
     remember,
@@ -75,7 +75,7 @@ def _searched(address: SearchAddress, facets: Facets, collection: Collection) ->
     with filters:
         filter_fields(search, facets, collection.images)
     picture = given_picture(file)
-    like_field(address, collection)
+    examples_field(address, collection)
     begins_here(address)
     if search is None:
         return ""
