@@ -356,7 +356,7 @@ def test_what_cannot_be_read_is_marked_and_nothing_is_searched(open_page: OpenPa
     page = open_page(PAGE, q="snow after:May [x](http://evil.example) ")
     said = page.error[0].value
     assert "2024" in said
-    assert ":red-background[**after\\:May**]" in said
+    assert ":orange-background[**after\\:May**]" in said
     assert "](http" not in said
     assert not cards(page)
     assert not page.sidebar.multiselect

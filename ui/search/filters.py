@@ -75,7 +75,7 @@ def read_or_marked(typed: str, beside: Iterable[Item]) -> Search | None:
         shown = before if len(before) <= _AROUND else f"…{before[-_AROUND:]}"
         meant = escaped(typed[error.start : error.end][: 2 * _AROUND])
         st.error(
-            f"{escaped(str(error))}\n\n{escaped(shown)}:red-background[**{meant}**]"
+            f"{escaped(str(error))}\n\n{escaped(shown)}:orange-background[**{meant}**]"
             f"{escaped(after[:_AROUND])}"
         )
         return None

@@ -180,24 +180,8 @@ def given_picture(file: UploadedFile | None) -> Image | None:
 
 
 def options() -> tuple[DeltaGenerator, DeltaGenerator]:
-    """The side panel: where to look and in which order; gives room for reasons, and for filters."""
+    """The side panel: in which order, and where to look; gives room for filters and for reasons."""
     with st.sidebar:
-        st.radio(
-            "Where to look",
-            _ORDERED,
-            key=_key("space"),
-            format_func=_named,
-            captions=[_told(space) for space in _ORDERED],
-            on_change=_changed,
-        )
-        room = st.container()
-        st.toggle(
-            "Only what is likely",
-            key=_key("likely"),
-            help="Leaves out what stands under “Less likely”: pictures that score no better than "
-            "some that were not asked for do in a collection of this size.",
-            on_change=_changed,
-        )
         filters = st.container()
         st.selectbox(
             "Order",
@@ -208,8 +192,24 @@ def options() -> tuple[DeltaGenerator, DeltaGenerator]:
             "show the newest first.",
             on_change=_changed,
         )
+        st.toggle(
+            "Only what is likely",
+            key=_key("likely"),
+            help="Leaves out what stands under “Less likely”: pictures that score no better than "
+            "some that were not asked for do in a collection of this size.",
+            on_change=_changed,
+        )
+        st.radio(
+            "Where to look",
+            _ORDERED,
+            key=_key("space"),
+            format_func=_named,
+            captions=[_told(space) for space in _ORDERED],
+            on_change=_changed,
+        )
+        room = st.container()
         st.selectbox("Pictures on a page", PAGE_SIZES, key=_key("k"), on_change=_changed)
-    return room, filters
+    return filters, room
 
 
 def _named(space: SearchSpace | Literal[""]) -> str:

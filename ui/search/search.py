@@ -66,11 +66,12 @@ def page() -> None:
 
 def _searched(address: SearchAddress, facets: Facets, collection: Collection) -> str:
     """Ask, show what is found and the picture that is open; what is to be read out."""
-    room, filters = options()
+    filters, room = options()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words_field()
-        file = picture_field()
-        how_to_search()
+        with st.container(horizontal=True, width="content"):  # on a phone, below the words
+            file = picture_field()
+            how_to_search()
     search = read_or_marked(address.q, address.pictures)
     with filters:
         filter_fields(search, facets, collection.images)
