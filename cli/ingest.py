@@ -110,9 +110,9 @@ def _ingest_there(
         image_column=source.image_column,
         caption_column=source.caption_column,
     )
-    job = _followed(client, client.ingest(name, source.source.absolute(), options))
+    job = followed(client, client.ingest(name, source.source.absolute(), options))
     if job.state != "done":
-        raise _unfinished(job)
+        raise unfinished(job)
     result = dict(job.result or {})
     if as_json:
         emit(result)
@@ -123,7 +123,7 @@ def _ingest_there(
     )
 
 
-def _followed(client: Client, begun: JobAnswer) -> JobAnswer:
+def followed(client: Client, begun: JobAnswer) -> JobAnswer:
     """The job when it has ended; whoever stops the command stops it, too."""
     from cli.progress import progress_bars
 
@@ -154,7 +154,8 @@ def _step(told: JobProgress) -> Progress:
     return step if plain else Progress(told.stage, told.done, told.total, unit="bytes")
 
 
-def _unfinished(job: JobAnswer) -> MragError:
+def unfinished(job: JobAnswer) -> MragError:
+    """Why a job that has ended is not done."""
     if job.state == "failed":
         return error_named(job.error, job.message) or Missing(job.message)
     again = "the same command goes on from there"

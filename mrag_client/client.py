@@ -194,6 +194,10 @@ class Client:
             talks.ingest(collection, source, options or IngestOptions(), upload=upload)
         )
 
+    def describe_again(self, collection: str) -> JobAnswer:
+        """Begin to describe pictures again that were described with something else than now."""
+        return self._run(talks.describe_again(collection))
+
     def jobs(self) -> list[JobAnswer]:
         """All ingests that are known, the newest first."""
         return self._run(talks.jobs())
@@ -382,6 +386,10 @@ class AsyncClient:
         return await self._run(
             talks.ingest(collection, source, options or IngestOptions(), upload=upload)
         )
+
+    async def describe_again(self, collection: str) -> JobAnswer:
+        """Begin to describe pictures again; see `Client.describe_again`."""
+        return await self._run(talks.describe_again(collection))
 
     async def jobs(self) -> list[JobAnswer]:
         """All ingests that are known, the newest first."""

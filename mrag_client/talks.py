@@ -145,6 +145,12 @@ def ingest(
     return (yield from _filled(name, source, options, upload=upload, there=True))
 
 
+def describe_again(name: str) -> Talk[JobAnswer]:
+    """Describe a collection's pictures again, where that was done with something else."""
+    response = yield Call("POST", f"/collections/{_part(name)}/descriptions")
+    return read(JobAnswer, content(response))
+
+
 def jobs() -> Talk[list[JobAnswer]]:
     """All ingests that are known, the newest first."""
     response = yield Call("GET", "/ingests")

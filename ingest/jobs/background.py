@@ -27,6 +27,7 @@ from engine.progress import (
     check_cancelled,
     told_to,
 )
+from ingest.again import describe_again
 from ingest.delete import empty_trash
 from ingest.filling import Specs, fill, specs_of_card
 from ingest.jobs.archive import (
@@ -43,7 +44,7 @@ from ingest.jobs.roots import check_links, inside, only_inside
 from ingest.pipeline import IngestReport
 from ingest.readers import open_source
 from ingest.readers.detect import detect
-from ingest.reporting import ingest_json
+from ingest.reporting import again_json, ingest_json
 from mrag_client.models import IngestOptions
 
 NOTHING = IngestOptions()
@@ -126,6 +127,15 @@ class Jobs:
         except MragError:
             self._discard(job)
             raise
+
+    def start_again(self, name: str) -> Job:
+        """Describe again what a collection has described otherwise than it would now.
+
+        Raises CollectionMissing where there is none, and as `start` does.
+        """
+        self._engine.folder(name).read_card()
+        job = self._new(name, Path(), NOTHING)
+        return self._begin(replace(job, name="its own pictures", again=True))
 
     def all(self) -> list[Job]:
         """All jobs that are known, the newest first."""
@@ -280,7 +290,7 @@ class Jobs:
         while (job := self._next()) is not None:
             try:
                 with self._running.watched():
-                    report = self._ingest(job)
+                    done = self._again(job) if job.again else self._ingested(job)
             except Cancelled:
                 self._close(job, "interrupted" if self._closing else "cancelled")
             except MragError as error:
@@ -296,10 +306,7 @@ class Jobs:
                 told = f"this is a bug: {type(error).__name__}: {error}"
                 self._close(job, "failed", message=told)
             else:
-                skipped = report.embed.skipped.items()
-                failed = sum(count for kind, count in skipped if kind != "duplicate")
-                result = ingest_json(job.collection, report)
-                self._close(job, "done", message=report.text, skipped=failed, result=result)
+                self._close(job, "done", **done)
 
     def _next(self) -> Job | None:
         with self._lock:
@@ -330,6 +337,23 @@ class Jobs:
             job.source.unlink(missing_ok=True)
         else:
             discard_upload(job.source)
+
+    def _again(self, job: Job) -> dict[str, Any]:
+        """Describe again; what is noted of it."""
+        tell = self._teller(job.id)
+        tell(Progress("load the models", 0))
+        with told_to(tell):
+            report = describe_again(self._engine, job.collection, on_progress=tell)
+        result = again_json(job.collection, report)
+        return {"message": report.text, "skipped": report.described.failed, "result": result}
+
+    def _ingested(self, job: Job) -> dict[str, Any]:
+        """Ingest; what is noted of it."""
+        report = self._ingest(job)
+        skipped = report.embed.skipped.items()
+        failed = sum(count for kind, count in skipped if kind != "duplicate")
+        result = ingest_json(job.collection, report)
+        return {"message": report.text, "skipped": failed, "result": result}
 
     def _ingest(self, job: Job) -> IngestReport:
         tell = self._teller(job.id)

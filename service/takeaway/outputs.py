@@ -106,5 +106,7 @@ def _refused(place: Path, code: int, said: str) -> str:
         )
     elsewhere = "write elsewhere with --out FILE or --embed-to FOLDER"
     if code == errno.EROFS:
-        return f"{place} lies on a disk that is mounted read-only; mount it writable, or {elsewhere}"
+        return (
+            f"{place} lies on a disk that is mounted read-only; mount it writable, or {elsewhere}"
+        )
     return f"{place} cannot be written: {said}; have its owner give you the right, or {elsewhere}"
