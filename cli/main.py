@@ -64,6 +64,10 @@ COMMANDS = {
         "cli.fill",
         "Make a memory: captions that describe the pictures of other collections.",
     ),
+    "duplicates": (
+        "cli.duplicates",
+        "List the pictures that a collection holds more than once; nothing is deleted.",
+    ),
     "delete": ("cli.ingest", "Delete a collection; your pictures stay where they are."),
     "collections": ("cli.inspect", "List the collections."),
     "doctor": (

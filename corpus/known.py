@@ -42,6 +42,13 @@ class KnownFile(NamedTuple):
     picture: Known
 
 
+class FilesOf(NamedTuple):
+    """How many files a picture lies in, and how many bytes they take together."""
+
+    files: int
+    bytes: int
+
+
 class Generated(NamedTuple):
     """Where the generated caption of the picture in `row` of an embedding shard lies."""
 
@@ -284,6 +291,23 @@ class KnownRows:
         for (sha256,) in self._db.execute("select sha256 from picture"):
             yield sha256.hex()
 
+    def in_several_files(self) -> dict[str, FilesOf]:
+        """By content the pictures that lie in several files of the same bytes."""
+        found = self._db.execute(
+            "select p.sha256, count(*), sum(f.size) from file f join picture p using (place) "
+            "group by f.place having count(*) > 1"
+        )
+        return {sha256.hex(): FilesOf(*values) for sha256, *values in found}
+
+    def files_of(self, sha256: str) -> FilesOf:
+        """How many files a picture lies in, and their bytes."""
+        found = self._db.execute(
+            "select count(*), coalesce(sum(size), 0) from file where place in "
+            f"(select place from picture where {IS})",
+            (bytes.fromhex(sha256),),
+        ).fetchone()
+        return FilesOf(*found)
+
     def differs_from(self, other: KnownRows) -> str:
         """What this ledger knows otherwise than another one does; "" if they agree."""
         queries = {
@@ -292,7 +316,6 @@ class KnownRows:
             "files": "select path_key, size, mtime_ns, said, id_key, at, place from file "
             "order by path_key",
             "captions": "select key, place, since from loose order by key",
-            "withdrawn captions": "select key, since from unsaid order by key",
             "descriptions": "select sha256, place, since from described order by sha256",
             "captions of rounds": "select * from refined order by round, row",
         }

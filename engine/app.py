@@ -25,6 +25,7 @@ from engine.generation import Generation, open_generation
 from engine.identity import PictureIdentity, identity_of
 from engine.images import Picture, open_picture
 from engine.models.loaded import CONSENSUS, Models
+from engine.search.copies import Copies, CopiesKeeper
 from engine.search.default_space import SpaceChoice
 from engine.search.gallery import Gallery
 from engine.search.relevance import Relevance
@@ -61,6 +62,7 @@ class Collection:
         self.folder = folder
         self.card = folder.read_card()
         self._engine = engine
+        self._copies = CopiesKeeper(folder.copies)
         self._lock = RLock()
         self._generation: Generation | None = None
         self._stamp: tuple[int, int] | None = None
@@ -167,8 +169,13 @@ class Collection:
         return self._gallery(self.current)
 
     @property
+    def copies(self) -> Copies:
+        """Which pictures are copies of one sight, as far as they were compared."""
+        return self._copies.copies()
+
+    @property
     def relevance(self) -> Relevance:
-        """From which score on a picture is worth showing; measured once for each map."""
+        """How likely found pictures are what was asked for; measured once for each generation."""
         return self._relevance(self.current)
 
     def default_space(self) -> SpaceChoice:
@@ -185,7 +192,8 @@ class Collection:
         return self._gallery(now), self._relevance(now)
 
     def _gallery(self, now: Generation) -> Gallery:
-        return Gallery(self.encoder, now.alignment, now.images)
+        relevance = partial(self._relevance, now)
+        return Gallery(self.encoder, now.alignment, now.images, relevance, self.copies)
 
     def _relevance(self, now: Generation) -> Relevance:
         lender = self.card.memory

@@ -24,12 +24,13 @@ from corpus.records import (
 )
 from corpus.shards import Shard
 from engine.collection import CollectionFolder
-from engine.images import Picture, open_picture
+from engine.images import Admit, Picture, open_picture
 from engine.limits import DEFAULT_LIMITS, Limits
 from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.types import Encoder
 from ingest.building import Item, ShardBuilder, StoredPictures
 from ingest.decoding import Opened, opened_in_order
+from ingest.likeness import Seen
 from ingest.skips import Kind, SkipLog
 from ingest.whereabouts import Placing, below, is_gone
 
@@ -163,6 +164,7 @@ class _Run:
             on_bad=self._not_finite,
         )
         self._stored = StoredPictures(ledger)
+        self._seen = Seen(folder)
         self._place = Placing()
         self.total: int | None = None
         self.on_progress: OnProgress = silent
@@ -177,7 +179,7 @@ class _Run:
         options = self._options
         opened = opened_in_order(
             self._jobs(records),
-            lambda job, admit: open_picture(job.path, options.limits, admit),
+            self._opened,
             workers=options.workers,
             ahead=options.batch_size + 2 * options.workers,
         )
@@ -185,6 +187,7 @@ class _Run:
             self._take(job, picture)
             del picture  # or it would stay while the next one is decoded
         self._builder.finish()
+        self._seen.keep()
         for folder in self._whole:
             self._remove_gone(folder)
         self._let_leave(leaving)
@@ -202,6 +205,12 @@ class _Run:
             seconds=monotonic() - started,
             unsaid=self._unsaid,
         )
+
+    def _opened(self, job: _Job, admit: Admit) -> Picture:
+        """Open a picture, and look at it for copies while it is here."""
+        picture = open_picture(job.path, self._options.limits, admit)
+        self._seen.see(picture)
+        return picture
 
     def _jobs(self, records: Iterable[Record]) -> Iterator[_Job]:
         """The pictures whose files must be read; all else is settled on the way."""

@@ -26,6 +26,7 @@ from corpus.lock import writing
 from corpus.parquet import DamagedShard, Halves
 from corpus.records import CaptionRecord, ImageRecord, NextSource, Record, Skipped, WholeFolder
 from corpus.shards import Shard
+from corpus.sights import Sights
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import IncompatibleIndex, InvalidInput, StoreLocked
 from engine.files import write_whole
@@ -152,6 +153,8 @@ def adopt_parts(folder: CollectionFolder, on_progress: OnProgress = silent) -> A
                     Ledger.open(place) as theirs,
                 ):
                     done = _Adoption(folder, ledger, card, done).all(theirs, on_progress)
+                with Sights.open(folder.sights) as sights, Sights.open(place.sights) as seen:
+                    sights.take(seen)
             _remove(place)
         except StoreLocked:
             done = replace(done, left=(*done.left, name))

@@ -25,6 +25,9 @@ from mrag_client.models import (
     CollectionAnswer,
     ComparisonAnswer,
     Description,
+    DuplicateOptions,
+    DuplicatesAnswer,
+    FacetsAnswer,
     Failure,
     IngestOptions,
     JobAnswer,
@@ -159,12 +162,22 @@ class Client:
         """Find pictures like the one of that id."""
         return self._run(talks.similar(key, options or SearchOptions(), collection))
 
+    def facets(self, options: SearchOptions | None = None, *, collection: str = "") -> FacetsAnswer:
+        """What the pictures that satisfy the filters of a search can be filtered by further."""
+        return self._run(talks.facets(options or SearchOptions(), collection))
+
     def compare(
         self, images: Sequence[GivenPicture], k: int = 5, *, collection: str = ""
     ) -> Iterator[ComparisonAnswer | Failure]:
         """The captions nearest to each picture, raw beside mapped."""
         for batch in talks.batches(images):
             yield from self._run(talks.compare(batch, k, collection))
+
+    def duplicates(
+        self, options: DuplicateOptions | None = None, *, collection: str = ""
+    ) -> DuplicatesAnswer:
+        """What a collection holds more than once, as far as it was compared; see `waiting`."""
+        return self._run(talks.duplicates(options or DuplicateOptions(), collection))
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""
@@ -354,6 +367,12 @@ class AsyncClient:
         """Find pictures like the one of that id."""
         return await self._run(talks.similar(key, options or SearchOptions(), collection))
 
+    async def facets(
+        self, options: SearchOptions | None = None, *, collection: str = ""
+    ) -> FacetsAnswer:
+        """What the pictures that satisfy the filters of a search can be filtered by further."""
+        return await self._run(talks.facets(options or SearchOptions(), collection))
+
     async def compare(
         self, images: Sequence[GivenPicture], k: int = 5, *, collection: str = ""
     ) -> AsyncIterator[ComparisonAnswer | Failure]:
@@ -361,6 +380,12 @@ class AsyncClient:
         for batch in talks.batches(images):
             for answer in await self._run(talks.compare(batch, k, collection)):
                 yield answer
+
+    async def duplicates(
+        self, options: DuplicateOptions | None = None, *, collection: str = ""
+    ) -> DuplicatesAnswer:
+        """What a collection holds more than once, as far as it was compared; see `waiting`."""
+        return await self._run(talks.duplicates(options or DuplicateOptions(), collection))
 
     async def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""

@@ -33,6 +33,9 @@ MAX_WORDS = 500
 MOST_TERMS = 16
 """Texts, or pictures, to draw nearer to or to move away from: each text is embedded."""
 
+MOST_GROUPS = 1000
+"""Groups of duplicates that are told at once at most."""
+
 DescribeSpace = Literal["raw", "mapped", "fused"]
 SearchSpace = Literal["raw", "mapped", "caption", "words", "fused"]
 AskedSpace = Literal["best", "raw", "mapped", "caption", "words", "fused"]
@@ -42,6 +45,7 @@ Decoding = Literal["greedy", "beam", "nucleus"]
 Order = Literal["nearest-first", "nearest-last"]
 Sort = Literal["relevance", "newest", "oldest"]
 MapMethod = Literal["auto", "raw", "centred", "shrink", "ridge", "procrustes", "ols"]
+DuplicateKind = Literal["all", "exact", "near"]
 JobState = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
 
 SINGULAR = {
@@ -135,6 +139,23 @@ class SearchOptions(_Asked):
             "newest, oldest: what is found, by when it was taken."
         ),
     ] = "relevance"
+    copies: Annotated[
+        bool, Field(description="Find each copy of a picture, and not the best of them alone.")
+    ] = False
+
+
+class DuplicateOptions(_Asked):
+    """Which groups of duplicates are told, the biggest first."""
+
+    kind: Annotated[
+        DuplicateKind,
+        Field(
+            description="exact: files of the same bytes; near: pictures that look the same though "
+            "they were saved anew, scaled, turned or cropped a little; all: both."
+        ),
+    ] = "all"
+    k: Annotated[int, Field(ge=1, le=MOST_GROUPS, description="Groups told.")] = 100
+    offset: Annotated[int, Field(ge=0, le=MANY, description="Biggest groups to leave out.")] = 0
 
 
 class Candidate(_Answer):
@@ -190,13 +211,16 @@ class Failure(_Answer):
 class ImageHit(_Answer):
     """A picture that was found; `caption` is the first of its captions.
 
-    `uri` is where its file lies, to those who may know; to others the file's name.
+    `uri` is where its file lies, to those who may know; to others the file's name. `copies`: how
+    many more pictures show the same and satisfy the filters; they are not among what is found.
     """
 
     id: str
     uri: str
     score: float
     caption: str
+    taken_at: datetime | None = None
+    copies: int = 0
 
 
 class PictureAnswer(_Answer):
@@ -219,12 +243,13 @@ class PictureAnswer(_Answer):
 class SearchAnswer(_Answer):
     """The pictures found in one space, in the order that was asked for.
 
-    `query` is the search in its own language. `hints` tell what may have been meant for a filter
-    and was looked for as words.
+    `query` is the search in its own language; `space` is `date` where nothing is looked for, so
+    that filters alone say what is found. `hints` tell what may have been meant for a filter and
+    was looked for as words, and which filter nothing here can satisfy.
     """
 
     query: str
-    space: SearchSpace
+    space: SearchSpace | Literal["date"]
     hits: tuple[ImageHit, ...]
     timings_ms: Timings
     hints: tuple[str, ...] = ()
@@ -390,3 +415,54 @@ class Problem(_Answer):
     detail: str
     instance: str = ""
     place: Place | None = None
+
+
+class DuplicateFile(_Answer):
+    """A file of a picture, as it was when it was embedded; `there`: it still is.
+
+    `path` is where it lies, to those who may know; to others its name.
+    """
+
+    path: str
+    bytes: int
+    modified: datetime
+    there: bool
+
+
+class DuplicatePicture(_Answer):
+    """A picture of a group: its files, all of the same bytes, and what tells it from the others.
+
+    `keep`: the program would keep it, and of it the first of its files. It deletes nothing.
+    """
+
+    id: str
+    files: tuple[DuplicateFile, ...]
+    width: int
+    height: int
+    taken_at: datetime | None
+    places: tuple[str, ...]
+    caption: str
+    keep: bool = False
+
+
+class DuplicateGroup(_Answer):
+    """Pictures that show the same, the one to keep first; `spare` bytes are those of the others."""
+
+    pictures: tuple[DuplicatePicture, ...]
+    files: int
+    spare: int
+
+
+class DuplicatesAnswer(_Answer):
+    """Groups of duplicates: those asked for, and of all of them the numbers and bytes to spare.
+
+    `waiting`: pictures that are not compared yet. Asking again goes on with them, so until it is
+    0 there may be more. `missing`: pictures whose file was not there to be looked at.
+    """
+
+    groups: tuple[DuplicateGroup, ...]
+    total: int
+    files: int
+    spare: int
+    waiting: int = 0
+    missing: int = 0

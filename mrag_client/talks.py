@@ -26,6 +26,9 @@ from mrag_client.models import (
     CollectionAnswer,
     ComparisonAnswer,
     Description,
+    DuplicateOptions,
+    DuplicatesAnswer,
+    FacetsAnswer,
     Failure,
     IngestOptions,
     JobAnswer,
@@ -93,6 +96,12 @@ def similar(key: str, options: SearchOptions, collection: str) -> Talk[list[Sear
     return [read(SearchAnswer, one) for one in _listed(response, "results")]
 
 
+def facets(options: SearchOptions, collection: str) -> Talk[FacetsAnswer]:
+    """What pictures can be filtered by further."""
+    response = yield Call("GET", "/facets", query=fields_of(options, collection=collection))
+    return read(FacetsAnswer, content(response))
+
+
 def caption(
     batch: Sequence[GivenPicture], options: CaptionOptions, collection: str, *, goes_on: bool
 ) -> Talk[list[Description | Failure]]:
@@ -107,6 +116,13 @@ def compare(
     """The captions nearest to each picture of a batch."""
     asked = {"k": [str(k)], **_named(collection)}
     return (yield from _of_pictures("/compare", ComparisonAnswer, batch, asked))
+
+
+def duplicates(options: DuplicateOptions, collection: str) -> Talk[DuplicatesAnswer]:
+    """A page of what a collection holds more than once."""
+    asked = fields_of(options, collection=collection)
+    response = yield Call("GET", "/duplicates", query=asked)
+    return read(DuplicatesAnswer, content(response))
 
 
 def collections() -> Talk[list[CollectionAnswer]]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import PurePath
+from typing import Literal
 
 from engine.app import CollectionSummary
 from engine.compare.comparison import Comparison
 from engine.describe.captioner import DescribeOptions
+from engine.search.filter_terms import FILTER_TERMS
 from engine.search.language import Filter, Item, Like, Search, Term, read_search
-from engine.types import CaptionHit, CaptionResult, Decoding, SearchResult
+from engine.types import CaptionHit, CaptionResult, Decoding, Facets, SearchSpace
 from engine.types import ImageHit as FoundImage
 from ingest.jobs.records import Job
 from mrag_client.models import (
@@ -19,6 +21,7 @@ from mrag_client.models import (
     CollectionAnswer,
     ComparisonAnswer,
     Description,
+    FacetsAnswer,
     ImageHit,
     JobAnswer,
     JobProgress,
@@ -81,14 +84,33 @@ def description(image: str, result: CaptionResult) -> Description:
     )
 
 
-def search_answer(search: Search, result: SearchResult, *, paths: bool = True) -> SearchAnswer:
+def search_answer(
+    search: Search,
+    space: SearchSpace | Literal["date"],
+    hits: Iterable[FoundImage],
+    timings_ms: Mapping[str, float],
+    *,
+    paths: bool = True,
+) -> SearchAnswer:
     """What was found; without `paths` of each file only its name is told."""
     return SearchAnswer(
         query=str(search),
-        hints=search.hints,
-        space=result.space,
-        hits=tuple(image_hit(hit, paths=paths) for hit in result.hits),
-        timings_ms=result.timings_ms,
+        space=space,
+        hits=tuple(image_hit(hit, paths=paths) for hit in hits),
+        timings_ms=timings_ms,
+    )
+
+
+def facets_answer(search: Search, pictures: int, facets: Facets) -> FacetsAnswer:
+    """What the pictures that satisfy the filters of a search can be filtered by further."""
+    return FacetsAnswer(
+        query=str(search),
+        pictures=pictures,
+        values={
+            name: getattr(facets, term.field) for name, term in FILTER_TERMS.items() if term.many
+        },
+        taken_from=facets.taken_from,
+        taken_until=facets.taken_until,
     )
 
 
@@ -99,6 +121,8 @@ def image_hit(hit: FoundImage, *, paths: bool = True) -> ImageHit:
         uri=hit.uri if paths else PurePath(hit.uri).name,
         score=hit.score,
         caption=next(iter(hit.captions), ""),
+        taken_at=hit.payload["taken_at"],
+        copies=hit.copies,
     )
 
 

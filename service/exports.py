@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from io import BytesIO, StringIO
 from zipfile import ZIP_DEFLATED, ZipFile
 
-from mrag_client.models import Description
+from mrag_client.models import Description, DuplicateGroup
 from service.takeaway.packet import merged
 from service.takeaway.values import chosen_score, inert
 
@@ -58,6 +58,30 @@ def _zipped(
             if data := content(one):
                 archive.writestr(_sidecar_name(one.image, ending, taken), data)
     return packed.getvalue()
+
+
+def duplicates_as_csv(groups: Iterable[DuplicateGroup]) -> bytes:
+    """A table with a row for each file of each group, which spreadsheets open as text."""
+    page = StringIO(newline="")
+    rows = csv.writer(page)
+    rows.writerow(
+        ("group", "keep", "path", "there", "bytes", "width", "height", "modified", "taken",
+         "places", "caption", "id")
+    )  # fmt: skip
+    for number, group in enumerate(groups, 1):
+        for picture in group.pictures:
+            for at, file in enumerate(picture.files):
+                kept = "keep" if picture.keep and not at else ""
+                rows.writerow(
+                    (
+                        *(number, kept, inert(file.path), "yes" if file.there else "no"),
+                        *(file.bytes, picture.width, picture.height),
+                        file.modified.isoformat(timespec="seconds"),
+                        picture.taken_at.isoformat() if picture.taken_at else "",
+                        *(inert(", ".join(picture.places)), inert(picture.caption), picture.id),
+                    )
+                )
+    return page.getvalue().encode("utf-8-sig")
 
 
 def _sidecar_name(name: str, ending: str, taken: set[str]) -> str:

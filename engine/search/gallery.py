@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
@@ -14,7 +14,10 @@ from PIL.Image import Image
 from engine.alignment.alignment import Alignment
 from engine.errors import InvalidInput
 from engine.identity import identity_of
+from engine.search.copies import NO_COPIES, Copies
 from engine.search.language import Search, written_term
+from engine.search.relevance import Asked, Relevance
+from engine.search.verdict import LikelyFirst, Verdict
 from engine.store import ImageStore
 from engine.timing import Stopwatch
 from engine.types import (
@@ -112,11 +115,21 @@ class Query:
 
 
 class Gallery:
-    """The pictures of a store, found in any space."""
+    """The pictures of a store, found in any space, of copies the best alone."""
 
-    def __init__(self, encoder: Encoder, alignment: Alignment, store: ImageStore) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        alignment: Alignment,
+        store: ImageStore,
+        relevance: Callable[[], Relevance] | None = None,
+        copies: Copies = NO_COPIES,
+    ) -> None:
+        """With `relevance`, which is asked for at the first search, chances are told."""
+        self.copies = copies
         self._encoder = encoder
         self._alignment = alignment
+        self._relevance = relevance
         self.store = store
 
     def search(
@@ -130,13 +143,22 @@ class Gallery:
         diversity: float = 0.0,
         min_score: float | None = None,
         sort: Sort = "relevance",
+        every_copy: bool = False,
+        likely: bool = False,
     ) -> SearchResult:
         """Find the k best pictures after the first `offset`, best first.
 
         `diversity`, 0 to 1, trades likeness to the query for unlikeness to each other (MMR).
         Pictures that score less than `min_score`, a cosine, are left out of the k; raises
-        InvalidInput for it in the spaces whose scores are none. See `Relevance` for a good one.
+        InvalidInput for it in the spaces whose scores are none.
         With another `sort` the best ones (RANKED of `engine.store.paging`) come by date.
+        Of copies of one sight the best is found, with their number, unless `every_copy` is asked
+        for.
+
+        Where it can be told which pictures are likely what was asked for (`Verdict`) these come
+        first, but in `raw`, which stays as it is to be compared with, and where `diversity`,
+        `min_score` or `sort` ask for another order. With `likely` they alone are found; raises
+        InvalidInput where it cannot be told.
         """
         (result,) = self.search_spaces(
             query,
@@ -147,6 +169,8 @@ class Gallery:
             diversity=diversity,
             min_score=min_score,
             sort=sort,
+            every_copy=every_copy,
+            likely=likely,
         )
         return result
 
@@ -161,6 +185,8 @@ class Gallery:
         diversity: float = 0.0,
         min_score: float | None = None,
         sort: Sort = "relevance",
+        every_copy: bool = False,
+        likely: bool = False,
     ) -> list[SearchResult]:
         """Search as `search` does, in several spaces, embedding the query once."""
         if min_score is not None:
@@ -173,9 +199,21 @@ class Gallery:
             raw = _combine(query, texts, images)
             mapped_images = self._alignment.map_images(images) if len(images) else images
             mapped = _combine(query, self._alignment.map_texts(texts), mapped_images)
-        filters = _without(filters or Filters(), known)
+        copies = NO_COPIES if every_copy else self.copies
+        filters = _without(filters or Filters(), known + self._copies_of(known, copies))
+        with watch.stage("judge"):
+            verdict = self._verdict(query, mapped, filters)
+        if verdict is None and likely:
+            raise InvalidInput(
+                "this collection has too few pictures, or no captions, to tell what is likely; "
+                "search for all that is found"
+            )
+        first = min_score is None and sort == "relevance" and not diversity
         results = []
         for space in spaces:
+            arrange = verdict and LikelyFirst(
+                verdict.likely, bring=first and space != "raw", alone=likely
+            )
             searching = Stopwatch()
             with searching.stage("search"):
                 hits = self.store.search(
@@ -189,10 +227,27 @@ class Gallery:
                     diversity=diversity,
                     min_score=min_score,
                     sort=sort,
+                    same=copies.of,
+                    arrange=arrange,
                 )
+                hits = self._counted(hits, copies, filters)
+            if verdict is not None:
+                hits = verdict.marked(hits)
             timings = {**watch.timings_ms, **searching.timings_ms}
-            results.append(SearchResult(str(query), space, tuple(hits), timings))
+            count = arrange and arrange.count
+            results.append(SearchResult(str(query), space, tuple(hits), timings, count))
         return results
+
+    def _verdict(self, query: Query, mapped: Vector, filters: Filters) -> Verdict | None:
+        """Which pictures are likely; None where that cannot be told."""
+        if self._relevance is None:
+            return None
+        asked: Asked = "picture" if query.pictures or query.unlikes else "words"
+        judge = self._relevance().judge(mapped, asked, self.store.count(filters))
+        if judge is None:
+            return None
+        words = "" if query.pictures else " ".join(query.words)
+        return Verdict(judge, self.store, mapped, words, query.minus, filters)
 
     def _known(self, query: Query) -> list[ImageHit]:
         """The pictures of the store that the query names, with their vectors, in its order."""
@@ -209,6 +264,23 @@ class Gallery:
                 "removed, or be in another collection: look for words, or for a picture file"
             )
         return found[0]
+
+    def _copies_of(self, hits: Sequence[ImageHit], copies: Copies) -> list[ImageHit]:
+        return self.store.get([id_ for hit in hits for id_ in copies.beside(hit.id)])
+
+    def _counted(
+        self, hits: Sequence[ImageHit], copies: Copies, filters: Filters
+    ) -> list[ImageHit]:
+        """Hits with the number of copies that each stands for, of those that may be found."""
+        beside = {hit.id: copies.beside(hit.id) for hit in hits}
+        wanted = [id_ for ids in beside.values() for id_ in ids]
+        there = self.store.which(wanted, filters) if wanted else set()
+        return [
+            replace(hit, copies=sum(id_ in there for id_ in beside[hit.id]))
+            if beside[hit.id]
+            else hit
+            for hit in hits
+        ]
 
     def _encode(self, query: Query, known: Sequence[ImageHit]) -> tuple[Vectors, Vectors]:
         """Raw vectors of words, and of pictures: of both the wanted first, then the unwanted."""

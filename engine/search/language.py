@@ -19,6 +19,7 @@ from uuid import UUID
 from engine.errors import InvalidSearch
 from engine.search.filter_terms import FILTER_TERMS, nearly_named
 from engine.types import Filters
+from engine.words import words
 
 MAX_TERMS = 16
 """The most terms with a sign, a weight or a picture in one search: each is embedded."""
@@ -228,6 +229,10 @@ def _item(typed: str, start: int) -> tuple[Item | None, int]:
         return None, end
     if sign or weight:
         return Term(text, unwanted, _weight(weight, typed), place), end
+    if quoted and not words(text):
+        raise _wrong(
+            "there is no word in the quotes; put some there, or leave them out", typed, place
+        )
     return (Phrase if quoted else Word)(text, place), end
 
 

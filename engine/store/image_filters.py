@@ -20,12 +20,19 @@ def image_conditions(filters: Filters) -> Conditions:
     """The filters as conditions on pictures; times without a zone are taken as UTC."""
     if filters.proven:
         raise InvalidInput("pictures cannot be filtered by proven; filter captions by it instead")
-    names = {"tags": filters.tags, "camera": filters.cameras}
-    names |= {"lens": filters.lenses, "places": filters.places}
-    any_of = {"split": filters.splits, "source": filters.sources}
-    any_of |= {folded_field(field): frozenset(map(folded, one)) for field, one in names.items()}
-    any_of["extension"] = frozenset(map(extension, filters.extensions))
-    none_of = {"picture": filters.not_pictures, "split": filters.not_splits}
+    any_of = {
+        "split": filters.splits,
+        "source": filters.sources,
+        **_names(filters.tags, filters.cameras, filters.lenses, filters.places),
+        "extension": frozenset(map(extension, filters.extensions)),
+    }
+    none_of = {
+        "picture": filters.not_pictures,
+        "split": filters.not_splits,
+        "source": filters.not_sources,
+        **_names(filters.not_tags, filters.not_cameras, filters.not_lenses, filters.not_places),
+        "extension": frozenset(map(extension, filters.not_extensions)),
+    }
     if filters.has_caption is not None:
         (any_of if filters.has_caption else none_of)["has"] = frozenset({"caption"})
     phrases = tuple(map(phrase_terms, filters.phrases))
@@ -65,6 +72,14 @@ def folded_field(field: str) -> str:
 def extension(name: str) -> str:
     """The ending of a file as it is compared: without the dot, in lower case."""
     return name.strip().removeprefix(".").lower()
+
+
+def _names(*of_folded: frozenset[str]) -> dict[str, frozenset[str]]:
+    """By the field that each is compared by, the names in FOLDED's order."""
+    fields = map(folded_field, FOLDED)
+    return {
+        field: frozenset(map(folded, names)) for field, names in zip(fields, of_folded, strict=True)
+    }
 
 
 def _in_zone(moment: datetime | None) -> datetime | None:

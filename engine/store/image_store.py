@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain, islice
@@ -27,7 +27,15 @@ from engine.store.interface import (
     Ranked,
     moment,
 )
-from engine.store.paging import FUSED_DEPTH, RANKED, best_first, fused, ranking
+from engine.store.paging import (
+    FUSED_DEPTH,
+    NOTHING,
+    RANKED,
+    best_first,
+    first_of_each,
+    fused,
+    ranking,
+)
 from engine.store.phrases import phrase_text
 from engine.types import (
     DateOrder,
@@ -106,6 +114,8 @@ class ImageStore(IndexStore):
         diversity: float = 0.0,
         min_score: float | None = None,
         sort: Sort = "relevance",
+        same: Mapping[str, int] = NOTHING,
+        arrange: Callable[[Sequence[Ranked]], list[Ranked]] | None = None,
     ) -> list[ImageHit]:
         """The pictures from `offset` to `offset + k`, best first.
 
@@ -113,11 +123,45 @@ class ImageStore(IndexStore):
         `words`, and `fused` by what is given of `mapped` and `words`; scores are cosines, BM25
         weights and reciprocal rank sums. `diversity` (0 relevance only, 1 diversity only)
         orders the first `MMR_CANDIDATES` of `raw`, `mapped` and `caption` by maximal marginal
-        relevance. What scores less than `min_score` is left out. With another `sort` the best
-        RANKED pictures come by date. Pages neither overlap nor leave gaps while the store does
-        not change.
+        relevance. What scores less than `min_score` is left out, and of pictures with the same
+        number in `same` all but the best. With another `sort` the best RANKED pictures come by
+        date. `arrange` may change the order of the first RANKED, and leave out some. Pages neither
+        overlap nor leave gaps while the store does not change.
         """
         check_page(k, offset)
+        end = offset + k
+        depth = end if sort == "relevance" else RANKED
+        found = self.rank(
+            space,
+            depth if arrange is None else max(depth, RANKED),
+            raw=raw,
+            mapped=mapped,
+            words=words,
+            filters=filters,
+            diversity=diversity,
+            same=same,
+        )
+        if min_score is not None:
+            found = [one for one in found if one[1] >= min_score]
+        if arrange is not None:
+            found = arrange(found)
+        if sort == "relevance":
+            return self._shown(found[offset:end])
+        return by_date(self._shown(found[:RANKED]), sort)[offset:end]
+
+    def rank(
+        self,
+        space: SearchSpace,
+        depth: int,
+        *,
+        raw: Vector | None = None,
+        mapped: Vector | None = None,
+        words: str = "",
+        filters: Filters = NO_FILTERS,
+        diversity: float = 0.0,
+        same: Mapping[str, int] = NOTHING,
+    ) -> list[Ranked]:
+        """The ids of the first `depth` pictures at least, or all, with their scores."""
         conditions = image_conditions(filters)
         queries = self._queries(space, raw, mapped, words, diversity)
         text = words if space in {"words", "fused"} else ""
@@ -127,21 +171,14 @@ class ImageStore(IndexStore):
             rankings = self._index.ranked(queries, text, depth, conditions, exact=exact)
             return fused(rankings) if space == "fused" else best_first(chain(*rankings))
 
-        end = offset + k
-        depth = end if sort == "relevance" else RANKED
-        if diversity:
-            [(name, query)] = queries.items()
-            found = self._index.diverse(name, query, diversity, conditions)
-            if len(found) < depth:
-                chosen = {key for key, _ in found}
-                found += [one for one in ranking(rank, depth) if one[0] not in chosen]
-        else:
-            found = ranking(rank, depth)
-        if min_score is not None:
-            found = [one for one in found if one[1] >= min_score]
-        if sort == "relevance":
-            return self._shown(found[offset:end])
-        return by_date(self._shown(found[:RANKED]), sort)[offset:end]
+        if not diversity:
+            return ranking(rank, depth, same)
+        [(name, query)] = queries.items()
+        found = self._index.diverse(name, query, diversity, conditions)
+        if len(found) < depth:
+            chosen = {key for key, _ in found}
+            found += [one for one in ranking(rank, depth, same) if one[0] not in chosen]
+        return first_of_each(found, same)
 
     def browse(
         self,
@@ -166,6 +203,14 @@ class ImageStore(IndexStore):
             rest = self._index.ids(also(conditions, none_of={"has": frozenset({"date"})}))
             page += islice(rest, max(0, offset - dated), end - dated)
         return self.get(page)
+
+    def which(self, ids: Sequence[str], filters: Filters = NO_FILTERS) -> set[str]:
+        """Which of these pictures are here and satisfy the filters."""
+        hits = self.get(ids)
+        if filters == NO_FILTERS or not hits:
+            return {hit.id for hit in hits}
+        keys = frozenset(content_key(hit.payload["sha256"]) for hit in hits)
+        return set(self._index.ids(also(image_conditions(filters), any_of={"picture": keys})))
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[ImageHit]:
         """The pictures of these ids in the order given, with score 0; unknown ids are left out.

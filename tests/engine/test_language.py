@@ -25,6 +25,7 @@ from engine.search.language import (
     written,
 )
 from engine.types import Filters, Near
+from engine.words import words
 
 ID = "6fa459ea-ee8a-3ca4-894e-db77e160355e"
 
@@ -132,6 +133,7 @@ def test_both_ends_of_a_time_belong_to_it(
     [
         ('dog "red car', '"red car', "close them"),
         ('dog -"red car', '"red car', "close them"),
+        ('dog "?!" cat', '"?!"', "put some there"),
         ('tag:"red car', '"red car', "close them"),
         ("dog camera: Canon", "camera:", 'camera:"Canon EOS R6"; to look for the word itself'),
         ('dog tag:"  "', 'tag:"  "', "as in tag:holiday"),
@@ -256,7 +258,7 @@ _weights = some.integers(100, 1_000_000).map(lambda one: one / 10_000)
 _values = some.text(min_size=1, max_size=12).filter(lambda one: bool(one.strip()))
 _items: some.SearchStrategy[Item] = some.one_of(
     some.from_regex(r"[a-z]{1,8}", fullmatch=True).map(Word),
-    _texts.map(Phrase),
+    _texts.filter(words).map(Phrase),
     some.builds(Term, _texts, some.booleans(), _weights | some.just(1.0)),
     some.builds(Like, some.uuids().map(str), some.booleans()),
     some.builds(

@@ -29,7 +29,7 @@ from service.access.visitor import Visitor
 from tests.api.conftest import READER, As
 from tests.cli.conftest import ROOT
 
-NAMES = {"search", "describe", "compare", "collections"}
+NAMES = {"search", "facets", "describe", "compare", "collections"}
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,19 @@ def test_a_picture_is_given_as_base64(door: EngineDoor, unknown_pictures: list[P
         assert not result.is_error, text(result)
         assert text(result).startswith('"')
         assert pictures(result) == []  # the agent has it
+
+
+def test_a_search_is_read_in_its_language(door: EngineDoor) -> None:
+    told = text(ask(door, "search", words='dog -cat camara:x "dog" split:train', count=1))
+    assert '"camara:x" is looked for as words; camera: is a filter' in told
+    told = text(ask(door, "search", words="split:train", count=2))
+    assert told.startswith("2 pictures, newest first.")
+    told = text(ask(door, "search", words="split:none"))
+    assert "no picture here has split:none; there is split:train" in told
+    assert "at character 5 of the search" in failure(ask(door, "search", words="dog after:x"))
+    counted = text(ask(door, "facets", words="split:train"))
+    assert counted.startswith("24 pictures.")
+    assert 'split: "train" 24' in counted
 
 
 def test_the_collections_are_listed(door: EngineDoor) -> None:

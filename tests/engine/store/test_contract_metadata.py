@@ -90,6 +90,18 @@ def test_names_are_compared_without_case_and_accents(images: ImageStore) -> None
     assert kept(images, Filters(extensions=frozenset({"heic", "png"}))) == "2"
 
 
+def test_what_is_named_can_be_left_out(images: ImageStore) -> None:
+    images.upsert(album())
+    assert kept(images, Filters(not_cameras=frozenset({"CANON eos R6"}))) == "3"
+    assert kept(images, Filters(not_lenses=frozenset({"rf 50mm"}))) == "12"
+    assert kept(images, Filters(not_places=frozenset({"zurich"}))) == "13"
+    assert kept(images, Filters(not_tags=frozenset({"PETS", "none"}))) == "3"
+    assert kept(images, Filters(not_extensions=frozenset({"heic"}))) == "13"
+    assert kept(images, Filters(not_sources=frozenset({"human"}))) == ""
+    both = Filters(tags=frozenset({"pets"}), not_places=frozenset({"Lisbon"}))
+    assert kept(images, both) == "2"
+
+
 def test_ratings_captions_and_places_on_the_globe_are_conditions(images: ImageStore) -> None:
     images.upsert(album())
     assert kept(images, Filters(least_rating=0)) == "13"
