@@ -14,12 +14,13 @@ from mrag_client.files import open_regular
 from mrag_client.models import Description, MadeWith
 from service.takeaway import packet
 from service.takeaway.containers import Embedded, NoPlace, opened
-from service.takeaway.outputs import Claims, Untaken, put, refusal
+from service.takeaway.outputs import Claims, Sweeper, Untaken, put, refusal
 from service.takeaway.packet import Mode
 
 _BEGIN = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
 _END = b'<?xpacket end="w"?>'
 _BACKUP = "_original"
+_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp")
 
 
 class InFiles:
@@ -44,11 +45,13 @@ class InFiles:
         self._roots = [root.absolute() for root in roots]
         self._max_bytes = max_bytes
         self._claims = Claims()
+        self._sweeper = Sweeper(*_ENDINGS)
 
     def wants(self, picture: Path, now: MadeWith | None) -> bool:
         """Whether the file lacks what the mode would write, or its copy is not there yet."""
         parts = self._parts(picture)
         target = self._target(picture)
+        self._sweeper.sweep(target.parent)
         if self._into is not None and self._mode == "skip" and target.exists():
             return False
         if self._into is not None and not target.exists():
@@ -139,7 +142,8 @@ def _back_up(picture: Path) -> None:
             # Another name of the same bytes: the picture then gets new ones, in one step.
             os.link(picture, backup)
         except FileExistsError:
-            continue
+            if not backup.samefile(picture):  # else a killed run has made it
+                continue
         except OSError:
             _copied(picture, backup)
         return

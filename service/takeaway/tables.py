@@ -22,7 +22,7 @@ from engine.errors import InvalidInput
 from mrag_client.files import open_regular
 from mrag_client.models import Description, MadeWith
 from service.takeaway import records
-from service.takeaway.outputs import put, refusal
+from service.takeaway.outputs import Sweeper, put, refusal
 from service.takeaway.packet import Mode
 from service.takeaway.records import COLUMNS, Record
 
@@ -55,6 +55,7 @@ class TableFile:
         self._asked: set[str] = set()
         is_gathered = mode == "overwrite" or self._form.line is None
         self._journal = path.with_name(f".{path.name}.mrag-journal") if is_gathered else None
+        Sweeper(path.name).sweep(path.parent)
         with _refusals(path):
             if mode != "overwrite":
                 self._know(self._form.read(path))
