@@ -168,6 +168,12 @@ def sync(name: str, options: SyncOptions) -> Talk[JobAnswer]:
     return read(JobAnswer, content((yield Call("POST", path, query=fields_of(options)))))
 
 
+def describe_again(name: str) -> Talk[JobAnswer]:
+    """Describe a collection's pictures again, where that was done with something else."""
+    response = yield Call("POST", f"/collections/{_part(name)}/descriptions")
+    return read(JobAnswer, content(response))
+
+
 def jobs() -> Talk[list[JobAnswer]]:
     """All ingests that are known, the newest first."""
     response = yield Call("GET", "/ingests")
