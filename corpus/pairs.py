@@ -119,8 +119,15 @@ class Gathered:
         parts = zip(self.moments, self.samples, strict=True)
         return [Fold(moments, *sample.columns) for moments, sample in parts]
 
-    def add(self, shard: Shard, live: Live, refined: Mapping[int, Halves] | None = None) -> None:
-        """Add the living rows of a shard; `refined` has captions (k, dim) by picture row.
+    def add(
+        self,
+        shard: Shard,
+        live: Live,
+        refined: Mapping[int, Halves] | None = None,
+        corrections: Mapping[int, tuple[str, Halves]] | None = None,
+    ) -> None:
+        """Add the living rows of a shard, of which by picture row `refined` has more captions
+        (k, dim), and `corrections` the one by the collection's owner.
 
         Pictures with captions of their own only have refined ones. Held-out samples are of what
         people wrote.
@@ -132,15 +139,24 @@ class Gathered:
         self.captions.update(loose)
         self.distractors.update(texts, loose)
         told = np.diff(shard.offsets)
-        paired = rows[told[rows] > 0]
+        corrections = corrections or {}
+        paired = np.array([row for row in rows if told[row] or row in corrections], np.int64)
         if not len(paired):
             return
-        starts = shard.offsets[paired]
         sums, counts = _sums(captions, shard.offsets, paired), told[paired]
-        for at, row in enumerate(paired.tolist() if refined else ()):
+        firsts = captions[np.minimum(shard.offsets[paired], max(0, len(captions) - 1))]
+        if not len(captions):
+            firsts = np.empty((len(paired), captions.shape[1]), np.float32)
+        for at, row in enumerate(paired.tolist()):
             if refined and row in refined:
                 sums[at] += unit(refined[row]).sum(axis=0)
                 counts[at] += len(refined[row])
+            if row in corrections:
+                text, vector = corrections[row]
+                firsts[at] = unit(vector[None])[0]
+                if text not in shard.texts[row]:
+                    sums[at] += firsts[at]
+                    counts[at] += 1
         self.captions.add(sums, counts)
         ids, contents = shard.image_ids, shard.sha256s
         drawn = name_hashes(ids[row] for row in paired.tolist())
@@ -152,7 +168,7 @@ class Gathered:
             shard.images[paired],
             images[paired],
             means,
-            captions[starts],
+            firsts,
             counts,
         )
 
@@ -190,6 +206,7 @@ def gather(
     """Read every shard once; the pictures in `without` are passed over."""
     gathered = Gathered(dim)
     files, reader = ledger.shards(), RefinedReader(folder.rounds)
+    corrections = ledger.corrections()
     for done, file in enumerate(files):
         check_cancelled()
         on_progress(Progress("fit", done, len(files)))
@@ -201,12 +218,15 @@ def gather(
             row: np.stack([vector for _, _, vector in captions])
             for row, captions in reader.by_picture(ledger.refined.standing_in(file.number)).items()
         }
+        standing = corrections.by_picture(ledger.corrected.standing_in(file.number))
         if without != ():
             rows = _others(shard, live.pictures, without)
             passed_over = _training(shard, sorted(set(live.pictures) - set(rows)))
-            gathered.passed_over += int((np.diff(shard.offsets)[passed_over] > 0).sum())
+            told = np.diff(shard.offsets)[passed_over] > 0
+            corrected = [row in standing for row in passed_over.tolist()]
+            gathered.passed_over += int((told | np.array(corrected, bool)).sum())
             live = live._replace(pictures=rows)
-        gathered.add(shard, live, refined)
+        gathered.add(shard, live, refined, standing)
     on_progress(Progress("fit", len(files), len(files)))
     return gathered
 

@@ -23,7 +23,7 @@ create index refined_by_picture on refined (sha256);
 _STANDING = (
     "from picture p join refined r on r.sha256 = p.sha256 and r.captions_key = p.captions_key "
     "and substr(p.sha256, 1, 8) = substr(r.sha256, 1, 8) "
-    "where p.split in (select id from split where training) and"
+    "where p.corrected = 0 and p.split in (select id from split where training) and"
 )
 
 

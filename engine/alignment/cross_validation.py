@@ -222,16 +222,16 @@ def _score_rows(
     rows = []
     for method, strength in candidates:
         if method == "raw":
-            rows.append(_reciprocal_ranks((x @ t.T).astype(np.float32)))
+            rows.append(reciprocal_ranks((x @ t.T).astype(np.float32)))
             continue
         mapped: NDArray[np.floating] = pictures
         if method not in UNLEARNED:
             mapped = spectrum.apply(pictures, method, strength)
-        rows.append(_reciprocal_ranks(unit(mapped) @ captions.T))
+        rows.append(reciprocal_ranks(unit(mapped) @ captions.T))
     return np.stack(rows)
 
 
-def _reciprocal_ranks(cosines: NDArray[np.floating]) -> Matrix:
+def reciprocal_ranks(cosines: NDArray[np.floating]) -> Matrix:
     """The mean of 1/rank of the partner in its row and in its column, (m,), of cosines (m, p).
 
     Row i's partner is in column i. Among equals the partner stands in the middle: a map that
