@@ -18,12 +18,13 @@ from engine.errors import (
     Busy,
     CollectionMissing,
     IncompatibleIndex,
+    InvalidSearch,
     Missing,
     MragError,
 )
 from engine.legible import legible
 from engine.settings import Settings
-from mrag_client.models import Problem
+from mrag_client.models import Place, Problem
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -132,7 +133,8 @@ def problem_response(request: Request, error: Exception, hide: _Hider | None = N
     if hide is not None:
         detail = hide(detail)
     name = type(error).__name__ if isinstance(error, MragError | ApiError) else ""
-    return problem(status, legible(detail), request.url.path, name=name, headers=headers)
+    path, place = request.url.path, _place(error)
+    return problem(status, legible(detail), path, name=name, headers=headers, place=place)
 
 
 def problem(
@@ -142,16 +144,18 @@ def problem(
     *,
     name: str = "",
     headers: Mapping[str, str] | None = None,
+    place: Place | None = None,
 ) -> Response:
-    """A problem as an answer; `name` is that of the error."""
+    """A problem as an answer; `name` is that of the error, `place` where in a search it is."""
     told = Problem(
         type=f"{_KIND}{name}" if name else "about:blank",
         title=_title(status),
         status=status,
         detail=detail,
         instance=instance,
+        place=place,
     )
-    return Response(told.model_dump_json(), status, headers, MEDIA_TYPE)
+    return Response(told.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
 def validation_text(error: ValidationError | RequestValidationError) -> str:
@@ -171,6 +175,12 @@ def _given(one: Mapping[str, Any]) -> str:
         return ""
     told = str(value)
     return f" ({told!r} is given)" if len(told) <= _MOST_TOLD else f" ({len(told):,} are given)"
+
+
+def _place(error: Exception) -> Place | None:
+    if isinstance(error, InvalidSearch) and error.typed:
+        return Place(text=error.typed, start=error.start, end=error.end)
+    return None
 
 
 def _title(status: int) -> str:

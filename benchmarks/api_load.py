@@ -123,7 +123,7 @@ class InProcess:
         if kind == "search":
             answers.search(SearchOptions(text=_words(chance)), collection=name)
         elif kind == "similar":
-            answers.search(SearchOptions(like=stored.id), collection=name)
+            answers.search(SearchOptions(likes=(stored.id,)), collection=name)
         elif kind == "collections":
             answers.collections()
         elif kind == "compare":

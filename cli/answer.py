@@ -19,21 +19,26 @@ from cli.options import (
     named_path,
 )
 from cli.output import console, emit, milliseconds, plain, say, short_path, side_by_side
+from cli.typed import TypedCommand
 from cli.waiting import each_waited_for
 from mrag_client.answers import NamedPicture
 from mrag_client.models import (
     MANY,
     MOST_HITS,
+    SEARCH_LANGUAGE,
     AskedSpace,
     CaptionOptions,
     ComparisonAnswer,
     Decoding,
     DescribeSpace,
     Description,
+    FacetsAnswer,
     Failure,
+    ImageHit,
     Order,
     SearchAnswer,
     SearchOptions,
+    Sort,
 )
 
 SOME_FAILED = 1
@@ -45,7 +50,7 @@ _DEFAULT = CaptionOptions()
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(caption)
-    app.command()(search)
+    app.command(cls=TypedCommand)(search)
     app.command()(compare)
 
 
@@ -122,7 +127,9 @@ def caption(
 
 
 def search(
-    text: Annotated[str, typer.Argument(help="What to look for.", show_default=False)] = "",
+    text: Annotated[
+        str, typer.Argument(help=f"What to look for. {SEARCH_LANGUAGE}", show_default=False)
+    ] = "",
     collection: CollectionOption = "",
     image: Annotated[
         Path | None,
@@ -137,13 +144,17 @@ def search(
         list[str] | None, typer.Option(help="Away from these words.", show_default=False)
     ] = None,
     like: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
             metavar="ID",
-            help="Like this picture of the collection, whose id --json shows.",
+            help="Like this picture of the collection, whose id --json shows; may be repeated.",
             show_default=False,
         ),
-    ] = "",
+    ] = None,
+    unlike: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Not like this one; may be repeated.", show_default=False),
+    ] = None,
     space: Annotated[
         AskedSpace | None,
         typer.Option(
@@ -169,19 +180,38 @@ def search(
     tag: Annotated[
         list[str] | None, typer.Option(help="Only these tags.", show_default=False)
     ] = None,
+    sort: Annotated[
+        Sort,
+        typer.Option(help="By relevance, or by date where filters alone are given; or by date."),
+    ] = "relevance",
+    facets: Annotated[
+        bool,
+        typer.Option(
+            "--facets",
+            help="Count instead what the pictures that satisfy the filters can be filtered by.",
+        ),
+    ] = False,
+    copies: Annotated[
+        bool, typer.Option("--copies", help="Each copy of a picture, not the best of them alone.")
+    ] = False,
     encoder: EncoderOption = "",
     device: DeviceOption = "",
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Find pictures by words, by a picture, or by both."""
+    """Find pictures by words, by a picture, or by both.
+
+    Put the search in single quotes, so that the shell leaves it as it is: mrag search
+    'dog -cat "red car" after:2024'.
+    """
     spaces = (space,) if space else ("best",) if as_json else _SIDE_BY_SIDE
     options = asked(
         SearchOptions,
         text=text,
         plus=plus or (),
         minus=minus or (),
-        like=like,
+        likes=like or (),
+        unlikes=unlike or (),
         spaces=spaces,
         k=k,
         offset=offset,
@@ -189,15 +219,26 @@ def search(
         min_score=min_score,
         splits=split or (),
         tags=tag or (),
+        sort=sort,
+        copies=copies,
     )
+    if facets:
+        with answering(local=local, encoder=encoder, device=device) as answers:
+            counted = answers.facets(options, collection=collection_named(collection))
+        emit(counted.model_dump(mode="json")) if as_json else show_facets(counted)
+        return
     picture = NamedPicture(str(image), image) if image else None
     with answering(local=local, encoder=encoder, device=device) as answers:
         results = answers.search(options, image=picture, collection=collection_named(collection))
+    for hint in results[0].hints:
+        say(f"mrag: {hint}")
     if as_json:
         for result in results:
             emit(result.model_dump(mode="json"))
+    elif results[0].space == "date":
+        show_by_date(results[0])
     else:
-        show_search(results)
+        show_search(results, dated=sort != "relevance")
 
 
 def compare(
@@ -261,10 +302,13 @@ def show_caption(result: Description) -> None:
     out.print()
 
 
-def show_search(results: Sequence[SearchAnswer]) -> None:
-    """Show what was found, one column for each space."""
+def show_search(results: Sequence[SearchAnswer], *, dated: bool = False) -> None:
+    """Show what was found, one column for each space; `dated`: with when each was taken."""
     columns: dict[str, list[tuple[float, str]]] = {
-        result.space: [(hit.score, _image_line(hit.uri, hit.caption)) for hit in result.hits]
+        result.space: [
+            (hit.score, f"{_date(hit)} {_image_line(hit)}" if dated else _image_line(hit))
+            for hit in result.hits
+        ]
         for result in results
     }
     out = console()
@@ -273,6 +317,29 @@ def show_search(results: Sequence[SearchAnswer]) -> None:
         if not result.hits:
             say(f"nothing was found in the {result.space} space")
     out.print(milliseconds(results[0].timings_ms))
+
+
+def show_by_date(result: SearchAnswer) -> None:
+    """Show pictures that filters alone have found, with when each was taken."""
+    out = console()
+    for rank, hit in enumerate(result.hits, 1):
+        out.print(f"{rank:>3}", _date(hit), plain(_image_line(hit), "bold"))
+    if not result.hits:
+        say("no picture satisfies the filters")
+    out.print(milliseconds(result.timings_ms))
+
+
+def show_facets(counted: FacetsAnswer) -> None:
+    """Show what pictures can be filtered by, as it is typed in a search, with counts."""
+    out = console()
+    out.print(f"{counted.pictures:,} pictures")
+    if counted.taken_from and counted.taken_until:
+        out.print(f"  taken from {counted.taken_from:%Y-%m-%d} to {counted.taken_until:%Y-%m-%d}")
+    for name, values in counted.values.items():
+        if values:
+            out.print(f"  {name}:", style="dim")
+        for value, count in values.items():
+            out.print(f"  {count:>7,}", plain(value, "bold"))
 
 
 def show_comparison(comparison: ComparisonAnswer) -> None:
@@ -288,9 +355,16 @@ def show_comparison(comparison: ComparisonAnswer) -> None:
     out.print()
 
 
-def _image_line(uri: str, caption: str) -> str:
-    path = short_path(uri)
-    return f"{path}: {caption}" if caption else path
+def _image_line(hit: ImageHit) -> str:
+    path = short_path(hit.uri)
+    told = f"{path}: {hit.caption}" if hit.caption else path
+    if not hit.copies:
+        return told
+    return f"{told} (and {hit.copies} {'copy' if hit.copies == 1 else 'copies'})"
+
+
+def _date(hit: ImageHit) -> str:
+    return f"{hit.taken_at:%Y-%m-%d}" if hit.taken_at else "no date   "
 
 
 def _in_all(columns: Iterable[Sequence[tuple[float, str]]]) -> set[str]:

@@ -18,13 +18,14 @@ from cli.progress import progress_bars
 from corpus.records import ImageRecord
 from engine.app import Engine
 from engine.errors import IncompatibleIndex
-from engine.search.gallery import Query
 from engine.settings import SAMPLE_PACK
 from engine.types import SPACES
 from ingest.readers import open_source
 from ingest.sample_filling import HELD_OUT, SampleFiller
 from ingest.samples import SAMPLES, forget, waiting, want
-from service.conversion import comparison_answer, description, search_answer
+from mrag_client.models import SearchOptions
+from service.answering import LocalAnswers
+from service.conversion import comparison_answer, description
 
 _QUERIES = ("two cats on the beach", "a guitar at night")
 
@@ -50,8 +51,8 @@ def demo() -> None:
                 show_comparison(comparison_answer(str(path), opened.compare(picture)))
         for words in _QUERIES:
             out.print(Text(f"search: {words}", style="bold"))
-            results = engine.open(SAMPLES[0]).gallery.search_spaces(Query(words), SPACES, k=5)
-            show_search([search_answer(result) for result in results])
+            asked = SearchOptions(text=words, spaces=SPACES, k=5)
+            show_search(LocalAnswers(engine).search(asked, collection=SAMPLES[0]))
         _say_what_next(engine)
 
 

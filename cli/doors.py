@@ -15,7 +15,14 @@ from pydantic import BaseModel, ValidationError
 import engine.errors
 from cli.options import opened_engine, settings_for
 from cli.output import say
-from engine.errors import InvalidInput, Missing, MragError, StoreLocked, UnreadableImage
+from engine.errors import (
+    InvalidInput,
+    InvalidSearch,
+    Missing,
+    MragError,
+    StoreLocked,
+    UnreadableImage,
+)
 from mrag_client.answers import Answers
 from mrag_client.errors import ClientError, PictureUnreadable, ServerRefused
 from mrag_client.presence import Presence, home_of_user, running_server
@@ -164,6 +171,8 @@ def _as_here(error: ClientError) -> MragError:
         return UnreadableImage(str(error))
     if not isinstance(error, ServerRefused):
         return Missing(str(error))
+    if error.kind == InvalidSearch.__name__ and (place := error.problem.place):
+        return InvalidSearch(error.detail, place.text, place.start, place.end)
     if (named := error_named(error.kind, error.detail)) is not None:
         return named
     if error.status in _NOT_TO_BE_HAD or error.status >= 500:

@@ -13,9 +13,16 @@ from typing import Annotated
 import typer
 
 from cli.lazy import lazy_group
-from cli.output import say
+from cli.output import pointed, say
 from engine.disk import MEMORY, refused
-from engine.errors import Missing, ModelMissing, MragError, SourceError, UnreadableImage
+from engine.errors import (
+    InvalidSearch,
+    Missing,
+    ModelMissing,
+    MragError,
+    SourceError,
+    UnreadableImage,
+)
 
 DONE, SOME_FAILED, USAGE, MISSING, BUG, INTERRUPTED = 0, 1, 2, 3, 70, 130
 NOBODY_READS = 141
@@ -52,6 +59,10 @@ COMMANDS = {
     "memory": (
         "cli.fill",
         "Make a memory: captions that describe the pictures of other collections.",
+    ),
+    "duplicates": (
+        "cli.duplicates",
+        "List the pictures that a collection holds more than once; nothing is deleted.",
     ),
     "delete": ("cli.ingest", "Delete a collection; your pictures stay where they are."),
     "collections": ("cli.inspect", "List the collections."),
@@ -185,7 +196,7 @@ def _told(error: Exception) -> list[str]:
     if isinstance(error, ModelMissing | SourceError):  # what they list stands on lines of its own
         return str(error).splitlines()
     if isinstance(error, MragError):  # a line break is that of a name
-        return [str(error)]
+        return [str(error), *_place(error)]
     if isinstance(error, OSError):
         from mrag_client.presence import home_of_user
 
@@ -199,6 +210,13 @@ def _told(error: Exception) -> list[str]:
         f"this is a bug: {type(error).__name__}: {error}; please report it with what the same "
         "command shows with --debug"
     ]
+
+
+def _place(error: MragError) -> list[str]:
+    """Where in what was typed it is, if that is known."""
+    if isinstance(error, InvalidSearch) and error.typed:
+        return pointed(error.typed, error.start, error.end)
+    return []
 
 
 def _code(error: Exception) -> int:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:  # it is loaded where something is drawn
     from rich.text import Text
 
 
+_AROUND = 30
+"""Characters that are shown before and after a place in what was typed."""
+
+
 def console() -> Console:
     """The console for answers, on stdout."""
     from rich.console import Console
@@ -32,6 +36,17 @@ def say_lines(text: str) -> None:
     """Tell a person something in several lines, which are the program's own."""
     for line in text.splitlines():
         say(line)
+
+
+def pointed(typed: str, start: int, end: int) -> list[str]:
+    """What was typed around a place in it, and under it the mark of that place."""
+    from rich.cells import cell_len
+
+    before, meant, after = map(legible, (typed[:start], typed[start:end], typed[end:]))
+    before = before if len(before) <= _AROUND else "…" + before[-_AROUND:]
+    meant, after = meant[: 2 * _AROUND], after[:_AROUND]
+    mark = " " * cell_len(before) + "^" * max(1, cell_len(meant))
+    return [f"  {before}{meant}{after}", f"  {mark}"]
 
 
 def emit(answer: Mapping[str, Any]) -> None:

@@ -15,11 +15,12 @@ import pyarrow as pa
 
 from corpus.arrays import numbers
 from corpus.corrections import CorrectionShard, write_corrections
-from corpus.described import move_described
+from corpus.described import DescribedShard, move_described
 from corpus.ledger import Ledger, Live
 from corpus.lock import writing
 from corpus.parquet import ShardFile, shard_files
 from corpus.shards import SCHEMA, Shard, write_rows
+from corpus.tables import loose_key
 from engine.collection import CollectionFolder
 from engine.files import sync_folder
 from engine.folder_lock import unread
@@ -53,6 +54,8 @@ def dead_share(folder: CollectionFolder) -> float:
     """The share of rows that have been superseded."""
     with Ledger.read(folder) as ledger:
         living, rows = ledger.rows()
+        described = sum(DescribedShard(file).columns.rows for file in ledger.described_shards())
+        living, rows = living + ledger.descriptions(), rows + described
     return 1 - living / rows if rows else 0.0
 
 
@@ -137,11 +140,14 @@ def _living(file: ShardFile, ledger: Ledger, pushed: int) -> _Rows:
 def _needed(shard: Shard, ledger: Ledger, pushed: int) -> list[int]:
     """The rows of withdrawals that an index has still to be told of."""
     first = shard.pictures + shard.loose
-    gone = set(ledger.gone(pushed)) if shard.withdrawn else set()
+    if not shard.withdrawn:
+        return []
+    gone = set(ledger.gone(pushed)), set(map(loose_key, ledger.unsaid(pushed)))
     return [
         first + at
         for at, one in enumerate(shard.gone())
-        if one.since > pushed and one.sha256 in gone
+        if one.since > pushed
+        and (loose_key(one.caption) in gone[1] if one.caption else one.sha256 in gone[0])
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from corpus.arrays import binaries, numbers, texts
 from corpus.parquet import Columns, DamagedShard, Halves, ShardFile, packed, unpacked, write_columns
+from engine.types import MadeWith
 
 _DESCRIBED, _ROUND = "mrag-generated/2", "mrag-round/2"
 _VECTOR = "vector"
@@ -21,10 +22,14 @@ _GROUP = 4096
 
 @dataclass(frozen=True)
 class Described:
-    """A caption that was generated for the picture with this sha256."""
+    """A caption that was generated for the picture with this sha256.
+
+    `made_with` is None of what an earlier version wrote down, which did not note it.
+    """
 
     sha256: str
     text: str
+    made_with: MadeWith | None = None
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,18 @@ def write_described(
         "since": numbers([commit] * len(described)),
         "sha256": binaries([bytes.fromhex(one.sha256) for one in described]),
         "text": texts([one.text for one in described]),
+        **_made_with([one.made_with for one in described]),
     }
     return _write(folder, number, _DESCRIBED, columns, vectors, commit, encoder_id)
+
+
+def _made_with(noted: Sequence[MadeWith | None]) -> dict[str, pa.Array]:
+    """A column for each field of what descriptions were made with."""
+    columns = {}
+    for field in fields(MadeWith):
+        values: list[Any] = [one and getattr(one, field.name) for one in noted]
+        columns[field.name] = numbers(values) if field.name == "captions" else texts(values)
+    return columns
 
 
 def write_round(
@@ -147,6 +162,17 @@ class DescribedShard(_Generated):
         """The sha256 of each picture, and the commit of its caption."""
         pairs = zip(self._list("sha256"), self._list("since"), strict=True)
         return [(sha256.hex(), since) for sha256, since in pairs]
+
+    def made_with(self) -> list[MadeWith | None]:
+        """What each was made with; None where that was not noted."""
+        names = [field.name for field in fields(MadeWith)]
+        if not self.columns.has(*names):
+            return [None] * self.columns.rows
+        columns = (self._list(name) for name in names)
+        return [
+            None if generator is None else MadeWith(generator, *others)
+            for generator, *others in zip(*columns, strict=True)
+        ]
 
 
 class RoundShard(_Generated):

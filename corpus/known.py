@@ -8,6 +8,9 @@ from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from corpus.corrected import CorrectedTable
 from corpus.entry import key_of
 from corpus.parquet import ShardFile
@@ -38,6 +41,13 @@ class KnownFile(NamedTuple):
     said: int
     first: bool
     picture: Known
+
+
+class FilesOf(NamedTuple):
+    """How many files a picture lies in, and how many bytes they take together."""
+
+    files: int
+    bytes: int
 
 
 class Generated(NamedTuple):
@@ -119,6 +129,16 @@ class KnownRows:
         )
         return [row_of(place) for (place,) in found]
 
+    def generated_rows(self, number: int) -> list[tuple[int, str]]:
+        """As `described_rows`, of pictures that nobody has captioned, each with its sha256."""
+        found = self._db.execute(
+            "select d.place, d.sha256 from described d cross join picture p "
+            "on p.sha256 = d.sha256 and substr(p.sha256, 1, 8) = substr(d.sha256, 1, 8) "
+            "where d.place >= ? and d.place < ? and p.captions = 0 order by 1",
+            (number << SHIFT, (number + 1) << SHIFT),
+        )
+        return [(row_of(place), sha256.hex()) for place, sha256 in found]
+
     def described_shard(self, number: int) -> ShardFile:
         """The shard of generated captions of that number."""
         query = "select name from described_shard where number = ?"
@@ -163,15 +183,15 @@ class KnownRows:
         )
         return [_known(values) for values in found.fetchall()]
 
-    def first_seen(self, image_id: str, path: Path) -> bool:
-        """Whether this is asked of an id for the first time since the ledger was opened.
+    def first_seen(self, image_id: str, path: Path, source: int = 0) -> bool:
+        """Whether this is asked of a source's id for the first time since the ledger was opened.
 
         The file counts as seen, too: see `unseen`.
         """
         with self._db:
             insert = "insert or ignore into temp.seen values (?)"
             self._db.execute(insert, (path_key(str(path)),))
-            return self._db.execute(insert, (id_key(image_id),)).rowcount == 1
+            return self._db.execute(insert, (id_key(image_id, source),)).rowcount == 1
 
     def was_seen(self, path: str) -> bool:
         """Whether `first_seen` has been asked of that file."""
@@ -185,6 +205,17 @@ class KnownRows:
             "order by place"
         ).fetchall()
         return by_shard(place for (place,) in found)
+
+    def file_keys(self) -> NDArray[np.int64]:
+        """What stands for each file that is known (`path_key`), ascending."""
+        found = self._db.execute("select path_key from file order by path_key")
+        return np.fromiter((key for (key,) in found), np.int64)
+
+    def files_at(self, keys: Iterable[int]) -> Iterator[tuple[int, list[int]]]:
+        """By shard the rows of the pictures whose files have these keys."""
+        query = "select place from file where path_key = ?"
+        found = (self._db.execute(query, (key,)).fetchone() for key in keys)
+        return by_shard(sorted({place for (place,) in filter(None, found)}))
 
     def live(self, shard: int) -> Live:
         """The rows of a shard that have not been superseded."""
@@ -203,7 +234,8 @@ class KnownRows:
         """By shard the rows of the captioned pictures of these splits (None: of all)."""
         ids = self._split_ids(splits)
         found = self._db.execute(
-            f"select place from picture where captions + corrected > 0 and split in ({ids}) order by place"
+            "select place from picture where captions + corrected > 0 "
+            f"and split in ({ids}) order by place"
         ).fetchall()
         return by_shard(place for (place,) in found)
 
@@ -219,6 +251,16 @@ class KnownRows:
         """Whether the caption is embedded."""
         query = "select 1 from loose where key = ?"
         return self._db.execute(query, (loose_key(caption),)).fetchone() is not None
+
+    def loose_at(self, keys: Iterable[int]) -> Iterator[tuple[int, list[int]]]:
+        """By shard the rows of the loose captions with these keys (`loose_key`)."""
+        query = "select place from loose where key = ?"
+        found = (self._db.execute(query, (key,)).fetchone() for key in keys)
+        return by_shard(sorted(place for (place,) in filter(None, found)))
+
+    def loose(self) -> int:
+        """How many captions stand alone."""
+        return self._one("select count(*) from loose")
 
     def pictures(self) -> int:
         """How many pictures there are."""
@@ -259,11 +301,28 @@ class KnownRows:
         for (sha256,) in self._db.execute("select sha256 from picture"):
             yield sha256.hex()
 
+    def in_several_files(self) -> dict[str, FilesOf]:
+        """By content the pictures that lie in several files of the same bytes."""
+        found = self._db.execute(
+            "select p.sha256, count(*), sum(f.size) from file f join picture p using (place) "
+            "group by f.place having count(*) > 1"
+        )
+        return {sha256.hex(): FilesOf(*values) for sha256, *values in found}
+
+    def files_of(self, sha256: str) -> FilesOf:
+        """How many files a picture lies in, and their bytes."""
+        found = self._db.execute(
+            "select count(*), coalesce(sum(size), 0) from file where place in "
+            f"(select place from picture where {IS})",
+            (bytes.fromhex(sha256),),
+        ).fetchone()
+        return FilesOf(*found)
+
     def differs_from(self, other: KnownRows) -> str:
         """What this ledger knows otherwise than another one does; "" if they agree."""
         queries = {
-            "pictures": "select sha256, since, place, captions, captions_key, corrected from picture "
-            "order by sha256",
+            "pictures": "select sha256, since, place, captions, captions_key, corrected "
+            "from picture order by sha256",
             "files": "select path_key, size, mtime_ns, said, id_key, at, place from file "
             "order by path_key",
             "captions": "select key, place, since from loose order by key",
@@ -297,6 +356,16 @@ class KnownRows:
         )
         return [row_of(place) for (place,) in found]
 
+    def uncaptioned(self, sha256s: Iterable[str]) -> dict[int, list[int]]:
+        """By shard the rows of those of these pictures that nobody has captioned."""
+        query = f"select place from picture where {IS} and captions + corrected = 0"
+        found = (self._db.execute(query, (bytes.fromhex(one),)).fetchone() for one in sha256s)
+        return dict(by_shard(sorted({one[0] for one in found if one is not None})))
+
+    def descriptions(self) -> int:
+        """How many generated captions are the latest of their picture."""
+        return self._one("select count(*) from described")
+
     def undescribed(self) -> int:
         """How many pictures have no caption at all."""
         return self._one(
@@ -329,6 +398,11 @@ class KnownRows:
         """The sha256 of the pictures that went after a commit, and are not back."""
         found = self._db.execute("select sha256 from gone where since > ?", (after,))
         return [sha256.hex() for (sha256,) in found]
+
+    def unsaid(self, after: int) -> list[CaptionRecord]:
+        """The loose captions that went after a commit, and are not back; without their splits."""
+        found = self._db.execute("select text, image_id from unsaid where since > ?", (after,))
+        return [CaptionRecord(text, image_id) for text, image_id in found]
 
     def _split_ids(self, splits: Iterable[str] | None) -> str:
         wanted = None if splits is None else set(splits)

@@ -211,7 +211,9 @@ class Ledger(KnownRows):
         loose = contents.loose
         first = len(entries)
         with self._db:
-            self._rows.take_gone([(one.sha256, one.since or commit) for one in contents.withdrawn])
+            self._rows.take_gone(
+                one._replace(since=one.since or commit) for one in contents.withdrawn
+            )
             commits = contents.commits(commit)
             self._rows.take_pictures(file.number, zip(range(first), entries, commits, strict=True))
             self._rows.take_loose(

@@ -152,6 +152,10 @@ class Columns:
         except _DAMAGE as error:
             raise _trouble(shard.path, error) from error
 
+    def has(self, *names: str) -> bool:
+        """Whether it has these columns: a later version may have added some."""
+        return set(names) <= set(self._file.schema_arrow.names)
+
     def column(self, name: str) -> pa.Array:
         """A column, of all rows."""
         if name not in self._read:

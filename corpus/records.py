@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from engine.identity import name_key
 
@@ -14,6 +15,7 @@ class ImageRecord:
     """A picture file, with the captions that its source has for it.
 
     `image_id` is stable from one read of the source to the next; `uri` is what a search shows.
+    `takes_over`: what another source said of the file before, that source says no longer.
     """
 
     image_id: str
@@ -22,6 +24,7 @@ class ImageRecord:
     captions: tuple[str, ...] = ()
     split: str = ""
     tags: tuple[str, ...] = ()
+    takes_over: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,14 @@ class CaptionRecord:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something in a source that could not be read: where it stands, and why."""
+    """Something in a source that could not be read: where it stands, and why.
+
+    `what`: a part of it, such as a row; its `picture` alone, whose row is there; or the `rest`.
+    """
 
     uri: str
     reason: str
+    what: Literal["part", "picture", "rest"] = field(default="part", compare=False)
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,20 @@ class WholeFolder:
     folder: Path
 
 
-Record = ImageRecord | CaptionRecord | Skipped | WholeFolder
+@dataclass(frozen=True)
+class NextSource:
+    """From here on the records are of another source: its ids are its own."""
+
+
+Record = ImageRecord | CaptionRecord | Skipped | WholeFolder | NextSource
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """What no source gives any longer: files, as they are placed, and captions without one."""
+
+    files: tuple[str, ...] = ()
+    captions: tuple[CaptionRecord, ...] = ()
 
 
 def not_text(text: str) -> str:

@@ -53,7 +53,7 @@ _NAME = pa.struct(
 SCHEMA = pa.schema(
     [
         ("since", pa.int64()),
-        ("sha256", pa.binary()),  # 32 bytes; none: a caption that stands alone
+        ("sha256", pa.binary()),  # 32 bytes; none: a caption that stands alone, or stood
         ("names", pa.list_(_NAME)),  # captions only where there are several; path as the system's
         ("width", pa.int32()),
         ("height", pa.int32()),
@@ -67,10 +67,11 @@ SCHEMA = pa.schema(
 
 
 class Withdrawn(NamedTuple):
-    """A picture that is there no longer, by its content, as of a commit."""
+    """What is there no longer, as of a commit: a picture by its content, or a loose caption."""
 
     sha256: str
     since: int = 0
+    caption: CaptionRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,11 @@ def write_shard(
         )
     said = [*(entry.captions for entry in contents.entries)]
     said += [(caption.text,) for caption in contents.loose]
-    said += [()] * counts[2]
+    ends_of_vectors = offsets([*said, *[()] * counts[2]])
+    unsaid = [one.caption for one in contents.withdrawn]
+    said += [(caption.text,) if caption else () for caption in unsaid]
     hashes = [bytes.fromhex(entry.sha256) for entry in contents.entries]
-    gone = [bytes.fromhex(one.sha256) for one in contents.withdrawn]
+    gone = [bytes.fromhex(one.sha256) or None for one in contents.withdrawn]
     rest = [None] * (total - counts[0])
     entries = contents.entries
     splits = [entry.split for entry in entries] + [caption.split for caption in contents.loose]
@@ -121,8 +124,8 @@ def write_shard(
         "names": _names_column(
             [
                 *(entry.names for entry in entries),
-                *((Name(caption.image_id, "", "", 0, 0),) for caption in contents.loose),
-                *((),) * counts[2],
+                *(_of_caption(caption) for caption in contents.loose),
+                *(_of_caption(caption) if caption else () for caption in unsaid),
             ]
         ),
         "width": numbers([*(entry.width for entry in entries), *rest], pa.int32()),
@@ -131,7 +134,7 @@ def write_shard(
         "split": texts([*splits, *[None] * counts[2]]),
         "captions": _texts_column(said),
         "image": packed(contents.images, ends),
-        "caption_vectors": packed(contents.captions, offsets(said).astype(np.int64)),
+        "caption_vectors": packed(contents.captions, ends_of_vectors.astype(np.int64)),
     }
     table = pa.table(columns, schema=SCHEMA)
     return write_rows(folder, number, table, counts, commit, contents.images.shape[1], encoder_id)
@@ -226,12 +229,19 @@ class Shard:
         return self._list("since", self.columns.rows)
 
     def gone(self) -> list[Withdrawn]:
-        """The pictures that are withdrawn."""
+        """What is withdrawn, in order."""
         first = self.pictures + self.loose
-        hashes = self.columns.column("sha256").slice(first).to_pylist()
+        hashes, texts = (
+            self.columns.column(name).slice(first).to_pylist() for name in ("sha256", "captions")
+        )
+        names = _names(self.columns.column("names").slice(first))
         return [
             Withdrawn(sha256.hex(), since)
-            for sha256, since in zip(hashes, self.since[first:], strict=True)
+            if sha256
+            else Withdrawn("", since, CaptionRecord(said[0], own[0].image_id))
+            for sha256, since, said, own in zip(
+                hashes, self.since[first:], texts, names, strict=True
+            )
         ]
 
     def entry(self, row: int) -> Entry:
@@ -276,6 +286,11 @@ def encoder_of(folder: Path) -> str:
     for file in shard_files(folder).values():
         return Shard(file).encoder_id
     return ""
+
+
+def _of_caption(caption: CaptionRecord) -> tuple[Name, ...]:
+    """Which picture a loose caption is of, as names are written."""
+    return (Name(caption.image_id, "", "", 0, 0),)
 
 
 def _names_column(names: Sequence[Sequence[Name]]) -> pa.Array:

@@ -8,7 +8,7 @@ from itertools import groupby
 from corpus.entry import key_of
 from corpus.records import CaptionRecord
 
-LAYOUT = 4
+LAYOUT = 5
 SHIFT = 32
 """A place is a shard's number and, in the low bits, a row of it."""
 SCHEMA = """
@@ -33,6 +33,7 @@ create table loose (
 );
 create index loose_by_place on loose (place);
 create table gone (sha256 blob primary key, since integer) without rowid;
+create table unsaid (key integer primary key, since integer, image_id text, text text);
 create table described (
     sha256 blob primary key, since integer, place integer
 ) without rowid;
@@ -58,9 +59,9 @@ def path_key(path: str) -> int:
     return key_of("path", path)
 
 
-def id_key(image_id: str) -> int:
-    """What stands for an id that was seen in a source."""
-    return key_of("seen", image_id)
+def id_key(image_id: str, source: int = 0) -> int:
+    """What stands for an id that was seen in a source, of several that are read."""
+    return key_of("seen", str(source), image_id)
 
 
 def loose_key(caption: CaptionRecord) -> int:

@@ -13,6 +13,7 @@ from corpus.corrected import CorrectedTable
 from corpus.entry import Entry, captions_key, key_of
 from corpus.parquet import ShardFile
 from corpus.records import CaptionRecord
+from corpus.shards import Withdrawn
 from corpus.tables import IS, SHIFT, loose_key, path_key
 from engine.types import TRAINING_SPLITS
 
@@ -46,9 +47,12 @@ class RowTaker:
             "insert into described_shard values (?, ?, ?)", (file.number, file.path.name, commit)
         )
 
-    def take_gone(self, withdrawn: Iterable[tuple[str, int]]) -> None:
-        """Take in the sha256 of pictures that were withdrawn, each with its commit."""
-        for hexed, since in withdrawn:
+    def take_gone(self, withdrawn: Iterable[Withdrawn]) -> None:
+        """Take in what was withdrawn, each as of its commit."""
+        for hexed, since, caption in withdrawn:
+            if caption is not None:
+                self._take_unsaid(caption, since)
+                continue
             sha256 = bytes.fromhex(hexed)
             query = f"select place, since from picture where {IS}"
             living = self._db.execute(query, (sha256,)).fetchone()
@@ -61,6 +65,20 @@ class RowTaker:
                 "set since = max(since, excluded.since)",
                 (sha256, since),
             )
+
+    def _take_unsaid(self, caption: CaptionRecord, since: int) -> None:
+        """Take in that a loose caption was withdrawn."""
+        key = loose_key(caption)
+        query = "select since from loose where key = ?"
+        living = self._db.execute(query, (key,)).fetchone()
+        if living is not None and living[0] > since:
+            return
+        self._db.execute("delete from loose where key = ?", (key,))
+        self._db.execute(
+            "insert into unsaid values (?, ?, ?, ?) on conflict do update "
+            "set since = max(since, excluded.since)",
+            (key, since, caption.image_id, caption.text),
+        )
 
     def _remove(self, place: int) -> None:
         self._db.execute("delete from file where place = ?", (place,))
@@ -129,6 +147,8 @@ class RowTaker:
             (loose_key(one), number << SHIFT | row, since, splits[one.split])
             for row, one, since in rows
         ]
+        if self._is_any("unsaid"):
+            values = [one for one in values if self._is_said_again(one[0], one[2])]
         # The first to say it is kept as it was; a later place of the same commit is a move.
         self._db.executemany(
             "insert into loose values (?, ?, ?, ?) on conflict do update set "
@@ -136,6 +156,14 @@ class RowTaker:
             "where (since, excluded.place) > (excluded.since, place)",
             values,
         )
+
+    def _is_said_again(self, key: int, since: int) -> bool:
+        """Whether a row is no earlier than the withdrawal of its caption, which is forgotten."""
+        found = self._db.execute("select since from unsaid where key = ?", (key,)).fetchone()
+        if found is not None and found[0] > since:
+            return False
+        self._db.execute("delete from unsaid where key = ?", (key,))
+        return True
 
     def take_described(self, number: int, rows: Iterable[tuple[str, int]]) -> None:
         """Take in a shard of generated captions: of which picture each is, and its commit."""

@@ -24,7 +24,8 @@ from engine.errors import (
 from engine.generation import Generation, open_generation
 from engine.identity import PictureIdentity, identity_of
 from engine.images import Picture, open_picture
-from engine.models.loaded import Models
+from engine.models.loaded import CONSENSUS, Models
+from engine.search.copies import Copies, CopiesKeeper
 from engine.search.default_space import SpaceChoice
 from engine.search.gallery import Gallery
 from engine.search.relevance import Relevance
@@ -32,7 +33,7 @@ from engine.settings import Settings
 from engine.store import CaptionStore, ImageStore, picture_id
 from engine.store.generations import pointer_stamp
 from engine.store.sweeping import sweep
-from engine.types import CaptionHit, Encoder, Generator, ImageHit
+from engine.types import CaptionHit, Encoder, Generator, ImageHit, MadeWith
 
 _SWEEP_AGAIN_S = 5.0
 
@@ -61,6 +62,7 @@ class Collection:
         self.folder = folder
         self.card = folder.read_card()
         self._engine = engine
+        self._copies = CopiesKeeper(folder.copies)
         self._lock = RLock()
         self._generation: Generation | None = None
         self._stamp: tuple[int, int] | None = None
@@ -72,6 +74,11 @@ class Collection:
     def encoder(self) -> Encoder:
         """The encoder that the vectors were made with; raises IncompatibleIndex for another."""
         return self._right(self._engine.models.batched_encoder)
+
+    @property
+    def filling_encoder(self) -> Encoder:
+        """The same encoder, letting those who wait for an answer go in between."""
+        return self._right(self._engine.models.filling_encoder)
 
     @property
     def generator(self) -> Generator | None:
@@ -162,8 +169,13 @@ class Collection:
         return self._gallery(self.current)
 
     @property
+    def copies(self) -> Copies:
+        """Which pictures are copies of one sight, as far as they were compared."""
+        return self._copies.copies()
+
+    @property
     def relevance(self) -> Relevance:
-        """From which score on a picture is worth showing; measured once for each map."""
+        """How likely found pictures are what was asked for; measured once for each generation."""
         return self._relevance(self.current)
 
     def default_space(self) -> SpaceChoice:
@@ -180,7 +192,8 @@ class Collection:
         return self._gallery(now), self._relevance(now)
 
     def _gallery(self, now: Generation) -> Gallery:
-        return Gallery(self.encoder, now.alignment, now.images)
+        relevance = partial(self._relevance, now)
+        return Gallery(self.encoder, now.alignment, now.images, relevance, self.copies)
 
     def _relevance(self, now: Generation) -> Relevance:
         lender = self.card.memory
@@ -222,10 +235,8 @@ class Collection:
 
         With `splits` only captions of these are borrowed from.
         """
-        models = self._engine.models
-        encoder = self._right(models.filling_encoder)
-        generator = models.filling_generator(self._generator_spec)
-        return self._captioner(encoder, generator, splits=splits)
+        generator = self._engine.models.filling_generator(self._generator_spec)
+        return self._captioner(self.filling_encoder, generator, splits=splits)
 
     def _captioner(
         self,
@@ -237,7 +248,18 @@ class Collection:
     ) -> Captioner:
         now = self.current  # one for all parts, though another may take its place meanwhile
         retriever = self._retriever(now, splits)
-        return Captioner(encoder, now.alignment, retriever, generator, options)
+        made_with = self._made_with(now, generator)
+        return Captioner(encoder, now.alignment, retriever, generator, options, made_with)
+
+    def _made_with(self, now: Generation, generator: Generator | None) -> MadeWith:
+        lender = self.card.memory
+        lent = self._engine.open(lender).current.lendable() if lender else 0
+        return MadeWith(
+            generator=CONSENSUS if generator is None else generator.id,
+            map=f"{now.alignment.method} {now.alignment.fingerprint}",
+            memory=lender,
+            captions=now.lendable() + lent,
+        )
 
     def excluded(
         self, pictures: Sequence[str], *, own: bool = False

@@ -60,6 +60,8 @@ class CollectionFolder:
         self.moments = self.path / "moments.safetensors"
         self.index = self.path / "index"
         self.skipped = self.path / "skipped.jsonl"
+        self.sights = self.path / "sights.sqlite"
+        self.copies = self.path / "copies.json"
         self.writing_lock = self.path / ".writing.lock"
         self._card = self.path / "collection.json"
 

@@ -2,7 +2,8 @@
 
 MragError
 ├── InvalidInput            an argument or a value that cannot be used as given
-│   └── UnreadableImage     a picture that cannot be decoded within the limits
+│   ├── UnreadableImage     a picture that cannot be decoded within the limits
+│   └── InvalidSearch       a search that cannot be read; it knows the place
 ├── SourceError             a source (folder, file of captions) that cannot be read at all
 ├── AlignmentError          numbers a map cannot be fitted on or applied to
 ├── IncompatibleIndex       an index or map made with another encoder, dimension or layout
@@ -34,6 +35,17 @@ class InvalidInput(MragError):
 
 class UnreadableImage(InvalidInput):
     """A picture that cannot be decoded within the limits."""
+
+
+class InvalidSearch(InvalidInput):
+    """A search that cannot be read; `typed` is all of it, from `start` to `end` what is meant.
+
+    `typed` is empty where the place is not known.
+    """
+
+    def __init__(self, text: str, typed: str = "", start: int = 0, end: int = 0) -> None:
+        super().__init__(text)
+        self.typed, self.start, self.end = typed, start, end
 
 
 class SourceError(MragError):

@@ -14,11 +14,12 @@ from engine.errors import AlignmentError, CollectionMissing, Damaged
 from engine.search.default_space import SpaceChoice, choose_space
 from engine.search.default_space_store import DefaultSpaceKeeper
 from engine.search.relevance import Relevance
-from engine.search.relevance_store import RelevanceKeeper
+from engine.search.relevance_sample import Sample, take_sample
+from engine.search.relevance_store import SampleKeeper
 from engine.settings import Settings
 from engine.store import CaptionStore, ImageStore, open_caption_store, open_image_store
 from engine.store.generations import GenerationFolder, Hold, answering, current
-from engine.types import Encoder
+from engine.types import Encoder, Filters
 
 _ATTEMPTS = 5
 
@@ -45,8 +46,10 @@ class Generation:
         self._captions: CaptionStore | None = None
         self._alignment: Alignment | None = None
         self._gap: GapKeeper | None = None
-        self._relevance: RelevanceKeeper | None = None
+        self._samples = SampleKeeper(place.relevance)
+        self._relevance: Relevance | None = None
         self._default_space = DefaultSpaceKeeper(place.default_space)
+        self._lendable: tuple[str, int] | None = None
         self._closed = False
 
     @property
@@ -97,6 +100,20 @@ class Generation:
         counts = None if state is None else [state.commit, state.rounds, state.images]
         return json.dumps([self.number, counts, state and state.captions])
 
+    def lendable(self) -> int:
+        """How many of its captions descriptions may be made from."""
+        written = self.written
+        with self._lock:
+            if self._lendable is None or self._lendable[0] != written:
+                self._lendable = written, self.captions.count(Filters(proven=True))
+            return self._lendable[1]
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """How many pictures and captions it holds; 0 while a push is at work."""
+        state = self._place.read_state()
+        return (0, 0) if state is None else (state.images, state.captions)
+
     def gap(self, lent: Sequence[CaptionStore]) -> Gap:
         """The modality gap before and after the map; `lent` are a memory's captions."""
         with self._lock:
@@ -106,17 +123,21 @@ class Generation:
         return keeper.gap(self.images, [self.captions, *lent])
 
     def relevance(self, lender: Generation | None = None) -> Relevance:
-        """From which score on a picture is worth showing; `lender` is that of a memory."""
-        with self._lock:
-            if self._relevance is None:
-                self._relevance = RelevanceKeeper(self._place.relevance, self.alignment)
-            keeper = self._relevance
+        """How likely found pictures are what was asked for; `lender` is that of a memory."""
+        lent = None if lender is None else lender.relevance()
         sources = [self] if lender is None else [self, lender]
 
-        def sample() -> Relevance:
-            return Relevance.of(self.alignment, self.images, [one.captions for one in sources])
+        def take() -> Sample:
+            stores = [one.captions for one in sources]
+            return take_sample(self.images, stores, self.alignment.dim)
 
-        return keeper.relevance(json.dumps([one.written for one in sources]), sample)
+        held = tuple(count for one in sources for count in one.held)
+        with self._lock:
+            sample = self._samples.sample([one.number for one in sources], held, take)
+            kept = self._relevance
+            if kept is None or kept.sample is not sample or kept.lent is not lent:
+                kept = self._relevance = Relevance(self.alignment, sample, lent)
+            return kept
 
     def default_space(self, encoder: Encoder) -> SpaceChoice:
         """In which space words are looked for where none is named."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pillow_heif
@@ -21,6 +20,9 @@ from PIL import ExifTags, Image, ImageCms
 
 from engine.errors import UnreadableImage
 from engine.limits import DEFAULT_LIMITS, Limits
+from engine.metadata.facts import NO_FACTS, Facts
+from engine.metadata.reading import facts_of
+from engine.types import NO_METADATA, Metadata
 from mrag_client.files import NotAFile, open_regular
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
@@ -51,15 +53,13 @@ _PEAK = {"WEBP": 16, "AVIF": 12, "HEIF": 12, "TIFF": 12}
 _ROWS = 256
 """Rows that are scaled to 8 bits at once: numbers in between take sixteen times as much."""
 
-_TIME = re.compile(r"\s*(\d{4})\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)")
-
 
 @dataclass(frozen=True)
 class Picture:
     """An opened picture: upright RGB, and what its file says about it.
 
     `sha256` is of the file's bytes; `width` and `height` are those of the upright picture.
-    `taken_at` is from EXIF, without time zone where the camera gave none.
+    `taken_at` is without time zone where the camera gave none.
     """
 
     image: Image.Image
@@ -67,6 +67,7 @@ class Picture:
     width: int
     height: int
     taken_at: datetime | None = None
+    metadata: Metadata = NO_METADATA
 
 
 Admit = Callable[[int], object]
@@ -93,6 +94,7 @@ def open_picture(
         image.load()
         _check_pixels(name, image.size, limits.max_pixels)
         exif = _exif(image)
+        said = facts_of(image, exif)
         image = _to_rgb(image)
         image = _upright(image, exif)
     except (UnreadableImage, CancelledError):
@@ -113,7 +115,24 @@ def open_picture(
             "or cut short: copy or export it again"
         ) from error
     digest = hashlib.sha256(data).hexdigest()
-    return Picture(image, digest, image.width, image.height, _taken_at(exif))
+    width, height = image.size
+    return Picture(image, digest, width, height, said.taken_at, said.metadata)
+
+
+def read_facts(path: Path, limits: Limits = DEFAULT_LIMITS) -> Facts:
+    """What a picture file says of itself, without its pixels.
+
+    Nothing where it cannot be told: whoever needs the picture opens it, and is told why.
+    """
+    try:
+        with open_regular(path) as file:
+            image = _identified(str(path), file, file.read(16))
+            _check_pixels(str(path), image.size, limits.max_pixels)
+            if image.format == "PNG":
+                image.load()  # what it says may stand behind the pixels
+            return facts_of(image, _exif(image))
+    except Exception:  # decoders raise nearly anything on damaged files
+        return NO_FACTS
 
 
 def image_bytes(image: Image.Image) -> int:
@@ -170,13 +189,18 @@ def _identify(name: str, data: bytes) -> Image.Image:
     """
     if not data:
         raise UnreadableImage(f"{name}: is empty (0 bytes); copy or export it again")
+    return _identified(name, BytesIO(data), data[:16])
+
+
+def _identified(name: str, file: BinaryIO, begins: bytes) -> Image.Image:
     failure: Exception | None = None
     for format_name in FORMATS:
         factory, accept = Image.OPEN[format_name]
-        if accept is None or accept(data[:16]) is not True:
+        if accept is None or accept(begins) is not True:
             continue
         try:
-            return factory(BytesIO(data), "")
+            file.seek(0)
+            return factory(file, "")
         except (
             SyntaxError,
             IndexError,
@@ -190,7 +214,7 @@ def _identify(name: str, data: bytes) -> Image.Image:
     if failure is not None:
         raise failure
     raise UnreadableImage(
-        f"{name}: is not a picture that can be read, it begins with “{repr(data[:8])[2:-1]}”; "
+        f"{name}: is not a picture that can be read, it begins with “{repr(begins[:8])[2:-1]}”; "
         f"convert it to one of {', '.join(FORMATS)}"
     )
 
@@ -210,28 +234,6 @@ def _upright(image: Image.Image, exif: Image.Exif) -> Image.Image:
     if not isinstance(orientation, int) or orientation not in _TURNS:
         return image
     return image.transpose(_TURNS[orientation])
-
-
-def _taken_at(exif: Image.Exif) -> datetime | None:
-    """When the shutter was pressed; None where EXIF does not say it or is damaged."""
-    try:
-        tags = exif.get_ifd(ExifTags.IFD.Exif)
-        found = _TIME.match(_text(tags.get(ExifTags.Base.DateTimeOriginal)))
-        if found is None:
-            return None
-        taken = datetime.strptime(":".join(found.groups()), "%Y:%m:%d:%H:%M:%S")
-        offset = _text(tags.get(ExifTags.Base.OffsetTimeOriginal)).strip("\0 ")
-    except Exception:
-        return None
-    with suppress(ValueError):
-        return taken.replace(tzinfo=datetime.strptime(offset, "%z").tzinfo)
-    return taken
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.decode("ascii", "replace")
-    return value if isinstance(value, str) else ""
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -34,6 +34,12 @@ TRAINING_SPLITS = frozenset({"train", "restval", ""})
 
 CaptionSource = Literal["human", "generated"]
 
+DateOrder = Literal["newest", "oldest"]
+"""Pictures by when they were taken; those that do not say it come last."""
+
+Sort = Literal["relevance", "newest", "oldest"]
+"""How pictures that were found are ordered."""
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -169,12 +175,12 @@ class Near:
 class Filters:
     """What found points must satisfy; an empty filter is satisfied by all.
 
-    Sets mean "any of these"; `not_splits` excludes captions or pictures, `not_pictures`
-    those of pictures with one of these keys (`engine.identity`).
+    Sets mean "any of these", those that begin with `not_` "none of these"; `not_pictures` are
+    keys of pictures (`engine.identity`), whose captions are excluded, too.
     `proven` leaves out captions that neither people wrote nor a refinement round added.
     Names of tags, cameras, lenses and places, and endings of files (without the dot), are
-    compared without regard to case; a place is a town, a region or a country. Each of `phrases`
-    must occur in a caption.
+    compared without regard to case and to accents of Latin letters; a place is a town, a region or
+    a country. Each of `phrases` must occur in a caption, word by word, accents included.
     """
 
     splits: frozenset[str] = frozenset()
@@ -193,6 +199,12 @@ class Filters:
     has_caption: bool | None = None
     extensions: frozenset[str] = frozenset()
     least_rating: int | None = None
+    not_sources: frozenset[str] = frozenset()
+    not_tags: frozenset[str] = frozenset()
+    not_cameras: frozenset[str] = frozenset()
+    not_lenses: frozenset[str] = frozenset()
+    not_places: frozenset[str] = frozenset()
+    not_extensions: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -260,6 +272,21 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class MadeWith:
+    """What a description was made with; the same picture is described alike with equal ones.
+
+    `generator`: the model, or `consensus`. `map`: its method, and a name of exactly this map.
+    `memory`: the collection that lent captions, "" for none; `captions`: how many captions could
+    be borrowed in all.
+    """
+
+    generator: str = ""
+    map: str = ""
+    memory: str = ""
+    captions: int = 0
+
+
+@dataclass(frozen=True)
 class CaptionResult:
     """A picture described: the chosen caption, what it was chosen from, and what it cost."""
 
@@ -269,6 +296,7 @@ class CaptionResult:
     prompt: str
     space: DescribeSpace
     timings_ms: Mapping[str, float]
+    made_with: MadeWith = MadeWith()
 
 
 @dataclass(frozen=True)

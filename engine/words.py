@@ -35,6 +35,7 @@ _SELECTORS = regex.compile(r"[\ufe0e\ufe0f]")
 _LETTERS = regex.compile(r"\X")
 _UNITS = regex.compile(r"\P{M}\p{M}*")
 _IS_UNSPACED = regex.compile(rf"[{_UNSPACED}]", regex.V1)
+_ACCENTS = regex.compile(r"(?<=\p{Latin})\p{Mn}+")
 _EMPTY_WORDS = frozenset(("a", "an", "the", "is", "are", "there"))
 
 
@@ -53,6 +54,14 @@ def normal(word: str) -> str:
     if bare[:1].isalnum():
         bare = _FORMLESS.sub("", bare)
     return normalize("NFC", normalize("NFC", bare).casefold())
+
+
+def folded(name: str) -> str:
+    """A name as others are held against it: without case, and without accents of Latin letters."""
+    bare = name.casefold()
+    if not bare.isascii():
+        bare = normalize("NFC", _ACCENTS.sub("", normalize("NFD", bare)))
+    return " ".join(bare.split())
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -103,10 +103,11 @@ class _Draft:
     loose: list[CaptionRecord] = field(default_factory=list)
     loose_vectors: list[Halves] = field(default_factory=list)
     withdrawn: dict[str, None] = field(default_factory=dict)
+    unsaid: list[CaptionRecord] = field(default_factory=list)
     started: float = field(default_factory=monotonic)
 
     def is_empty(self) -> bool:
-        return not (self.items or self.loose or self.withdrawn)
+        return not (self.items or self.loose or self.withdrawn or self.unsaid)
 
     def vectors(self) -> int:
         return len(self.loose) + len(self.items) + self.items.captions
@@ -170,6 +171,10 @@ class ShardBuilder:
         self._waiting.drop(sha256)
         self._draft.items.drop(sha256)
         self._draft.withdrawn[sha256] = None
+
+    def unsay(self, caption: CaptionRecord) -> None:
+        """Note that a caption that stood alone is there no longer."""
+        self._draft.unsaid.append(caption)
 
     def is_withdrawn(self, sha256: str) -> bool:
         """Whether that picture is being withdrawn."""
@@ -268,7 +273,10 @@ class ShardBuilder:
         contents = Contents(
             [item.entry for item in items],
             draft.loose,
-            [Withdrawn(sha256) for sha256 in draft.withdrawn],
+            [
+                *(Withdrawn(sha256) for sha256 in draft.withdrawn),
+                *(Withdrawn("", caption=caption) for caption in draft.unsaid),
+            ],
             np.concatenate([empty, *images]),
             np.concatenate([empty, *captions, *draft.loose_vectors]),
             [item.since for item in items],

@@ -15,6 +15,7 @@ from engine.alignment.alignment import Alignment
 from engine.collection import CollectionFolder
 from engine.identity import content_key
 from engine.store import CaptionStore, ImageStore, picture_id
+from engine.store.ids import caption_id
 from engine.types import CaptionPoint
 from ingest.points import Caption, points_of
 
@@ -57,17 +58,20 @@ class Changes:
 
     def any_gone(self, after: int, rounds: Collection[int]) -> bool:
         """Whether there is anything to delete."""
-        return bool(self._ledger.gone(after) or self._withdrawn(rounds))
+        ledger = self._ledger
+        return bool(ledger.gone(after) or ledger.unsaid(after) or self._withdrawn(rounds))
 
     def _withdrawn(self, rounds: Collection[int]) -> list[int]:
         return sorted(set(rounds) - set(self._ledger.refined.rounds()))
 
     def delete(self, after: int, rounds: Collection[int]) -> None:
-        """Delete pictures that went after a commit, and captions of `rounds` that are no more."""
+        """Delete what went after a commit, and captions of `rounds` that are no more."""
         for part in _batches(self._ledger.gone(after)):
             self._images.delete([picture_id(sha256) for sha256 in part])
             self._delete_captions(list(self._captions_of(part)))
             self._written.deleted += len(part)
+        unsaid = self._ledger.unsaid(after)
+        self._delete_captions([caption_id(one.picture, one.text, "human") for one in unsaid])
         for number in self._withdrawn(rounds):
             self._delete_captions(list(self._captions.ids_of_round(number)))
 

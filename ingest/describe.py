@@ -1,8 +1,8 @@
-"""Describes pictures that have no captions, so that they can be searched by caption too."""
+"""Describes pictures that nobody has captioned, so that they can be searched by caption too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
@@ -51,6 +51,7 @@ def describe(
     encoder: Encoder,
     make_captioner: Callable[[], Describer],
     *,
+    again: Collection[str] = (),
     batch_size: int = BATCH,
     shard_size: int = SHARD_SIZE,
     on_progress: OnProgress = silent,
@@ -58,17 +59,19 @@ def describe(
     """Generate a caption for every picture that has none and write them to shards.
 
     `make_captioner` is called only if there is such a picture. A picture is described once,
-    until its file changes. Killed and run again, it repeats at most one shard. Push afterwards.
+    until its file changes, and once more if its sha256 is in `again`; what people wrote stays.
+    Killed and run again, it repeats at most one shard. Push afterwards.
     """
     with writing(folder), Ledger.open(folder) as ledger:
-        total = ledger.undescribed()
+        wanted = _wanted(ledger, again)
+        total = sum(map(len, wanted.values()))
         run = _Run(folder, ledger, encoder, shard_size)
         started = monotonic()
         if total:
             on_progress(Progress("load what describes", 0))
             captioner = make_captioner()
             on_progress(Progress("describe", 0, total))
-            for entries, images in _batches(ledger, batch_size):
+            for entries, images in _batches(ledger, wanted, batch_size):
                 check_cancelled()
                 run.describe(captioner, entries, images)
                 on_progress(Progress("describe", run.seen, total))
@@ -96,10 +99,7 @@ class _Run:
     def describe(self, captioner: Describer, entries: list[Entry], images: Vectors) -> None:
         """Describe a batch: the pictures of `entries` by their raw vectors."""
         self.seen += len(entries)
-        said = []
-        for entry, text in zip(entries, self._texts(captioner, entries, images), strict=True):
-            if text:
-                said.append(Described(entry.sha256, text))
+        said = self._said(captioner, entries, images)
         if said:
             vectors = self._encoder.encode_texts([described.text for described in said])
             self._described += said
@@ -125,34 +125,42 @@ class _Run:
         )
         self._ledger.add_described(file, described, commit)
 
-    def _texts(self, captioner: Describer, entries: list[Entry], images: Vectors) -> list[str]:
-        """The description of each picture, "" where there is none (noted)."""
+    def _said(self, captioner: Describer, entries: list[Entry], images: Vectors) -> list[Described]:
+        """The descriptions of the pictures; those without one are noted."""
         answers = each_described(
             lambda part: captioner.describe_vectors(images[part]), len(entries)
         )
-        texts = []
+        said = []
         for entry, answer in zip(entries, answers, strict=True):
             if isinstance(answer, MragError):
-                text, trouble = "", str(answer)
+                self._note(entry, str(answer))
+            elif text := " ".join(answer.caption.split()):
+                said.append(Described(entry.sha256, text, answer.made_with))
             else:
-                text, trouble = " ".join(answer.caption.split()), "the generator wrote nothing"
-            if not text:
-                self._note(entry, trouble)
-            texts.append(text)
-        return texts
+                self._note(entry, "the generator wrote nothing")
+        return said
 
     def _note(self, entry: Entry, reason: str) -> None:
         if len(self.examples) < _EXAMPLES:
             self.examples.append(Skipped(entry.uri, reason))
 
 
-def _batches(ledger: Ledger, size: int) -> Iterator[tuple[list[Entry], Vectors]]:
-    """The pictures without captions and their raw vectors, shard by shard."""
-    for file in ledger.shards():
-        rows = ledger.undescribed_in(file.number)
-        if not rows:
-            continue
-        shard = Shard(file)
+def _wanted(ledger: Ledger, again: Collection[str]) -> dict[int, list[int]]:
+    """By shard the rows of pictures without captions, and of those to be described again."""
+    repeated = ledger.uncaptioned(again)
+    rows = {
+        file.number: {*ledger.undescribed_in(file.number), *repeated.get(file.number, ())}
+        for file in ledger.shards()
+    }
+    return {number: sorted(found) for number, found in rows.items() if found}
+
+
+def _batches(
+    ledger: Ledger, wanted: Mapping[int, Sequence[int]], size: int
+) -> Iterator[tuple[list[Entry], Vectors]]:
+    """The pictures of these rows and their raw vectors, shard by shard."""
+    for number, rows in wanted.items():
+        shard = Shard(ledger.shard(number))
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             yield shard.entries(part), unit(shard.images[part])

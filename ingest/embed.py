@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from operator import length_hint
 from pathlib import Path
 from time import monotonic
@@ -14,17 +13,26 @@ from time import monotonic
 from corpus.entry import Entry, Name
 from corpus.ledger import Known, Ledger
 from corpus.lock import writing
-from corpus.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFolder
+from corpus.records import (
+    CaptionRecord,
+    ImageRecord,
+    Leaving,
+    NextSource,
+    Record,
+    Skipped,
+    WholeFolder,
+)
 from corpus.shards import Shard
 from engine.collection import CollectionFolder
-from engine.images import Picture, open_picture
+from engine.images import Admit, Picture, open_picture
 from engine.limits import DEFAULT_LIMITS, Limits
 from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.types import Encoder
 from ingest.building import Item, ShardBuilder, StoredPictures
 from ingest.decoding import Opened, opened_in_order
-from ingest.readers.clutter import is_clutter
+from ingest.likeness import Seen
 from ingest.skips import Kind, SkipLog
+from ingest.whereabouts import Placing, below, is_gone
 
 _EVERY_SECONDS = 0.1
 
@@ -38,7 +46,7 @@ class EmbedReport:
     `unchanged` were left alone (captions that stand alone too). `removed` are known pictures
     that were withdrawn, because their file is gone or holds a copy now. `captions` were encoded.
     `skipped` counts by kind (see `ingest.skips`), with a few `examples`. `damaged` are shards that
-    could not be read and were set aside.
+    could not be read and were set aside. `unsaid` captions that stood alone were withdrawn.
     """
 
     read: int
@@ -51,6 +59,7 @@ class EmbedReport:
     examples: tuple[Skipped, ...]
     seconds: float
     damaged: tuple[Path, ...] = ()
+    unsaid: int = 0
 
     @property
     def rate(self) -> float:
@@ -78,13 +87,15 @@ def embed(
     options: EmbedOptions | None = None,
     *,
     beside: CollectionFolder | None = None,
+    leaving: Leaving | None = None,
     on_progress: OnProgress = silent,
 ) -> EmbedReport:
     """Encode what is new or changed and write it to shards.
 
     Files whose size and time have not changed are not read again, content that is known is
     not encoded again. After a WholeFolder the pictures whose files are gone from that folder
-    are withdrawn, except from folders that are there but empty: a disk may not be mounted.
+    are withdrawn, except from folders that are there but empty: a disk may not be mounted. What is
+    `leaving` is withdrawn after all else, so that what has merely moved keeps its vectors.
     Killed at any moment and run again, it repeats at most one shard. What
     cannot be read is skipped and written to `folder.skipped`; pictures that the collection
     `beside` has of unchanged files are left to it; a failing encoder raises, and
@@ -100,7 +111,7 @@ def embed(
         on_progress(Progress("embed", 0))  # to count what a large file holds takes a while
         run.total = length_hint(records) or None
         run.on_progress = on_progress
-        report = run.all(records)
+        report = run.all(records, leaving or Leaving())
         return replace(report, damaged=tuple(error.path for error in ledger.damaged))
 
 
@@ -153,20 +164,22 @@ class _Run:
             on_bad=self._not_finite,
         )
         self._stored = StoredPictures(ledger)
-        self._real_folder = lru_cache(maxsize=256)(os.path.realpath)
+        self._seen = Seen(folder)
+        self._place = Placing()
         self.total: int | None = None
         self.on_progress: OnProgress = silent
         self._whole: list[Path] = []
         self._read = self._settled = self._reused = self._unchanged = self._removed = 0
+        self._source = self._unsaid = 0
         self._told = 0.0
 
-    def all(self, records: Iterable[Record]) -> EmbedReport:
-        """Take every record."""
+    def all(self, records: Iterable[Record], leaving: Leaving) -> EmbedReport:
+        """Take every record, and let go of what is leaving."""
         started = monotonic()
         options = self._options
         opened = opened_in_order(
             self._jobs(records),
-            lambda job, admit: open_picture(job.path, options.limits, admit),
+            self._opened,
             workers=options.workers,
             ahead=options.batch_size + 2 * options.workers,
         )
@@ -174,8 +187,10 @@ class _Run:
             self._take(job, picture)
             del picture  # or it would stay while the next one is decoded
         self._builder.finish()
+        self._seen.keep()
         for folder in self._whole:
             self._remove_gone(folder)
+        self._let_leave(leaving)
         self._builder.finish()
         self._tell(last=True)
         return EmbedReport(
@@ -188,13 +203,23 @@ class _Run:
             skipped=dict(self._skips.counts),
             examples=tuple(self._skips.examples),
             seconds=monotonic() - started,
+            unsaid=self._unsaid,
         )
+
+    def _opened(self, job: _Job, admit: Admit) -> Picture:
+        """Open a picture, and look at it for copies while it is here."""
+        picture = open_picture(job.path, self._options.limits, admit)
+        self._seen.see(picture)
+        return picture
 
     def _jobs(self, records: Iterable[Record]) -> Iterator[_Job]:
         """The pictures whose files must be read; all else is settled on the way."""
         for record in records:
             if isinstance(record, WholeFolder):
                 self._whole.append(record.folder)
+                continue
+            if isinstance(record, NextSource):
+                self._source += 1
                 continue
             self._read += 1
             if isinstance(record, Skipped):
@@ -208,7 +233,7 @@ class _Run:
         """Settle a picture by its file's size and time if that will do."""
         try:
             path = self._place(record.path)
-            is_first = self._ledger.first_seen(record.image_id, path)
+            is_first = self._ledger.first_seen(record.image_id, path, self._source)
             status = path.stat()
         except (OSError, ValueError) as error:
             self._skip("unreadable", record.uri, f"{record.path}: cannot be read ({error})")
@@ -233,13 +258,6 @@ class _Run:
         else:
             self._name(self._item(known.picture), job)
         return None
-
-    def _place(self, path: Path) -> Path:
-        """Where a file lies: one place for all ways to its folder, by links, `..` or as it is.
-
-        A link to a file is a file of its own, which can be removed alone.
-        """
-        return Path(self._real_folder(path.parent), path.name)
 
     def _is_beside(self, job: _Job) -> bool:
         """Whether the other collection has the picture as it is, by an unchanged file."""
@@ -284,7 +302,8 @@ class _Run:
         """Add what the job's source says to a picture that is known, or on its way."""
         entry, name = item.entry.named(self._placed(item.entry.names)), job.name
         at_path = [old for old in entry.names if old.path == name.path]
-        if at_path and at_path[0].image_id != name.image_id and not name.captions:
+        takes_over = name.captions or job.record.takes_over
+        if at_path and at_path[0].image_id != name.image_id and not takes_over:
             # Another source names the same file; it takes over only if it tells more.
             name = replace(at_path[0], size=name.size, mtime_ns=name.mtime_ns)
         names = _joined(entry.names, name)
@@ -357,11 +376,23 @@ class _Run:
                     name.path
                     for name in entry.names
                     if not self._ledger.was_seen(name.path)
-                    and _is_gone(_below(folder, name), folder)
+                    and (place := below(folder, name.path, name.uri)) is not None
+                    and is_gone(place, folder)
                 }
                 known = self._ledger.picture(entry.sha256)
                 if gone and known is not None and (known.shard, known.row) == (number, row):
                     self._unname(known, partial(_is_at, gone))
+
+    def _let_leave(self, leaving: Leaving) -> None:
+        """Take the names of the files that are leaving, and the captions that stood alone."""
+        for path in leaving.files:
+            check_cancelled()
+            if known := self._ledger.file_at(Path(path)):
+                self._unname(known.picture, partial(_is_at, {path}))
+        for caption in leaving.captions:
+            if self._ledger.has_loose(caption):
+                self._builder.unsay(caption)
+                self._unsaid += 1
 
     def _entries(self, number: int, rows: list[int]) -> list[Entry]:
         return Shard(self._ledger.shard(number)).entries(rows)
@@ -414,37 +445,3 @@ def _is_there(name: Name) -> bool:
     except (OSError, ValueError):
         return False
     return (status.st_size, status.st_mtime_ns) == (name.size, name.mtime_ns)
-
-
-def _below(root: Path, name: Name) -> Path | None:
-    """A file as it is reached from the root, which may be by a link; None where it is not."""
-    found = (Path(place) for place in (name.path, name.uri))
-    return next((path for path in found if path.is_relative_to(root)), None)
-
-
-def _is_gone(path: Path | None, root: Path) -> bool:
-    """Whether a file below the root was deleted, and is not merely out of reach.
-
-    A folder that cannot be read, or holds nothing of a user's, may be a disk that is not mounted.
-    """
-    if path is None:
-        return False
-    try:
-        path.lstat()
-    except FileNotFoundError:
-        folder = path.parent
-        while folder != root and not os.path.lexists(folder):
-            folder = folder.parent
-        return _holds_anything(folder)
-    except OSError:
-        pass
-    return False
-
-
-def _holds_anything(folder: Path) -> bool:
-    """Whether there is more in a folder than what systems leave on a disk."""
-    try:
-        with os.scandir(folder) as found:
-            return any(not is_clutter(item.name) for item in found)
-    except OSError:
-        return False

@@ -24,8 +24,9 @@ from corpus.entry import Entry, Name
 from corpus.ledger import Ledger, Live
 from corpus.lock import writing
 from corpus.parquet import DamagedShard, Halves
-from corpus.records import CaptionRecord, ImageRecord, Record, Skipped, WholeFolder
+from corpus.records import CaptionRecord, ImageRecord, NextSource, Record, Skipped, WholeFolder
 from corpus.shards import Shard
+from corpus.sights import Sights
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import IncompatibleIndex, InvalidInput, StoreLocked
 from engine.files import write_whole
@@ -70,7 +71,7 @@ class Part:
         said by nobody: who sees a share cannot tell what has gone.
         """
         for record in records:
-            if isinstance(record, WholeFolder):
+            if isinstance(record, WholeFolder | NextSource):
                 continue
             if isinstance(record, Skipped):
                 if self.number == 1:
@@ -152,6 +153,8 @@ def adopt_parts(folder: CollectionFolder, on_progress: OnProgress = silent) -> A
                     Ledger.open(place) as theirs,
                 ):
                     done = _Adoption(folder, ledger, card, done).all(theirs, on_progress)
+                with Sights.open(folder.sights) as sights, Sights.open(place.sights) as seen:
+                    sights.take(seen)
             _remove(place)
         except StoreLocked:
             done = replace(done, left=(*done.left, name))

@@ -43,6 +43,7 @@ from engine.store.generations import (
 from engine.store.graph import build_graph, copy_generation
 from engine.store.sweeping import next_number, remove, sweep, sweep_all, sweep_old_layout
 from ingest.changes import Changes, Written
+from ingest.likeness import find_copies
 
 FLUSH_POINTS = 20_000
 """Points between two flushes, and so what a killed push may repeat."""
@@ -153,6 +154,7 @@ class _Push:
             answers = self._write_anew()
         assert answers is not None
         self._point_aliases(answers)
+        self._compare(current(self._folder) or answers)
         sweep_old_layout(self._folder)
         return PushReport(
             images=self._written.images,
@@ -311,6 +313,18 @@ class _Push:
             from engine.store.server_collections import point_aliases
 
             point_aliases(self._settings, self._folder.name, answers.number)
+
+    def _compare(self, answers: GenerationFolder) -> None:
+        """Find copies among pictures that a fill has looked at; others wait until they are asked
+        for, as all of them would have to be decoded."""
+        with self._stores(answers) as stores:
+            find_copies(
+                self._folder,
+                stores.images,
+                self._settings,
+                look=False,
+                on_progress=self._on_progress,
+            )
 
     # Points
 

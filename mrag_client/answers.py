@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +12,9 @@ from mrag_client.models import (
     CollectionAnswer,
     ComparisonAnswer,
     Description,
+    DuplicateOptions,
+    DuplicatesAnswer,
+    FacetsAnswer,
     Failure,
     SearchAnswer,
     SearchOptions,
@@ -49,7 +52,7 @@ class Answers(Protocol):
     """
 
     def caption(
-        self, images: Sequence[GivenPicture], options: CaptionOptions, *, collection: str = ""
+        self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
     ) -> Iterator[Description | Failure]:
         """Describe pictures, each as soon as it is there, in their order."""
 
@@ -62,10 +65,16 @@ class Answers(Protocol):
     ) -> list[SearchAnswer]:
         """Find pictures: an answer for each space that is asked for, in that order."""
 
+    def facets(self, options: SearchOptions, *, collection: str = "") -> FacetsAnswer:
+        """What the pictures that satisfy the filters of a search can be filtered by further."""
+
     def compare(
         self, images: Sequence[GivenPicture], k: int = 5, *, collection: str = ""
     ) -> Iterator[ComparisonAnswer | Failure]:
         """The captions nearest to each picture, raw beside mapped."""
+
+    def duplicates(self, options: DuplicateOptions, *, collection: str = "") -> DuplicatesAnswer:
+        """What a collection holds more than once, as far as it was compared; see `waiting`."""
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +25,9 @@ from mrag_client.models import (
     CollectionAnswer,
     ComparisonAnswer,
     Description,
+    DuplicateOptions,
+    DuplicatesAnswer,
+    FacetsAnswer,
     Failure,
     IngestOptions,
     JobAnswer,
@@ -134,7 +137,7 @@ class Client:
         self.close()
 
     def caption(
-        self, images: Sequence[GivenPicture], options: CaptionOptions, *, collection: str = ""
+        self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
     ) -> Iterator[Description | Failure]:
         """Describe pictures, each as soon as its batch is there, in their order."""
         described = False
@@ -159,12 +162,22 @@ class Client:
         """Find pictures like the one of that id."""
         return self._run(talks.similar(key, options or SearchOptions(), collection))
 
+    def facets(self, options: SearchOptions | None = None, *, collection: str = "") -> FacetsAnswer:
+        """What the pictures that satisfy the filters of a search can be filtered by further."""
+        return self._run(talks.facets(options or SearchOptions(), collection))
+
     def compare(
         self, images: Sequence[GivenPicture], k: int = 5, *, collection: str = ""
     ) -> Iterator[ComparisonAnswer | Failure]:
         """The captions nearest to each picture, raw beside mapped."""
         for batch in talks.batches(images):
             yield from self._run(talks.compare(batch, k, collection))
+
+    def duplicates(
+        self, options: DuplicateOptions | None = None, *, collection: str = ""
+    ) -> DuplicatesAnswer:
+        """What a collection holds more than once, as far as it was compared; see `waiting`."""
+        return self._run(talks.duplicates(options or DuplicateOptions(), collection))
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""
@@ -324,7 +337,7 @@ class AsyncClient:
         await self.close()
 
     async def caption(
-        self, images: Sequence[GivenPicture], options: CaptionOptions, *, collection: str = ""
+        self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
     ) -> AsyncIterator[Description | Failure]:
         """Describe pictures, each as soon as its batch is there, in their order."""
         described = False
@@ -350,6 +363,12 @@ class AsyncClient:
         """Find pictures like the one of that id."""
         return await self._run(talks.similar(key, options or SearchOptions(), collection))
 
+    async def facets(
+        self, options: SearchOptions | None = None, *, collection: str = ""
+    ) -> FacetsAnswer:
+        """What the pictures that satisfy the filters of a search can be filtered by further."""
+        return await self._run(talks.facets(options or SearchOptions(), collection))
+
     async def compare(
         self, images: Sequence[GivenPicture], k: int = 5, *, collection: str = ""
     ) -> AsyncIterator[ComparisonAnswer | Failure]:
@@ -357,6 +376,12 @@ class AsyncClient:
         for batch in talks.batches(images):
             for answer in await self._run(talks.compare(batch, k, collection)):
                 yield answer
+
+    async def duplicates(
+        self, options: DuplicateOptions | None = None, *, collection: str = ""
+    ) -> DuplicatesAnswer:
+        """What a collection holds more than once, as far as it was compared; see `waiting`."""
+        return await self._run(talks.duplicates(options or DuplicateOptions(), collection))
 
     async def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""

@@ -17,11 +17,24 @@ MOST_HITS = 10_000
 MANY = 1_000_000_000
 """More pictures, points or bytes of them than one machine holds: no count is larger."""
 
+SEARCH_LANGUAGE = (
+    'Words, looked for together; +word and -word (or -"several words") draw nearer and move away, '
+    '2:word weighs; "words in quotes" must occur in a caption; like:ID and -like:ID name pictures. '
+    "Filters, of which all must hold and any value of one is enough: after:2024-05 "
+    'before:2025-01-31 (both ends belong to it) camera:"Canon EOS R6" lens: place:Lisbon '
+    "near:38.7,-9.1,20km tag: split: by:human|generated has:caption ext:jpg rating:3 (or more); "
+    "-camera: -lens: -place: -tag: -split: -by: -has: -ext: leave out."
+)
+"""How searches are written, in short."""
+
 MAX_WORDS = 500
 """Characters of one text of a query."""
 
 MOST_TERMS = 16
-"""Texts to draw nearer to, or to move away from: each is embedded, while others wait."""
+"""Texts, or pictures, to draw nearer to or to move away from: each text is embedded."""
+
+MOST_GROUPS = 1000
+"""Groups of duplicates that are told at once at most."""
 
 DescribeSpace = Literal["raw", "mapped", "fused"]
 SearchSpace = Literal["raw", "mapped", "caption", "words", "fused"]
@@ -30,14 +43,23 @@ AskedSpace = Literal["best", "raw", "mapped", "caption", "words", "fused"]
 
 Decoding = Literal["greedy", "beam", "nucleus"]
 Order = Literal["nearest-first", "nearest-last"]
+Sort = Literal["relevance", "newest", "oldest"]
 MapMethod = Literal["auto", "raw", "centred", "shrink", "ridge", "procrustes", "ols"]
+DuplicateKind = Literal["all", "exact", "near"]
 JobState = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
 
-SINGULAR = {"spaces": "space", "splits": "split", "tags": "tag"}
+SINGULAR = {
+    "spaces": "space",
+    "splits": "split",
+    "tags": "tag",
+    "likes": "like",
+    "unlikes": "unlike",
+}
 """Fields that are repeated for each of their values, by the name that they then have."""
 
 Words = Annotated[str, Field(max_length=MAX_WORDS)]
 Terms = Annotated[tuple[Words, ...], Field(max_length=MOST_TERMS)]
+Ids = Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=MOST_TERMS)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Timings = Mapping[str, float]
 
@@ -83,14 +105,16 @@ class CaptionOptions(_Asked):
 
 
 class SearchOptions(_Asked):
-    """What is looked for, beside a picture, and how."""
+    """What is looked for, beside a picture, and how.
 
-    text: Words = ""
+    A search of filters alone finds the pictures that satisfy them, by date.
+    """
+
+    text: Annotated[Words, Field(description=SEARCH_LANGUAGE)] = ""
     plus: Terms = ()
     minus: Terms = ()
-    like: Annotated[str, Field(max_length=64, description="Id of a picture of the collection.")] = (
-        ""
-    )
+    likes: Annotated[Ids, Field(description="Like these pictures of the collection, by id.")] = ()
+    unlikes: Annotated[Ids, Field(description="And not like these, by id.")] = ()
     spaces: Annotated[
         tuple[AskedSpace, ...],
         Field(
@@ -108,6 +132,30 @@ class SearchOptions(_Asked):
     ] = None
     splits: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    sort: Annotated[
+        Sort,
+        Field(
+            description="relevance: best first, or newest first where filters alone are given; "
+            "newest, oldest: what is found, by when it was taken."
+        ),
+    ] = "relevance"
+    copies: Annotated[
+        bool, Field(description="Find each copy of a picture, and not the best of them alone.")
+    ] = False
+
+
+class DuplicateOptions(_Asked):
+    """Which groups of duplicates are told, the biggest first."""
+
+    kind: Annotated[
+        DuplicateKind,
+        Field(
+            description="exact: files of the same bytes; near: pictures that look the same though "
+            "they were saved anew, scaled, turned or cropped a little; all: both."
+        ),
+    ] = "all"
+    k: Annotated[int, Field(ge=1, le=MOST_GROUPS, description="Groups told.")] = 100
+    offset: Annotated[int, Field(ge=0, le=MANY, description="Biggest groups to leave out.")] = 0
 
 
 class Candidate(_Answer):
@@ -125,6 +173,18 @@ class RetrievedCaption(_Answer):
     image_id: str
 
 
+class MadeWith(_Answer):
+    """What a description was made with; the same picture is described alike with equal ones.
+
+    `map` is the method and a name of exactly this map, `captions` how many could be borrowed.
+    """
+
+    generator: str = ""
+    map: str = ""
+    memory: str = ""
+    captions: int = 0
+
+
 class Description(_Answer):
     """A picture described: the caption, what it was chosen from and what it was made of."""
 
@@ -134,6 +194,7 @@ class Description(_Answer):
     retrieved: tuple[RetrievedCaption, ...]
     space: DescribeSpace
     timings_ms: Timings
+    made_with: MadeWith = MadeWith()
 
 
 class Failure(_Answer):
@@ -150,13 +211,16 @@ class Failure(_Answer):
 class ImageHit(_Answer):
     """A picture that was found; `caption` is the first of its captions.
 
-    `uri` is where its file lies, to those who may know; to others the file's name.
+    `uri` is where its file lies, to those who may know; to others the file's name. `copies`: how
+    many more pictures show the same and satisfy the filters; they are not among what is found.
     """
 
     id: str
     uri: str
     score: float
     caption: str
+    taken_at: datetime | None = None
+    copies: int = 0
 
 
 class PictureAnswer(_Answer):
@@ -177,12 +241,32 @@ class PictureAnswer(_Answer):
 
 
 class SearchAnswer(_Answer):
-    """The pictures found in one space, best first."""
+    """The pictures found in one space, in the order that was asked for.
+
+    `query` is the search in its own language; `space` is `date` where nothing is looked for, so
+    that filters alone say what is found. `hints` tell what may have been meant for a filter and
+    was looked for as words, and which filter nothing here can satisfy.
+    """
 
     query: str
-    space: SearchSpace
+    space: SearchSpace | Literal["date"]
     hits: tuple[ImageHit, ...]
     timings_ms: Timings
+    hints: tuple[str, ...] = ()
+
+
+class FacetsAnswer(_Answer):
+    """What pictures can be filtered by: of each filter its values, the commonest first.
+
+    `pictures` satisfy the filters of the search, and are counted; those of each value are numbers
+    of them. `taken_from` and `taken_until` are when the first and the last of them were taken.
+    """
+
+    query: str
+    pictures: int
+    values: Mapping[str, Mapping[str, int]]
+    taken_from: datetime | None = None
+    taken_until: datetime | None = None
 
 
 class Ranks(_Answer):
@@ -310,11 +394,19 @@ class ReadyAnswer(_Answer):
     waiting_for: tuple[str, ...] = ()
 
 
+class Place(_Answer):
+    """A place in what was typed: from the character `start`, counted from 0, up to `end`."""
+
+    text: str
+    start: int
+    end: int
+
+
 class Problem(_Answer):
     """Why a request was not answered, as RFC 9457 has it: `detail` names the remedy.
 
     `type` ends in the name of the error, such as `StoreLocked`, that the same call would raise
-    without a server.
+    without a server. `place` is where in a search it is, if that cannot be read.
     """
 
     type: str
@@ -322,3 +414,55 @@ class Problem(_Answer):
     status: int
     detail: str
     instance: str = ""
+    place: Place | None = None
+
+
+class DuplicateFile(_Answer):
+    """A file of a picture, as it was when it was embedded; `there`: it still is.
+
+    `path` is where it lies, to those who may know; to others its name.
+    """
+
+    path: str
+    bytes: int
+    modified: datetime
+    there: bool
+
+
+class DuplicatePicture(_Answer):
+    """A picture of a group: its files, all of the same bytes, and what tells it from the others.
+
+    `keep`: the program would keep it, and of it the first of its files. It deletes nothing.
+    """
+
+    id: str
+    files: tuple[DuplicateFile, ...]
+    width: int
+    height: int
+    taken_at: datetime | None
+    places: tuple[str, ...]
+    caption: str
+    keep: bool = False
+
+
+class DuplicateGroup(_Answer):
+    """Pictures that show the same, the one to keep first; `spare` bytes are those of the others."""
+
+    pictures: tuple[DuplicatePicture, ...]
+    files: int
+    spare: int
+
+
+class DuplicatesAnswer(_Answer):
+    """Groups of duplicates: those asked for, and of all of them the numbers and bytes to spare.
+
+    `waiting`: pictures that are not compared yet. Asking again goes on with them, so until it is
+    0 there may be more. `missing`: pictures whose file was not there to be looked at.
+    """
+
+    groups: tuple[DuplicateGroup, ...]
+    total: int
+    files: int
+    spare: int
+    waiting: int = 0
+    missing: int = 0

@@ -26,6 +26,9 @@ from mrag_client.models import (
     CollectionAnswer,
     ComparisonAnswer,
     Description,
+    DuplicateOptions,
+    DuplicatesAnswer,
+    FacetsAnswer,
     Failure,
     IngestOptions,
     JobAnswer,
@@ -88,9 +91,15 @@ def search(
 
 def similar(key: str, options: SearchOptions, collection: str) -> Talk[list[SearchAnswer]]:
     """Find pictures like one of the collection."""
-    asked = fields_of(options.model_copy(update={"like": ""}), collection=collection)
+    asked = fields_of(options, collection=collection)
     response = yield Call("GET", "/similar", query={"id": [key]} | asked)
     return [read(SearchAnswer, one) for one in _listed(response, "results")]
+
+
+def facets(options: SearchOptions, collection: str) -> Talk[FacetsAnswer]:
+    """What pictures can be filtered by further."""
+    response = yield Call("GET", "/facets", query=fields_of(options, collection=collection))
+    return read(FacetsAnswer, content(response))
 
 
 def caption(
@@ -107,6 +116,13 @@ def compare(
     """The captions nearest to each picture of a batch."""
     asked = {"k": [str(k)], **_named(collection)}
     return (yield from _of_pictures("/compare", ComparisonAnswer, batch, asked))
+
+
+def duplicates(options: DuplicateOptions, collection: str) -> Talk[DuplicatesAnswer]:
+    """A page of what a collection holds more than once."""
+    asked = fields_of(options, collection=collection)
+    response = yield Call("GET", "/duplicates", query=asked)
+    return read(DuplicatesAnswer, content(response))
 
 
 def collections() -> Talk[list[CollectionAnswer]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+from PIL.Image import Image
 
 from engine.app import Collection, Engine
 from engine.describe.captioner import Captioner, each_described
@@ -15,8 +16,11 @@ from engine.identity import PictureIdentity, identity_of
 from engine.images import Picture
 from engine.progress import check_cancelled
 from engine.search.gallery import COSINE_SPACES, Query
+from engine.search.language import Search
+from engine.search.naming import not_here, spelled_out
 from engine.store import store_status
-from engine.types import CaptionResult, ImageHit, SearchSpace
+from engine.timing import Stopwatch
+from engine.types import CaptionResult, DateOrder, Filters, ImageHit, SearchSpace
 from ingest.delete import delete
 from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import (
@@ -24,6 +28,9 @@ from mrag_client.models import (
     CollectionAnswer,
     ComparisonAnswer,
     Description,
+    DuplicateOptions,
+    DuplicatesAnswer,
+    FacetsAnswer,
     Failure,
     SearchAnswer,
     SearchOptions,
@@ -35,9 +42,11 @@ from service.conversion import (
     comparison_answer,
     describe_options,
     description,
-    filters,
+    facets_answer,
     search_answer,
+    search_asked,
 )
+from service.duplicates import duplicates
 
 _TOGETHER = 16
 """Pictures described in one batch: enough to fill a batch, few enough to answer soon."""
@@ -62,7 +71,7 @@ class LocalAnswers:
         self._paths = paths
 
     def caption(
-        self, images: Sequence[GivenPicture], options: CaptionOptions, *, collection: str = ""
+        self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
     ) -> Iterator[Description | Failure]:
         """Describe pictures, each as soon as it is there, in their order.
 
@@ -95,19 +104,59 @@ class LocalAnswers:
 
         Raises UnreadableImage for a picture that cannot be opened, InvalidInput without a query.
         """
+        asked = search_asked(options)
         picture = self._open(image).image if image else None
-        query = Query(options.text, picture, options.plus, options.minus, options.like)
         opened = self._engine.open(collection)
+        filters = spelled_out(asked.filters, opened.images)
+        by_date = filters != Filters() or options.sort != "relevance"
+        if picture is None and not asked.asks and by_date:
+            answers = [self._browsed(asked, filters, options, opened)]
+        else:
+            answers = self._found(asked, filters, options, opened, picture)
+        return [_with_hints(one, asked, filters, opened) for one in answers]
+
+    def facets(self, options: SearchOptions, *, collection: str = "") -> FacetsAnswer:
+        """What the pictures that satisfy the filters of a search can be filtered by further."""
+        asked = search_asked(options)
+        opened = self._engine.open(collection)
+        filters = spelled_out(asked.filters, opened.images)
+        images = opened.images
+        return facets_answer(asked, images.count(filters), images.facets(filters))
+
+    def _browsed(
+        self, asked: Search, filters: Filters, options: SearchOptions, opened: Collection
+    ) -> SearchAnswer:
+        """The pictures that satisfy the filters, by date."""
+        watch = Stopwatch()
+        order: DateOrder = "oldest" if options.sort == "oldest" else "newest"
+        with watch.stage("search"):
+            hits = opened.images.browse(filters, order=order, k=options.k, offset=options.offset)
+        return search_answer(asked, "date", hits, watch.timings_ms, paths=self._paths)
+
+    def _found(
+        self,
+        asked: Search,
+        filters: Filters,
+        options: SearchOptions,
+        opened: Collection,
+        picture: Image | None,
+    ) -> list[SearchAnswer]:
+        query = Query.of(asked, picture)
         results = opened.gallery.search_spaces(
             query,
             _spaces(options, query, opened),
             options.k,
-            filters=filters(options),
+            filters=filters,
             offset=options.offset,
             diversity=options.diversity,
             min_score=options.min_score,
+            sort=options.sort,
+            every_copy=options.copies,
         )
-        return [search_answer(result, paths=self._paths) for result in results]
+        return [
+            search_answer(asked, one.space, one.hits, one.timings_ms, paths=self._paths)
+            for one in results
+        ]
 
     def compare(
         self, images: Sequence[GivenPicture], k: int = 5, *, collection: str = ""
@@ -120,6 +169,11 @@ class LocalAnswers:
                 yield one
             else:
                 yield comparison_answer(one.name, opened.compare(one.picture, k))
+
+    def duplicates(self, options: DuplicateOptions, *, collection: str = "") -> DuplicatesAnswer:
+        """What a collection holds more than once, as far as it was compared; see `waiting`."""
+        opened = self._engine.open(collection)
+        return duplicates(opened, self._engine.settings, options, paths=self._paths)
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name; one that cannot be read is `broken`.
@@ -166,6 +220,16 @@ class LocalAnswers:
             place = "the given bytes" if isinstance(given.source, bytes) else str(given.source)
             told = str(error).removeprefix(f"{place}: ")
             raise UnreadableImage(f"{given.name}: {told}") from error
+
+
+def _with_hints(
+    answer: SearchAnswer, asked: Search, filters: Filters, opened: Collection
+) -> SearchAnswer:
+    """The answer, which says what may have been meant where that could be something else."""
+    hints = asked.hints
+    if not answer.hits and filters != Filters():
+        hints += tuple(not_here(filters, opened.images.facets()))
+    return answer.model_copy(update={"hints": hints})
 
 
 def _spaces(options: SearchOptions, query: Query, collection: Collection) -> list[SearchSpace]:

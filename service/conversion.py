@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import PurePath
+from typing import Literal
 
 from engine.app import CollectionSummary
 from engine.compare.comparison import Comparison
 from engine.describe.captioner import DescribeOptions
-from engine.types import CaptionHit, CaptionResult, Decoding, Filters, SearchResult
+from engine.search.filter_terms import FILTER_TERMS
+from engine.search.language import Filter, Item, Like, Search, Term, read_search
+from engine.types import CaptionHit, CaptionResult, Decoding, Facets, SearchSpace
 from engine.types import ImageHit as FoundImage
 from ingest.jobs.records import Job
 from mrag_client.models import (
@@ -17,9 +21,11 @@ from mrag_client.models import (
     CollectionAnswer,
     ComparisonAnswer,
     Description,
+    FacetsAnswer,
     ImageHit,
     JobAnswer,
     JobProgress,
+    MadeWith,
     PictureAnswer,
     Ranks,
     RetrievedCaption,
@@ -49,9 +55,20 @@ def describe_options(asked: CaptionOptions) -> DescribeOptions:
     )
 
 
-def filters(asked: SearchOptions) -> Filters:
-    """What found pictures must satisfy."""
-    return Filters(splits=frozenset(asked.splits), tags=frozenset(asked.tags))
+def search_asked(asked: SearchOptions) -> Search:
+    """What is looked for: the text, read in its language, and what is given beside it.
+
+    Raises InvalidSearch for a text that cannot be read.
+    """
+    beside: list[Item] = [
+        *(Term(text) for text in asked.plus),
+        *(Term(text, unwanted=True) for text in asked.minus),
+        *map(Like, asked.likes),
+        *(Like(id_, unwanted=True) for id_ in asked.unlikes),
+        *(Filter("split", value) for value in asked.splits),
+        *(Filter("tag", value) for value in asked.tags),
+    ]
+    return read_search(asked.text, beside)
 
 
 def description(image: str, result: CaptionResult) -> Description:
@@ -63,16 +80,37 @@ def description(image: str, result: CaptionResult) -> Description:
         retrieved=_captions(result.retrieved),
         space=result.space,
         timings_ms=result.timings_ms,
+        made_with=MadeWith(**asdict(result.made_with)),
     )
 
 
-def search_answer(result: SearchResult, *, paths: bool = True) -> SearchAnswer:
+def search_answer(
+    search: Search,
+    space: SearchSpace | Literal["date"],
+    hits: Iterable[FoundImage],
+    timings_ms: Mapping[str, float],
+    *,
+    paths: bool = True,
+) -> SearchAnswer:
     """What was found; without `paths` of each file only its name is told."""
     return SearchAnswer(
-        query=result.query,
-        space=result.space,
-        hits=tuple(image_hit(hit, paths=paths) for hit in result.hits),
-        timings_ms=result.timings_ms,
+        query=str(search),
+        space=space,
+        hits=tuple(image_hit(hit, paths=paths) for hit in hits),
+        timings_ms=timings_ms,
+    )
+
+
+def facets_answer(search: Search, pictures: int, facets: Facets) -> FacetsAnswer:
+    """What the pictures that satisfy the filters of a search can be filtered by further."""
+    return FacetsAnswer(
+        query=str(search),
+        pictures=pictures,
+        values={
+            name: getattr(facets, term.field) for name, term in FILTER_TERMS.items() if term.many
+        },
+        taken_from=facets.taken_from,
+        taken_until=facets.taken_until,
     )
 
 
@@ -83,6 +121,8 @@ def image_hit(hit: FoundImage, *, paths: bool = True) -> ImageHit:
         uri=hit.uri if paths else PurePath(hit.uri).name,
         score=hit.score,
         caption=next(iter(hit.captions), ""),
+        taken_at=hit.payload["taken_at"],
+        copies=hit.copies,
     )
 
 

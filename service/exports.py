@@ -10,7 +10,7 @@ from io import BytesIO, StringIO
 from typing import Protocol
 from zipfile import ZIP_DEFLATED, ZipFile
 
-from mrag_client.models import Description
+from mrag_client.models import Description, DuplicateGroup
 
 Descriptions = Iterable[Description]
 
@@ -34,7 +34,7 @@ def as_csv(descriptions: Descriptions) -> bytes:
     rows = csv.writer(page)
     rows.writerow(("image", "caption", "score"))
     for one in descriptions:
-        rows.writerow((_inert(one.image), _inert(one.caption), f"{chosen_score(one):.4f}"))
+        rows.writerow((inert(one.image), inert(one.caption), f"{chosen_score(one):.4f}"))
     return page.getvalue().encode("utf-8-sig")
 
 
@@ -46,6 +46,30 @@ def as_sidecars(descriptions: Descriptions) -> bytes:
         for one in descriptions:
             archive.writestr(_sidecar_name(one.image, taken), one.caption + "\n")
     return packed.getvalue()
+
+
+def duplicates_as_csv(groups: Iterable[DuplicateGroup]) -> bytes:
+    """A table with a row for each file of each group, which spreadsheets open as text."""
+    page = StringIO(newline="")
+    rows = csv.writer(page)
+    rows.writerow(
+        ("group", "keep", "path", "there", "bytes", "width", "height", "modified", "taken",
+         "places", "caption", "id")
+    )  # fmt: skip
+    for number, group in enumerate(groups, 1):
+        for picture in group.pictures:
+            for at, file in enumerate(picture.files):
+                kept = "keep" if picture.keep and not at else ""
+                rows.writerow(
+                    (
+                        *(number, kept, _inert(file.path), "yes" if file.there else "no"),
+                        *(file.bytes, picture.width, picture.height),
+                        file.modified.isoformat(timespec="seconds"),
+                        picture.taken_at.isoformat() if picture.taken_at else "",
+                        *(_inert(", ".join(picture.places)), _inert(picture.caption), picture.id),
+                    )
+                )
+    return page.getvalue().encode("utf-8-sig")
 
 
 class _Written(Protocol):
@@ -72,7 +96,7 @@ def chosen_score(described: _Chosen) -> float:
     return scores[described.caption]
 
 
-def _inert(text: str) -> str:
+def inert(text: str) -> str:
     """Text that a spreadsheet does not run: a leading quote mark is its sign for plain text."""
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
 

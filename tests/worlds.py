@@ -16,7 +16,7 @@ from engine.collection import CollectionCard, CollectionFolder
 from engine.identity import content_key
 from engine.models.loaded import Models
 from engine.settings import Settings
-from engine.types import CaptionResult, Encoder, Vectors
+from engine.types import CaptionResult, Encoder, MadeWith, Vectors
 
 DIM = 16
 
@@ -78,6 +78,7 @@ class PlainDescriber:
     def __init__(self) -> None:
         self.described = 0
         self.silent_about: set[int] = set()
+        self.made_with = MadeWith()
 
     def describe_vectors(self, raw: Vectors) -> list[CaptionResult]:
         numbers = range(self.described, self.described + len(raw))
@@ -86,7 +87,7 @@ class PlainDescriber:
             "" if number in self.silent_about else f"a picture of kind {int(vector.argmax())}"
             for number, vector in zip(numbers, raw, strict=True)
         ]
-        return [CaptionResult(text, (), (), "", "mapped", {}) for text in texts]
+        return [CaptionResult(text, (), (), "", "mapped", {}, self.made_with) for text in texts]
 
 
 def _unit(rows: np.ndarray) -> Vectors:

@@ -17,12 +17,17 @@ from api.shapes import Searches
 from api.uploads import form_of, pictures_of
 from engine.errors import InvalidInput
 from mrag_client.answers import NamedPicture
-from mrag_client.models import SearchAnswer, SearchOptions
+from mrag_client.models import (
+    DuplicateOptions,
+    DuplicatesAnswer,
+    FacetsAnswer,
+    SearchAnswer,
+    SearchOptions,
+)
 from service.answering import stored_picture
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
-_LIKE = frozenset({"like"})
 _EXAMPLE = {"text": "two dogs on a beach", "minus": ["night"], "space": ["mapped", "raw"], "k": 5}
 
 
@@ -33,7 +38,7 @@ _EXAMPLE = {"text": "two dogs on a beach", "minus": ["night"], "space": ["mapped
     openapi_extra={"parameters": parameters(SearchOptions, example=_EXAMPLE)},
 )
 async def search(request: Request, asking: Reader, collection: Named = "") -> Searches:
-    """Find pictures by words, or like one of the collection (`like`)."""
+    """Find pictures by words, or like some of the collection and not others (`like`, `unlike`)."""
     return await _found(asking, _query(request), None, collection)
 
 
@@ -60,10 +65,25 @@ async def search_by_picture(request: Request, asking: Reader, collection: Named 
 
 
 @router.get(
+    "/facets",
+    response_model=FacetsAnswer,
+    responses=errors(404, 409),
+    openapi_extra={"parameters": parameters(SearchOptions)},
+)
+async def facets(request: Request, asking: Reader, collection: Named = "") -> FacetsAnswer:
+    """What pictures can be filtered by, with counts: those that satisfy the search's filters.
+
+    What the search looks for does not matter to them, nor do its other fields.
+    """
+    options = read_fields(SearchOptions, _query(request))
+    return await asking.run(partial(asking.answers.facets, collection=collection), options)
+
+
+@router.get(
     "/similar",
     response_model=Searches,
     responses=errors(404, 409),
-    openapi_extra={"parameters": parameters(SearchOptions, without=_LIKE)},
+    openapi_extra={"parameters": parameters(SearchOptions)},
 )
 async def similar(
     request: Request,
@@ -72,14 +92,26 @@ async def similar(
     collection: Named = "",
 ) -> Searches:
     """Find pictures like one of the collection, which is itself left out."""
-    options = read_fields(SearchOptions, [*_query(request, "id"), ("like", key)])
+    options = read_fields(SearchOptions, [("like", key), *_query(request, "id")])
     return _told(asking, await asking.run(_similar, asking, options, collection))
+
+
+@router.get(
+    "/duplicates",
+    response_model=DuplicatesAnswer,
+    responses=errors(404, 409),
+    openapi_extra={"parameters": parameters(DuplicateOptions, example={"kind": "near", "k": 20})},
+)
+async def duplicates(request: Request, asking: Reader, collection: Named = "") -> DuplicatesAnswer:
+    """Find what a collection holds more than once; ask again while `waiting` is not 0."""
+    options = read_fields(DuplicateOptions, _query(request))
+    return await asking.run(asking.answers.duplicates, options, collection=collection)
 
 
 def _similar(asking: Asking, options: SearchOptions, collection: str) -> list[SearchAnswer]:
     opened = asking.parts.engine.open(collection)
     try:
-        stored_picture(opened, options.like)
+        stored_picture(opened, options.likes[0])
     except InvalidInput as error:
         raise NotFound(str(error)) from error
     return asking.answers.search(options, collection=collection)

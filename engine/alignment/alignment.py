@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
@@ -235,7 +236,7 @@ class Alignment:
             and _near(self.matrix, other.matrix, size)
         )
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """32 hex digits that name exactly this map, bit for bit, in reports and caches.
 

@@ -24,6 +24,7 @@ from engine.types import (
     DescribeSpace,
     Encoder,
     Generator,
+    MadeWith,
     Vector,
     Vectors,
 )
@@ -80,12 +81,14 @@ class Captioner:
         retriever: Retriever,
         generator: Generator | None,
         options: DescribeOptions | None = None,
+        made_with: MadeWith | None = None,
     ) -> None:
         self._encoder = encoder
         self._alignment = alignment
         self._retriever = retriever
         self._generator = generator
         self.options = options or DescribeOptions()
+        self.made_with = made_with or MadeWith()
 
     def describe(
         self, images: list[Image], *, exclude: Sequence[PictureIdentity] | None = None
@@ -134,6 +137,7 @@ class Captioner:
                 prompt=prompt,
                 space=options.space,
                 timings_ms=shared,
+                made_with=self.made_with,
             )
             for (scored, chosen), hits, prompt in zip(candidates, retrieved, prompts, strict=True)
         ]

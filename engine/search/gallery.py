@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,10 @@ from PIL.Image import Image
 from engine.alignment.alignment import Alignment
 from engine.errors import InvalidInput
 from engine.identity import identity_of
+from engine.search.copies import NO_COPIES, Copies
+from engine.search.language import Search, written_term
+from engine.search.relevance import Asked, Relevance
+from engine.search.verdict import LikelyFirst, Verdict
 from engine.store import ImageStore
 from engine.timing import Stopwatch
 from engine.types import (
@@ -21,6 +26,7 @@ from engine.types import (
     ImageHit,
     SearchResult,
     SearchSpace,
+    Sort,
     Vector,
     Vectors,
 )
@@ -40,19 +46,44 @@ only at which ranks a picture was found.
 class Query:
     """What is looked for: words, a picture or both, nearer to `plus`, away from `minus`.
 
-    `like` is the id of a picture of the collection, which is looked for like `image` and is
-    itself not found.
+    `likes` are ids of pictures of the collection, which are looked for like `image`; those of
+    `unlikes` are moved away from. None of them is itself found. `weights` are those of `plus` and
+    then of `minus`, against 1 of all else; each is 1 where there are none.
     """
 
     text: str = ""
     image: Image | None = None
     plus: tuple[str, ...] = ()
     minus: tuple[str, ...] = ()
-    like: str = ""
+    likes: tuple[str, ...] = ()
+    unlikes: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.words and not self.pictures:
-            raise InvalidInput("the query is empty; give words, a picture or both")
+            raise InvalidInput(self._nothing_wanted())
+
+    @classmethod
+    def of(cls, search: Search, image: Image | None = None) -> Query:
+        """What a search asks for, and a picture beside it."""
+        wanted, unwanted = search.plus, search.minus
+        return cls(
+            search.text,
+            image,
+            tuple(term.text for term in wanted),
+            tuple(term.text for term in unwanted),
+            search.likes,
+            search.unlikes,
+            tuple(term.weight for term in (*wanted, *unwanted)),
+        )
+
+    def _nothing_wanted(self) -> str:
+        if not (self.minus or self.unlikes):
+            return "the query is empty; give words, a picture or both"
+        return (
+            f"{self} says what to leave out, but not yet what to look for; give words before it, "
+            f"as in: animals {self}"
+        )
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -62,21 +93,43 @@ class Query:
     @property
     def pictures(self) -> int:
         """The number of wanted pictures."""
-        return (self.image is not None) + bool(self.like)
+        return (self.image is not None) + len(self.likes)
+
+    @property
+    def text_weights(self) -> tuple[float, ...]:
+        """The weights of the wanted and then the unwanted words; those of the latter below 0."""
+        weights = self.weights or (1.0,) * (len(self.plus) + len(self.minus))
+        given = zip((*self.plus, *self.minus), weights, strict=True)
+        wanted = [weight for text, weight in islice(given, len(self.plus)) if text.strip()]
+        text = [1.0] if self.text.strip() else []
+        return (*text, *wanted, *(-weight for _, weight in given))
 
     def __str__(self) -> str:
-        parts = [self.text, *(f"+{text}" for text in self.plus)]
-        parts += [f"-{text}" for text in self.minus]
-        parts += [f"like:{self.like}"] if self.like else []
+        weights = iter(self.weights or (1.0,) * (len(self.plus) + len(self.minus)))
+        parts = [self.text]
+        parts += [written_term(text, weight=next(weights)) for text in self.plus]
+        parts += [written_term(text, unwanted=True, weight=next(weights)) for text in self.minus]
+        parts += [f"like:{id_}" for id_ in self.likes]
+        parts += [f"-like:{id_}" for id_ in self.unlikes]
         return " ".join(part for part in parts if part)
 
 
 class Gallery:
-    """The pictures of a store, found in any space."""
+    """The pictures of a store, found in any space, of copies the best alone."""
 
-    def __init__(self, encoder: Encoder, alignment: Alignment, store: ImageStore) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        alignment: Alignment,
+        store: ImageStore,
+        relevance: Callable[[], Relevance] | None = None,
+        copies: Copies = NO_COPIES,
+    ) -> None:
+        """With `relevance`, which is asked for at the first search, chances are told."""
+        self.copies = copies
         self._encoder = encoder
         self._alignment = alignment
+        self._relevance = relevance
         self.store = store
 
     def search(
@@ -89,12 +142,23 @@ class Gallery:
         offset: int = 0,
         diversity: float = 0.0,
         min_score: float | None = None,
+        sort: Sort = "relevance",
+        every_copy: bool = False,
+        likely: bool = False,
     ) -> SearchResult:
         """Find the k best pictures after the first `offset`, best first.
 
         `diversity`, 0 to 1, trades likeness to the query for unlikeness to each other (MMR).
         Pictures that score less than `min_score`, a cosine, are left out of the k; raises
-        InvalidInput for it in the spaces whose scores are none. See `Relevance` for a good one.
+        InvalidInput for it in the spaces whose scores are none.
+        With another `sort` the best ones (RANKED of `engine.store.paging`) come by date.
+        Of copies of one sight the best is found, with their number, unless `every_copy` is asked
+        for.
+
+        Where it can be told which pictures are likely what was asked for (`Verdict`) these come
+        first, but in `raw`, which stays as it is to be compared with, and where `diversity`,
+        `min_score` or `sort` ask for another order. With `likely` they alone are found; raises
+        InvalidInput where it cannot be told.
         """
         (result,) = self.search_spaces(
             query,
@@ -104,6 +168,9 @@ class Gallery:
             offset=offset,
             diversity=diversity,
             min_score=min_score,
+            sort=sort,
+            every_copy=every_copy,
+            likely=likely,
         )
         return result
 
@@ -117,6 +184,9 @@ class Gallery:
         offset: int = 0,
         diversity: float = 0.0,
         min_score: float | None = None,
+        sort: Sort = "relevance",
+        every_copy: bool = False,
+        likely: bool = False,
     ) -> list[SearchResult]:
         """Search as `search` does, in several spaces, embedding the query once."""
         if min_score is not None:
@@ -124,14 +194,26 @@ class Gallery:
         watch = Stopwatch()
         known = self._known(query)
         with watch.stage("encode"):
-            texts, image = self._encode(query, known)
+            texts, images = self._encode(query, known)
         with watch.stage("map"):
-            raw = _combine(texts, image, len(query.minus))
-            mapped_image = self._alignment.map_images(image) if len(image) else image
-            mapped = _combine(self._alignment.map_texts(texts), mapped_image, len(query.minus))
-        filters = _without(filters or Filters(), known)
+            raw = _combine(query, texts, images)
+            mapped_images = self._alignment.map_images(images) if len(images) else images
+            mapped = _combine(query, self._alignment.map_texts(texts), mapped_images)
+        copies = NO_COPIES if every_copy else self.copies
+        filters = _without(filters or Filters(), known + self._copies_of(known, copies))
+        with watch.stage("judge"):
+            verdict = self._verdict(query, mapped, filters)
+        if verdict is None and likely:
+            raise InvalidInput(
+                "this collection has too few pictures, or no captions, to tell what is likely; "
+                "search for all that is found"
+            )
+        first = min_score is None and sort == "relevance" and not diversity
         results = []
         for space in spaces:
+            arrange = verdict and LikelyFirst(
+                verdict.likely, bring=first and space != "raw", alone=likely
+            )
             searching = Stopwatch()
             with searching.stage("search"):
                 hits = self.store.search(
@@ -143,30 +225,65 @@ class Gallery:
                     filters=filters,
                     offset=offset,
                     diversity=diversity,
+                    min_score=min_score,
+                    sort=sort,
+                    same=copies.of,
+                    arrange=arrange,
                 )
-            if min_score is not None:
-                hits = [hit for hit in hits if hit.score >= min_score]
+                hits = self._counted(hits, copies, filters)
+            if verdict is not None:
+                hits = verdict.marked(hits)
             timings = {**watch.timings_ms, **searching.timings_ms}
-            results.append(SearchResult(str(query), space, tuple(hits), timings))
+            count = arrange and arrange.count
+            results.append(SearchResult(str(query), space, tuple(hits), timings, count))
         return results
 
+    def _verdict(self, query: Query, mapped: Vector, filters: Filters) -> Verdict | None:
+        """Which pictures are likely; None where that cannot be told."""
+        if self._relevance is None:
+            return None
+        asked: Asked = "picture" if query.pictures or query.unlikes else "words"
+        judge = self._relevance().judge(mapped, asked, self.store.count(filters))
+        if judge is None:
+            return None
+        words = "" if query.pictures else " ".join(query.words)
+        return Verdict(judge, self.store, mapped, words, query.minus, filters)
+
     def _known(self, query: Query) -> list[ImageHit]:
-        """The picture of the store that the query names, with its vector."""
-        if not query.like:
-            return []
+        """The pictures of the store that the query names, with their vectors, in its order."""
+        return [self._named(id_) for id_ in (*query.likes, *query.unlikes)]
+
+    def _named(self, id_: str) -> ImageHit:
         try:
-            found = self.store.get([query.like], with_vectors=True)
+            found = self.store.get([id_], with_vectors=True)
         except InvalidInput:  # an id that can be no picture's
             found = []
         if not found:
             raise InvalidInput(
-                f"this collection has no picture with the id {query.like!r}; it may have been "
+                f"this collection has no picture with the id {id_!r}; it may have been "
                 "removed, or be in another collection: look for words, or for a picture file"
             )
-        return found
+        return found[0]
+
+    def _copies_of(self, hits: Sequence[ImageHit], copies: Copies) -> list[ImageHit]:
+        return self.store.get([id_ for hit in hits for id_ in copies.beside(hit.id)])
+
+    def _counted(
+        self, hits: Sequence[ImageHit], copies: Copies, filters: Filters
+    ) -> list[ImageHit]:
+        """Hits with the number of copies that each stands for, of those that may be found."""
+        beside = {hit.id: copies.beside(hit.id) for hit in hits}
+        wanted = [id_ for ids in beside.values() for id_ in ids]
+        there = self.store.which(wanted, filters) if wanted else set()
+        return [
+            replace(hit, copies=sum(id_ in there for id_ in beside[hit.id]))
+            if beside[hit.id]
+            else hit
+            for hit in hits
+        ]
 
     def _encode(self, query: Query, known: Sequence[ImageHit]) -> tuple[Vectors, Vectors]:
-        """Raw vectors of the wanted and then the unwanted words, and of the pictures."""
+        """Raw vectors of words, and of pictures: of both the wanted first, then the unwanted."""
         texts = self._encoder.encode_texts([*query.words, *query.minus])
         images = self._encoder.encode_images([query.image] if query.image is not None else [])
         stored = [hit.vector[None] for hit in known if hit.vector is not None]
@@ -201,12 +318,17 @@ def _without(filters: Filters, known: Sequence[ImageHit]) -> Filters:
     return replace(filters, not_pictures=filters.not_pictures | keys)
 
 
-def _combine(texts: Vectors, image: Vectors, minus: int) -> Vector:
-    """One unit vector: the wanted vectors added, the last `minus` texts subtracted."""
-    signs = np.ones(len(texts), np.float32)
-    signs[len(texts) - minus :] = -1
-    total: Vector = signs @ texts + image.sum(axis=0)
+def _combine(query: Query, texts: Vectors, images: Vectors) -> Vector:
+    """One unit vector: what is wanted added, and what is not, the last of each kind, subtracted."""
+    total: Vector = np.asarray(query.text_weights, np.float32) @ texts
+    total = total + _signs(len(images), len(query.unlikes)) @ images
     length = float(np.linalg.norm(total))
     if length < 1e-6:
-        raise InvalidInput("the wanted and the unwanted words cancel each other out; change one")
+        raise InvalidInput("what is wanted and what is not cancel each other out; change one")
     return np.asarray(total / length, np.float32)
+
+
+def _signs(count: int, unwanted: int) -> Vector:
+    signs = np.ones(count, np.float32)
+    signs[count - unwanted :] = -1
+    return signs

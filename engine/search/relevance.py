@@ -1,129 +1,118 @@
-"""From which score on a found picture is worth showing."""
+"""How likely found pictures are what was asked for, whatever a collection's size."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.alignment.alignment import Alignment
-from engine.alignment.moments import unit_rows
-from engine.identity import identity_of
-from engine.search.gallery import COSINE_SPACES, Query
-from engine.store import CaptionStore, ImageStore
-from engine.types import CaptionHit, SearchSpace, Vector, Vectors
+from engine.search.likelihood import Background, Likelihood, Values, measured
+from engine.search.relevance_sample import ENOUGH, Sample
+from engine.types import Vector, Vectors
 
-SAMPLE = 256
-"""Pictures, and captions, that unrelated pairs are made of: 65,000 pairs."""
+LIKELY = 0.5
+"""The chance from which on a picture is likely."""
 
-STRICTNESS = 0.95
-"""The share of unrelated pairs that a shown picture must score above, unless told otherwise.
+STRANGERS = 1.0
+"""How many pictures among the likely ones may be expected to be none of what was asked for."""
 
-Measured on 250 held-out COCO pictures and captions (CLIP ViT-B/16; raw, centred and shrink
-maps), a caption as the query: at .90 its own picture is kept for 1.00, .99 and .98 of the
-queries and 10 % of the others are, at .95 for .97, .94 and .91 and 5 %, at .98 for .84, .86 and
-.68 and 2 %. On the sample collections (single words, relevant where a caption has the word)
-.95 comes within .02 of the F1 of the best constant of each space, found in hindsight.
-"""
+Asked = Literal["words", "picture"]
+"""Words alone, or a picture, with words or without."""
 
 
-@dataclass(frozen=True)
-class OwnedVectors:
-    """Vectors of one kind, (n, dim) unit rows, and the keys of the pictures that they are of."""
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """What scores are worth for one query, among `count` pictures."""
 
-    owners: NDArray[np.str_]
-    rows: Vectors
+    likelihood: Likelihood
+    background: Background
+    count: int
+
+    def chances(self, scores: Values, known: Values | None = None) -> Values:
+        """The chance that each picture is right; `known`: what else speaks for it, 0 for nothing.
+
+        It grows with the score; where nothing else speaks for a picture and more than
+        `STRANGERS` unmatched ones are expected to score as high, it stays below `LIKELY`.
+        """
+        wide = np.asarray(scores, np.float64)
+        found = self.likelihood.chance(wide, self.background, self.count, known)
+        strangers = self.count * self.likelihood.share(wide, self.background)
+        alone = np.ones(len(wide), np.bool_) if known is None else known <= 0
+        doubtful = alone & (strangers > STRANGERS)
+        return np.where(doubtful, np.minimum(found, LIKELY * (1 - 1e-9)), found)
 
 
 class Relevance:
-    """The least score worth showing, for queries of any shape.
+    """The chance that pictures are right, for queries of any shape.
 
-    What a cosine is worth depends on the encoder, the map, the space and on whether words, a
-    picture or both are looked for: unrelated words and pictures score about .15 in one and 0
-    in another, unrelated pictures .5. So queries of the same shape are made of things of the
-    collection and scored with pictures that have nothing to do with them.
+    What a score is worth depends on the encoder, the map and the query. It is measured on the
+    collection's own pairs of caption and picture, or on those of its memory, whose captions are
+    also what is held against the collection's pictures where it has none. For pictures nothing is
+    known to be right: what is like one is likely where it stands out among all that are not.
     """
 
-    def __init__(
-        self,
-        alignment: Alignment,
-        texts: OwnedVectors,
-        pictures: OwnedVectors,
-        captions: OwnedVectors,
-    ) -> None:
-        """Take raw `texts` and `pictures`, and the mapped vectors of pictures' `captions`."""
+    def __init__(self, alignment: Alignment, sample: Sample, lent: Relevance | None = None) -> None:
+        """Take the map and a sample of the collection, and what there is of its memory."""
         self.alignment = alignment
-        self.samples = {"texts": texts, "pictures": pictures, "captions": captions}
-        mapped = OwnedVectors(pictures.owners, alignment.map_images(pictures.rows))
-        self._texts = {
-            "raw": texts,
-            "mapped": OwnedVectors(texts.owners, alignment.map_texts(texts.rows)),
-        }
-        self._pictures = {"raw": pictures, "mapped": mapped}
-        self._found = {"raw": pictures, "mapped": mapped, "caption": captions}
+        self.sample = sample
+        self.lent = lent
+        self._pictures = alignment.map_images(sample.pictures)
 
-    @classmethod
-    def of(
-        cls, alignment: Alignment, images: ImageStore, captions: Iterable[CaptionStore]
-    ) -> Relevance:
-        """Take a sample of the stores: captions of the first store, as long as it has any."""
-        # Ids are hashes, so the first of them are a random sample.
-        ids = list(islice(images.ids(), SAMPLE))
-        pictures = images.get(ids, with_vectors=True)
-        owner = {picture.id: identity_of(picture).key for picture in pictures}
-        said = images.vectors(ids, "caption")
-        texts = list(islice(chain.from_iterable(map(_first, captions)), SAMPLE))
-        return cls(
-            alignment,
-            _sample([(text.picture, text.vector) for text in texts], alignment.dim),
-            _sample([(owner[picture.id], picture.vector) for picture in pictures], alignment.dim),
-            _sample([(owner[key], vector) for key, vector in said.items()], alignment.dim),
+    def judge(self, mapped: Vector, asked: Asked, count: int) -> Judge | None:
+        """What scores with that mapped query are worth among so many pictures.
+
+        None in collections too small to tell, or without captions to tell from.
+        """
+        likelihood = self._of_words if asked == "words" else self._of_pictures
+        if likelihood is None:
+            return None
+        return Judge(likelihood, Background.of(self.scores(mapped[None])), count)
+
+    def scores(self, queries: Vectors) -> NDArray[np.float32]:
+        """What mapped queries (n, dim) score with the pictures of the sample, (n, pictures)."""
+        return np.asarray(queries @ self._pictures.T)
+
+    @cached_property
+    def _of_words(self) -> Likelihood | None:
+        if len(self._pictures) < ENOUGH or not len(self.sample.texts):
+            return None
+        matched = _matched(self)
+        if matched is None and self.lent is not None:
+            matched = _matched(self.lent)
+        return Likelihood.fit(
+            self.scores(self.alignment.map_texts(self.sample.texts)),
+            matched,
+            left_out=self.sample.told,
+            common=_common(self.sample),
         )
 
-    def least_score(
-        self, query: Query, space: SearchSpace, strictness: float = STRICTNESS
-    ) -> float | None:
-        """The cosine that the share `strictness` of unrelated pictures stays below.
-
-        None at strictness 0, in the spaces `words` and `fused`, whose scores are no cosines,
-        and in collections too small to tell.
-        """
-        if space not in COSINE_SPACES or strictness <= 0:
+    @cached_property
+    def _of_pictures(self) -> Likelihood | None:
+        if len(self._pictures) < ENOUGH:
             return None
-        made = self._queries(query, "raw" if space == "raw" else "mapped")
-        if made is None:
-            return None
-        rows, owners = made
-        found = self._found[space]
-        related = (owners[:, :, None] == found.owners).any(axis=0)
-        unrelated = (rows @ found.rows.T)[~related]
-        return float(np.quantile(unrelated, strictness)) if unrelated.size else None
-
-    def _queries(self, query: Query, space: str) -> tuple[Vectors, NDArray[np.str_]] | None:
-        """Queries of that shape, (SAMPLE, dim), and whose their parts are, (parts, SAMPLE)."""
-        texts, pictures = self._texts[space], self._pictures[space]
-        parts = [(texts, 1)] * len(query.words) + [(texts, -1)] * len(query.minus)
-        parts += [(pictures, 1)] * query.pictures
-        if not all(len(sample.rows) for sample, _ in parts):
-            return None
-        total = np.zeros((SAMPLE, self.alignment.dim))
-        owners = []
-        for shift, (sample, sign) in enumerate(parts):
-            drawn = (np.arange(SAMPLE) + shift) % len(sample.rows)
-            total += sign * sample.rows[drawn]
-            owners.append(sample.owners[drawn])
-        return unit_rows(total, "queries").astype(np.float32), np.array(owners)
+        queries = self._pictures[:500]
+        itself = np.eye(len(queries), len(self._pictures), dtype=np.bool_)
+        return Likelihood.fit(self.scores(queries), left_out=itself)
 
 
-def _first(store: CaptionStore) -> list[CaptionHit]:
-    return store.get(list(islice(store.ids(), SAMPLE)), with_vectors=True)
+def _matched(relevance: Relevance) -> tuple[Values, Background] | None:
+    """Scores of matched pairs, in units of where they come from; None for too few."""
+    pairs = relevance.sample.pairs.astype(np.int64)
+    if len(pairs) < ENOUGH or len(relevance.sample.pictures) < ENOUGH:
+        return None
+    scores = relevance.scores(relevance.alignment.map_texts(relevance.sample.texts[pairs[:, 0]]))
+    own = scores[np.arange(len(pairs)), pairs[:, 1]].astype(np.float64)
+    background = Background.of(scores)
+    return measured(own, background, background)
 
 
-def _sample(items: Sequence[tuple[str, Vector | None]], dim: int) -> OwnedVectors:
-    held = [(owner, row) for owner, row in items if row is not None]
-    owners = np.array([owner for owner, _ in held], dtype=np.str_)
-    rows = np.array([row for _, row in held], dtype=np.float32).reshape(-1, dim)
-    return OwnedVectors(owners, rows)
+def _common(sample: Sample) -> float:
+    """Which share of pictures, beside its own, captions say to be right for a text."""
+    if not sample.related.size:
+        return 0.0
+    others = len(sample.related) - len(sample.pairs)
+    return max(0, others) / max(1, len(sample.texts) * len(sample.pictures))

@@ -1,69 +1,83 @@
-"""Keeps beside an index the sample that its least scores are measured on."""
+"""Keeps beside an index the sample that its relevance is measured on."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
+from numpy.typing import NDArray
 
-from engine.alignment.alignment import Alignment
 from engine.errors import AlignmentError
-from engine.search.relevance import OwnedVectors, Relevance
+from engine.search.relevance_sample import Sample
 from engine.tensorfile import read_tensors, write_tensors
 
-_KIND = "mrag-relevance/1"
-_SAMPLES = ("texts", "pictures", "captions")
+GROWN = 0.1
+"""By which share an index may have grown or shrunk before it is sampled again.
+
+What a query scores with pictures in general hardly moves by a tenth more of them; how many there
+are is asked anew at each search.
+"""
+
+_KIND = "mrag-relevance/2"
+_ROWS, _PLACES = ("pictures", "texts"), ("pairs", "related")
 
 
-class RelevanceKeeper:
+class SampleKeeper:
     """Samples an index when it is first asked to; threads may share it."""
 
-    def __init__(self, path: Path, alignment: Alignment) -> None:
-        """Keep the sample in that file, of an index that was written with that map."""
+    def __init__(self, path: Path) -> None:
+        """Keep the sample in that file."""
         self._path = path
-        self._alignment = alignment
         self._lock = Lock()
-        self._kept: tuple[str, Relevance] | None = None
+        self._kept: tuple[list[int], list[int], Sample] | None = None
 
-    def relevance(self, key: str, sample: Callable[[], Relevance]) -> Relevance:
-        """What was measured under the key, which says what the index holds; else `sample()`."""
+    def sample(self, numbers: list[int], held: Sequence[int], take: Callable[[], Sample]) -> Sample:
+        """What was taken of generations with these numbers; else `take()`.
+
+        `held`: how much they hold now, 0 where that cannot be told.
+        """
         with self._lock:
-            if self._kept is None or self._kept[0] != key:
-                known = _read(self._path, key, self._alignment)
-                if known is None:
-                    known = sample()
-                    # What cannot be kept costs time alone; what was removed stays removed.
-                    if self._path.parent.is_dir():
-                        with suppress(OSError):
-                            _write(self._path, key, known)
-                self._kept = (key, known)
-            return self._kept[1]
+            kept = self._kept or _read(self._path)
+            if kept is None or kept[0] != numbers or not _like(kept[1], held):
+                kept = (numbers, list(held), take())
+                # What cannot be kept costs time alone; what was removed stays removed.
+                if self._path.parent.is_dir():
+                    with suppress(OSError):
+                        _write(self._path, kept)
+            self._kept = kept
+            return kept[2]
 
 
-def _write(path: Path, key: str, relevance: Relevance) -> None:
-    tensors = {
-        name: np.ascontiguousarray(sample.rows, np.float64)
-        for name, sample in relevance.samples.items()
+def _like(then: Sequence[int], now: Sequence[int]) -> bool:
+    return len(then) == len(now) and all(
+        new == 0 or abs(new - old) <= GROWN * old for old, new in zip(then, now, strict=True)
+    )
+
+
+def _write(path: Path, kept: tuple[list[int], list[int], Sample]) -> None:
+    numbers, held, sample = kept
+    tensors: dict[str, NDArray[np.generic]] = {
+        name: np.ascontiguousarray(getattr(sample, name), np.float64) for name in _ROWS
     }
-    owners = {name: sample.owners.tolist() for name, sample in relevance.samples.items()}
-    write_tensors(path, _KIND, tensors, {"key": key, "owners": json.dumps(owners)})
+    tensors |= {name: np.ascontiguousarray(getattr(sample, name)) for name in _PLACES}
+    about = {"numbers": json.dumps(numbers), "held": json.dumps(held)}
+    write_tensors(path, _KIND, tensors, about)
 
 
-def _read(path: Path, key: str, alignment: Alignment) -> Relevance | None:
-    """What was kept under the key; None where that is nothing, or cannot be read."""
+def _read(path: Path) -> tuple[list[int], list[int], Sample] | None:
+    """What was kept; None where that is nothing, or cannot be read."""
     try:
-        tensors, metadata = read_tensors(path, _KIND, "it is measured again")
-        if metadata.get("key") != key:
-            return None
-        owners = json.loads(metadata["owners"])
-        texts, pictures, captions = (
-            OwnedVectors(np.array(owners[name], dtype=np.str_), tensors[name].astype(np.float32))
-            for name in _SAMPLES
-        )
-        return Relevance(alignment, texts, pictures, captions)
+        tensors, about = read_tensors(path, _KIND, "it is measured again")
+        pictures, texts = (tensors[name].astype(np.float32) for name in _ROWS)
+        pairs, related = (tensors[name].astype(np.uint64).reshape(-1, 2) for name in _PLACES)
+        numbers, held = json.loads(about["numbers"]), json.loads(about["held"])
+        for places in (pairs, related):
+            if places.size and (places >= (len(texts), len(pictures))).any():
+                return None
+        return numbers, held, Sample(pictures, texts, pairs, related)
     except (AlignmentError, KeyError, ValueError, TypeError):
         return None

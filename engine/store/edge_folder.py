@@ -25,7 +25,7 @@ from engine.disk import check_room, free_bytes, refusal, refused
 from engine.errors import CollectionMissing, Damaged, StoreLocked, StoreUnavailable
 from engine.folder_lock import is_locked
 from engine.store.holes import ROOM, room_taken
-from engine.store.interface import WORDS, IndexSpec
+from engine.store.interface import WORDS, FieldKind, IndexSpec
 from engine.store.made_with import check_made_with, made_with
 from engine.store.seal import Seal
 from engine.store.trial import try_to_open
@@ -36,6 +36,16 @@ LOCK_PATIENCE_S = 2.0
 _CARD = "index.json"
 _SEAL = "seal.json"
 SHARD = "shard"
+
+_SCHEMAS: dict[FieldKind, Any] = {
+    "keyword": edge.PayloadSchemaType.Keyword,
+    "datetime": edge.PayloadSchemaType.Datetime,
+    "integer": edge.PayloadSchemaType.Integer,
+    "location": edge.PayloadSchemaType.Geo,
+    "text": edge.TextIndexParams(
+        tokenizer=edge.TokenizerType.Whitespace, lowercase=False, phrase_matching=True
+    ),
+}
 
 _OF_SYSTEM = re.compile(r"os error (\d+)")
 _CODES = {"No space left": 28, "Read-only file system": 30, "Permission denied": 13}
@@ -133,10 +143,8 @@ def make_folder(folder: Path, spec: IndexSpec) -> None:
         partial.mkdir(parents=True)
         (partial / _CARD).write_text(json.dumps(made_with(spec)) + "\n", encoding="utf-8")
         shard = edge.EdgeShard.create(str(partial / SHARD), _config(spec))
-        for field in spec.keywords:
-            _index_field(shard, field, edge.PayloadSchemaType.Keyword)
-        for field in spec.datetimes:
-            _index_field(shard, field, edge.PayloadSchemaType.Datetime)
+        for field, kind in spec.fields.items():
+            shard.update(edge.UpdateOperation.create_field_index(field, _SCHEMAS[kind]))
         shard.close()
         partial.rename(folder)
 
@@ -319,10 +327,6 @@ def _damaged(folder: Path, collection: str, reason: str) -> str:
 
 def _rebuild(collection: str) -> str:
     return f"write it again from the embeddings with: mrag push {collection} --rebuild"
-
-
-def _index_field(shard: edge.EdgeShard, field: str, schema: Any) -> None:
-    shard.update(edge.UpdateOperation.create_field_index(field, schema))
 
 
 def _config(spec: IndexSpec) -> edge.EdgeConfig:

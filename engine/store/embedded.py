@@ -29,13 +29,15 @@ from engine.store.interface import (
     MMR_CANDIDATES,
     WORDS,
     Conditions,
+    Dated,
     Hit,
     IndexSpec,
     Period,
     Point,
     Ranked,
+    moment,
 )
-from engine.types import Vector, Vectors
+from engine.types import Near, Vector, Vectors
 
 _SCROLL = 1000
 
@@ -165,17 +167,27 @@ class EdgeIndex:
             if following is None:
                 return
 
-    def facet(self, field: str, limit: int) -> dict[str, int]:
+    def facet(self, field: str, limit: int, conditions: Conditions = EVERYTHING) -> dict[str, int]:
         """The commonest values of an indexed keyword field, each with its number of points."""
-        answer = self._call(self._shard.facet, edge.FacetRequest(field, limit, exact=True))
+        request = edge.FacetRequest(field, limit, exact=True, filter=edge_filter(conditions))
+        answer = self._call(self._shard.facet, request)
         # Values that only deleted points had are still known, with no points.
-        return {str(hit.value): int(hit.count) for hit in answer.hits if hit.count}
+        found = [(str(hit.value), int(hit.count)) for hit in answer.hits if hit.count]
+        return dict(sorted(found, key=lambda one: (-one[1], one[0])))
 
-    def bounds(self, field: str) -> Period:
-        """The earliest and the latest value of an indexed datetime field; open without any."""
-        return Period(
-            self._first(field, edge.Direction.Asc), self._first(field, edge.Direction.Desc)
+    def ordered(
+        self, field: str, limit: int, conditions: Conditions = EVERYTHING, *, descending: bool
+    ) -> list[Dated]:
+        """The first `limit` points by an indexed datetime field, equal ones in any order."""
+        order = edge.OrderBy(field, edge.Direction.Desc if descending else edge.Direction.Asc)
+        request = edge.ScrollRequest(
+            limit=limit,
+            filter=edge_filter(conditions),
+            order_by=order,
+            with_payload=edge.PayloadSelector.Include([field]),
         )
+        records, _ = self._call(self._shard.scroll, request)
+        return [(str(record.id), moment(record.payload[field])) for record in records]
 
     def count(self, conditions: Conditions = EVERYTHING) -> int:
         """How many points satisfy the conditions, exactly."""
@@ -207,12 +219,6 @@ class EdgeIndex:
         self._check_open()
         self._flushed = False
         self._call(self._shared.write, operation)
-
-    def _first(self, field: str, direction: edge.Direction) -> datetime | None:
-        order = edge.OrderBy(field, direction)
-        request = edge.ScrollRequest(limit=1, order_by=order, with_payload=True)
-        records, _ = self._call(self._shard.scroll, request)
-        return datetime.fromisoformat(records[0].payload[field]) if records else None
 
     def _point(self, point: Point) -> edge.Point:
         vectors: dict[str, Any] = dict(point.vectors)
@@ -253,6 +259,15 @@ def edge_filter(conditions: Conditions) -> edge.Filter | None:
         edge.FieldCondition(field, range=edge.RangeFloat(gte=least))
         for field, least in conditions.at_least.items()
     ]
+    must += [
+        edge.FieldCondition(field, geo_radius=_circle(near))
+        for field, near in conditions.near.items()
+    ]
+    must += [
+        edge.FieldCondition(field, match=edge.MatchPhrase(phrase))
+        for field, phrases in conditions.phrases.items()
+        for phrase in phrases
+    ]
     if conditions.either:
         alternatives: list[Any] = [edge_filter(one) for one in conditions.either]
         must.append(edge.Filter(should=alternatives))
@@ -267,8 +282,12 @@ def _range(period: Period) -> edge.RangeDateTime:
     return edge.RangeDateTime(gte=_iso(period.start), lte=_iso(period.end))
 
 
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
+def _iso(when: datetime | None) -> str | None:
+    return None if when is None else when.isoformat()
+
+
+def _circle(near: Near) -> edge.GeoRadius:
+    return edge.GeoRadius(edge.GeoPoint(near.longitude, near.latitude), near.kilometres * 1000)
 
 
 def _ranked(point: Any) -> Ranked:

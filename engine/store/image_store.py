@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from itertools import chain
+from datetime import datetime
+from itertools import chain, islice
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from engine.errors import InvalidInput
 from engine.identity import content_key
 from engine.store.base import UPSERT_BATCH, IndexStore
 from engine.store.checks import check_page, check_text, checked_ids, point_rows, query_rows
+from engine.store.image_filters import FOLDED, also, extension, folded_field, image_conditions
 from engine.store.interface import (
     NO_FILTERS,
     Conditions,
@@ -23,15 +25,38 @@ from engine.store.interface import (
     Period,
     Point,
     Ranked,
+    moment,
 )
-from engine.store.paging import FUSED_DEPTH, best_first, fused, ranking
-from engine.types import Facets, Filters, ImageHit, ImagePoint, SearchSpace, Vector
+from engine.store.paging import (
+    FUSED_DEPTH,
+    NOTHING,
+    RANKED,
+    best_first,
+    first_of_each,
+    fused,
+    ranking,
+)
+from engine.store.phrases import phrase_text
+from engine.types import (
+    DateOrder,
+    Facets,
+    Filters,
+    ImageHit,
+    ImagePoint,
+    Metadata,
+    SearchSpace,
+    Sort,
+    Vector,
+)
+from engine.words import folded
 
 FACET_VALUES = 200
 """How many values of a field are offered as filters, the commonest first."""
 
-_FACETS = ("split", "source", "tags")
-_SHOWN = ("sha256", "names", "width", "height", "taken_at", "tags", "split", "source")
+_SHOWN = (
+    *("sha256", "names", "width", "height", "taken_at", "tags", "split", "source"),
+    *("camera", "lens", "places", "location", "title", "rating"),
+)
 
 
 def image_spec(card: CollectionCard) -> IndexSpec:
@@ -42,9 +67,16 @@ def image_spec(card: CollectionCard) -> IndexSpec:
         encoder_id=card.encoder_id,
         dim=card.dim,
         vectors=("raw", "mapped", "caption"),
-        keywords=("picture", "split", "source", "tags"),
+        keywords=(
+            *("picture", "split", "source", "extension", "has"),
+            *FOLDED,
+            *map(folded_field, FOLDED),
+        ),
         datetimes=("taken_at",),
         typical_words=24.0,
+        integers=("rating",),
+        locations=("location",),
+        texts=("said",),
     )
 
 
@@ -80,6 +112,10 @@ class ImageStore(IndexStore):
         filters: Filters = NO_FILTERS,
         offset: int = 0,
         diversity: float = 0.0,
+        min_score: float | None = None,
+        sort: Sort = "relevance",
+        same: Mapping[str, int] = NOTHING,
+        arrange: Callable[[Sequence[Ranked]], list[Ranked]] | None = None,
     ) -> list[ImageHit]:
         """The pictures from `offset` to `offset + k`, best first.
 
@@ -87,9 +123,45 @@ class ImageStore(IndexStore):
         `words`, and `fused` by what is given of `mapped` and `words`; scores are cosines, BM25
         weights and reciprocal rank sums. `diversity` (0 relevance only, 1 diversity only)
         orders the first `MMR_CANDIDATES` of `raw`, `mapped` and `caption` by maximal marginal
-        relevance. Pages neither overlap nor leave gaps while the store does not change.
+        relevance. What scores less than `min_score` is left out, and of pictures with the same
+        number in `same` all but the best. With another `sort` the best RANKED pictures come by
+        date. `arrange` may change the order of the first RANKED, and leave out some. Pages neither
+        overlap nor leave gaps while the store does not change.
         """
         check_page(k, offset)
+        end = offset + k
+        depth = end if sort == "relevance" else RANKED
+        found = self.rank(
+            space,
+            depth if arrange is None else max(depth, RANKED),
+            raw=raw,
+            mapped=mapped,
+            words=words,
+            filters=filters,
+            diversity=diversity,
+            same=same,
+        )
+        if min_score is not None:
+            found = [one for one in found if one[1] >= min_score]
+        if arrange is not None:
+            found = arrange(found)
+        if sort == "relevance":
+            return self._shown(found[offset:end])
+        return by_date(self._shown(found[:RANKED]), sort)[offset:end]
+
+    def rank(
+        self,
+        space: SearchSpace,
+        depth: int,
+        *,
+        raw: Vector | None = None,
+        mapped: Vector | None = None,
+        words: str = "",
+        filters: Filters = NO_FILTERS,
+        diversity: float = 0.0,
+        same: Mapping[str, int] = NOTHING,
+    ) -> list[Ranked]:
+        """The ids of the first `depth` pictures at least, or all, with their scores."""
         conditions = image_conditions(filters)
         queries = self._queries(space, raw, mapped, words, diversity)
         text = words if space in {"words", "fused"} else ""
@@ -99,15 +171,46 @@ class ImageStore(IndexStore):
             rankings = self._index.ranked(queries, text, depth, conditions, exact=exact)
             return fused(rankings) if space == "fused" else best_first(chain(*rankings))
 
-        end = offset + k
         if not diversity:
-            return self._shown(ranking(rank, end)[offset:end])
+            return ranking(rank, depth, same)
         [(name, query)] = queries.items()
-        diverse = self._index.diverse(name, query, diversity, conditions)
-        if len(diverse) < end:
-            chosen = {key for key, _ in diverse}
-            diverse += [one for one in ranking(rank, end) if one[0] not in chosen]
-        return self._shown(diverse[offset:end])
+        found = self._index.diverse(name, query, diversity, conditions)
+        if len(found) < depth:
+            chosen = {key for key, _ in found}
+            found += [one for one in ranking(rank, depth, same) if one[0] not in chosen]
+        return first_of_each(found, same)
+
+    def browse(
+        self,
+        filters: Filters = NO_FILTERS,
+        *,
+        order: DateOrder = "newest",
+        k: int,
+        offset: int = 0,
+    ) -> list[ImageHit]:
+        """The pictures from `offset` to `offset + k` by date, with score 0.
+
+        Those without a date come last. Pages neither overlap nor leave gaps while the store does
+        not change.
+        """
+        check_page(k, offset)
+        conditions = image_conditions(filters)
+        with_date = also(conditions, any_of={"has": frozenset({"date"})})
+        dated, end = self._index.count(with_date), offset + k
+        found = self._dated(with_date, order, min(end, dated)) if offset < dated else []
+        page = found[offset:end]
+        if end > dated:
+            rest = self._index.ids(also(conditions, none_of={"has": frozenset({"date"})}))
+            page += islice(rest, max(0, offset - dated), end - dated)
+        return self.get(page)
+
+    def which(self, ids: Sequence[str], filters: Filters = NO_FILTERS) -> set[str]:
+        """Which of these pictures are here and satisfy the filters."""
+        hits = self.get(ids)
+        if filters == NO_FILTERS or not hits:
+            return {hit.id for hit in hits}
+        keys = frozenset(content_key(hit.payload["sha256"]) for hit in hits)
+        return set(self._index.ids(also(image_conditions(filters), any_of={"picture": keys})))
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[ImageHit]:
         """The pictures of these ids in the order given, with score 0; unknown ids are left out.
@@ -126,18 +229,35 @@ class ImageStore(IndexStore):
         found = {hit.id: hit.vector for hit in hits if hit.vector is not None}
         return {key: np.asarray(vector, dtype=np.float32) for key, vector in found.items()}
 
-    def facets(self) -> Facets:
-        """What the pictures can be filtered by."""
-        counts = {field: self._index.facet(field, FACET_VALUES) for field in _FACETS}
-        for values in counts.values():
-            values.pop("", None)  # of pictures that belong to no split
-        period = self._index.bounds("taken_at")
+    def facets(self, filters: Filters = NO_FILTERS) -> Facets:
+        """What the pictures that satisfy the filters can be filtered by further."""
+        conditions = image_conditions(filters)
+
+        def counts(field: str) -> dict[str, int]:
+            found = self._index.facet(field, FACET_VALUES, conditions)
+            return {value: count for value, count in found.items() if value}
+
+        def named(field: str) -> dict[str, int]:
+            shown = _spellings(counts(field))
+            return {
+                shown.get(value, value): count
+                for value, count in counts(folded_field(field)).items()
+            }
+
+        def end(*, last: bool) -> datetime | None:
+            found = self._index.ordered("taken_at", 1, conditions, descending=last)
+            return found[0][1] if found else None
+
         return Facets(
-            splits=counts["split"],
-            sources=counts["source"],
-            tags=counts["tags"],
-            taken_from=_in_zone(period.start),
-            taken_until=_in_zone(period.end),
+            splits=counts("split"),
+            sources=counts("source"),
+            tags=named("tags"),
+            taken_from=end(last=False),
+            taken_until=end(last=True),
+            cameras=named("camera"),
+            lenses=named("lens"),
+            places=named("places"),
+            extensions=counts("extension"),
         )
 
     def ids(self, filters: Filters = NO_FILTERS) -> Iterator[str]:
@@ -150,6 +270,19 @@ class ImageStore(IndexStore):
     def count(self, filters: Filters = NO_FILTERS) -> int:
         """How many pictures satisfy the filters."""
         return self._index.count(image_conditions(filters))
+
+    def _dated(self, conditions: Conditions, order: DateOrder, end: int) -> list[str]:
+        """The first `end` pictures by date, equal ones by id."""
+        newest = order == "newest"
+        found = self._index.ordered("taken_at", end, conditions, descending=newest)
+        if not found:
+            return []
+        # Which of equal ones came is the engine's choice: all of them are asked for.
+        last = found[-1][1]
+        tied = self._index.ids(also(conditions, during={"taken_at": Period(last, last)}))
+        sooner = sorted(one for one in found if one[1] != last)
+        sooner.sort(key=lambda one: one[1], reverse=newest)
+        return [key for key, _ in sooner] + list(islice(tied, end - len(sooner)))
 
     def _queries(
         self,
@@ -193,28 +326,31 @@ class ImageStore(IndexStore):
         return checked
 
 
-def image_conditions(filters: Filters) -> Conditions:
-    """The filters as conditions on pictures; times without a zone are taken as UTC."""
-    if filters.proven:
-        raise InvalidInput("pictures cannot be filtered by proven; filter captions by it instead")
-    any_of = {"split": filters.splits, "source": filters.sources, "tags": filters.tags}
-    none_of = {"picture": filters.not_pictures, "split": filters.not_splits}
-    period = Period(_in_zone(filters.taken_from), _in_zone(filters.taken_until))
-    timed = period != Period(None, None)
-    return Conditions(
-        any_of={field: values for field, values in any_of.items() if values},
-        none_of={field: values for field, values in none_of.items() if values},
-        during={"taken_at": period} if timed else {},
-    )
+def by_date(hits: Sequence[ImageHit], order: DateOrder) -> list[ImageHit]:
+    """Hits by when their pictures were taken, equal ones as they are, those without a date last."""
+    newest = order == "newest"
+    dated = [hit for hit in hits if hit.payload["taken_at"]]
+    dated.sort(key=lambda hit: moment(hit.payload["taken_at"]), reverse=newest)
+    return dated + [hit for hit in hits if not hit.payload["taken_at"]]
 
 
-def _in_zone(moment: datetime | None) -> datetime | None:
-    if moment is None or moment.tzinfo is not None:
-        return moment
-    return moment.replace(tzinfo=UTC)
+def _spellings(counts: Mapping[str, int]) -> dict[str, str]:
+    """By folded name its commonest spelling."""
+    found: dict[str, str] = {}
+    for name in counts:
+        found.setdefault(folded(name), name)
+    return found
+
+
+def _location(about: Metadata) -> dict[str, float] | None:
+    if about.latitude is None or about.longitude is None:
+        return None
+    return {"lat": about.latitude, "lon": about.longitude}
 
 
 def _stored(point: ImagePoint, vectors: dict[str, list[float]]) -> Point:
+    about = point.metadata
+    has = {"caption": point.captions, "date": point.taken_at is not None}
     payload: dict[str, Any] = {
         "picture": content_key(point.sha256),
         "image_id": point.image_id,
@@ -228,7 +364,20 @@ def _stored(point: ImagePoint, vectors: dict[str, list[float]]) -> Point:
         "split": point.split,
         "taken_at": None if point.taken_at is None else point.taken_at.isoformat(),
         "tags": list(point.tags),
+        "camera": about.camera,
+        "lens": about.lens,
+        "places": list(point.places),
+        "location": _location(about),
+        "title": about.title,
+        "rating": about.rating,
+        "extension": extension(PurePath(point.uri).suffix),
+        "has": [name for name, there in has.items() if there],
+        "said": phrase_text(point.captions),
     }
+    for field in FOLDED:
+        shown = payload[field]
+        names = shown if isinstance(shown, list) else [shown] if shown else []
+        payload[folded_field(field)] = list(dict.fromkeys(map(folded, names)))
     return Point(point.id, vectors, payload, "\n".join(point.captions))
 
 

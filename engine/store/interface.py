@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Protocol
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol
 
-from engine.types import Filters, Vector, Vectors
+from engine.types import Filters, Near, Vector, Vectors
 
 WORDS = "bm25"
 """Name of the sparse vector that keeps the words of a point's text."""
@@ -21,14 +21,17 @@ MMR_CANDIDATES = 256
 
 NO_FILTERS = Filters()
 
+FieldKind = Literal["keyword", "datetime", "integer", "location", "text"]
+"""What a payload field is indexed as. A text is words with spaces between them, see `phrases`."""
+
 
 @dataclass(frozen=True)
 class IndexSpec:
     """What an index holds, and what its vectors are made with.
 
-    `vectors` are the named dense vectors (cosine, stored as float16), `keywords` and
-    `datetimes` the payload fields that are indexed, `typical_words` the usual number of
-    words in a text (BM25 measures lengths against it), 0 where no words are kept.
+    `vectors` are the named dense vectors (cosine, stored as float16), `keywords`, `datetimes`,
+    `integers`, `locations` and `texts` the payload fields that are indexed, `typical_words` the
+    usual number of words in a text (BM25 measures lengths against it), 0 where no words are kept.
     """
 
     collection: str
@@ -39,6 +42,21 @@ class IndexSpec:
     keywords: tuple[str, ...]
     datetimes: tuple[str, ...] = ()
     typical_words: float = 0.0
+    integers: tuple[str, ...] = ()
+    locations: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+
+    @property
+    def fields(self) -> dict[str, FieldKind]:
+        """The payload fields that are indexed, each with its kind."""
+        kinds: dict[FieldKind, tuple[str, ...]] = {
+            "keyword": self.keywords,
+            "datetime": self.datetimes,
+            "integer": self.integers,
+            "location": self.locations,
+            "text": self.texts,
+        }
+        return {field: kind for kind, fields in kinds.items() for field in fields}
 
 
 @dataclass(frozen=True)
@@ -65,6 +83,10 @@ Ranked = tuple[str, float]
 """The id and the score of a point in a ranking: what is stored of it is read for a page only."""
 
 
+Dated = tuple[str, datetime]
+"""The id of a point, and its moment; one that says no zone is in UTC."""
+
+
 @dataclass(frozen=True)
 class Period:
     """A span of time with both ends included; None leaves an end open."""
@@ -78,7 +100,9 @@ class Conditions:
     """Conditions on payload fields, all of which must hold; without any, every point passes.
 
     `any_of` and `none_of` map a field to the values it must or must not have, `at_least` to the
-    smallest number that it may hold. Of `either`, where there are any, one must hold.
+    smallest number that it may hold, `near` to the circle that it must lie in, and `phrases` to
+    words that must stand in it one after the other (see `engine.store.phrases`). Of `either`,
+    where there are any, one must hold.
     """
 
     any_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -86,9 +110,17 @@ class Conditions:
     during: Mapping[str, Period] = field(default_factory=dict)
     at_least: Mapping[str, int] = field(default_factory=dict)
     either: tuple[Conditions, ...] = ()
+    near: Mapping[str, Near] = field(default_factory=dict)
+    phrases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 EVERYTHING = Conditions()
+
+
+def moment(text: str) -> datetime:
+    """The moment that a payload field says; one without a zone is taken as UTC."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 class VectorIndex(Protocol):
@@ -154,11 +186,19 @@ class VectorIndex(Protocol):
     def ids(self, conditions: Conditions = EVERYTHING) -> Iterator[str]:
         """The ids of the points that satisfy the conditions, in ascending order."""
 
-    def facet(self, field: str, limit: int) -> dict[str, int]:
-        """The commonest values of an indexed keyword field, each with its number of points."""
+    def facet(self, field: str, limit: int, conditions: Conditions = EVERYTHING) -> dict[str, int]:
+        """The commonest values of an indexed keyword field, each with its number of points.
 
-    def bounds(self, field: str) -> Period:
-        """The earliest and the latest value of an indexed datetime field; open without any."""
+        Of points that satisfy the conditions; equally common values in their order.
+        """
+
+    def ordered(
+        self, field: str, limit: int, conditions: Conditions = EVERYTHING, *, descending: bool
+    ) -> list[Dated]:
+        """The first `limit` points by an indexed datetime field, equal ones in any order.
+
+        Points that have no value there are left out.
+        """
 
     def count(self, conditions: Conditions = EVERYTHING) -> int:
         """How many points satisfy the conditions, exactly."""

@@ -19,7 +19,7 @@ def made_with(spec: IndexSpec) -> dict[str, Any]:
         "encoder_id": spec.encoder_id,
         "dim": spec.dim,
         "vectors": sorted(spec.vectors),
-        "fields": sorted((*spec.keywords, *spec.datetimes)),
+        "fields": sorted(spec.fields),
         "layout": LAYOUT,
     }
     return {**kept, "words": WORDS_VERSION} if spec.typical_words else kept

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from engine.store.interface import Ranked
@@ -19,6 +19,8 @@ _DEEPER = 4
 _BY_GRAPH = 1024
 """To this depth a graph ranks, which costs less in a large store than to look at all of it."""
 
+NOTHING: Mapping[str, int] = {}
+
 FUSED_DEPTH = 1000
 """How deep rankings go that are fused, at least: those ranks count, too."""
 
@@ -33,18 +35,37 @@ class Ranks(Protocol):
         """At least `depth` points; if `exact`, fewer are all that there are."""
 
 
-def ranking(rank: Ranks, end: int) -> list[Ranked]:
-    """The first `end` points at least, or all: a longer ranking begins with every shorter one."""
+def ranking(rank: Ranks, end: int, same: Mapping[str, int] = NOTHING) -> list[Ranked]:
+    """The first `end` points at least, or all: a longer ranking begins with every shorter one.
+
+    Of points with the same number in `same` the best alone is among them.
+    """
     ranked: dict[str, float] = {}
     depth, exact = RANKED, False
     while True:
         found = rank(depth, exact=exact)
         for key, score in found:
             ranked.setdefault(key, score)
-        if len(ranked) >= end or (exact and len(found) < depth):
-            return list(ranked.items())
+        kept = first_of_each(ranked.items(), same)
+        if len(kept) >= end or (exact and len(found) < depth):
+            return kept
         depth *= _DEEPER
         exact = depth > _BY_GRAPH
+
+
+def first_of_each(ranked: Iterable[Ranked], same: Mapping[str, int]) -> list[Ranked]:
+    """A ranking without those points that have the number of an earlier one."""
+    if not same:
+        return list(ranked)
+    seen: set[int] = set()
+    kept: list[Ranked] = []
+    for key, score in ranked:
+        number = same.get(key)
+        if number is None or number not in seen:
+            kept.append((key, score))
+        if number is not None:
+            seen.add(number)
+    return kept
 
 
 def best_first(found: Iterable[Ranked]) -> list[Ranked]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -18,18 +17,33 @@ from engine.store.interface import (
     MMR_CANDIDATES,
     WORDS,
     Conditions,
+    Dated,
+    FieldKind,
     Hit,
     IndexSpec,
-    Period,
     Point,
     Ranked,
+    moment,
 )
 from engine.store.made_with import check_made_with
 from engine.store.server_calls import ServerCalls
 from engine.store.server_collections import fan_out, make_collection, name_of
-from engine.types import Vector, Vectors
+from engine.types import Near, Vector, Vectors
 
 _SCROLL = 1000
+
+_SCHEMAS: dict[FieldKind, Any] = {
+    "keyword": models.PayloadSchemaType.KEYWORD,
+    "datetime": models.PayloadSchemaType.DATETIME,
+    "integer": models.PayloadSchemaType.INTEGER,
+    "location": models.PayloadSchemaType.GEO,
+    "text": models.TextIndexParams(
+        type=models.TextIndexType.TEXT,
+        tokenizer=models.TokenizerType.WHITESPACE,
+        lowercase=False,
+        phrase_matching=True,
+    ),
+}
 
 
 class ServerIndex:
@@ -179,16 +193,27 @@ class ServerIndex:
             if following is None:
                 return
 
-    def facet(self, field: str, limit: int) -> dict[str, int]:
+    def facet(self, field: str, limit: int, conditions: Conditions = EVERYTHING) -> dict[str, int]:
         """The commonest values of an indexed keyword field, each with its number of points."""
-        answer = self._call(lambda client: client.facet(self._name, field, limit=limit, exact=True))
-        return {str(hit.value): hit.count for hit in answer.hits}
-
-    def bounds(self, field: str) -> Period:
-        """The earliest and the latest value of an indexed datetime field; open without any."""
-        return Period(
-            self._first(field, models.Direction.ASC), self._first(field, models.Direction.DESC)
+        wanted = server_filter(conditions)
+        answer = self._call(
+            lambda client: client.facet(self._name, field, wanted, limit=limit, exact=True)
         )
+        found = [(str(hit.value), hit.count) for hit in answer.hits]
+        return dict(sorted(found, key=lambda one: (-one[1], one[0])))
+
+    def ordered(
+        self, field: str, limit: int, conditions: Conditions = EVERYTHING, *, descending: bool
+    ) -> list[Dated]:
+        """The first `limit` points by an indexed datetime field, equal ones in any order."""
+        direction = models.Direction.DESC if descending else models.Direction.ASC
+        order, wanted = models.OrderBy(key=field, direction=direction), server_filter(conditions)
+        records, _ = self._call(
+            lambda client: client.scroll(
+                self._name, wanted, limit=limit, order_by=order, with_payload=[field]
+            )
+        )
+        return [(str(record.id), moment((record.payload or {})[field])) for record in records]
 
     def count(self, conditions: Conditions = EVERYTHING) -> int:
         """How many points satisfy the conditions, exactly."""
@@ -230,27 +255,17 @@ class ServerIndex:
                 raise
 
     def _index_fields(self, present: set[str]) -> None:
-        schemas = dict.fromkeys(self._spec.keywords, models.PayloadSchemaType.KEYWORD)
-        schemas |= dict.fromkeys(self._spec.datetimes, models.PayloadSchemaType.DATETIME)
-        for field in schemas.keys() - present:
-            self._call(partial(self._index_field, field, schemas[field]))
+        for field, kind in self._spec.fields.items():
+            if field not in present:
+                self._call(partial(self._index_field, field, _SCHEMAS[kind]))
 
-    def _index_field(
-        self, field: str, schema: models.PayloadSchemaType, client: QdrantClient
-    ) -> None:
+    def _index_field(self, field: str, schema: Any, client: QdrantClient) -> None:
         client.create_payload_index(self._name, field, schema, wait=True)
 
     def _scroll(
         self, wanted: models.Filter | None, start: Any, client: QdrantClient
     ) -> tuple[list[models.Record], Any]:
         return client.scroll(self._name, wanted, limit=_SCROLL, offset=start, with_payload=False)
-
-    def _first(self, field: str, direction: models.Direction) -> datetime | None:
-        order = models.OrderBy(key=field, direction=direction)
-        records, _ = self._call(
-            lambda client: client.scroll(self._name, limit=1, order_by=order, with_payload=True)
-        )
-        return datetime.fromisoformat((records[0].payload or {})[field]) if records else None
 
     def _ranked(self, requests: list[models.QueryRequest]) -> list[list[Ranked]]:
         answers = self._call(lambda client: client.query_batch_points(self._name, requests))
@@ -277,6 +292,15 @@ def server_filter(conditions: Conditions) -> models.Filter | None:
         models.FieldCondition(key=field, range=models.Range(gte=least))
         for field, least in conditions.at_least.items()
     ]
+    must += [
+        models.FieldCondition(key=field, geo_radius=_circle(near))
+        for field, near in conditions.near.items()
+    ]
+    must += [
+        models.FieldCondition(key=field, match=models.MatchPhrase(phrase=phrase))
+        for field, phrases in conditions.phrases.items()
+        for phrase in phrases
+    ]
     if conditions.either:
         must.append(models.Filter(should=[server_filter(one) for one in conditions.either]))
     must_not = [_any_of(field, values) for field, values in conditions.none_of.items()]
@@ -285,6 +309,11 @@ def server_filter(conditions: Conditions) -> models.Filter | None:
 
 def _any_of(field: str, values: frozenset[str]) -> models.FieldCondition:
     return models.FieldCondition(key=field, match=models.MatchAny(any=sorted(values)))
+
+
+def _circle(near: Near) -> models.GeoRadius:
+    centre = models.GeoPoint(lat=near.latitude, lon=near.longitude)
+    return models.GeoRadius(center=centre, radius=near.kilometres * 1000)
 
 
 def _sparse(weights: Any) -> models.SparseVector:

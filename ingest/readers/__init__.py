@@ -171,7 +171,7 @@ def _records(
             raise
         if not given:
             raise SourceError(f"{path} cannot be read: {error}") from error
-        yield Skipped(printable(str(path)), printable(f"the rest cannot be read: {error}"))
+        yield Skipped(printable(str(path)), printable(f"the rest cannot be read: {error}"), "rest")
 
 
 def _of_split(path: Path, entries: Annotations, split: frozenset[str]) -> Annotations:
@@ -198,7 +198,7 @@ def _records_of(
 ) -> Iterator[Record]:
     """The records of an entry, and Skipped for what in it is no text."""
     if isinstance(entry, Skipped):
-        yield Skipped(printable(entry.uri), printable(entry.reason))
+        yield Skipped(printable(entry.uri), printable(entry.reason), entry.what)
         return
     where = f"{entry.where}: " if entry.where else ""
     captions = []
@@ -231,11 +231,12 @@ def _find(entry: Annotation, base: Path, folders: Folders) -> Path | Skipped:
     where = f"{entry.where}: " if entry.where else ""
     if re.match(r"\w+://", entry.image):
         reason = "a picture must be a local file; download it and name the file"
-        return Skipped(printable(entry.image), where + reason)
+        return Skipped(printable(entry.image), where + reason, "picture")
     for name in filter(None, (entry.image, entry.elsewhere)):
         try:
             if found := folders.find(base, name):
                 return found
         except (OSError, ValueError) as error:
-            return Skipped(printable(str(base / name)), f"{where}{error}")
-    return Skipped(printable(str(base / entry.image)), f"{where}there is no such picture file")
+            return Skipped(printable(str(base / name)), f"{where}{error}", "picture")
+    reason = f"{where}there is no such picture file"
+    return Skipped(printable(str(base / entry.image)), reason, "picture")

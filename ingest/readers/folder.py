@@ -34,6 +34,15 @@ def read_folder(folder: Path) -> Iterator[Annotation | Skipped]:
             yield from _read_picture(folder, found, name)
 
 
+def pictures_in(folder: Path) -> Iterator[Path | Skipped]:
+    """The picture files that `read_folder` would give, in its order; their text is not read."""
+    for found in _walk(folder):
+        if isinstance(found, Skipped):
+            yield found
+        else:
+            yield from (found.path / name for name in found.pictures)
+
+
 def count_pictures(folder: Path) -> int:
     """How many pictures `read_folder` would give."""
     found = _walk(folder)

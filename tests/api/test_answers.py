@@ -65,10 +65,34 @@ def test_words_find_pictures_in_each_space(reader: TestClient) -> None:
     assert response.status_code == 200, response.text
     raw, words = response.json()["results"]
     assert (raw["space"], words["space"]) == ("raw", "words")
-    assert raw["query"] == "a cat +night +snow -day"
+    assert raw["query"] == "a cat +night +snow -day split:train"
     assert len(raw["hits"]) == 3
-    assert set(raw["hits"][0]) == {"id", "uri", "score", "caption"}
+    assert set(raw["hits"][0]) == {"id", "uri", "score", "caption", "taken_at"}
     assert "/" not in raw["hits"][0]["uri"]
+
+
+def test_a_search_is_read_in_its_language_and_what_is_wrong_is_placed(reader: TestClient) -> None:
+    def asked(text: str) -> Any:
+        return reader.get(f"{V1}/search", params={"text": text, "space": "raw"})
+
+    (found,) = asked('a cat -day "cat" keyword:x').json()["results"]
+    assert found["query"] == 'a cat -day "cat" keyword:x'
+    assert "tag: is a filter" in found["hints"][0]
+    wrong = asked("a cat after:May")
+    assert "2024-05" in problem(wrong, 422, "InvalidSearch")
+    assert wrong.json()["place"] == {"text": "a cat after:May", "start": 6, "end": 15}
+    assert "place" not in asked("a cat like:00000000-0000-0000-0000-000000000000").json()
+
+
+def test_filters_alone_find_pictures_by_date_and_are_counted(reader: TestClient) -> None:
+    params = {"text": "split:train", "k": "3"}
+    (found,) = reader.get(f"{V1}/search", params=params).json()["results"]
+    assert (found["space"], len(found["hits"])) == ("date", 3)
+    counted = reader.get(f"{V1}/facets", params=params).json()
+    assert counted["pictures"] == 24
+    assert counted["values"]["split"] == {"train": 24}
+    assert reader.get(f"{V1}/facets", params={"split": "none"}).json()["pictures"] == 0
+    problem(reader.get(f"{V1}/facets", params={"text": "near:0"}), 422, "InvalidSearch")
 
 
 def test_only_an_administrator_sees_where_files_lie(
@@ -92,6 +116,9 @@ def test_a_picture_finds_those_like_it(reader: TestClient, unknown_pictures: lis
     )
     assert len(sent.json()["results"][0]["hits"]) == 2
     key = first_id(reader)
+    several = {"like": [key], "unlike": [sent.json()["results"][0]["hits"][1]["id"]]}
+    apart = reader.get(f"{V1}/search", params=several).json()["results"][0]["hits"]
+    assert not {key, *several["unlike"]} & {hit["id"] for hit in apart}
     like = reader.get(f"{V1}/similar", params={"id": key, "k": "5", "space": ["raw", "mapped"]})
     assert [one["space"] for one in like.json()["results"]] == ["raw", "mapped"]
     assert key not in [hit["id"] for hit in like.json()["results"][0]["hits"]]

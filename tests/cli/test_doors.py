@@ -134,6 +134,20 @@ LINES = [
     "search --image KNOWN --json --space raw -k 2",
     "search --like nothing",
     "search EMPTY",
+    "search TYPED --json",
+    "search TYPED --split val --plus red",
+    "search WRONG",
+    "search LATE",
+    "search MEANT -k 1 --json",
+    "search UNWANTED",
+    "search split:train -k 3 --json",
+    "search split:train -k 3",
+    "search -tag:x -k 1",
+    "search tag:none",
+    "search a-dog --sort oldest -k 3",
+    "search --sort newest -k 3 --json",
+    "search --facets",
+    "search split:val --facets --json",
     "search dog --min-score 0.5 --space words",
     "search dog -c no-such",
     "search dog -c ../etc",
@@ -167,7 +181,9 @@ def test_a_command_answers_alike_through_a_server(
     places = {
         "KNOWN": PACK / "plain" / "images" / "000.webp", "UNKNOWN": held_out[0],
         "TEXT": tmp_path / "text.jpg", "GONE": tmp_path / "gone.jpg", "FOLDER": tmp_path,
-        "EMPTY": "", "a-dog": "a dog",
+        "EMPTY": "", "a-dog": "a dog", "TYPED": 'a dog -cat 2:snow "dog" split:train by:human',
+        "WRONG": "犬 camera: Canon", "LATE": "dog before:2024-13", "UNWANTED": "-cat -2:dog",
+        "MEANT": "dog keywords:sea",
     }  # fmt: skip
     here, there = both(*(places.get(word, word) for word in line.split(" ")))
     assert told(there, server.home) == told(here, home)

@@ -65,6 +65,7 @@ def answers(
         ),
         "changed": [said(ledger.changed(commit)) for commit in range(last + 1)],
         "gone": [sorted(ledger.gone(commit)) for commit in range(last + 1)],
+        "unsaid": [sorted(map(repr, ledger.unsaid(commit))) for commit in range(last + 1)],
         "undescribed": sorted(
             contents[number, row] for number in shards for row in ledger.undescribed_in(number)
         ),

@@ -13,7 +13,7 @@ from corpus.compaction import compact
 from corpus.described import Described, DescribedShard
 from corpus.ledger import Ledger
 from corpus.parquet import ShardFile, shard_files
-from corpus.records import CaptionRecord, ImageRecord, Record, WholeFolder
+from corpus.records import CaptionRecord, ImageRecord, Leaving, Record, WholeFolder
 from corpus.shards import Shard
 from engine.alignment.alignment import PairMoments
 from engine.collection import CollectionCard, CollectionFolder
@@ -44,8 +44,9 @@ class World:
         self.folder, self.card, self.settings, self.encoder = folder, card, settings, encoder
         self.turn = 0
 
-    def embed(self, records: list[Record]) -> None:
-        embed(records, self.encoder, self.folder, EmbedOptions(batch_size=4, shard_size=8))
+    def embed(self, records: list[Record], leaving: Leaving | None = None) -> None:
+        options = EmbedOptions(batch_size=4, shard_size=8)
+        embed(records, self.encoder, self.folder, options, leaving=leaving)
 
     def touch(self, records: list[ImageRecord]) -> None:
         self.turn += 1
@@ -160,6 +161,33 @@ def test_withdrawals_are_kept_until_the_index_knows_them(world: World, pictures:
     is_as_made_anew(world.folder)
     report = world.push()
     assert (report.points, report.deleted, report.everything) == (0, 0, False)
+
+
+def test_captions_are_withdrawn_and_that_is_kept_until_the_index_knows_it(
+    world: World, pictures: Pictures
+) -> None:
+    records = pictures(30, captions=1, split="train")
+    alone = [CaptionRecord(f"alone {at}", "far away", "train") for at in range(8)]
+    world.embed([*records, *alone])
+    fit(world.folder, world.card)
+    world.push()
+    world.embed([*records, *alone[:2]], leaving=Leaving(captions=tuple(alone[2:])))
+    for _ in range(2):
+        world.compact()
+        with Ledger.open(world.folder) as ledger:
+            assert len(ledger.unsaid(pushed_commit(world.folder))) == 6
+            assert ledger.captions() == 32
+        is_as_made_anew(world.folder)
+    report = world.push()
+    assert (report.deleted, report.points, report.everything) == (6, 0, False)
+    world.embed([*alone[2:3]])  # it is said again, which is an end of the withdrawal
+    report = world.push()
+    assert (report.deleted, report.captions, report.everything) == (0, 1, False)
+    world.compact()
+    is_as_made_anew(world.folder)
+    with Ledger.made_anew(world.folder) as ledger:
+        assert ledger.unsaid(-1) == []
+        assert ledger.captions() == 33
 
 
 def test_commits_are_not_reused_where_the_latest_shard_went(

@@ -17,7 +17,7 @@ from corpus.described import Described, Refined
 from corpus.entry import Entry
 from corpus.ledger import Ledger, Live
 from corpus.parquet import ShardFile, shard_files
-from corpus.records import CaptionRecord, ImageRecord, Record, WholeFolder
+from corpus.records import CaptionRecord, ImageRecord, Leaving, Record, WholeFolder
 from corpus.shards import SCHEMA, Shard, write_rows
 from engine.collection import CollectionFolder
 from ingest.embed import EmbedOptions, embed
@@ -42,6 +42,7 @@ class Walk:
         self.said: dict[Path, tuple[tuple[str, ...], str]] = {}
         self.ever: set[Path] = set()
         self.loose: list[CaptionRecord] = []
+        self.unsaid: list[CaptionRecord] = []
         self.painted = 0
         self.clock = 10**18
         self.whole = False
@@ -60,6 +61,7 @@ class Walk:
                     self.copy,
                     self.replace,
                     self.speak,
+                    self.unsay,
                     self.touch,
                 ]
             )()
@@ -132,6 +134,12 @@ class Walk:
         said = CaptionRecord(f"alone {self.random.randrange(8)}", "", self.words()[1])
         self.loose.append(said)
 
+    def unsay(self) -> None:
+        if self.loose:
+            gone = self.random.choice(self.loose)
+            self.loose = [one for one in self.loose if one.text != gone.text]
+            self.unsaid.append(gone)
+
     def ingest(self) -> None:
         records: list[Record] = [
             ImageRecord(path.name, str(path), path, *said) for path, said in self.said.items()
@@ -143,7 +151,10 @@ class Walk:
         if self.whole:
             records.append(WholeFolder(self.album))
         size = self.random.choice([1, 3, 100])
-        embed(records, self.encoder, self.folder, EmbedOptions(batch_size=2, shard_size=size))
+        said = {one.text for one in self.loose}
+        leaving = Leaving(captions=tuple(one for one in self.unsaid if one.text not in said))
+        options = EmbedOptions(batch_size=2, shard_size=size)
+        embed(records, self.encoder, self.folder, options, leaving=leaving)
 
     def describe(self) -> None:
         with Ledger.open(self.folder) as ledger:
@@ -186,7 +197,7 @@ class Walk:
                     file.path.unlink()
 
     def state(self, ledger: Ledger) -> dict[str, Any]:
-        return answers(ledger, sorted(self.ever), self.loose)
+        return answers(ledger, sorted(self.ever), [*self.loose, *self.unsaid])
 
 
 def moved(folder: CollectionFolder, ledger: Ledger, file: ShardFile) -> None:
@@ -252,6 +263,8 @@ class Index:
     def tell(self, ledger: Ledger) -> None:
         for sha256 in ledger.gone(self.commit):
             self.pictures.pop(sha256, None)
+        unsaid = {one.text for one in ledger.unsaid(self.commit)}
+        self.loose = {one for one in self.loose if one.text not in unsaid}
         self._take(ledger, ledger.changed(self.commit))
         self.commit = ledger.last_commit()
 
@@ -293,6 +306,7 @@ def test_an_index_that_is_told_what_changed_holds_what_is_there(tmp_path: Path, 
                 whole = Index.of_all(ledger)
                 assert index.pictures == whole.pictures
                 assert index.loose == whole.loose
+                assert {one.text for one in index.loose} == {one.text for one in walk.loose}
         if walk.random.random() < 0.2:
             forget(walk.folder)
 

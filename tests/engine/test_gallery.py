@@ -15,6 +15,7 @@ from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import InvalidInput
 from engine.identity import content_key
 from engine.search.gallery import Gallery, Query, matched_words
+from engine.search.language import read_search
 from engine.settings import Settings
 from engine.store import open_image_store, picture_id
 from engine.types import Filters, ImagePoint, SearchSpace, Vector
@@ -81,6 +82,40 @@ def test_plus_draws_nearer_and_minus_away(gallery: Gallery) -> None:
     assert uris(gallery, Query("dog", minus=("snow",)))[-1] == "snow.jpg"
 
 
+def test_a_weight_says_how_much_nearer_and_how_much_farther(gallery: Gallery) -> None:
+    def nearest(weights: tuple[float, ...]) -> list[str]:
+        return uris(gallery, Query(plus=("dog", "snow"), weights=weights))
+
+    assert nearest((1, 1)) == nearest(()) == nearest((2, 2))
+    assert nearest((9, 1)) == ["dog.jpg", "both.jpg", "snow.jpg"]
+    assert nearest((1, 9)) == ["snow.jpg", "both.jpg", "dog.jpg"]
+    slightly = gallery.search(Query("dog", minus=("snow",), weights=(0.1,))).hits
+    strongly = gallery.search(Query("dog", minus=("snow",), weights=(10,))).hits
+    assert slightly[0].score > 0.98
+    assert strongly[-1].score < -0.98
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["dog 2:snow -0.5:tree", 'a dog +snow -"red car"', "3:dog 0.25:snow -tree -2:cat"],
+)
+def test_a_query_is_what_was_typed(typed: str) -> None:
+    search = read_search(typed)
+    query = Query.of(search)
+    assert str(query) == typed
+    assert (query.words, query.minus) == (
+        tuple(filter(None, (search.text, *(term.text for term in search.plus)))),
+        tuple(term.text for term in search.minus),
+    )
+    assert len(query.text_weights) == len((*query.words, *query.minus))
+
+
+def test_blank_terms_leave_the_weights_where_they_belong() -> None:
+    query = Query("dog", plus=(" ", "snow"), minus=("tree",), weights=(5, 2, 3))
+    assert query.words == ("dog", "snow")
+    assert query.text_weights == (1, 2, -3)
+
+
 def test_offset_leaves_out_the_best(gallery: Gallery) -> None:
     assert uris(gallery, Query("dog"), k=2, offset=1) == ["both.jpg", "snow.jpg"]
 
@@ -94,19 +129,37 @@ def id_of(uri: str) -> str:
 
 
 def test_more_like_a_picture_of_the_collection_without_itself(gallery: Gallery) -> None:
-    found = gallery.search(Query(like=id_of("dog.jpg")), k=3)
+    found = gallery.search(Query(likes=(id_of("dog.jpg"),)), k=3)
     assert [hit.uri for hit in found.hits] == ["both.jpg", "snow.jpg"]
     assert found.query == f"like:{id_of('dog.jpg')}"
 
 
 def test_a_picture_of_the_collection_is_combined_with_words(gallery: Gallery) -> None:
-    assert uris(gallery, Query("snow", like=id_of("dog.jpg")), k=1) == ["both.jpg"]
-    assert uris(gallery, Query(like=id_of("both.jpg"), minus=("snow",)), k=1) == ["dog.jpg"]
+    assert uris(gallery, Query("snow", likes=(id_of("dog.jpg"),)), k=1) == ["both.jpg"]
+    assert uris(gallery, Query(likes=(id_of("both.jpg"),), minus=("snow",)), k=1) == ["dog.jpg"]
+
+
+def test_more_like_these_and_not_those_finds_none_of_them(gallery: Gallery) -> None:
+    query = Query(likes=(id_of("both.jpg"),), unlikes=(id_of("snow.jpg"),))
+    assert uris(gallery, query) == ["dog.jpg"]
+    assert str(query) == f"like:{id_of('both.jpg')} -like:{id_of('snow.jpg')}"
+    assert uris(gallery, Query("snow", unlikes=(id_of("both.jpg"),)))[0] == "snow.jpg"
+    assert uris(gallery, Query("dog", unlikes=(id_of("snow.jpg"),)))[-1] == "both.jpg"
+
+
+def test_pictures_that_are_not_wanted_are_no_query_alone() -> None:
+    with pytest.raises(InvalidInput, match=r"says what to leave out.*give words before it"):
+        Query(unlikes=(id_of("dog.jpg"),))
+
+
+def test_what_is_wanted_and_unwanted_at_once_is_refused(gallery: Gallery) -> None:
+    with pytest.raises(InvalidInput, match="cancel each other out"):
+        gallery.search(Query(likes=(id_of("dog.jpg"),), unlikes=(id_of("dog.jpg"),)))
 
 
 def test_more_like_a_picture_obeys_filters(gallery: Gallery) -> None:
     others = Filters(not_pictures=frozenset({content_key(b"both.jpg".hex().ljust(64, "0"))}))
-    assert uris(gallery, Query(like=id_of("dog.jpg")), filters=others) == ["snow.jpg"]
+    assert uris(gallery, Query(likes=(id_of("dog.jpg"),)), filters=others) == ["snow.jpg"]
 
 
 @pytest.mark.parametrize("unknown", ["not-an-id", id_of("gone.jpg")])
@@ -114,7 +167,7 @@ def test_a_picture_that_is_not_there_is_named_with_the_remedy(
     gallery: Gallery, unknown: str
 ) -> None:
     with pytest.raises(InvalidInput, match=f"no picture with the id '{unknown}'.*look for words"):
-        gallery.search(Query(like=unknown))
+        gallery.search(Query(likes=(unknown,)))
 
 
 def test_what_scores_less_than_the_least_is_left_out(gallery: Gallery) -> None:
@@ -172,7 +225,7 @@ def test_words_of_other_scripts_are_marked_where_they_match(
 def test_wanted_words_are_marked_and_unwanted_ones_are_not() -> None:
     query = Query("dog", plus=("snow",), minus=("tree",))
     assert matched_words(query, "a dog in snow by a tree") == ("dog", "snow")
-    assert matched_words(Query(like="x"), "a dog") == ()
+    assert matched_words(Query(likes=("x",)), "a dog") == ()
 
 
 def test_an_empty_query_is_refused() -> None:

@@ -36,7 +36,7 @@ SHAPES = (
     Query("dog", minus=("snow",)),
     Query(image=PICTURE),
     Query("dog", PICTURE),
-    Query("dog", like="x"),
+    Query("dog", likes=("x",)),
 )
 
 
@@ -88,7 +88,9 @@ def test_a_picture_and_its_own_captions_do_not_count() -> None:
     relevance = made(rows, rows)
     for space in COSINE_SPACES:
         assert relevance.least_score(Query("dog"), space, 0.999) == pytest.approx(0, abs=1e-6)
-        assert relevance.least_score(Query(like="x"), space, 0.999) == pytest.approx(0, abs=1e-6)
+        assert relevance.least_score(Query(likes=("x",)), space, 0.999) == pytest.approx(
+            0, abs=1e-6
+        )
 
 
 @pytest.mark.parametrize("space", ["words", "fused"])

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from corpus.compaction import DEAD_SHARE, compact, dead_share
+from corpus.described import Described, DescribedShard, write_described
+from corpus.ledger import Ledger, forget_ledger
 from corpus.records import ImageRecord, Record
 from corpus.shards import shard_files
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import CollectionMissing, InvalidInput
 from engine.settings import Settings
 from engine.store import open_caption_store, open_image_store
-from engine.types import CaptionResult, Filters, ImageHit, Vectors
+from engine.types import CaptionResult, Filters, ImageHit, MadeWith, Vectors
+from ingest.again import Stale, stale
 from ingest.describe import DescribeReport, describe
 from ingest.embed import EmbedOptions, embed
 from ingest.fit import fit
@@ -42,10 +46,18 @@ class Fixture:
         embed(records, self.encoder, self.folder, EmbedOptions(batch_size=4, shard_size=8))
         fit(self.folder, self.card)
 
-    def describe(self, shard_size: int = 4) -> DescribeReport:
+    def describe(self, shard_size: int = 4, again: Collection[str] = ()) -> DescribeReport:
         return describe(
-            self.folder, self.encoder, lambda: self.describer, batch_size=3, shard_size=shard_size
+            self.folder,
+            self.encoder,
+            lambda: self.describer,
+            again=again,
+            batch_size=3,
+            shard_size=shard_size,
         )
+
+    def stale(self, **now: Any) -> Stale:
+        return stale(self.folder, replace(self.describer.made_with, **now))
 
     def push(self) -> None:
         push(self.folder, self.card, self.settings)
@@ -216,3 +228,88 @@ def test_descriptions_survive_a_lost_ledger(world: Fixture, pictures: Pictures) 
     world.push()
     assert world.generated() == 6
     assert len(shard_files(world.folder.generated)) == 1
+
+
+def test_pictures_are_described_again_when_they_are_named(
+    world: Fixture, pictures: Pictures
+) -> None:
+    bare, told = pictures(6), pictures(2, first=20, captions=1)
+    world.embed([*bare, *told])
+    world.describe()
+    world.push()
+    before = world.pictures()
+    named = [before[one.image_id].payload["sha256"] for one in (*bare[:2], *told)]
+    world.describer.silent_about = {7}  # the second of them
+    report = world.describe(again=[*named, "ab" * 32])
+    assert (report.described, report.failed) == (1, 1)
+    world.push()
+    after = world.pictures()
+    assert after[told[0].image_id].captions == told[0].captions
+    assert all(after[one.image_id].captions for one in bare)  # what was there stays
+    assert world.generated() == 6
+
+
+def test_what_was_made_otherwise_than_now_is_stale(world: Fixture, pictures: Pictures) -> None:
+    world.embed([*pictures(5), *pictures(2, first=20, captions=1)])
+    world.describer.made_with = MadeWith("t5", "ridge 1", "coco", 100)
+    world.describe()
+    assert world.stale().sha256s == ()
+    assert "all 5" in world.stale().text
+    other = world.stale(map="ridge 2", captions=101)
+    assert len(other.sha256s) == other.known == 5
+    assert other.reasons == {"another map": 5, "other captions to borrow": 5}
+    world.describer.made_with = replace(world.describer.made_with, map="ridge 2")
+    world.describe(again=other.sha256s[:2])
+    forget_ledger(world.folder)  # it is known from the shards alone
+    assert sorted(world.stale().sha256s) == sorted(other.sha256s[2:])
+
+
+def test_a_cut_while_describing_again_leaves_the_rest_stale(
+    world: Fixture, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.embed([*pictures(12)])
+    world.describe()
+    world.describer.made_with = MadeWith("another")
+    plain = world.describer.describe_vectors
+
+    def cut(raw: Vectors) -> list[CaptionResult]:
+        if world.describer.described >= 12 + 6:
+            raise RuntimeError("cut")
+        return plain(raw)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.describer, "describe_vectors", cut)
+        with pytest.raises(RuntimeError):
+            world.describe(again=world.stale().sha256s)
+    assert len(world.stale().sha256s) == 6
+    assert world.describe(again=world.stale().sha256s).described == 6
+    assert not world.stale().sha256s
+
+
+def test_descriptions_of_an_earlier_version_are_stale(world: Fixture, pictures: Pictures) -> None:
+    world.embed([*pictures(3)])
+    with Ledger.open(world.folder) as ledger:
+        sha256s = list(ledger.sha256s())
+    vectors = world.encoder.encode_texts(["old"] * 3).astype("float16")
+    old = [Described(sha256, "old") for sha256 in sha256s]
+    file = write_described(
+        world.folder.generated, 0, old, vectors, commit=2, encoder_id=world.encoder.id
+    )
+    assert DescribedShard(file).made_with() == [None] * 3
+    assert world.describe().described == 0
+    assert "an earlier version" in world.stale().text
+    assert world.describe(again=world.stale().sha256s).described == 3
+    assert not world.stale().sha256s
+
+
+def test_describing_again_does_not_pile_up(world: Fixture, pictures: Pictures) -> None:
+    world.embed([*pictures(8)])
+    world.describe(shard_size=8)
+    again = world.stale(map="other").sha256s
+    for _ in range(3):
+        world.describe(shard_size=8, again=again)
+    assert dead_share(world.folder) > DEAD_SHARE
+    compact(world.folder, pushed=-1)
+    assert dead_share(world.folder) == 0
+    assert len(shard_files(world.folder.generated)) == 1
+    assert world.stale().known == 8

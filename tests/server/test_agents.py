@@ -29,7 +29,7 @@ from service.access.visitor import Visitor
 from tests.api.conftest import READER, As
 from tests.cli.conftest import ROOT
 
-NAMES = {"search", "describe", "compare", "collections"}
+NAMES = {"search", "facets", "describe", "compare", "collections"}
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,10 @@ def test_a_found_picture_leads_on(door: EngineDoor) -> None:
     """To pictures like it, to its description and to a comparison, by its id."""
     key = text(ask(door, "search", words="a dog", count=1)).split("1. id ")[1].split(",")[0]
     assert key not in text(ask(door, "search", like=key)).splitlines()[1]
+    further = text(ask(door, "search", like=[key], count=1)).split("1. id ")[1].split(",")[0]
+    apart = text(ask(door, "search", like=[key], unlike=[further]))
+    assert key not in apart
+    assert further not in apart
     described = ask(door, "describe", id=key)
     assert "made of these captions" in text(described)
     assert len(pictures(described)) == 1
@@ -100,6 +104,19 @@ def test_a_picture_is_given_as_base64(door: EngineDoor, unknown_pictures: list[P
         assert not result.is_error, text(result)
         assert text(result).startswith('"')
         assert pictures(result) == []  # the agent has it
+
+
+def test_a_search_is_read_in_its_language(door: EngineDoor) -> None:
+    told = text(ask(door, "search", words='dog -cat camara:x "dog" split:train', count=1))
+    assert '"camara:x" is looked for as words; camera: is a filter' in told
+    told = text(ask(door, "search", words="split:train", count=2))
+    assert told.startswith("2 pictures, newest first.")
+    told = text(ask(door, "search", words="split:none"))
+    assert "no picture here has split:none; there is split:train" in told
+    assert "at character 5 of the search" in failure(ask(door, "search", words="dog after:x"))
+    counted = text(ask(door, "facets", words="split:train"))
+    assert counted.startswith("24 pictures.")
+    assert 'split: "train" 24' in counted
 
 
 def test_the_collections_are_listed(door: EngineDoor) -> None:

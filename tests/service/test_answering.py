@@ -138,7 +138,7 @@ def test_best_is_where_the_collection_was_measured_to_answer_words(
     assert spaces(SearchOptions(text="a red circle")) == [measured]
     assert spaces(SearchOptions(text="red", spaces=("best", "raw", "fused"))) == ["fused", "raw"]
     assert spaces(SearchOptions(text="a red circle", min_score=0.1)) == ["mapped"]
-    assert spaces(SearchOptions(), picture) == spaces(SearchOptions(like=first_id(answers)))
+    assert spaces(SearchOptions(), picture) == spaces(SearchOptions(likes=(first_id(answers),)))
     assert spaces(SearchOptions(), picture) == ["mapped"]
 
 
@@ -193,3 +193,43 @@ def test_a_collection_says_where_it_lies_only_to_those_who_may_know(
     assert hidden.path == ""
     assert "/" not in hidden.generator
     assert str(sample_home) not in hidden.model_dump_json()
+
+
+def test_filters_alone_find_pictures_by_date(answers: LocalAnswers) -> None:
+    (found,) = answers.search(SearchOptions(text="split:train", k=5, spaces=("raw", "mapped")))
+    assert (found.query, found.space) == ("split:train", "date")
+    (rest,) = answers.search(SearchOptions(text="split:train", k=100, offset=5))
+    assert len({hit.id for hit in (*found.hits, *rest.hits)}) == 24
+    (everything,) = answers.search(SearchOptions(sort="oldest", k=100))
+    assert len(everything.hits) == 24
+    with pytest.raises(InvalidInput, match="empty"):
+        answers.search(SearchOptions())
+    with pytest.raises(InvalidInput, match="says what to leave out"):
+        answers.search(SearchOptions(text="-cat split:train"))
+
+
+def test_nothing_is_found_for_a_name_that_nothing_has_which_is_told(answers: LocalAnswers) -> None:
+    for text in ("tag:sea", "a cat tag:sea"):
+        (found,) = answers.search(SearchOptions(text=text))
+        assert not found.hits
+        assert found.hints == ("no picture here has tag:sea; there is none with tag:",)
+    (found,) = answers.search(SearchOptions(text="a cat", splits=("no",)))
+    assert found.hints == ("no picture here has split:no; there is split:train",)
+
+
+def test_a_phrase_must_occur(answers: LocalAnswers, sample_engine: Engine) -> None:
+    said = sample_engine.open().images.get([first_id(answers)])[0].captions[0]
+    (found,) = answers.search(SearchOptions(text=f'"{said}"', k=100))
+    pictures = sample_engine.open().images.get([hit.id for hit in found.hits])
+    assert 0 < len(pictures) < 24
+    assert all(any(said in caption for caption in one.captions) for one in pictures)
+
+
+def test_what_can_be_filtered_by_is_counted_under_the_filters(answers: LocalAnswers) -> None:
+    everything = answers.facets(SearchOptions())
+    assert everything.pictures == 24
+    assert everything.values["split"] == {"train": 24}
+    assert set(everything.values) == {"camera", "lens", "place", "tag", "split", "by", "ext"}
+    some = answers.facets(SearchOptions(text="a dog -split:train"))
+    assert (some.query, some.pictures) == ("a dog -split:train", 0)
+    assert not any(some.values.values())

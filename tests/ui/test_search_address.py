@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from engine.search.language import MAX_TERMS
 from engine.types import Facets, Filters
 from ui.search.address import (
     MAX_PAGE,
@@ -40,11 +41,13 @@ def read(parameters: Mapping[str, Sequence[str]]) -> tuple[SearchAddress, list[s
 
 _values = some.lists(some.text(min_size=1, max_size=8), max_size=3, unique=True).map(tuple)
 _ids = some.uuids().map(str) | some.just("")
+_several = some.lists(some.uuids().map(str), max_size=MAX_TERMS, unique=True).map(tuple)
 _days = some.none() | some.dates()
 _addresses = some.builds(
     SearchAddress,
     q=some.text(max_size=MAX_WORDS),
-    like=_ids,
+    like=_several,
+    unlike=_several,
     space=some.sampled_from(SPACES),
     strict=some.sampled_from(STRICTNESSES),
     split=_values,
@@ -151,4 +154,12 @@ def test_a_page_begins_after_those_before_it() -> None:
 
 def test_ids_are_written_in_one_way() -> None:
     id_ = UUID(int=5)
-    assert read({"like": [id_.hex.upper()]})[0].like == str(id_)
+    assert read({"like": [id_.hex.upper()]})[0].like == (str(id_),)
+
+
+def test_pictures_to_look_like_are_each_named_once_and_not_too_many() -> None:
+    ids = [str(UUID(int=number)) for number in range(MAX_TERMS + 1)]
+    assert read({"unlike": [*ids[:2], ids[0]]})[0].unlike == (ids[0], ids[1])
+    address, (problem,) = read({"like": ids})
+    assert address.like == ()
+    assert f"up to {MAX_TERMS} pictures" in problem

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, date, datetime, time
+from datetime import date
 from typing import Any, Literal, get_args
 from uuid import UUID
 
+from engine.search.language import MAX_TERMS, Filter, Item, Like, read_search
 from engine.search.relevance import STRICTNESS
 from engine.types import Facets, Filters, SearchSpace
 
@@ -30,12 +31,13 @@ _SHOWN = 40
 class SearchAddress:
     """A search as its address says it; fields that have their default are left out of it.
 
-    `like` is the id of a picture whose like is looked for, `picture` of the one that is open.
+    `like` are ids of pictures whose like is looked for, `unlike` of those to move away from,
+    `picture` is that of the one that is open.
     `space` is empty where none is named: then it is the one that answers best, see `space_of`.
     """
 
     q: str = ""
-    like: str = ""
+    like: tuple[str, ...] = ()
     space: SearchSpace | Literal[""] = ""
     strict: float = 100 * STRICTNESS
     split: tuple[str, ...] = ()
@@ -46,19 +48,23 @@ class SearchAddress:
     k: int = 24
     page: int = 1
     picture: str = ""
+    unlike: tuple[str, ...] = ()
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """What is asked for beside the words, in the language of searches."""
+        chosen: list[Item] = [*map(Like, self.like), *(Like(one, True) for one in self.unlike)]
+        for name in CHOICES:
+            kind = "by" if name == "source" else name
+            chosen += [Filter(kind, value) for value in getattr(self, name)]
+        for kind, day in (("after", self.taken_from), ("before", self.taken_until)):
+            chosen += [Filter(kind, day.isoformat())] if day else []
+        return tuple(chosen)
 
     @property
     def filters(self) -> Filters:
         """The filters; days are those of UTC."""
-        first, last = self.taken_from, self.taken_until
-        chosen: dict[str, Any] = {
-            field: frozenset(getattr(self, name)) for name, field in CHOICES.items()
-        }
-        return Filters(
-            **chosen,
-            taken_from=datetime.combine(first, time.min, UTC) if first else None,
-            taken_until=datetime.combine(last, time.max, UTC) if last else None,
-        )
+        return read_search("", self.items).filters
 
     @property
     def offset(self) -> int:
@@ -183,9 +189,15 @@ def _picture(given: Sequence[str]) -> str:
         ) from None
 
 
+def _pictures(given: Sequence[str]) -> tuple[str, ...]:
+    if len(given) > MAX_TERMS:
+        raise ValueError(f"choose up to {MAX_TERMS} pictures")
+    return tuple(dict.fromkeys(_picture([id_]) for id_ in given))
+
+
 _READERS: dict[str, Callable[[Sequence[str]], Any]] = {
     "q": _words,
-    "like": _picture,
+    "like": _pictures,
     "space": _space,
     "strict": _strict,
     **dict.fromkeys(CHOICES, _values),
@@ -194,4 +206,5 @@ _READERS: dict[str, Callable[[Sequence[str]], Any]] = {
     "k": _size,
     "page": _page,
     "picture": _picture,
+    "unlike": _pictures,
 }

@@ -57,7 +57,7 @@ def more_like(id_: str) -> SearchAddress:
     """The search for more like a picture of the collection, with the filters of now."""
     now = current()
     space = _BEST if now.space == "words" else now.space
-    return replace(now, q="", like=id_, space=space, page=1, picture="")
+    return replace(now, q="", like=(id_,), unlike=(), space=space, page=1, picture="")
 
 
 def forget_upload() -> None:
@@ -154,15 +154,18 @@ def given_picture(file: UploadedFile | None) -> Image | None:
 
 
 def like_field(address: SearchAddress, collection: Collection) -> None:
-    """The picture of the collection whose like is looked for, and how to be rid of it."""
-    for hit in collection.images.get([address.like] if address.like else []):
-        told = f"Like this one: {next(iter(hit.captions), Path(hit.uri).name)}"
-        _chip(
-            thumbnail(hit.uri, 2 * _CHIP),
-            told,
-            "the picture to look like",
-            partial(go, replace(address, like="", page=1)),
-        )
+    """The pictures of the collection whose like is looked for or not, and how to be rid of each."""
+    for said, name in (("Like this one", "like"), ("Not like this one", "unlike")):
+        named: tuple[str, ...] = getattr(address, name)
+        for at, hit in enumerate(collection.images.get(named), 1):
+            told = next(iter(hit.captions), Path(hit.uri).name)
+            rest = tuple(id_ for id_ in named if id_ != hit.id)
+            _chip(
+                thumbnail(hit.uri, 2 * _CHIP),
+                f"{said}: {told}",
+                f"picture {at} to look {name}",
+                partial(go, replace(address, **{name: rest}, page=1)),
+            )
 
 
 def options(facets: Facets) -> DeltaGenerator:

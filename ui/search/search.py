@@ -13,8 +13,8 @@ from streamlit.delta_generator import DeltaGenerator
 from engine.app import Collection
 from engine.search.default_space import SpaceChoice
 from engine.search.gallery import Query
-from engine.search.terms import Terms, read_terms
-from engine.types import Facets, SearchSpace
+from engine.search.language import Search, read_search
+from engine.types import Facets, Filters, SearchSpace
 from ui.describe.results import announce
 from ui.search.address import SearchAddress
 from ui.search.examples import show_examples
@@ -61,15 +61,15 @@ def _searched(address: SearchAddress, facets: Facets, collection: Collection) ->
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words_field()
         file = picture_field()
-    terms = read_terms(address.q)
-    query = _query(terms, address, given_picture(file))
+    search = read_search(address.q, address.items)
+    query = _query(search, given_picture(file))
     like_field(address, collection)
     begins_here(address)
     if query is None:
-        told, shown = _nothing_asked(terms, address, collection, room), None
+        told, shown = _nothing_asked(search, address, collection, room), None
         clicked = show_first(collection)
     else:
-        shown, space = _search(query, address, collection, room)
+        shown, space = _search(query, search.filters, address, collection, room)
         told, clicked = show_found(shown, query, address, space)
         if not shown.hits and address.page == 1:
             show_examples(collection, "Or try:")
@@ -80,23 +80,23 @@ def _searched(address: SearchAddress, facets: Facets, collection: Collection) ->
     return told
 
 
-def _query(terms: Terms, address: SearchAddress, picture: Image | None) -> Query | None:
+def _query(search: Search, picture: Image | None) -> Query | None:
     """What is looked for; None where nothing is, though words may be unwanted."""
-    if not (terms.text or terms.plus or address.like or picture is not None):
+    if not (search.text or search.plus or search.likes or picture is not None):
         return None
-    return Query(terms.text, picture, terms.plus, terms.minus, address.like)
+    return Query.of(search, picture)
 
 
 def _nothing_asked(
-    terms: Terms, address: SearchAddress, collection: Collection, room: DeltaGenerator
+    search: Search, address: SearchAddress, collection: Collection, room: DeltaGenerator
 ) -> str:
     """Say what is missing, and what could be looked for."""
     if address.space:
         with room:
             space_options(address.space, None)
     told = ""
-    if terms.minus:
-        unwanted = " ".join(f"-{term}" for term in terms.minus)
+    if search.minus:
+        unwanted = " ".join(map(str, search.minus))
         told = (
             f"“{unwanted}” says what to leave out, but not yet what to look for: give words before "
             f"it, as in “animals {unwanted}”."
@@ -107,7 +107,11 @@ def _nothing_asked(
 
 
 def _search(
-    query: Query, address: SearchAddress, collection: Collection, room: DeltaGenerator
+    query: Query,
+    filters: Filters,
+    address: SearchAddress,
+    collection: Collection,
+    room: DeltaGenerator,
 ) -> tuple[Page, SearchSpace]:
     """A page of what is found, and in which space; fills the room beside the choice of it."""
     with _first_waits():
@@ -125,7 +129,7 @@ def _search(
             query,
             space,
             before + address.k + 1,
-            filters=address.filters,
+            filters=filters,
             offset=address.offset - before,
             min_score=least,
         )

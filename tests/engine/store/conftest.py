@@ -173,7 +173,10 @@ class PointCalls(wire.PointsServicer):
 
     def Facet(self, request: Any, context: Any) -> Any:
         _check(self.local, request, context)
-        counted = self.local.facet(request.collection_name, request.key, limit=request.limit)
+        wanted = GrpcToRest.convert_filter(request.filter)
+        counted = self.local.facet(
+            request.collection_name, request.key, wanted, limit=request.limit
+        )
         hits = [RestToGrpc.convert_facet_value_hit(hit) for hit in counted.hits]
         return wire.FacetResponse(hits=hits)
 

@@ -85,6 +85,12 @@ def test_a_hit_carries_what_was_stored(images: ImageStore) -> None:
         "tags": ["pets", "home"],
         "split": "train",
         "source": "generated",
+        "camera": "",
+        "lens": "",
+        "places": [],
+        "location": None,
+        "title": "",
+        "rating": None,
     }
 
 

@@ -16,8 +16,12 @@ from engine.store.interface import Hit, Ranked, VectorIndex
 from engine.store.paging import RANKED, best_first, fused, ranking, reciprocal_ranks
 
 PAYLOAD = dict.fromkeys(
-    ("image_id", "uri", "sha256", "width", "height", "taken_at", "split", "source"), ""
-) | {"captions": ["a dog"], "names": [], "tags": []}
+    (
+        *("image_id", "uri", "sha256", "width", "height", "taken_at", "split", "source"),
+        *("camera", "lens", "location", "title", "rating"),
+    ),
+    "",
+) | {"captions": ["a dog"], "names": [], "tags": [], "places": []}
 
 
 class EqualCaptions:

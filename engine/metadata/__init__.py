@@ -1,0 +1,1 @@
+"""What picture files and the sidecars beside them say of a picture, beside its pixels."""

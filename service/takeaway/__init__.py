@@ -1,0 +1,1 @@
+"""Descriptions that leave the program: into tables, sidecars, text files and pictures."""
