@@ -139,6 +139,13 @@ class CorrectedTable:
         found = self._db.execute(f"select p.sha256, p.since {_OF} where c.since > ?", (after,))
         return [(sha256.hex(), since) for sha256, since in found]
 
+    def latest(self, count: int) -> list[str]:
+        """The sha256 of the pictures that were corrected last."""
+        found = self._db.execute(
+            "select sha256 from corrected where place >= 0 order by since desc limit ?", (count,)
+        )
+        return [sha256.hex() for (sha256,) in found]
+
     def adds(self, sha256: bytes, said: Iterable[str]) -> int:
         """How many captions the correction that stands adds to what sources say: 0 or 1."""
         query = "select text_key from corrected where sha256 = ? and place >= 0"

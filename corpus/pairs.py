@@ -144,9 +144,9 @@ class Gathered:
         if not len(paired):
             return
         sums, counts = _sums(captions, shard.offsets, paired), told[paired]
-        firsts = captions[np.minimum(shard.offsets[paired], max(0, len(captions) - 1))]
-        if not len(captions):
-            firsts = np.empty((len(paired), captions.shape[1]), np.float32)
+        firsts = np.empty((len(paired), captions.shape[1]), np.float32)
+        human = np.flatnonzero(told[paired])
+        firsts[human] = captions[shard.offsets[paired[human]]]
         for at, row in enumerate(paired.tolist()):
             if refined and row in refined:
                 sums[at] += unit(refined[row]).sum(axis=0)

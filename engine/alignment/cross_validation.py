@@ -53,7 +53,7 @@ class Choice:
 
     `score`: mean reciprocal rank of the right partner on held-out pairs, picture to caption
     (see `select` for what it is ranked among) and back. `difference`: how far the mean lies
-    below the best row's, with the `standard_error` of this paired difference.
+    below the best row's, with the `standard_error` of this paired difference; `held_out`: pairs.
     """
 
     method: Method
@@ -62,6 +62,7 @@ class Choice:
     difference: float
     standard_error: float
     chosen: bool = False
+    held_out: int = 0
 
     def shown(self) -> tuple[str, str, str, str]:
         """Strength, score, difference and its standard error as people read them."""
@@ -256,7 +257,14 @@ def _one_standard_error(candidates: Sequence[Candidate], ranks: Matrix, where: s
     within = differences <= errors * (1 + 1e-9)
     chosen = int(within.argmax())
     choices = tuple(
-        Choice(*candidate, float(means[i]), float(differences[i]), float(errors[i]), i == chosen)
+        Choice(
+            *candidate,
+            float(means[i]),
+            float(differences[i]),
+            float(errors[i]),
+            i == chosen,
+            ranks.shape[1],
+        )
         for i, candidate in enumerate(candidates)
     )
     return Selection(*candidates[chosen], choices, _reason(choices, chosen, best, where))

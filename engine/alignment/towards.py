@@ -59,6 +59,7 @@ def moved(prior: Alignment, images: Vectors, captions: Vectors, distractors: Vec
             float(gaps[at].mean()),
             float(errors[at]),
             at == best,
+            len(images),
         )
         for at in range(len(means))
     )
@@ -145,6 +146,7 @@ def _held_out(prior: Alignment, images: Vectors, captions: Vectors, distractors:
         others = np.setdiff1d(np.arange(len(images)), rows)
         among = np.concatenate([texts[rows], np.delete(texts, rows, axis=0)])
         known = reciprocal_ranks(prior.map_images(images[rows]) @ among.T)
+        scores[0, rows] = known
         pairs = _moments(prior.dim, images[others], captions[others])
         moves = _Moves(prior, pairs) if pairs.varied() else None
         for at, strength in enumerate(STRENGTHS, 1):
