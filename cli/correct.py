@@ -129,7 +129,8 @@ def _show_learned(told: LearnedAnswer) -> None:
     if told.first is not None and told.first.score is not None and told.now.score is not None:
         say(
             f"held-out score {told.first.score:.3f} before, {told.now.score:.3f} now, on "
-            f"{told.now.held_out:,} pairs (chance alone moves it by up to {chance(told.now.held_out):.3f})"
+            f"{told.now.held_out:,} pairs (chance alone moves it by up to "
+            f"{chance(told.now.held_out):.3f})"
         )
     else:
         say("too few pairs to measure what the map has gained")

@@ -82,7 +82,13 @@ def _ingest_here(
     records = source.records()
     with opened_engine(models.settings()) as engine:
         report = fill(
-            engine, records, name, memory=source.memory, alignment=alignment, method=method
+            engine,
+            records,
+            name,
+            source=source.known(),
+            memory=source.memory,
+            alignment=alignment,
+            method=method,
         )
         show_ingest(engine.folder(name), report, as_json)
 
@@ -110,9 +116,7 @@ def _ingest_there(
         image_column=source.image_column,
         caption_column=source.caption_column,
     )
-    job = _followed(client, client.ingest(name, source.source.absolute(), options))
-    if job.state != "done":
-        raise _unfinished(job)
+    job = followed(client, client.ingest(name, source.source.absolute(), options))
     result = dict(job.result or {})
     if as_json:
         emit(result)
@@ -123,8 +127,8 @@ def _ingest_there(
     )
 
 
-def _followed(client: Client, begun: JobAnswer) -> JobAnswer:
-    """The job when it has ended; whoever stops the command stops it, too."""
+def followed(client: Client, begun: JobAnswer) -> JobAnswer:
+    """The job when it is done; whoever stops the command stops it, too. Raises what ended it."""
     from cli.progress import progress_bars
 
     now = begun
@@ -137,6 +141,8 @@ def _followed(client: Client, begun: JobAnswer) -> JobAnswer:
         client.cancel(begun.id)
         say("the server was told to stop, too")
         raise
+    if now.state != "done":
+        raise _unfinished(now)
     return now
 
 
@@ -159,5 +165,5 @@ def _unfinished(job: JobAnswer) -> MragError:
         return error_named(job.error, job.message) or Missing(job.message)
     again = "the same command goes on from there"
     if job.state == "cancelled":
-        return InvalidInput(f"somebody cancelled this ingest on the server; {again}")
-    return Missing(f"the server ended before this ingest was done; {again}")
+        return InvalidInput(f"somebody cancelled this {job.kind} on the server; {again}")
+    return Missing(f"the server ended before this {job.kind} was done; {again}")

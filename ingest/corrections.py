@@ -180,15 +180,18 @@ def _in_closed_form(folder: CollectionFolder, before: Alignment) -> Alignment | 
             moments = changed_pairs(folder, ledger, before)
         except PairsChanged:
             return None
-        made = Alignment.fit(
-            moments,
-            before.method,
-            strength=before.strength,
-            encoder_id=before.encoder_id,
-            source=before.source,
+        found = Alignment.fit(moments, before.method, strength=before.strength)
+        made = replace(
+            before,  # with what else was chosen then, and its bank
+            mean_image=found.mean_image,
+            mean_text=found.mean_text,
+            matrix=found.matrix,
+            n=found.n,
+            n_images=found.n,
+            n_captions=found.n,
+            created=found.created,
+            fitted_on={**before.fitted_on, "learned": ledger.last_commit()},
         )
-        state = {**before.fitted_on, "learned": ledger.last_commit()}
-        made = replace(made, choices=before.choices, reason=before.reason, fitted_on=state)
         remove_partials(folder.path, folder.alignment.name)
         made.save(folder.alignment)  # first: whoever begins anew finds the moments at hand
         moments.save(folder.moments)

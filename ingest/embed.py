@@ -9,6 +9,7 @@ from functools import partial
 from operator import length_hint
 from pathlib import Path
 from time import monotonic
+from typing import Self
 
 from corpus.entry import Entry, Name
 from corpus.ledger import Known, Ledger
@@ -116,7 +117,7 @@ def embed(
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A picture to look at: its record, and its file as it is now."""
 
     record: ImageRecord
@@ -124,8 +125,17 @@ class _Job:
     size: int
     mtime_ns: int
 
+    @classmethod
+    def of(cls, record: ImageRecord, path: Path) -> Self:
+        """The picture of a record whose file lies there; raises OSError or ValueError."""
+        status = path.stat()
+        captions = tuple(dict.fromkeys(text for text in record.captions if text.strip()))
+        told = replace(record, captions=captions)
+        return cls(told, path, status.st_size, status.st_mtime_ns)
+
     @property
     def name(self) -> Name:
+        """What its source says of it."""
         record = self.record
         return Name(
             record.image_id,
@@ -206,13 +216,13 @@ class _Run:
             unsaid=self._unsaid,
         )
 
-    def _opened(self, job: _Job, admit: Admit) -> Picture:
+    def _opened(self, job: Job, admit: Admit) -> Picture:
         """Open a picture, and look at it for copies while it is here."""
         picture = open_picture(job.path, self._options.limits, admit)
         self._seen.see(picture)
         return picture
 
-    def _jobs(self, records: Iterable[Record]) -> Iterator[_Job]:
+    def _jobs(self, records: Iterable[Record]) -> Iterator[Job]:
         """The pictures whose files must be read; all else is settled on the way."""
         for record in records:
             if isinstance(record, WholeFolder):
@@ -229,12 +239,12 @@ class _Run:
             elif (job := self._look(record)) is not None:
                 yield job
 
-    def _look(self, record: ImageRecord) -> _Job | None:
+    def _look(self, record: ImageRecord) -> Job | None:
         """Settle a picture by its file's size and time if that will do."""
         try:
             path = self._place(record.path)
             is_first = self._ledger.first_seen(record.image_id, path, self._source)
-            status = path.stat()
+            job = Job.of(record, path)
         except (OSError, ValueError) as error:
             self._skip("unreadable", record.uri, f"{record.path}: cannot be read ({error})")
             return None
@@ -242,9 +252,6 @@ class _Run:
             reason = f"the source gives the id {record.image_id} twice; its first picture is used"
             self._skip("repeated", record.uri, reason)
             return None
-        captions = tuple(dict.fromkeys(text for text in record.captions if text.strip()))
-        told = replace(record, captions=captions)
-        job = _Job(told, path, status.st_size, status.st_mtime_ns)
         if self._is_beside(job):
             self._unchanged += 1
             self._count()
@@ -259,7 +266,7 @@ class _Run:
             self._name(self._item(known.picture), job)
         return None
 
-    def _is_beside(self, job: _Job) -> bool:
+    def _is_beside(self, job: Job) -> bool:
         """Whether the other collection has the picture as it is, by an unchanged file."""
         there = self._beside.file_at(job.path) if self._beside else None
         return there is not None and (there.size, there.mtime_ns, there.said) == (
@@ -268,7 +275,7 @@ class _Run:
             job.name.said,
         )
 
-    def _take(self, job: _Job, opened: Opened) -> None:
+    def _take(self, job: Job, opened: Opened) -> None:
         """Settle a picture that has been opened."""
         if not isinstance(opened, Picture):
             self._skip("unreadable", job.record.uri, str(opened).removeprefix(f"{job.path}: "))
@@ -285,7 +292,7 @@ class _Run:
         else:
             self._name(item, job)
 
-    def _let_go(self, job: _Job, sha256: str) -> None:
+    def _let_go(self, job: Job, sha256: str) -> None:
         """Take their names from other pictures: the file's, if it was of another content, and the
         record's id, if the file that it named is gone."""
         at = self._ledger.file_at(job.path)
@@ -298,7 +305,7 @@ class _Run:
                     other, lambda name: name.image_id == job.record.image_id and not _is_there(name)
                 )
 
-    def _name(self, item: Item, job: _Job) -> None:
+    def _name(self, item: Item, job: Job) -> None:
         """Add what the job's source says to a picture that is known, or on its way."""
         entry, name = item.entry.named(self._placed(item.entry.names)), job.name
         at_path = [old for old in entry.names if old.path == name.path]
@@ -359,7 +366,7 @@ class _Run:
             self._builder.add_loose(caption)
         self._count()
 
-    def _skip_duplicate(self, job: _Job, entry: Entry) -> None:
+    def _skip_duplicate(self, job: Job, entry: Entry) -> None:
         """Say that a file is a copy; what its source says is the picture's, unless it cannot be."""
         reason = f"has the same bytes as {entry.path}"
         if any(name.path == str(job.path) for name in entry.conflicts):

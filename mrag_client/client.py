@@ -38,6 +38,7 @@ from mrag_client.models import (
     ReadyAnswer,
     SearchAnswer,
     SearchOptions,
+    SyncOptions,
     VersionAnswer,
 )
 from mrag_client.presence import Presence, running_server
@@ -231,6 +232,10 @@ class Client:
         return self._run(
             talks.ingest(collection, source, options or IngestOptions(), upload=upload)
         )
+
+    def sync(self, collection: str, options: SyncOptions | None = None) -> JobAnswer:
+        """Begin to bring a collection level with the sources that it knows, or to look only."""
+        return self._run(talks.sync(collection, options or SyncOptions()))
 
     def jobs(self) -> list[JobAnswer]:
         """All ingests that are known, the newest first."""
@@ -454,6 +459,10 @@ class AsyncClient:
         return await self._run(
             talks.ingest(collection, source, options or IngestOptions(), upload=upload)
         )
+
+    async def sync(self, collection: str, options: SyncOptions | None = None) -> JobAnswer:
+        """Begin to bring a collection level with its sources; see `Client.sync`."""
+        return await self._run(talks.sync(collection, options or SyncOptions()))
 
     async def jobs(self) -> list[JobAnswer]:
         """All ingests that are known, the newest first."""

@@ -41,6 +41,7 @@ from mrag_client.models import (
     ReadyAnswer,
     SearchAnswer,
     SearchOptions,
+    SyncOptions,
     VersionAnswer,
 )
 
@@ -201,6 +202,12 @@ def ingest(
         if there or error.status != httpx.codes.CONFLICT:  # somebody has made it meanwhile
             raise
     return (yield from _filled(name, source, options, upload=upload, there=True))
+
+
+def sync(name: str, options: SyncOptions) -> Talk[JobAnswer]:
+    """Bring a collection level with its sources."""
+    path = f"/collections/{_part(name)}/syncs"
+    return read(JobAnswer, content((yield Call("POST", path, query=fields_of(options)))))
 
 
 def jobs() -> Talk[list[JobAnswer]]:

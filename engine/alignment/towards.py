@@ -145,13 +145,18 @@ def _held_out(prior: Alignment, images: Vectors, captions: Vectors, distractors:
     for rows in np.array_split(np.arange(len(images)), min(len(images), FOLDS)):
         others = np.setdiff1d(np.arange(len(images)), rows)
         among = np.concatenate([texts[rows], np.delete(texts, rows, axis=0)])
-        known = reciprocal_ranks(prior.map_images(images[rows]) @ among.T)
+        cosines = prior.map_images(images[rows]) @ among.T
+        known = reciprocal_ranks(cosines, cosines)
         scores[0, rows] = known
         pairs = _moments(prior.dim, images[others], captions[others])
         moves = _Moves(prior, pairs) if pairs.varied() else None
         for at, strength in enumerate(STRENGTHS, 1):
             mapped = moves.images(images[rows], strength) if moves else None
-            scores[at, rows] = known if mapped is None else reciprocal_ranks(mapped @ among.T)
+            if mapped is None:
+                scores[at, rows] = known
+                continue
+            cosines = mapped @ among.T
+            scores[at, rows] = reciprocal_ranks(cosines, cosines)
     return scores
 
 

@@ -327,7 +327,7 @@ def test_more_like_a_picture_without_itself(open_page: OpenPage) -> None:
     assert "picture" not in address(page)
     assert "Like this one" in told(page)
     assert id_ not in ids(page)
-    page.button(key="forget picture 1 to look like").click().run()
+    page.button(key="forget like 1").click().run()
     assert "like" not in address(page)
 
 

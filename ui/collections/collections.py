@@ -14,6 +14,7 @@ from ingest.delete import delete
 from ui.collections.ingest_jobs import show_jobs
 from ui.collections.new_collection import show_form
 from ui.collections.shelf import show_shelf
+from ui.collections.sources import show_sources
 from ui.shared.pictures import escaped
 from ui.shared.places import may, placed
 from ui.shared.resources import engine
@@ -60,6 +61,7 @@ def _chosen(name: str) -> None:
             for page_name, label, icon in _DOORS:
                 st.page_link(page_file(page_name), label=label, icon=icon, width="content")
         _overview(collection)
+        show_sources(name)
 
 
 def _overview(collection: Collection) -> None:

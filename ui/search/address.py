@@ -9,13 +9,10 @@ from typing import Any, Literal, get_args
 from uuid import UUID
 
 from engine.search.language import MAX_TERMS, Filter, Item, Like, read_search
-from engine.search.relevance import STRICTNESS
 from engine.types import Facets, Filters, SearchSpace
 
 SPACES: tuple[SearchSpace, ...] = get_args(SearchSpace)
 PAGE_SIZES = (12, 24, 48, 96)
-STRICTNESSES = (0.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9)
-"""Shares of unrelated pictures, in percent, that can be asked to be hidden."""
 MAX_PAGE = 100
 MAX_WORDS = 500
 """Characters of what is looked for."""
@@ -34,12 +31,13 @@ class SearchAddress:
     `like` are ids of pictures whose like is looked for, `unlike` of those to move away from,
     `picture` is that of the one that is open.
     `space` is empty where none is named: then it is the one that answers best, see `space_of`.
+    `likely`: only what is likely meant is shown.
     """
 
     q: str = ""
     like: tuple[str, ...] = ()
     space: SearchSpace | Literal[""] = ""
-    strict: float = 100 * STRICTNESS
+    likely: bool = False
     split: tuple[str, ...] = ()
     source: tuple[str, ...] = ()
     tag: tuple[str, ...] = ()
@@ -80,10 +78,12 @@ class SearchAddress:
             values = value if isinstance(value, tuple) else (value,)
             same = value == getattr(default, name)
             found[name] = [] if same else [_written(one) for one in values]
-        return found
+        return found | {name: [] for name in _RETIRED}
 
 
 _NAMES = tuple(field.name for field in fields(SearchAddress))
+_RETIRED = ("strict",)
+"""What addresses of earlier versions may have beside: it is passed over."""
 
 
 def read_address(values: Callable[[str], Sequence[str]]) -> tuple[SearchAddress, list[str]]:
@@ -130,7 +130,7 @@ def within(address: SearchAddress, facets: Facets) -> tuple[SearchAddress, list[
 
 
 def _written(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return "1" if value is True else str(value)
 
 
 def _words(given: Sequence[str]) -> str:
@@ -146,11 +146,10 @@ def _space(given: Sequence[str]) -> SearchSpace:
     raise ValueError(f"choose one of {', '.join(SPACES)}")
 
 
-def _strict(given: Sequence[str]) -> float:
-    for share in STRICTNESSES:
-        if _written(share) == given[-1]:
-            return share
-    raise ValueError(f"choose one of {', '.join(map(_written, STRICTNESSES))}")
+def _likely(given: Sequence[str]) -> bool:
+    if given[-1] not in ("0", "1"):
+        raise ValueError("write 1 for what is likely meant alone, 0 for all")
+    return given[-1] == "1"
 
 
 def _size(given: Sequence[str]) -> int:
@@ -199,7 +198,7 @@ _READERS: dict[str, Callable[[Sequence[str]], Any]] = {
     "q": _words,
     "like": _pictures,
     "space": _space,
-    "strict": _strict,
+    "likely": _likely,
     **dict.fromkeys(CHOICES, _values),
     "taken_from": _day,
     "taken_until": _day,

@@ -13,6 +13,7 @@ from engine.app import Collection
 from engine.search.gallery import Query, matched_words
 from engine.types import Filters, ImageHit, SearchResult, SearchSpace
 from ui.search.address import MAX_PAGE, SearchAddress
+from ui.search.chosen import add_examples, picking, picking_field
 from ui.search.panel import go
 from ui.shared.components import component
 from ui.shared.pictures import Card, picture_grid
@@ -27,23 +28,25 @@ _FIRST = 12
 
 @dataclass(frozen=True)
 class Page:
-    """A page of what was found, and the ids of the pictures before and after it, "" for none."""
+    """A page of what was found, and the ids of the pictures before and after it, "" for none.
+
+    `likely` is how many of the whole search are likely, None where that cannot be told.
+    """
 
     hits: tuple[ImageHit, ...]
     before: str
     after: str
-    least: float | None
+    likely: int | None
     spent_ms: float
 
     @classmethod
-    def of(
-        cls, result: SearchResult, address: SearchAddress, before: int, least: float | None
-    ) -> Page:
+    def of(cls, result: SearchResult, address: SearchAddress, before: int) -> Page:
         """Of a result that has `before` hits more at its beginning, and one more at its end."""
         lead, rest = result.hits[:before], result.hits[before:]
         after = rest[address.k :] if address.page < MAX_PAGE else ()
         former, later = (one[0].id if one else "" for one in (lead, after))
-        return cls(rest[: address.k], former, later, least, sum(result.timings_ms.values()))
+        spent = sum(result.timings_ms.values())
+        return cls(rest[: address.k], former, later, result.likely, spent)
 
 
 def begins_here(address: SearchAddress) -> None:
@@ -74,7 +77,7 @@ def show_found(
     """
     hits = page.hits
     if not hits:
-        told = _nothing(address, page.least, space)
+        told = _nothing(address, space)
         st.info(told)
         if address.page > 1:
             st.button("First page", on_click=go, args=(replace(address, page=1),))
@@ -83,27 +86,56 @@ def show_found(
             st.button(f"Look {SPACES['mapped'].both}", on_click=go, args=(by_meaning,))
         return told, None
     told = f"Pictures {address.offset + 1} to {address.offset + len(hits)}, best first"
-    told += "" if page.least is None else f", scoring at least {page.least:.3f}"
     more = bool(page.after)
     _pages(address, more, f"{told} · {SPACES[space].both} · {page.spent_ms:.0f} ms")
     cards = [_card(hit, query, space) for hit in hits]
+    picking_field()
     if space == "fused" and query.words and not any(card.marked for card in cards):
         st.caption("No caption here has these words: the nearest by meaning come first.")
-    clicked = _grid(hits, cards)
+    clicked = _parts(page, cards, address)
     _pages(address, more, "")
-    return told, clicked
+    return f"{told}. {_told_likely(page.likely)}", clicked
 
 
-def _nothing(address: SearchAddress, least: float | None, space: SearchSpace) -> str:
+def _parts(page: Page, cards: Sequence[Card], address: SearchAddress) -> str | None:
+    """What is likely, and under a divider what is less so; the id of the one that was clicked."""
+    if page.likely is None:
+        return _grid(page.hits, cards)
+    clicked = None
+    above = min(max(page.likely - address.offset, 0), len(cards))
+    if page.likely == 0 and address.page == 1:
+        st.info(f"{_told_likely(0)} The nearest come below.")
+    if above:
+        st.markdown(f"##### Likely ({page.likely})")
+        clicked = _grid(page.hits[:above], cards[:above])
+    if above < len(cards):
+        if above:
+            st.divider()
+        st.markdown("##### Less likely")
+        clicked = _grid(page.hits[above:], cards[above:], "found less likely") or clicked
+    return clicked
+
+
+def _told_likely(count: int | None) -> str:
+    """How many are likely, in words."""
+    if count is None:
+        return ""
+    if count == 0:
+        return "Nothing here is likely what you asked for."
+    return f"Likely what you asked for: {count}."
+
+
+def _nothing(address: SearchAddress, space: SearchSpace) -> str:
     if address.page > 1:
         return "This search finds fewer pictures: there is no such page."
     remedies = ["use other words"]
-    if least is not None:
-        remedies.insert(0, "lower the relevance threshold")
     if address.filters != Filters():
         remedies.append("take filters away")
     none = "No picture is like this enough."
-    if space == "words":
+    if address.likely:
+        none = _told_likely(0)
+        remedies.append("look at what is less likely, too")
+    elif space == "words":
         none = "No caption has these words."
         remedies.append("look by meaning instead")
     return f"{none} You can {' or '.join(remedies)}."
@@ -129,10 +161,10 @@ def _title(hit: ImageHit) -> str:
     return next(iter(hit.captions), Path(hit.uri).name)
 
 
-def _grid(hits: Sequence[ImageHit], cards: Sequence[Card]) -> str | None:
+def _grid(hits: Sequence[ImageHit], cards: Sequence[Card], key: str = "found") -> str | None:
     images = thumbnails().get([hit.uri for hit in hits], _SIDE)
     shown = [replace(card, image=image) for card, image in zip(cards, images, strict=True)]
-    return picture_grid(shown, key="found")
+    return picture_grid(shown, key=key, on_picked=add_examples if picking() else None)
 
 
 def _pages(address: SearchAddress, more: bool, told: str) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import streamlit as st
@@ -13,23 +11,20 @@ from PIL.Image import Image
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from engine.app import Collection
 from engine.errors import UnreadableImage
 from engine.images import SUFFIXES
 from engine.search.default_space import TOP, QueryKind, SpaceChoice
-from engine.search.gallery import COSINE_SPACES
 from engine.search.thumbnails import shrunk
 from engine.types import Facets, SearchSpace
 from ui.search.address import (
     CHOICES,
     MAX_WORDS,
     PAGE_SIZES,
-    STRICTNESSES,
     SearchAddress,
     read_address,
     within,
 )
-from ui.shared.pictures import escaped, thumbnail
+from ui.shared.pictures import escaped
 from ui.shared.resources import engine
 from ui.shared.spaces import SPACES as SPACE_WORDS
 
@@ -37,7 +32,7 @@ _BEST: Literal[""] = ""
 _ORDERED: tuple[SearchSpace | Literal[""], ...] = (_BEST, *SPACE_WORDS)
 _LABELS = {"source": "Captions by"}
 _KINDS: dict[QueryKind, str] = {"word": "one word", "words": "several", "caption": "a caption"}
-_WIDGETS = ("q", "space", "strict", *CHOICES, "taken_from", "taken_until", "k")
+_WIDGETS = ("q", "space", "likely", *CHOICES, "taken_from", "taken_until", "k")
 _CHIP = 64
 _ROUND, _OPENED, _LAST = "search round", "search opened", "search last"
 _TOO_LONG = "search too long"
@@ -77,7 +72,7 @@ def come_back(collection: str) -> None:
         return
     name, address = last
     if name != collection:
-        address = SearchAddress(q=address.q, space=address.space, strict=address.strict)
+        address = SearchAddress(q=address.q, space=address.space, likely=address.likely)
     go(replace(address, picture=""))
 
 
@@ -153,21 +148,6 @@ def given_picture(file: UploadedFile | None) -> Image | None:
     return image
 
 
-def like_field(address: SearchAddress, collection: Collection) -> None:
-    """The pictures of the collection whose like is looked for or not, and how to be rid of each."""
-    for said, name in (("Like this one", "like"), ("Not like this one", "unlike")):
-        named: tuple[str, ...] = getattr(address, name)
-        for at, hit in enumerate(collection.images.get(named), 1):
-            told = next(iter(hit.captions), Path(hit.uri).name)
-            rest = tuple(id_ for id_ in named if id_ != hit.id)
-            _chip(
-                thumbnail(hit.uri, 2 * _CHIP),
-                f"{said}: {told}",
-                f"picture {at} to look {name}",
-                partial(go, replace(address, **{name: rest}, page=1)),
-            )
-
-
 def options(facets: Facets) -> DeltaGenerator:
     """The side panel: where to look, and filters for what there is; gives room between them."""
     with st.sidebar:
@@ -180,6 +160,13 @@ def options(facets: Facets) -> DeltaGenerator:
             on_change=_changed,
         )
         room = st.container()
+        st.toggle(
+            "Only what is likely",
+            key=_key("likely"),
+            help="Leaves out what stands under “Less likely”: pictures that score no better than "
+            "some that were not asked for do in a collection of this size.",
+            on_change=_changed,
+        )
         for name, field in CHOICES.items():
             _choice(_LABELS.get(name, name.capitalize()), name, getattr(facets, field))
         _days(facets)
@@ -196,13 +183,11 @@ def _told(space: SearchSpace | Literal[""]) -> str:
     return SPACE_WORDS[space].told if space else "One of these, as measured in this collection."
 
 
-def space_options(space: SearchSpace, choice: SpaceChoice | None) -> None:
-    """What depends on where is looked: why there, and how strictly."""
-    if choice is not None:
-        st.caption(f"Best here: **{SPACE_WORDS[choice.space].both}**")
-        with st.popover("How was that measured?", type="tertiary"):
-            show_choice(choice)
-    _strictness(space)
+def space_options(choice: SpaceChoice) -> None:
+    """Why it is looked there."""
+    st.caption(f"Best here: **{SPACE_WORDS[choice.space].both}**")
+    with st.popover("How was that measured?", type="tertiary"):
+        show_choice(choice)
 
 
 def show_choice(choice: SpaceChoice) -> None:
@@ -226,24 +211,6 @@ def show_choice(choice: SpaceChoice) -> None:
         f"pictures ({seen}) with every second caption kept from the search; "
         f"{', '.join(map(str, choice.queries.values()))} queries were made of those. Exact words "
         "find nothing by a picture and nothing that no caption says, so they are not chosen."
-    )
-
-
-def _strictness(space: SearchSpace) -> None:
-    if space not in COSINE_SPACES:
-        st.caption(
-            "No relevance threshold: what is found here is ordered by rank, not by likeness, so "
-            "nothing is hidden."
-        )
-        return
-    st.select_slider(
-        "Relevance threshold",
-        STRICTNESSES,
-        key=_key("strict"),
-        format_func=lambda share: f"{share:g} %" if share else "show all",
-        help="Pictures are hidden that score less than this share of pairs do that have nothing "
-        "to do with each other, measured in this collection for this kind of search.",
-        on_change=_changed,
     )
 
 

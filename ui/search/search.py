@@ -17,6 +17,7 @@ from engine.search.language import Search, read_search
 from engine.types import Facets, Filters, SearchSpace
 from ui.describe.results import announce
 from ui.search.address import SearchAddress
+from ui.search.chosen import examples_field
 from ui.search.examples import show_examples
 from ui.search.found import Page, begins_here, show_first, show_found
 from ui.search.opened import show_opened
@@ -25,7 +26,6 @@ from ui.search.panel import (
     come_back,
     given_picture,
     go,
-    like_field,
     options,
     picture_field,
     remember,
@@ -63,10 +63,10 @@ def _searched(address: SearchAddress, facets: Facets, collection: Collection) ->
         file = picture_field()
     search = read_search(address.q, address.items)
     query = _query(search, given_picture(file))
-    like_field(address, collection)
+    examples_field(address, collection)
     begins_here(address)
     if query is None:
-        told, shown = _nothing_asked(search, address, collection, room), None
+        told, shown = _nothing_asked(search, collection), None
         clicked = show_first(collection)
     else:
         shown, space = _search(query, search.filters, address, collection, room)
@@ -87,13 +87,8 @@ def _query(search: Search, picture: Image | None) -> Query | None:
     return Query.of(search, picture)
 
 
-def _nothing_asked(
-    search: Search, address: SearchAddress, collection: Collection, room: DeltaGenerator
-) -> str:
+def _nothing_asked(search: Search, collection: Collection) -> str:
     """Say what is missing, and what could be looked for."""
-    if address.space:
-        with room:
-            space_options(address.space, None)
     told = ""
     if search.minus:
         unwanted = " ".join(map(str, search.minus))
@@ -119,21 +114,20 @@ def _search(
         choice = None if address.space or not query.words else _measured(collection)
         # A picture alone is looked for where its like lies nearest, and words are of no use.
         space = address.space or (choice.space if choice else "mapped")
-        with room:
-            space_options(space, choice)
-        gallery, relevance = collection.search_tools()
-        least = relevance.least_score(query, space, address.strict / 100)
+        if choice is not None:
+            with room:
+                space_options(choice)
         # One more on either side: where the large view goes on from the first and the last.
         before = min(1, address.offset)
-        result = gallery.search(
+        result = collection.gallery.search(
             query,
             space,
             before + address.k + 1,
             filters=filters,
             offset=address.offset - before,
-            min_score=least,
+            likely=address.likely,
         )
-    return Page.of(result, address, before, least), space
+    return Page.of(result, address, before), space
 
 
 def _measured(collection: Collection) -> SpaceChoice:
