@@ -44,6 +44,10 @@ COMMANDS = {
         "cli.answer",
         "Show the captions nearest to a picture: raw CLIP beside mapped.",
     ),
+    "correct": (
+        "cli.correct",
+        "Say what a picture shows: the collection learns from it, for its other pictures too.",
+    ),
     "ingest": (
         "cli.ingest",
         "Fill a collection: embed, fit the map, push, and describe what has no caption.",

@@ -39,6 +39,7 @@ from ingest.jobs.archive import (
     unpack_upload,
     uploads,
 )
+from ingest.jobs.learner import Learner
 from ingest.jobs.records import Job, JobRecords, SkippedInput, State, new_id
 from ingest.jobs.roots import check_links, inside, only_inside
 from ingest.pipeline import IngestReport
@@ -74,6 +75,7 @@ class Jobs:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.learner = Learner(engine)
         self._records = JobRecords(engine.settings.home)
         self._records.sweep()
         empty_trash(engine.settings.home)
@@ -218,6 +220,7 @@ class Jobs:
 
     def close(self) -> None:
         """End what runs, as `interrupted`, and wait a little for it."""
+        self.learner.close()
         with self._lock:
             self._closing = True
             self._running.ask()
