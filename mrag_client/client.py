@@ -201,9 +201,9 @@ class Client:
         """What a collection has learned; `look`: see which other descriptions would differ."""
         return self._run(talks.learned(collection, look=look))
 
-    def describe_again(self, *, collection: str = "") -> LearnedAnswer:
+    def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
         """Describe those pictures again whose generated descriptions would differ now."""
-        return self._run(talks.describe_again(collection))
+        return self._run(talks.describe_differing(collection))
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""
@@ -435,9 +435,9 @@ class AsyncClient:
         """What a collection has learned; `look`: see which other descriptions would differ."""
         return await self._run(talks.learned(collection, look=look))
 
-    async def describe_again(self, *, collection: str = "") -> LearnedAnswer:
+    async def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
         """Describe those pictures again whose generated descriptions would differ now."""
-        return await self._run(talks.describe_again(collection))
+        return await self._run(talks.describe_differing(collection))
 
     async def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""

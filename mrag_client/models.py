@@ -448,7 +448,7 @@ class JobAnswer(_Answer):
     error: str = ""
     skipped: int = 0
     result: Mapping[str, object] | None = None
-    kind: Literal["ingest", "sync"] = "ingest"
+    kind: Literal["ingest", "sync", "description"] = "ingest"
 
 
 class VersionAnswer(_Answer):

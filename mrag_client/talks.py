@@ -155,7 +155,7 @@ def learned(collection: str, *, look: bool) -> Talk[LearnedAnswer]:
     return read(LearnedAnswer, content((yield Call("GET", "/learned", query=asked))))
 
 
-def describe_again(collection: str) -> Talk[LearnedAnswer]:
+def describe_differing(collection: str) -> Talk[LearnedAnswer]:
     """Describe those pictures again whose descriptions would differ."""
     call = Call("POST", "/learned/describe", query=_named(collection))
     return read(LearnedAnswer, content((yield call)))

@@ -124,7 +124,7 @@ async def describe_again(name: str, asking: Writer, response: Response) -> JobAn
 
     What people wrote stays. It goes on in the background, as an ingest.
     """
-    _folder_of(asking, name)
+    folder_of(asking, name)
     job = await asking.run(asking.parts.jobs.start_again, name)
     return _told_of(asking, job, response)
 
