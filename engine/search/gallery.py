@@ -220,13 +220,8 @@ class Gallery:
         hub_strength = self._alignment.hub_strength * share
         copies = NO_COPIES if every_copy else self.copies
         filters = _without(filters or Filters(), known + self._copies_of(known, copies))
-<<<<<<< HEAD
         asked = _Sought(query, mapped, hub_strength, filters, copies)
         verdict = self._verdict(asked, watch)
-=======
-        with watch.stage("judge"):
-            verdict = self._verdict(query, mapped, filters, hub_strength)
->>>>>>> main
         if verdict is None and likely:
             raise InvalidInput(
                 "this collection has too few pictures, or no captions, to tell what is likely; "
@@ -266,7 +261,6 @@ class Gallery:
             results.append(SearchResult(str(query), space, tuple(hits), timings, count))
         return results
 
-<<<<<<< HEAD
     def _verdict(self, sought: _Sought, watch: Stopwatch) -> Verdict | None:
         """Which pictures are likely; None where that cannot be told."""
         if self._relevance is None:
@@ -281,21 +275,6 @@ class Gallery:
             words = "" if query.pictures else " ".join(query.words)
             same = sought.copies.of
             return Verdict(judge, self.store, words, query.minus, filters=filters, same=same)
-=======
-    def _verdict(
-        self, query: Query, mapped: Vector, filters: Filters, hub_strength: float
-    ) -> Verdict | None:
-        """Which pictures are likely; None where that cannot be told."""
-        if self._relevance is None:
-            return None
-        asked: Asked = "picture" if query.pictures or query.unlikes else "words"
-        count = self.store.count(filters)
-        judge = self._relevance().judge(mapped, asked, count, hub_strength)
-        if judge is None:
-            return None
-        words = "" if query.pictures else " ".join(query.words)
-        return Verdict(judge, self.store, mapped, words, query.minus, filters, hub_strength)
->>>>>>> main
 
     def _known(self, query: Query) -> list[ImageHit]:
         """The pictures of the store that the query names, with their vectors, in its order."""

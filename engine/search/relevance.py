@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -11,7 +10,7 @@ import numpy as np
 
 from engine.alignment.alignment import Alignment
 from engine.search.likelihood import Background, Likelihood, Values, matched_pairs
-from engine.search.relevance_sample import ENOUGH, PICTURES, QUERIES, Places, Sample
+from engine.search.relevance_sample import ENOUGH, PICTURES, QUERIES, Sample
 from engine.types import Vector, Vectors
 
 LIKELY = 0.5
@@ -19,9 +18,6 @@ LIKELY = 0.5
 
 STRANGERS = 1.0
 """How many pictures among the likely ones may be expected to be none of what was asked for."""
-
-Score = Callable[[Vectors, Places], Values]
-"""What the query scores with mapped pictures (n, dim) of these numbers, as the index does."""
 
 Asked = Literal["words", "picture"]
 """Words alone, or a picture, with words or without."""
@@ -41,7 +37,6 @@ class Judge:
     among: bool
     mapped: Vector
     hub_strength: float
-    score: Score
 
     def chances(self, scores: Values, known: Values | None = None) -> Values:
         """The chance that each picture is right; `known`: what else speaks for it, 0 for nothing.
@@ -73,65 +68,38 @@ class Relevance:
         self.sample = sample
         self.lent = lent
         self._pictures = alignment.map_images(sample.pictures)
-        near = alignment.hubs.of_pictures(self._pictures) if alignment.hubs else None
-        self._near = np.zeros(len(self._pictures), np.float32) if near is None else near
 
     def judge(
         self, mapped: Vector, asked: Asked, count: int, hub_strength: float = 0.0
     ) -> Judge | None:
         """What scores with that mapped query are worth among so many pictures.
 
-<<<<<<< HEAD
         Scores are those of `mapped`: so many times its `hub` is taken off a picture's cosine.
-=======
-        So many times its hub has been taken off each of them.
 
->>>>>>> main
         None in collections too small to tell, or without captions to tell from.
         """
         likelihood = self._of_words if asked == "words" else self._of_pictures
         if likelihood is None:
             return None
-<<<<<<< HEAD
         background = Background.of(self.scores(mapped[None], hub_strength))
         among = len(self._pictures) < PICTURES
-
-        def score(rows: Vectors, owners: Places) -> Values:
-            near = self._near(rows, owners)
-            found: Values = self._scores(mapped[None], rows, near, hub_strength)[0]
-            return found
-
-        return Judge(likelihood, background, count, among, mapped, hub_strength, score)
+        return Judge(likelihood, background, count, among, mapped, hub_strength)
 
     def scores(self, queries: Vectors, hub_strength: float = 0.0) -> Values:
-        """What mapped queries (n, dim) score with the pictures of the sample, (n, pictures)."""
-        near = self._of_sample if hub_strength else None
-        return self._scores(queries, self._pictures, near, hub_strength)
+        """What mapped queries (n, dim) score with the pictures of the sample, (n, pictures).
+
+        As the index scores them: so many times its hub is taken off a picture's cosine.
+        """
+        cosines: Values = (queries @ self._pictures.T).astype(np.float64)
+        if hub_strength and self._near is not None:
+            cosines -= hub_strength * self._near
+        return cosines
 
     @cached_property
-    def _of_sample(self) -> Vectors | None:
-        return self._near(self._pictures, self.sample.owners)
-
-    def _near(self, rows: Vectors, owners: Places) -> Vectors | None:
-        """How near mapped pictures are to all captions, (n,), as their points in an index say."""
+    def _near(self) -> Vectors | None:
+        """How near the pictures are to all captions, (n,), as their points in the index say."""
         hubs = self.alignment.hubs
-        return None if hubs is None else hubs.of_pictures(rows, owners)
-
-    @staticmethod
-    def _scores(
-        queries: Vectors, rows: Vectors, near: Vectors | None, hub_strength: float
-    ) -> Values:
-        cosines: Values = (queries @ rows.T).astype(np.float64)
-        if near is not None:
-            cosines -= hub_strength * near
-        return cosines
-=======
-        return Judge(likelihood, Background.of(self.scores(mapped[None], hub_strength)), count)
-
-    def scores(self, queries: Vectors, hub_strength: float = 0.0) -> NDArray[np.float32]:
-        """What mapped queries (n, dim) score with the pictures of the sample, (n, pictures)."""
-        return np.asarray(queries @ self._pictures.T - hub_strength * self._near, np.float32)
->>>>>>> main
+        return None if hubs is None else hubs.of_pictures(self._pictures, self.sample.owners)
 
     @cached_property
     def _of_words(self) -> Likelihood | None:
@@ -141,11 +109,7 @@ class Relevance:
         if matched is None and self.lent is not None:
             matched = _matched(self.lent)
         return Likelihood.fit(
-<<<<<<< HEAD
             self.scores_of_texts(self.sample.texts),
-=======
-            self.scores(self.alignment.map_texts(self.sample.texts), self.alignment.hub_strength),
->>>>>>> main
             matched,
             left_out=self.sample.told,
             common=_common(self.sample),
@@ -177,17 +141,8 @@ def _matched(relevance: Relevance) -> Values | None:
     pairs = relevance.sample.pairs.astype(np.int64)
     if len(pairs) < ENOUGH or len(relevance.sample.pictures) < ENOUGH:
         return None
-<<<<<<< HEAD
     scores = relevance.scores_of_texts(relevance.sample.texts[pairs[:, 0]])
     return matched_pairs(scores, pairs[:, 1], relevance.sample.told[pairs[:, 0]])
-=======
-    alignment = relevance.alignment
-    texts = alignment.map_texts(relevance.sample.texts[pairs[:, 0]])
-    scores = relevance.scores(texts, alignment.hub_strength)
-    own = scores[np.arange(len(pairs)), pairs[:, 1]].astype(np.float64)
-    background = Background.of(scores)
-    return measured(own, background, background)
->>>>>>> main
 
 
 def _common(sample: Sample) -> float:

@@ -32,7 +32,7 @@ def fitted(gain: float = 5.0) -> Likelihood:
 
 def judge(likelihood: Likelihood, background: Background, count: int) -> Judge:
     nowhere = np.zeros(2, np.float32)
-    return Judge(likelihood, background, count, False, nowhere, 0.0, lambda rows, _: rows[0])
+    return Judge(likelihood, background, count, False, nowhere, 0.0)
 
 
 LEARNED = fitted()

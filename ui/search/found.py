@@ -154,9 +154,7 @@ def _told_likely(count: int | None, query: Query) -> str:
     return f"Likely what you asked for: {count}."
 
 
-def _nothing(
-    address: SearchAddress, space: SearchSpace, query: Query, *, filtered: bool
-) -> str:
+def _nothing(address: SearchAddress, space: SearchSpace, query: Query, *, filtered: bool) -> str:
     if address.page > 1:
         return "This search finds fewer pictures: there is no such page."
     remedies = ["use other words"]
