@@ -16,6 +16,7 @@ from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import InvalidInput
 from engine.identity import content_key
+from engine.search.copies import Copies
 from engine.search.gallery import Gallery, Query, matched_words
 from engine.search.language import read_search
 from engine.search.short_queries import TEMPLATES
@@ -275,3 +276,47 @@ def test_short_words_become_captions_where_that_is_wanted(
     for wanted, first in ((True, "snow.jpg"), (False, "dog.jpg")):
         made = Gallery(encoder, NO_GAP, gallery.store, as_captions=partial(bool, wanted))
         assert uris(made, Query("dog"), k=1) == [first]
+
+
+@pytest.fixture
+def with_copies(gallery: Gallery) -> Gallery:
+    """`both.jpg` again, in another split, and what is known of it."""
+    again = np.array([0.72, 0.69, 0, 0], np.float32)
+    gallery.store.upsert([point("again.jpg", again / np.linalg.norm(again), "snow", "val")])
+    gallery.copies = Copies([(id_of("both.jpg"), id_of("again.jpg"), id_of("gone.jpg"))])
+    return gallery
+
+
+@pytest.mark.parametrize("space", ["raw", "mapped", "caption", "fused"])
+def test_of_copies_the_best_is_found_with_their_number(
+    with_copies: Gallery, space: SearchSpace
+) -> None:
+    found = with_copies.search(Query("snow"), space, 3).hits
+    assert [hit.uri for hit in found] == ["snow.jpg", "both.jpg", "dog.jpg"]
+    assert [hit.copies for hit in found] == [0, 1, 0]
+    best = with_copies.search(Query("dog"), "raw", 2).hits[1]
+    assert (best.uri, best.copies) == ("again.jpg", 1)
+
+
+def test_each_copy_is_found_where_it_is_asked_for(with_copies: Gallery) -> None:
+    found = with_copies.search(Query("snow"), k=9, every_copy=True).hits
+    assert {hit.uri for hit in found} == {"snow.jpg", "both.jpg", "again.jpg", "dog.jpg"}
+    assert not any(hit.copies for hit in found)
+
+
+def test_copies_that_filters_leave_out_do_not_count(with_copies: Gallery) -> None:
+    held_out = Filters(splits=frozenset(("val",)))
+    (found,) = with_copies.search(Query("snow"), filters=held_out).hits
+    assert (found.uri, found.copies) == ("again.jpg", 0)
+
+
+def test_more_like_a_picture_finds_no_copy_of_it(with_copies: Gallery) -> None:
+    query = Query(likes=(id_of("both.jpg"),))
+    assert set(uris(with_copies, query)) == {"dog.jpg", "snow.jpg"}
+    assert uris(with_copies, query, every_copy=True)[0] == "again.jpg"
+
+
+def test_diverse_pictures_are_no_copies_of_each_other(with_copies: Gallery) -> None:
+    found = uris(with_copies, Query("snow"), k=9, diversity=0.5)
+    assert {"dog.jpg", "snow.jpg"} < set(found)
+    assert len(found) == 3
