@@ -15,6 +15,7 @@ from engine.types import ImageHit
 from ui.describe.intake import hand_over
 from ui.search.found import Page
 from ui.search.panel import current, forget_upload, go, more_like
+from ui.shared.corrections import show_corrections, show_learned
 from ui.shared.pictures import escaped, thumbnail
 from ui.shared.places import may
 from ui.shared.shell import page_file
@@ -50,6 +51,8 @@ def show_opened(collection: Collection, page: Page | None) -> None:
     with about:
         _about(hit)
         _actions(hit)
+        show_corrections(collection, hit.id, in_dialog=True)
+        show_learned(collection)
 
 
 def _about(hit: ImageHit) -> None:
