@@ -104,9 +104,8 @@ def print_table(rows: Sequence[tuple[str, str, SpaceChoice]]) -> None:
 
 def print_corrections(engine: Engine, split: str) -> None:
     """What is found with hubs taken off, and with short queries as captions."""
-    print(
-        "\n| collection | vectors | hubs off | as captions | one word | several | a caption | mean |"
-    )
+    titles = "collection | vectors | hubs off | as captions | one word | several | a caption | mean"
+    print(f"\n| {titles} |")
     print("| --- | --- | ---: | --- | ---: | ---: | ---: | ---: |")
     for name in COLLECTIONS:
         collection = engine.open(name)
