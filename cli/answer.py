@@ -375,7 +375,8 @@ def _image_line(hit: ImageHit) -> str:
     told = f"{path}: {hit.caption}" if hit.caption else path
     if not hit.copies:
         return told
-    return f"{told} (and {hit.copies} {'copy' if hit.copies == 1 else 'copies'})"
+    # First, as long lines are cut at their end.
+    return f"(+{hit.copies} {'copy' if hit.copies == 1 else 'copies'}) {told}"
 
 
 def _date(hit: ImageHit) -> str:

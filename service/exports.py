@@ -62,11 +62,11 @@ def duplicates_as_csv(groups: Iterable[DuplicateGroup]) -> bytes:
                 kept = "keep" if picture.keep and not at else ""
                 rows.writerow(
                     (
-                        *(number, kept, _inert(file.path), "yes" if file.there else "no"),
+                        *(number, kept, inert(file.path), "yes" if file.there else "no"),
                         *(file.bytes, picture.width, picture.height),
                         file.modified.isoformat(timespec="seconds"),
                         picture.taken_at.isoformat() if picture.taken_at else "",
-                        *(_inert(", ".join(picture.places)), _inert(picture.caption), picture.id),
+                        *(inert(", ".join(picture.places)), inert(picture.caption), picture.id),
                     )
                 )
     return page.getvalue().encode("utf-8-sig")

@@ -128,6 +128,8 @@ def told(done: Done, home: Path) -> tuple[int, str, list[str]]:
 
 
 LINES = [
+    "duplicates --json",
+    "duplicates --near -k 1",
     "search a-dog --json",
     "search a-dog",
     "search --plus red --minus blue a-dog -k 3 --offset 2 --json --space fused",

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from PIL import ExifTags, Image
+from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from corpus.records import ImageRecord
 from engine.app import build_engine
 from engine.settings import SAMPLE_PACK, Settings
 from tests.ui.conftest import OpenPage, fill
+from ui.shared.providers import USER_HEADERS
 
 PAGE = "ui/search/search.py"
 PICTURES = sorted((SAMPLE_PACK / "plain" / "images").glob("*.webp"))
@@ -463,6 +465,10 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
         exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = (
             f"202{number}:05:06 07:08:09"
         )
+        exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "<b>Firm</b>", "No 1"
+        exif[ExifTags.Base.Rating] = 4
+        place = {1: "N", 2: (38.0, 42.0, 40.32), 3: "W", 4: (9.0, 7.0, 39.72)}
+        exif.get_ifd(ExifTags.IFD.GPSInfo).update(place)
         Image.open(PICTURES[number]).convert("RGB").save(path, exif=exif)
         records.append(ImageRecord(name, str(path), path, (caption,), tags=tags))
     fill(engine, "album", records)
@@ -512,7 +518,28 @@ def test_an_opened_picture_shows_captions_and_facts_as_plain_text(
     assert "](javascript" not in shown
     assert "taken 2022\\-05\\-06 07\\:08" in shown
     assert "**b**" not in shown
+    assert "<b>Firm" not in shown
+    assert "No 1" in shown
+    assert "★★★★☆" in shown
+    assert "Lisbon" in shown
+    assert "38\\.71120" in shown
     assert page.get("imgs") or page.get("image")
+
+
+def test_coordinates_are_told_to_those_alone_who_may_know_where_files_lie(
+    open_page: OpenPage, album: Path
+) -> None:
+    id_ = cards(open_page(PAGE, at=album, q="a dog", strict="0"))[0]["id"]
+    reader = {"mrag_visitor": json.dumps({"name": "jo", "role": "read", "by": "sign-in"})}
+    before = config.get_option("server.trustedUserHeaders")
+    config.set_option("server.trustedUserHeaders", USER_HEADERS)
+    try:
+        page = open_page(PAGE, at=album, q="a dog", strict="0", picture=id_, user=reader)
+    finally:
+        config.set_option("server.trustedUserHeaders", before)
+    shown = "\n".join(one.value for one in (*page.markdown, *page.caption))
+    assert "Lisbon" in shown
+    assert "71120" not in shown
 
 
 def test_pictures_whose_files_are_gone_are_still_found_and_told_so(
