@@ -28,9 +28,11 @@ from cli.options import (
 )
 from cli.output import emit, say, say_lines, short_path
 from cli.progress import progress_bars
+from engine.collection import CollectionFolder
 from engine.errors import InvalidInput
 from engine.legible import legible
 from mrag_client.models import MANY, Description
+from mrag_client.presence import home_of_user
 from service.takeaway.describing import Counts, Takeaway
 from service.takeaway.embedding import InFiles
 from service.takeaway.following import follow
@@ -214,7 +216,9 @@ def describe_again(name: str, models: Mapping[str, str], *, local: bool, as_json
     """Describe a collection's pictures again, here or by the server of this home."""
     with served(local=local, **models) as client:
         if client is not None:
-            job = followed(client, client.describe_again(name or _only_name(client)))
+            name = name or _only_name(client)
+            CollectionFolder(home_of_user(), name).read_card()  # says so where there is none
+            job = followed(client, client.describe_again(name))
             if job.state != "done":
                 raise unfinished(job)
             _tell_again(dict(job.result or {}), job.message, as_json)
