@@ -21,6 +21,7 @@ from engine.errors import (
     InvalidSearch,
     Missing,
     MragError,
+    NothingToSync,
 )
 from engine.legible import legible
 from engine.settings import Settings
@@ -213,7 +214,7 @@ def _failed(error: Exception) -> tuple[int, str]:
 def _status(error: MragError) -> int:
     if isinstance(error, CollectionMissing):
         return 404
-    if isinstance(error, IncompatibleIndex):
+    if isinstance(error, IncompatibleIndex | NothingToSync):
         return 409
     if isinstance(error, Busy | Missing):
         return 503

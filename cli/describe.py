@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.doors import answering, collection_named, served
-from cli.ingest import followed, unfinished
+from cli.ingest import followed
 from cli.options import (
     CollectionOption,
     DeviceOption,
@@ -120,6 +120,8 @@ def describe(
         return
     if not sources:
         raise InvalidInput("name folders or pictures to describe; or give --again")
+    if poll is not None and not watch:
+        raise InvalidInput("--poll says how --watch looks; give --watch, too")
     outputs = _outputs(sources, mode, sidecar_name, out, xmp, txt, embed, embed_to)
     show = _nothing if outputs else _printer(as_json)
     with answering(local=local, **models) as answers, progress_bars() as on_progress:
@@ -149,6 +151,8 @@ def _outputs(
     embed_to: Path | None,
 ) -> list[Output]:
     """What descriptions are written into, all of it checked before anything is described."""
+    if named != "full" and not xmp:
+        raise InvalidInput("--sidecar-name names XMP sidecars; give --xmp, too")
     if embed and embed_to:
         raise InvalidInput("give --embed or --embed-to: into the pictures, or into copies of them")
     outputs: list[Output] = []
@@ -219,8 +223,6 @@ def describe_again(name: str, models: Mapping[str, str], *, local: bool, as_json
             name = name or _only_name(client)
             CollectionFolder(home_of_user(), name).read_card()  # says so where there is none
             job = followed(client, client.describe_again(name))
-            if job.state != "done":
-                raise unfinished(job)
             _tell_again(dict(job.result or {}), job.message, as_json)
             return
     from ingest.again import describe_again as describe_stale

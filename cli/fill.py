@@ -33,8 +33,8 @@ from ingest.memory import COCO, coco_records
 from ingest.parts import Part, adopt_parts
 from ingest.pipeline import IngestReport, trouble_lines
 from ingest.push import push as push_points
-from ingest.readers import open_captions
 from ingest.reporting import alignment_json, embed_json
+from ingest.sources import Source
 from mrag_client.models import MANY
 
 StrengthOption = Annotated[
@@ -78,6 +78,7 @@ def embed(
             settings=settings,
             memory=source.memory,
             part=share,
+            source=source.known(),
             on_progress=on_progress,
         )
     if as_json:
@@ -183,13 +184,17 @@ def memory(
         raise InvalidInput("name one memory: `mrag memory coco`, or --captions FILE")
     settings = models.settings()
     name = collection or (kind or name_after(captions or Path()))
-    records: Iterable[Record] | None = open_captions(captions, limit=limit) if captions else None
+    source = Source(COCO.name, "public", name=COCO.name)
+    records: Iterable[Record] | None = None
+    if captions:
+        source = Source(str(captions.absolute()), limit=limit, captions_only=True)
+        records = source.records()
     with opened_engine(settings) as engine:
         if records is None:
             # The models come first: a gigabyte is not fetched for an encoder that is missing.
             engine.models.encoder(filling.specs(engine, name)[0])
             records = _coco(engine, copy, limit, yes)
-        report = fill(engine, records, name, method=method)
+        report = fill(engine, records, name, source=source, method=method)
         show_ingest(engine.folder(name), report, as_json)
         say(f"describe pictures from it with: mrag ingest FOLDER --memory {name}")
 
@@ -210,6 +215,7 @@ def fill(
     records: Iterable[Record],
     name: str,
     *,
+    source: Source,
     memory: str = "",
     alignment: str = "",
     method: AnyMethod = "auto",
@@ -224,5 +230,6 @@ def fill(
             memory=memory,
             alignment=alignment,
             method=method,
+            source=source,
             on_progress=on_progress,
         )

@@ -82,7 +82,13 @@ def _ingest_here(
     records = source.records()
     with opened_engine(models.settings()) as engine:
         report = fill(
-            engine, records, name, memory=source.memory, alignment=alignment, method=method
+            engine,
+            records,
+            name,
+            source=source.known(),
+            memory=source.memory,
+            alignment=alignment,
+            method=method,
         )
         show_ingest(engine.folder(name), report, as_json)
 
@@ -111,8 +117,6 @@ def _ingest_there(
         caption_column=source.caption_column,
     )
     job = followed(client, client.ingest(name, source.source.absolute(), options))
-    if job.state != "done":
-        raise unfinished(job)
     result = dict(job.result or {})
     if as_json:
         emit(result)
@@ -124,7 +128,7 @@ def _ingest_there(
 
 
 def followed(client: Client, begun: JobAnswer) -> JobAnswer:
-    """The job when it has ended; whoever stops the command stops it, too."""
+    """The job when it is done; whoever stops the command stops it, too. Raises what ended it."""
     from cli.progress import progress_bars
 
     now = begun
@@ -137,6 +141,8 @@ def followed(client: Client, begun: JobAnswer) -> JobAnswer:
         client.cancel(begun.id)
         say("the server was told to stop, too")
         raise
+    if now.state != "done":
+        raise _unfinished(now)
     return now
 
 
@@ -154,11 +160,11 @@ def _step(told: JobProgress) -> Progress:
     return step if plain else Progress(told.stage, told.done, told.total, unit="bytes")
 
 
-def unfinished(job: JobAnswer) -> MragError:
+def _unfinished(job: JobAnswer) -> MragError:
     """Why a job that has ended is not done."""
     if job.state == "failed":
         return error_named(job.error, job.message) or Missing(job.message)
     again = "the same command goes on from there"
     if job.state == "cancelled":
-        return InvalidInput(f"somebody cancelled this ingest on the server; {again}")
-    return Missing(f"the server ended before this ingest was done; {again}")
+        return InvalidInput(f"somebody cancelled this {job.kind} on the server; {again}")
+    return Missing(f"the server ended before this {job.kind} was done; {again}")

@@ -90,7 +90,7 @@ def _show(known: Sequence[CollectionAnswer]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("collection", "pictures", "captions", "map", "encoder", "folder"):
+    for title in ("collection", "pictures", "captions", "map", "encoder", "folder", "sources"):
         table.add_column(title, overflow="fold")
     for one in known:
         table.add_row(
@@ -100,6 +100,7 @@ def _show(known: Sequence[CollectionAnswer]) -> None:
             one.method or "-",
             plain(one.encoder),
             plain(one.path),
+            plain(", ".join(source.path or source.name for source in one.sources) or "-"),
         )
     console().print(table)
 

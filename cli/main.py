@@ -48,6 +48,10 @@ COMMANDS = {
         "cli.ingest",
         "Fill a collection: embed, fit the map, push, and describe what has no caption.",
     ),
+    "sync": (
+        "cli.sync",
+        "Bring a collection level with its sources: what is new, changed, moved or gone in them.",
+    ),
     "embed": (
         "cli.fill",
         "Embed a source and no more; `mrag fit` and `mrag push` make the rest of an ingest.",

@@ -17,6 +17,7 @@ from mrag_client.models import MANY, MapMethod
 
 if TYPE_CHECKING:  # the readers are loaded where something is read
     from corpus.records import Record
+    from ingest.sources import Source
 
 SourceArgument = Annotated[
     Path,
@@ -88,6 +89,19 @@ class SourceOptions:
             self.source,
             images=images,
             split=frozenset(self.split or ()),
+            limit=self.limit,
+            image_column=self.image_column,
+            caption_column=self.caption_column,
+        )
+
+    def known(self) -> Source:
+        """The source as its collection knows it from now on."""
+        from ingest.sources import Source
+
+        return Source(
+            str(self.source.absolute()),
+            images=str(self.images.absolute()) if self.images else "",
+            splits=tuple(self.split or ()),
             limit=self.limit,
             image_column=self.image_column,
             caption_column=self.caption_column,

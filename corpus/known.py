@@ -42,6 +42,15 @@ class KnownFile(NamedTuple):
     picture: Known
 
 
+class KnownName(NamedTuple):
+    """What is known of a picture file but its picture; `id_key`: `key_of` its id."""
+
+    size: int
+    mtime_ns: int
+    said: int
+    id_key: int
+
+
 class FilesOf(NamedTuple):
     """How many files a picture lies in, and how many bytes they take together."""
 
@@ -171,6 +180,12 @@ class KnownRows:
             return None
         size, mtime_ns, said, at = found[:4]
         return KnownFile(size, mtime_ns, said, at == 0, _known(found[4:]))
+
+    def said_at(self, key: int) -> KnownName | None:
+        """What is known of the file with that key (`path_key`)."""
+        query = "select size, mtime_ns, said, id_key from file where path_key = ?"
+        found = self._db.execute(query, (key,)).fetchone()
+        return KnownName(*found) if found else None
 
     def named(self, image_id: str) -> list[Known]:
         """The pictures that a source calls by that id."""

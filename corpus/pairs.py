@@ -13,8 +13,9 @@ from corpus.refined import RefinedReader
 from corpus.shards import Halves, Shard
 from engine.alignment.alignment import Fold, PairMoments
 from engine.alignment.distractors import Distractors
+from engine.alignment.hubs import BANK, Bank
 from engine.collection import CollectionFolder
-from engine.identity import PictureIdentity
+from engine.identity import PictureIdentity, content_number
 from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.sampling import HashSample, name_hashes
 from engine.tensorfile import Matrix
@@ -87,7 +88,8 @@ class _Waiting:
 class Gathered:
     """Moments and a sample of each fold's pairs, and the means of all pictures and captions.
 
-    `distractors` are a sample of the captions of no picture; `pictures` counts the pictures
+    `distractors` are a sample of the captions of no picture, `bank` one of all pictures and of
+    what people say, the first caption of each picture; `pictures` counts the pictures
     that have captions, `passed_over` those of them that were not to be looked at. Training splits
     only.
     """
@@ -97,6 +99,7 @@ class Gathered:
         self._waiting = [_Waiting() for _ in range(FOLDS)]
         self.samples = [HashSample(SAMPLE, dim, dim) for _ in range(FOLDS)]
         self.distractors = Distractors(dim)
+        self._bank = HashSample(BANK, dim), HashSample(BANK, dim)
         self.images = Mean(np.zeros(dim))
         self.captions = Mean(np.zeros(dim))
         self.pictures = 0
@@ -119,6 +122,15 @@ class Gathered:
         parts = zip(self.moments, self.samples, strict=True)
         return [Fold(moments, *sample.columns) for moments, sample in parts]
 
+    @property
+    def bank(self) -> Bank:
+        """What tells which captions and pictures are near to everything."""
+        pictures, captions = self._bank
+        (seen,), (said,) = pictures.columns, captions.columns
+        return Bank(
+            seen.astype(np.float16), pictures.hashes, said.astype(np.float16), captions.hashes
+        )
+
     def add(self, shard: Shard, live: Live, refined: Mapping[int, Halves] | None = None) -> None:
         """Add the living rows of a shard; `refined` has captions (k, dim) by picture row.
 
@@ -128,9 +140,15 @@ class Gathered:
         images, captions = unit(shard.images), unit(shard.captions)
         rows = _training(shard, live.pictures)
         self.images.update(images[rows])
+        contents = shard.sha256s
+        numbers = np.array(
+            [content_number(contents[row].hex()) for row in rows.tolist()], np.uint64
+        )
+        self._bank[0].update(numbers, images[rows])
         texts, loose = _loose(shard, live, captions)
         self.captions.update(loose)
         self.distractors.update(texts, loose)
+        self._bank[1].update(name_hashes(texts), loose)
         told = np.diff(shard.offsets)
         paired = rows[told[rows] > 0]
         if not len(paired):
@@ -142,9 +160,10 @@ class Gathered:
                 sums[at] += unit(refined[row]).sum(axis=0)
                 counts[at] += len(refined[row])
         self.captions.add(sums, counts)
-        ids, contents = shard.image_ids, shard.sha256s
+        ids = shard.image_ids
         drawn = name_hashes(ids[row] for row in paired.tolist())
-        pictures = name_hashes(contents[row].hex() for row in paired.tolist())
+        pictures = numbers[told[rows] > 0]
+        self._bank[1].update(pictures, captions[starts])
         means = (sums / counts[:, None]).astype(np.float32)
         self._add_pairs(
             drawn,

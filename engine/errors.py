@@ -3,6 +3,7 @@
 MragError
 ├── InvalidInput            an argument or a value that cannot be used as given
 │   ├── UnreadableImage     a picture that cannot be decoded within the limits
+│   ├── TooMuchLeaves       a sync that would take much out of a collection, which nobody allowed
 │   └── InvalidSearch       a search that cannot be read; it knows the place
 ├── SourceError             a source (folder, file of captions) that cannot be read at all
 ├── AlignmentError          numbers a map cannot be fitted on or applied to
@@ -11,6 +12,7 @@ MragError
 └── Missing                 something needed is not there, and the message says how to get it
     ├── ModelMissing        weights or files of an encoder or a generator
     ├── CollectionMissing   no collection (or index, or map in it) of that name
+    ├── NothingToSync       no source of a collection is known that could change
     ├── StoreUnavailable    a store that is locked, down or refuses the key
     │   ├── StoreLocked     another process or thread has it open, or writes to it
     │   ├── DiskFull        no room for what has to be written
@@ -35,6 +37,10 @@ class InvalidInput(MragError):
 
 class UnreadableImage(InvalidInput):
     """A picture that cannot be decoded within the limits."""
+
+
+class TooMuchLeaves(InvalidInput):
+    """A sync would take much out of a collection, and nobody has allowed it."""
 
 
 class InvalidSearch(InvalidInput):
@@ -74,6 +80,10 @@ class ModelMissing(Missing):
 
 class CollectionMissing(Missing):
     """There is no collection, or no index or map in it, of that name."""
+
+
+class NothingToSync(Missing):
+    """No source of a collection is known that could change."""
 
 
 class StoreUnavailable(Missing):

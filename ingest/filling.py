@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from corpus.records import Record
+from corpus.records import Leaving, Record
 from engine.alignment.closed_form import AnyMethod
 from engine.app import Engine
 from engine.progress import OnProgress, silent
 from ingest.pipeline import IngestReport, ingest
+from ingest.sources import Source
 
 Specs = tuple[str, str]
 """What loads an encoder and a generator; see `engine.settings.Settings`."""
@@ -46,6 +47,8 @@ def fill(
     memory: str = "",
     alignment: str = "",
     method: AnyMethod = "auto",
+    source: Source | None = None,
+    leaving: Leaving | None = None,
     on_progress: OnProgress = silent,
 ) -> IngestReport:
     """Bring records into a collection; see `ingest.pipeline.ingest`."""
@@ -63,5 +66,7 @@ def fill(
         alignment=alignment,
         method=method,
         captioner_factory=lambda: engine.open(name).filling_captioner(),
+        source=source,
+        leaving=leaving,
         on_progress=on_progress,
     )

@@ -14,6 +14,7 @@ from corpus.pairs import Gathered, gather
 from engine.alignment.alignment import Alignment
 from engine.alignment.closed_form import AnyMethod
 from engine.alignment.distractors import SIZE
+from engine.alignment.hubs import Bank
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import AlignmentError, CollectionMissing, IncompatibleIndex, InvalidInput
 from engine.files import remove_partials
@@ -52,15 +53,19 @@ def fit(
     IncompatibleIndex where another collection's map cannot be taken.
     """
     with writing(folder), Ledger.open(folder) as ledger:
+        gathered = gather(folder, ledger, card.dim, on_progress)
         if other:
             alignment = _borrow(folder, card, other)
         else:
-            gathered = gather(folder, ledger, card.dim, on_progress)
             alignment = _made(gathered, folder, card, method, strength)
             remove_partials(folder.path, folder.moments.name)
             gathered.total().save(folder.moments)
         request = _request(folder, card, method, strength, other)
-        alignment = replace(alignment, fitted_on=_fitted_on(ledger, request))
+        alignment = replace(
+            alignment,
+            bank=_bank(gathered.bank, alignment.bank),
+            fitted_on=_fitted_on(ledger, request),
+        )
         remove_partials(folder.path, folder.alignment.name)
         alignment.save(folder.alignment)
         return alignment
@@ -132,6 +137,18 @@ def _made(
     return _unpaired(gathered, texts, method)
 
 
+def _bank(own: Bank, lent: Bank | None) -> Bank:
+    """The collection's own pictures and captions, as it may be of another domain than the lender.
+
+    Of what it has too few of, the lender's.
+    """
+    pictures, captions = (
+        mine if lent is None or len(mine[1]) >= ENOUGH else theirs
+        for mine, theirs in zip(own.kinds(), (lent or own).kinds(), strict=True)
+    )
+    return Bank(*pictures, *captions)
+
+
 def _for_memory(
     gathered: Gathered, memory: Alignment, card: CollectionCard, method: AnyMethod
 ) -> Alignment:
@@ -166,7 +183,15 @@ def _few(texts: Alignment, what: str) -> str:
 
 def _raw(texts: Alignment, reason: str) -> Alignment:
     zeros = np.zeros(texts.dim)
-    return replace(texts, method="raw", mean_image=zeros, mean_text=zeros, reason=reason)
+    return replace(
+        texts,
+        method="raw",
+        mean_image=zeros,
+        mean_text=zeros,
+        matrix=None,
+        hub_strength=0.0,
+        reason=reason,
+    )
 
 
 def _borrow(folder: CollectionFolder, card: CollectionCard, name: str) -> Alignment:
@@ -217,7 +242,8 @@ def _request(
     if other or card.memory:
         lent = _load(folder, card, other) if other else _load_memory(folder, card)
         borrowed = lent.fingerprint
-    return {"method": method, "strength": strength, "other": other, "borrowed": borrowed}
+    asked = {"method": method, "strength": strength, "other": other, "borrowed": borrowed}
+    return {**asked, "hubs": True}  # maps of earlier versions have no bank: they are fitted again
 
 
 def _fitted_on(ledger: Ledger, request: dict[str, Any]) -> dict[str, Any]:

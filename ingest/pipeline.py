@@ -19,7 +19,7 @@ from corpus.ledger import Ledger, set_aside
 from corpus.lock import writing
 from corpus.migration import MigrateReport, migrate, needs_migration
 from corpus.parquet import DamagedShard
-from corpus.records import Counted, Record, WholeFolder
+from corpus.records import Counted, Leaving, Record, WholeFolder
 from corpus.shards import encoder_of
 from engine.alignment.alignment import Alignment
 from engine.alignment.closed_form import AnyMethod
@@ -35,6 +35,7 @@ from ingest.embed import EmbedOptions, EmbedReport, embed
 from ingest.fit import fit_if_needed
 from ingest.parts import AdoptReport, Part, adopt_parts, embed_part
 from ingest.push import PushReport, push
+from ingest.sources import Source, noted
 
 Done = TypeVar("Done")
 
@@ -82,6 +83,8 @@ def ingest(
     alignment: str = "",
     method: AnyMethod = "auto",
     captioner_factory: Callable[[], Describer] | None = None,
+    source: Source | None = None,
+    leaving: Leaving | None = None,
     on_progress: OnProgress = silent,
 ) -> IngestReport:
     """Bring a source into a collection, which is made if there is none of that name.
@@ -89,7 +92,8 @@ def ingest(
     `memory` names the collection whose captions describe these pictures, `alignment` one whose
     map is taken. `captioner_factory` is called once the captions are pushed, and only if there
     are pictures without captions; None: they stay without. What has been done before is not
-    done again.
+    done again. The collection knows the `source` of the records from now on; what is `leaving` it
+    is withdrawn.
 
     Raises IncompatibleIndex for a collection of another encoder, SourceError for a source of
     which nothing can be taken where there is no collection yet (none is made then),
@@ -111,6 +115,8 @@ def ingest(
             generator_spec=generator_spec,
             settings=settings,
             memory="" if known else memory,
+            source=source,
+            leaving=leaving,
             on_progress=on_progress,
         )
         card = folder.read_card()
@@ -121,10 +127,10 @@ def ingest(
         if captioner_factory is not None:
             tell = partial(describe, folder, encoder, captioner_factory)
         done = IngestReport(embedded, *_counts(folder), migrated=migrated, adopted=adopted)
-        done, damaged = _past_damage(
+        done, damaged = past_damage(
             lambda: _carry_on(done, folder, card, fit, level, tell, on_progress)
         )
-        compacted, more = _past_damage(lambda: compact_if_worth_it(folder, on_progress))
+        compacted, more = past_damage(lambda: compact_if_worth_it(folder, on_progress))
         return replace(
             done,
             undescribed=_counts(folder)[2],
@@ -150,7 +156,7 @@ def pushed_commit(folder: CollectionFolder) -> int:
     return state.commit if state else -1
 
 
-def _past_damage(step: Callable[[], Done]) -> tuple[Done, list[Path]]:
+def past_damage(step: Callable[[], Done]) -> tuple[Done, list[Path]]:
     """Take a step that does nothing twice, without the shards that turn out to be damaged."""
     damaged: list[Path] = []
     while True:
@@ -195,6 +201,8 @@ def embed_only(
     settings: Settings,
     memory: str = "",
     part: Part | None = None,
+    source: Source | None = None,
+    leaving: Leaving | None = None,
     on_progress: OnProgress = silent,
 ) -> EmbedReport:
     """The first step of `ingest` alone: make the collection if need be, and embed.
@@ -211,11 +219,13 @@ def embed_only(
         wanted = card()
         if not folder.exists():
             folder.write_card(wanted)  # who comes second writes the same; parts do not change it
-        return embed_part(records, part, encoder, folder, wanted, how, on_progress=on_progress)
+        with noted(records, source, folder) as told:
+            return embed_part(told, part, encoder, folder, wanted, how, on_progress=on_progress)
     with _made_if_filled(folder), writing(folder):
         folder.write_card(card())
         adopt_parts(folder, on_progress)
-        report = embed(records, encoder, folder, how, on_progress=on_progress)
+        with noted(records, source, folder) as told:
+            report = embed(told, encoder, folder, how, leaving=leaving, on_progress=on_progress)
         if _is_empty(folder):
             raise SourceError(
                 "nothing of the source could be taken in, so there is nothing to keep:\n"
@@ -340,8 +350,10 @@ def embed_lines(done: EmbedReport) -> Iterator[str]:
         f"{done.unchanged:,} unchanged, {done.reused:,} moved or described anew "
         f"({done.seconds:.1f} s, {done.rate:,.1f}/s)"
     )
+    if done.unsaid:
+        yield f"removed {done.unsaid:,} captions: no source has them any longer"
     if done.removed:
-        yield f"removed {done.removed:,}: their files are gone, or are copies of others now"
+        yield f"removed {done.removed:,}: no source has them any longer, or they are copies now"
     yield from _skip_lines(done)
 
 

@@ -33,6 +33,7 @@ def embed_json(report: EmbedReport) -> dict[str, Any]:
         "reused": report.reused,
         "unchanged": report.unchanged,
         "removed": report.removed,
+        "captions_removed": report.unsaid,
         "skipped": dict(report.skipped),
     }
 

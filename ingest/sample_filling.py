@@ -14,6 +14,7 @@ from engine.types import Encoder, Vector, Vectors
 from ingest.pipeline import IngestReport, ingest
 from ingest.readers import open_captions, open_source
 from ingest.samples import begin, forget
+from ingest.sources import Source
 
 HELD_OUT = "test"
 """The split of the pack that no collection holds."""
@@ -47,6 +48,7 @@ class SampleFiller:
             encoder_spec=encoder_spec,
             generator_spec=generator_spec,
             settings=self._settings,
+            source=Source(str(self._pack), "sample", name="the samples of the program"),
             on_progress=on_progress,
         )
         forget(self._settings.home, name)

@@ -36,7 +36,11 @@ Stamp = tuple[int, int, int] | None
 
 
 def watch(
-    paths: Collection[Path], *, poll: float | None = None, settle: float = SETTLE_S
+    paths: Collection[Path],
+    *,
+    poll: float | None = None,
+    settle: float = SETTLE_S,
+    every: float | None = None,
 ) -> Generator[set[Path]]:
     """What changes in folders (and below them) and files, each time that it has settled.
 
@@ -44,18 +48,22 @@ def watch(
     does it then. What is given has changed, come or gone, and may be a folder in which something
     did; hidden files and what systems leave in folders are passed over. Paths need not be there,
     and may go and come back. `poll`: look every so many seconds; None: only where the system does
-    not tell, as on file systems of a network. Ends by Cancelled (`engine.progress`), or when it is
+    not tell, as on file systems of a network. `every`: after so many seconds without a change an
+    empty set is given. Ends by Cancelled (`engine.progress`), or when it is
     closed.
     """
     settling = Settling(settle)
     tick = min(_TICK_S, max(settle / 4, _LEAST_TICK_S))
     with closing(_Watched(paths, poll, tick)) as watched:
         yield set()
+        given = monotonic()
         while True:
             check_cancelled()
             settling.note(watched.changed(), monotonic())
-            if settled := settling.settled(monotonic()):
+            settled = settling.settled(monotonic())
+            if settled or (every is not None and monotonic() - given >= every):
                 yield settled
+                given = monotonic()
 
 
 class Settling:

@@ -35,6 +35,7 @@ from mrag_client.models import (
     ReadyAnswer,
     SearchAnswer,
     SearchOptions,
+    SyncOptions,
     VersionAnswer,
 )
 from mrag_client.presence import Presence, running_server
@@ -210,6 +211,10 @@ class Client:
     def describe_again(self, collection: str) -> JobAnswer:
         """Begin to describe pictures again that were described with something else than now."""
         return self._run(talks.describe_again(collection))
+
+    def sync(self, collection: str, options: SyncOptions | None = None) -> JobAnswer:
+        """Begin to bring a collection level with the sources that it knows, or to look only."""
+        return self._run(talks.sync(collection, options or SyncOptions()))
 
     def jobs(self) -> list[JobAnswer]:
         """All ingests that are known, the newest first."""
@@ -415,6 +420,10 @@ class AsyncClient:
     async def describe_again(self, collection: str) -> JobAnswer:
         """Begin to describe pictures again; see `Client.describe_again`."""
         return await self._run(talks.describe_again(collection))
+
+    async def sync(self, collection: str, options: SyncOptions | None = None) -> JobAnswer:
+        """Begin to bring a collection level with its sources; see `Client.sync`."""
+        return await self._run(talks.sync(collection, options or SyncOptions()))
 
     async def jobs(self) -> list[JobAnswer]:
         """All ingests that are known, the newest first."""

@@ -142,6 +142,9 @@ class SearchOptions(_Asked):
     copies: Annotated[
         bool, Field(description="Find each copy of a picture, and not the best of them alone.")
     ] = False
+    likely: Annotated[
+        bool, Field(description="Only pictures that are likely what was asked for.")
+    ] = False
 
 
 class DuplicateOptions(_Asked):
@@ -208,11 +211,26 @@ class Failure(_Answer):
     unreadable: bool = False
 
 
-class ImageHit(_Answer):
+class _Told(_Answer):
+    """What a picture's file and the sidecars beside it say of it.
+
+    `places` are the names of where it was taken, the nearest first: town, region, country.
+    `rating` is 1 to 5, -1 for one that was rejected. Their keywords are among its tags.
+    """
+
+    camera: str = ""
+    lens: str = ""
+    places: tuple[str, ...] = ()
+    title: str = ""
+    rating: int | None = None
+
+
+class ImageHit(_Told):
     """A picture that was found; `caption` is the first of its captions.
 
     `uri` is where its file lies, to those who may know; to others the file's name. `copies`: how
     many more pictures show the same and satisfy the filters; they are not among what is found.
+    `chance`: how likely it is what was asked for, 0 to 1; null where that cannot be told.
     """
 
     id: str
@@ -221,12 +239,14 @@ class ImageHit(_Answer):
     caption: str
     taken_at: datetime | None = None
     copies: int = 0
+    chance: float | None = None
 
 
-class PictureAnswer(_Answer):
+class PictureAnswer(_Told):
     """What is known of a picture of a collection; `uri` as in ImageHit.
 
-    `source`: whether people wrote its captions, or they were generated.
+    `source`: whether people wrote its captions, or they were generated. `latitude` and `longitude`
+    are told to those alone who may know where files lie: they may be those of somebody's home.
     """
 
     id: str
@@ -238,6 +258,8 @@ class PictureAnswer(_Answer):
     width: int
     height: int
     taken_at: datetime | None
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 class SearchAnswer(_Answer):
@@ -246,6 +268,8 @@ class SearchAnswer(_Answer):
     `query` is the search in its own language; `space` is `date` where nothing is looked for, so
     that filters alone say what is found. `hints` tell what may have been meant for a filter and
     was looked for as words, and which filter nothing here can satisfy.
+    `likely` is how many of the whole ranking, from its first on, are likely what was asked for, 0
+    where nothing is; null where that cannot be told.
     """
 
     query: str
@@ -253,6 +277,7 @@ class SearchAnswer(_Answer):
     hits: tuple[ImageHit, ...]
     timings_ms: Timings
     hints: tuple[str, ...] = ()
+    likely: int | None = None
 
 
 class FacetsAnswer(_Answer):
@@ -305,11 +330,25 @@ class Round(_Answer):
     after: float
 
 
+class SourceAnswer(_Answer):
+    """A source of a collection; `path` and `images` are empty for those who may not know them.
+
+    `can_sync`: it is a place of the server's machine, which may change and can be read again.
+    """
+
+    name: str
+    can_sync: bool
+    path: str = ""
+    images: str = ""
+    splits: tuple[str, ...] = ()
+    limit: int | None = None
+
+
 class CollectionAnswer(_Answer):
     """A collection at a glance; counts are null where there is no index yet.
 
     `trouble` says so with the remedy; `waiting` what waits to be pushed, and how.
-    `path` is empty for those who may not know it.
+    `path` is empty for those who may not know it. `sources`: where it came from, as far as known.
     """
 
     collection: str
@@ -324,6 +363,7 @@ class CollectionAnswer(_Answer):
     rounds: tuple[Round, ...] = ()
     trouble: str = ""
     waiting: str = ""
+    sources: tuple[SourceAnswer, ...] = ()
 
     @property
     def broken(self) -> bool:
@@ -348,6 +388,19 @@ class IngestOptions(_Asked):
     caption_column: Annotated[str, Field(max_length=200)] = ""
 
 
+class SyncOptions(_Asked):
+    """How a collection is brought level with its sources."""
+
+    allowed: Annotated[
+        Literal["little", "rest", "all"],
+        Field(
+            description="What may leave. little: where more than a tenth would, nothing is done; "
+            "rest: all is done but that; all: whatever is in no source any more."
+        ),
+    ] = "little"
+    dry_run: Annotated[bool, Field(description="Only say what would be done.")] = False
+
+
 class JobProgress(_Answer):
     """Where a job stands; `total` is null where it is not known."""
 
@@ -363,7 +416,8 @@ class JobAnswer(_Answer):
 
     `message`: what it did, or why it failed; `error`: the name of the error that ended it, as in
     `Problem.type`. `skipped`: inputs that could not be read.
-    `result`: once it is done, the counts that `mrag ingest --json` prints.
+    `result`: once it is done, the counts that `mrag ingest --json` prints, or `mrag sync --json`
+    where its `kind` is that.
     """
 
     id: str
@@ -378,6 +432,7 @@ class JobAnswer(_Answer):
     error: str = ""
     skipped: int = 0
     result: Mapping[str, object] | None = None
+    kind: Literal["ingest", "sync"] = "ingest"
 
 
 class VersionAnswer(_Answer):

@@ -37,6 +37,7 @@ from mrag_client.models import (
     ReadyAnswer,
     SearchAnswer,
     SearchOptions,
+    SyncOptions,
     VersionAnswer,
 )
 
@@ -165,6 +166,12 @@ def describe_again(name: str) -> Talk[JobAnswer]:
     """Describe a collection's pictures again, where that was done with something else."""
     response = yield Call("POST", f"/collections/{_part(name)}/descriptions")
     return read(JobAnswer, content(response))
+
+
+def sync(name: str, options: SyncOptions) -> Talk[JobAnswer]:
+    """Bring a collection level with its sources."""
+    path = f"/collections/{_part(name)}/syncs"
+    return read(JobAnswer, content((yield Call("POST", path, query=fields_of(options)))))
 
 
 def jobs() -> Talk[list[JobAnswer]]:

@@ -22,6 +22,7 @@ from engine.store import store_status
 from engine.timing import Stopwatch
 from engine.types import CaptionResult, DateOrder, Filters, ImageHit, SearchSpace
 from ingest.delete import delete
+from ingest.sources import Sources
 from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import (
     CaptionOptions,
@@ -152,9 +153,12 @@ class LocalAnswers:
             min_score=options.min_score,
             sort=options.sort,
             every_copy=options.copies,
+            likely=options.likely,
         )
         return [
-            search_answer(asked, one.space, one.hits, one.timings_ms, paths=self._paths)
+            search_answer(
+                asked, one.space, one.hits, one.timings_ms, likely=one.likely, paths=self._paths
+            )
             for one in results
         ]
 
@@ -188,7 +192,8 @@ class LocalAnswers:
         """One collection at a glance; raises CollectionMissing, or what is wrong with it."""
         opened = self._engine.open(name)
         rounds = standing_rounds(opened.folder)
-        return collection_answer(opened.summary(), rounds, paths=self._paths)
+        sources = Sources(opened.folder).known()
+        return collection_answer(opened.summary(), rounds, sources, paths=self._paths)
 
     def delete(self, collection: str) -> None:
         """Delete a collection for good; pictures in folders of their owner stay."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import PurePath
-from typing import Literal
+from typing import Any, Literal
 
 from engine.app import CollectionSummary
 from engine.compare.comparison import Comparison
@@ -15,6 +15,7 @@ from engine.search.language import Filter, Item, Like, Search, Term, read_search
 from engine.types import CaptionHit, CaptionResult, Decoding, Facets, SearchSpace
 from engine.types import ImageHit as FoundImage
 from ingest.jobs.records import Job
+from ingest.sources import Source
 from mrag_client.models import (
     Candidate,
     CaptionOptions,
@@ -32,6 +33,7 @@ from mrag_client.models import (
     Round,
     SearchAnswer,
     SearchOptions,
+    SourceAnswer,
 )
 from refine.rounds import Round as StandingRound
 
@@ -90,6 +92,7 @@ def search_answer(
     hits: Iterable[FoundImage],
     timings_ms: Mapping[str, float],
     *,
+    likely: int | None = None,
     paths: bool = True,
 ) -> SearchAnswer:
     """What was found; without `paths` of each file only its name is told."""
@@ -98,6 +101,7 @@ def search_answer(
         space=space,
         hits=tuple(image_hit(hit, paths=paths) for hit in hits),
         timings_ms=timings_ms,
+        likely=likely,
     )
 
 
@@ -123,7 +127,14 @@ def image_hit(hit: FoundImage, *, paths: bool = True) -> ImageHit:
         caption=next(iter(hit.captions), ""),
         taken_at=hit.payload["taken_at"],
         copies=hit.copies,
+        chance=hit.chance,
+        **_told(hit),
     )
+
+
+def _told(hit: FoundImage) -> dict[str, Any]:
+    """What the file of a picture says of it."""
+    return {name: hit.payload[name] for name in ("camera", "lens", "places", "title", "rating")}
 
 
 def comparison_answer(image: str, compared: Comparison[CaptionHit]) -> ComparisonAnswer:
@@ -141,7 +152,11 @@ def comparison_answer(image: str, compared: Comparison[CaptionHit]) -> Compariso
 
 
 def collection_answer(
-    summary: CollectionSummary, rounds: Sequence[StandingRound] = (), *, paths: bool = True
+    summary: CollectionSummary,
+    rounds: Sequence[StandingRound] = (),
+    sources: Sequence[Source] = (),
+    *,
+    paths: bool = True,
 ) -> CollectionAnswer:
     """A collection at a glance; without `paths` nothing of it says where it lies."""
     card = summary.card
@@ -161,12 +176,14 @@ def collection_answer(
         ),
         trouble=summary.trouble,
         waiting=summary.waiting,
+        sources=tuple(source_answer(source, paths=paths) for source in sources),
     )
 
 
 def picture_answer(hit: FoundImage, *, paths: bool = True) -> PictureAnswer:
-    """What is known of a picture; without `paths` of its file only the name is told."""
+    """What is known of a picture; without `paths` not where it lies, nor where on the globe."""
     known = hit.payload
+    place = (paths and known["location"]) or {}
     return PictureAnswer(
         id=hit.id,
         uri=hit.uri if paths else PurePath(hit.uri).name,
@@ -177,6 +194,9 @@ def picture_answer(hit: FoundImage, *, paths: bool = True) -> PictureAnswer:
         width=known["width"],
         height=known["height"],
         taken_at=known["taken_at"],
+        latitude=place.get("lat"),
+        longitude=place.get("lon"),
+        **_told(hit),
     )
 
 
@@ -201,11 +221,35 @@ def job_answer(job: Job, *, paths: bool = True, hide: Hide = str) -> JobAnswer:
         ended=job.ended,
         progress=progress,
         stopping=job.stopping,
-        message=job.message if paths else hide(job.message.replace(str(job.source), job.shown)),
+        message=job.message if paths else _hidden(job, hide),
         error=job.error,
         skipped=job.skipped,
-        result=job.result,
+        result=job.result if paths else _without_places(job.result),
+        kind="sync" if job.sync else "ingest",
     )
+
+
+def source_answer(source: Source, *, paths: bool = True) -> SourceAnswer:
+    """A source of a collection; without `paths` only its name is told."""
+    return SourceAnswer(
+        name=source.shown,
+        can_sync=source.can_sync,
+        path=source.path if paths else "",
+        images=source.images if paths else "",
+        splits=source.splits,
+        limit=source.limit,
+    )
+
+
+def _hidden(job: Job, hide: Hide) -> str:
+    """What a job did, for those who may not know where its source lies."""
+    return job.plain or hide(job.message.replace(str(job.source), job.shown))
+
+
+def _without_places(result: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The counts of a job alone: a sync also names files and sources."""
+    named = ("examples", "sources")
+    return result and {name: value for name, value in result.items() if name not in named}
 
 
 def broken_collection(name: str, trouble: str) -> CollectionAnswer:

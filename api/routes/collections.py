@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.datastructures import UploadFile
 
 from api.document import errors, form
-from api.fields import read_fields
+from api.fields import parameters, read_fields
 from api.parts import Admin, Asking, Reader, Writer
 from api.problems import Conflict, InvalidFields, NotFound, TooLarge, WrongType
 from api.shapes import Collections
@@ -22,7 +22,13 @@ from engine.collection import CollectionFolder
 from engine.errors import InvalidInput
 from engine.types import ImageHit
 from ingest.jobs.records import Job
-from mrag_client.models import CollectionAnswer, IngestOptions, JobAnswer, PictureAnswer
+from mrag_client.models import (
+    CollectionAnswer,
+    IngestOptions,
+    JobAnswer,
+    PictureAnswer,
+    SyncOptions,
+)
 from service.answering import stored_picture
 from service.conversion import job_answer, picture_answer
 
@@ -105,8 +111,22 @@ async def describe_again(name: str, asking: Writer, response: Response) -> JobAn
     """
     _folder_of(asking, name)
     job = await asking.run(asking.parts.jobs.start_again, name)
-    response.headers["Location"] = f"/api/v1/ingests/{job.id}"
-    return job_answer(job, paths=asking.knows_paths, hide=asking.hide)
+    return _told_of(asking, job, response)
+
+
+@router.post(
+    "/{name}/syncs",
+    status_code=202,
+    response_model=JobAnswer,
+    responses={202: _BEGUN, **errors(404, 409)},
+    openapi_extra={"parameters": parameters(SyncOptions, example={"dry_run": True})},
+)
+async def sync(request: Request, name: str, asking: Writer, response: Response) -> JobAnswer:
+    """Bring a collection level with the sources that it knows, in the background, or only look."""
+    options = read_fields(SyncOptions, request.query_params.multi_items())
+    _folder_of(asking, name)
+    job = await asking.run(asking.parts.jobs.start_sync, name, options)
+    return _told_of(asking, job, response)
 
 
 @router.get("/{name}", response_model=CollectionAnswer, responses=errors(404, 409))
@@ -171,6 +191,10 @@ async def _begun(asking: Asking, name: str, sent: Form, response: Response) -> J
             raise InvalidFields("source has a null character in it; it is the name of no file")
         start = partial(asking.parts.jobs.start, anywhere=asking.visitor.by == "home")
         job = await asking.run(start, name, Path(source[0]), options)
+    return _told_of(asking, job, response)
+
+
+def _told_of(asking: Asking, job: Job, response: Response) -> JobAnswer:
     response.headers["Location"] = f"/api/v1/ingests/{job.id}"
     return job_answer(job, paths=asking.knows_paths, hide=asking.hide)
 

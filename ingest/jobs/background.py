@@ -45,7 +45,10 @@ from ingest.pipeline import IngestReport
 from ingest.readers import open_source
 from ingest.readers.detect import detect
 from ingest.reporting import again_json, ingest_json
-from mrag_client.models import IngestOptions
+from ingest.sources import Source
+from ingest.survey import sources_to_sync
+from ingest.sync import preview, sync, sync_json
+from mrag_client.models import IngestOptions, SyncOptions
 
 NOTHING = IngestOptions()
 """All of a source, as it is."""
@@ -53,6 +56,7 @@ NOTHING = IngestOptions()
 MOST_WAITING = 20
 """Jobs that may wait behind the one that runs."""
 
+_ITS_SOURCES = "its sources"
 PATIENCE_S = 5.0
 """How long a process that ends waits for its job to come to the end of a step."""
 
@@ -136,6 +140,16 @@ class Jobs:
         self._engine.folder(name).read_card()
         job = self._new(name, Path(), NOTHING)
         return self._begin(replace(job, name="its own pictures", again=True))
+
+    def start_sync(self, name: str, options: SyncOptions) -> Job:
+        """Bring a collection level with its sources, or only look at what that would do.
+
+        Raises CollectionMissing, NothingToSync where no source is known, and else as `start`.
+        """
+        folder = self._engine.folder(name)
+        sources_to_sync(folder)
+        job = self._new(name, folder.path, NOTHING)
+        return self._begin(replace(job, name=_ITS_SOURCES, sync=options))
 
     def all(self) -> list[Job]:
         """All jobs that are known, the newest first."""
@@ -290,23 +304,22 @@ class Jobs:
         while (job := self._next()) is not None:
             try:
                 with self._running.watched():
-                    done = self._again(job) if job.again else self._ingested(job)
+                    told = self._done(job)
             except Cancelled:
                 self._close(job, "interrupted" if self._closing else "cancelled")
             except MragError as error:
                 self._close(job, "failed", message=str(error), error=type(error).__name__)
             except OSError as error:
-                told = f"{error}; check that the disk has space"
-                self._close(job, "failed", message=told)
+                self._close(job, "failed", message=f"{error}; check that the disk has space")
             except Exception as error:
                 if self._closing or not _threads_can_start():
                     self._close(job, "interrupted")
                     continue
                 _LOG.exception("job %s failed", job.id)
-                told = f"this is a bug: {type(error).__name__}: {error}"
-                self._close(job, "failed", message=told)
+                bug = f"this is a bug: {type(error).__name__}: {error}"
+                self._close(job, "failed", message=bug)
             else:
-                self._close(job, "done", **done)
+                self._close(job, "done", **told)
 
     def _next(self) -> Job | None:
         with self._lock:
@@ -338,6 +351,33 @@ class Jobs:
         else:
             discard_upload(job.source)
 
+    def _done(self, job: Job) -> dict[str, Any]:
+        """Run a job; what is told of it."""
+        if job.sync is not None:
+            return self._synced(job, job.sync)
+        if job.again:
+            return self._again(job)
+        report = self._ingest(job)
+        result = ingest_json(job.collection, report)
+        return {"message": report.text, "skipped": _failed(report), "result": result}
+
+    def _synced(self, job: Job, options: SyncOptions) -> dict[str, Any]:
+        tell, name = self._teller(job.id), job.collection
+        check_cancelled()
+        with told_to(tell):
+            if options.dry_run:
+                report = preview(self._engine, name, on_progress=tell)
+            else:
+                report = sync(self._engine, name, allowed=options.allowed, on_progress=tell)
+        if report.done is not None:
+            self._records.keep_skipped(job.id, self._engine.folder(name).skipped)
+        return {
+            "message": report.text,
+            "plain": report.plain,
+            "skipped": _failed(report.done) if report.done else 0,
+            "result": sync_json(name, report),
+        }
+
     def _again(self, job: Job) -> dict[str, Any]:
         """Describe again; what is noted of it."""
         tell = self._teller(job.id)
@@ -346,14 +386,6 @@ class Jobs:
             report = describe_again(self._engine, job.collection, on_progress=tell)
         result = again_json(job.collection, report)
         return {"message": report.text, "skipped": report.described.failed, "result": result}
-
-    def _ingested(self, job: Job) -> dict[str, Any]:
-        """Ingest; what is noted of it."""
-        report = self._ingest(job)
-        skipped = report.embed.skipped.items()
-        failed = sum(count for kind, count in skipped if kind != "duplicate")
-        result = ingest_json(job.collection, report)
-        return {"message": report.text, "skipped": failed, "result": result}
 
     def _ingest(self, job: Job) -> IngestReport:
         tell = self._teller(job.id)
@@ -371,6 +403,7 @@ class Jobs:
                 memory=options.memory,
                 alignment=options.alignment,
                 method=options.method,
+                source=self._source(job),
                 on_progress=tell,
             )
         self._records.keep_skipped(job.id, self._engine.folder(job.collection).skipped)
@@ -381,6 +414,25 @@ class Jobs:
         if job.models and is_new and not job.options.memory:
             return job.models
         return specs_of_card(self._engine, job.collection, job.options.memory)
+
+    def _source(self, job: Job) -> Source:
+        """The job's source as its collection knows it from now on."""
+        options = job.options
+        root = Path() if job.anywhere or _is_upload(self._engine, job) else self._root()
+        images = options.images
+        if images and root != Path():
+            images = str(inside(root, Path(images)))
+        return Source(
+            str(job.source),
+            "upload" if _is_upload(self._engine, job) else "place",
+            name=job.name,
+            images=images,
+            splits=options.splits,
+            limit=options.limit,
+            image_column=options.image_column,
+            caption_column=options.caption_column,
+            root="" if root == Path() else str(root),
+        )
 
     def _read(self, job: Job, tell: OnProgress) -> Iterator[Record]:
         """The records of the job's source, none of which lies outside the folder allowed."""
@@ -436,6 +488,11 @@ def _unpacked(source: Path, options: IngestOptions) -> Iterator[Record]:
     records = _opened(source, None, options)
     everything = source.is_file() and not options.splits and options.limit is None
     return beside_table(source, records) if everything else records
+
+
+def _failed(report: IngestReport) -> int:
+    """How many inputs could not be read; that a picture came twice is no failure."""
+    return sum(count for kind, count in report.embed.skipped.items() if kind != "duplicate")
 
 
 def _is_upload(engine: Engine, job: Job) -> bool:

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from engine.errors import StoreUnavailable
 from engine.files import remove_partials, write_whole
 from engine.progress import Progress
-from mrag_client.models import IngestOptions
+from mrag_client.models import IngestOptions, SyncOptions
 
 State = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
 ACTIVE: frozenset[State] = frozenset(("waiting", "running"))
@@ -39,7 +39,8 @@ class Job:
     `again`: it describes the collection's own pictures again (`ingest.again`), from no source.
     `stopping`: it was cancelled and ends at the next step. `message`: what it did, or why it
     failed, `error` then being the name of that; `result`: the counts of what it did. `skipped`:
-    inputs that could not be read, each of which `JobRecords.skipped` names.
+    inputs that could not be read, each of which `JobRecords.skipped` names. `sync`: it brings the
+    collection level with its sources; `plain` is then what it did without saying where they lie.
     """
 
     id: str
@@ -60,6 +61,8 @@ class Job:
     error: str = ""
     skipped: int = 0
     result: Mapping[str, Any] | None = None
+    sync: SyncOptions | None = None
+    plain: str = ""
 
     @property
     def shown(self) -> str:

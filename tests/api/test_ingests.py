@@ -244,3 +244,58 @@ def test_more_than_the_settings_allow_is_not_taken(
     headers = {"content-type": "multipart/form-data; boundary=b"}
     streamed = asked.by(READER).post(url, content=unannounced(), headers=headers)
     assert "MRAG_MAX_UPLOAD_BYTES" in problem(streamed, 413, "TooLarge")
+
+
+def test_a_sync_is_looked_at_then_done_and_tells_places_to_those_alone_who_may_know(
+    asked: Asked, writer: TestClient, album: Path, painted: Callable[[Path, int], None]
+) -> None:
+    url = f"{V1}/collections/one/syncs"
+    ended(writer, writer.post(f"{V1}/collections", data={"name": "one", "source": "album"}))
+    (source,) = writer.get(f"{V1}/collections/one").json()["sources"]
+    assert (source["name"], source["path"], source["can_sync"]) == ("album", "", True)
+    admin = asked.by(ADMIN)
+    (source,) = admin.get(f"{V1}/collections/one").json()["sources"]
+    assert source["path"] == str(album)
+    painted(album / "7.png", 7)
+    (album / "0.png").rename(album / "8.png")
+    for seed in range(1, 5):
+        (album / f"{seed}.png").unlink()
+    looked = ended(writer, writer.post(url, params={"dry_run": True}))
+    counts = [looked["result"][kind] for kind in ("new", "moved", "gone", "unchanged")]
+    assert (looked["kind"], looked["state"], counts) == ("sync", "done", [1, 1, 4, 1])
+    assert "examples" not in looked["result"]
+    assert str(album) not in json.dumps(looked)
+    seen = admin.get(f"{V1}/ingests/{looked['id']}").json()
+    assert str(album / "7.png") in seen["message"]
+    refused = ended(writer, writer.post(url))
+    assert (refused["state"], refused["error"]) == ("failed", "TooMuchLeaves")
+    assert "4 of 6 pictures would leave" in refused["message"]
+    rest = ended(writer, writer.post(url, params={"allowed": "rest"}))
+    assert (rest["result"]["kept"], rest["result"]["ingest"]["images"]) == (True, 7)
+    done = ended(writer, writer.post(url, params={"allowed": "all"}))
+    assert (done["state"], done["result"]["ingest"]["images"]) == ("done", 3)
+    assert writer.post(f"{V1}/ingests/{done['id']}/resume").status_code == 200
+
+
+def test_a_sync_needs_a_source_and_a_writer(asked: Asked, writer: TestClient, album: Path) -> None:
+    ended(
+        writer, writer.post(f"{V1}/collections", data={"name": "one"}, files=archive(packed(album)))
+    )
+    told = problem(writer.post(f"{V1}/collections/one/syncs"), 409, "NothingToSync")
+    assert "My summer.zip" in told
+    problem(writer.post(f"{V1}/collections/two/syncs"), 404, "NotFound")
+    problem(asked.by(READER).post(f"{V1}/collections/one/syncs"), 403, "Forbidden")
+    assert "allowed" in problem(
+        writer.post(f"{V1}/collections/one/syncs", params={"allowed": "x"}), 422
+    )
+
+
+def test_a_sync_reads_nothing_outside_the_folder_that_was_allowed(
+    writer: TestClient, album: Path, tmp_path: Path, painted: Callable[[Path, int], None]
+) -> None:
+    ended(writer, writer.post(f"{V1}/collections", data={"name": "one", "source": "album"}))
+    fill_folder(tmp_path / "secret", painted)
+    (album / "out").symlink_to(tmp_path / "secret")
+    done = ended(writer, writer.post(f"{V1}/collections/one/syncs"))
+    assert done["result"]["new"] == 0
+    assert done["result"]["failed"]

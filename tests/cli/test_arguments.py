@@ -23,7 +23,8 @@ USAGE = [
     *(f"describe FOLDER {bad}" for bad in (
         "--out x.docx", "--out FOLDER", "--out [EMPTY]", "--mode odd", "--sidecar-name odd",
         "--embed --embed-to new", "--embed-to FILE", "--again", "--watch --poll 0", "-c ../etc",
-        "--xmp --poll x", "--out FOLDER/one.webp", "--device toaster",
+        "--xmp --poll x", "--xmp --poll 3", "--sidecar-name adobe",
+        "--out FOLDER/one.webp", "--device toaster",
     )),
     "describe", "describe [EMPTY]", "describe --xmp", "describe --again --xmp", "describe a\0b",
     *(f"search dog {bad}" for bad in (
@@ -50,6 +51,9 @@ USAGE = [
     "memory", "memory odd", "memory coco --captions FILE", "memory --captions no-such",
     "memory --captions [EMPTY]", "memory coco --limit 0",
     "memory coco --from no-such --profile sample", "memory coco --from FILE --profile sample",
+    *(f"duplicates {bad}" for bad in (
+        "--exact --near", "-k 0", f"-k {HUGE}", "--out x.txt", "--out FOLDER", "-c ../x", "odd",
+    )),
     "delete", "delete [EMPTY] --yes", "delete .. --yes", "delete plain",
     "collections odd", "doctor --profile odd",
     *(f"evaluate plain {bad}" for bad in (

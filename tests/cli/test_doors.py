@@ -128,6 +128,8 @@ def told(done: Done, home: Path) -> tuple[int, str, list[str]]:
 
 
 LINES = [
+    "duplicates --json",
+    "duplicates --near -k 1",
     "search a-dog --json",
     "search a-dog",
     "search --plus red --minus blue a-dog -k 3 --offset 2 --json --space fused",
@@ -418,3 +420,37 @@ def test_through_a_server_nothing_heavy_is_loaded(server: Running, line: str) ->
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "httpx\n")
+
+
+def test_a_sync_is_alike_through_a_server(
+    both: Callable[..., tuple[Done, Done]], server: Running, tmp_path: Path
+) -> None:
+    """Looked at first, refused where much would leave, done where that is said; then nothing."""
+    folder = tmp_path / "trip"
+    folder.mkdir()
+    for number in range(8):
+        shutil.copy(PACK / "plain" / "images" / f"{number:03}.webp", folder)
+    both("ingest", folder, "--memory", "plain", "--json")
+    (folder / "000.webp").rename(folder / "moved.webp")
+    for number in range(1, 6):
+        (folder / f"{number:03}.webp").unlink()
+    refused = "5 of 8 pictures would leave collection 'trip'; nothing was changed."
+    for options, code, said in (
+        (("--dry-run",), 0, "would be: 0 new, 0 changed, 1 moved, 5 gone; 2 unchanged"),
+        ((), 2, refused),
+        (("--yes",), 0, "0 new, 0 changed, 1 moved, 5 gone; 2 unchanged"),
+        ((), 0, "0 new, 0 changed, 0 moved, 0 gone; 3 unchanged"),
+    ):
+        here, there = both("sync", "-c", "trip", "--json", *options)
+        assert there.code == here.code == code, there.err
+        assert said in there.err
+        assert said in here.err
+        for far, near in zip(there.answers, here.answers, strict=True):
+            assert without_times(far) == without_times(near)
+    assert server.asked[-1].startswith("/api/v1/ingests/")
+    both("delete", "trip", "--yes")
+
+
+def without_times(answer: dict[str, Any]) -> dict[str, Any]:
+    ingest = {**(answer["ingest"] or {}), "seconds": 0}
+    return {**answer, "seconds": 0, "ingest": ingest}

@@ -343,3 +343,31 @@ def test_a_session_whose_collection_is_gone_goes_on(open_page: OpenPage, own: Pa
     page.run()
     assert not page.exception
     assert metrics(page)["Pictures"] == "40"
+
+
+def test_a_sync_is_looked_at_and_done(open_page: OpenPage, own: Path) -> None:
+    allowed = own.parent / "allowed" / "trip"
+    page = open_page(PAGE, at=own)
+    page.segmented_control[0].set_value("A folder of this machine").run()
+    labelled(page, "Folder").set_value("trip")
+    page = choose(all_ended(fill_in(page, "trip")), "trip")
+    assert f"- {allowed}" in written(page).replace("\\", "")
+    assert metrics(page)["Pictures"] == "3"
+    (allowed / PICTURES[0].name).unlink()
+    (allowed / PICTURES[1].name).rename(allowed / "moved.webp")
+    page = press(page, "See what changed")
+    assert "1 :material/drive_file_move: moved" in written(page)
+    assert "1 :material/remove: gone" in written(page)
+    assert f"gone: {allowed / PICTURES[0].name}" in written(page)
+    assert metrics(page)["Pictures"] == "3"
+    page = all_ended(press(page, "Sync"))
+    assert metrics(page)["Pictures"] == "2"
+    shutil.rmtree(allowed)
+    page = press(page, "See what changed")
+    assert any("may not be mounted" in warning.value for warning in page.warning)
+
+
+def test_where_no_source_is_known_the_remedy_is_told(open_page: OpenPage, own: Path) -> None:
+    page = open_page(PAGE, at=own)
+    assert "Add the same folder once more" in written(page)
+    assert not [button for button in page.button if button.label == "Sync"]

@@ -14,6 +14,7 @@ from ingest.delete import delete
 from ui.collections.ingest_jobs import show_jobs
 from ui.collections.new_collection import show_form
 from ui.collections.shelf import show_shelf
+from ui.collections.sources import show_sources
 from ui.shared.pictures import escaped
 from ui.shared.places import may, placed
 from ui.shared.resources import engine
@@ -60,6 +61,7 @@ def _chosen(name: str) -> None:
             for page_name, label, icon in _DOORS:
                 st.page_link(page_file(page_name), label=label, icon=icon, width="content")
         _overview(collection)
+        show_sources(name)
 
 
 def _overview(collection: Collection) -> None:
@@ -118,7 +120,14 @@ def _named(choice: Choice) -> str:
 
 def _show_choices(alignment: Alignment) -> None:
     st.caption(escaped(alignment.reason))
-    titles = ("Method", "Strength", "Held-out MRR", "Below the best", "Standard error")
+    titles = (
+        "Method",
+        "Strength",
+        "Hubs taken off",
+        "Held-out MRR",
+        "Below the best",
+        "Standard error",
+    )
     rows = [
         dict(zip(titles, (_named(choice), *choice.shown()), strict=True))
         for choice in best_of_each(alignment.choices)
@@ -126,7 +135,8 @@ def _show_choices(alignment: Alignment) -> None:
     if rows:
         st.caption(
             "What the map was chosen from. Mean reciprocal rank (MRR) of the right partner on "
-            "held-out pairs, picture to caption and back: 1 is perfect."
+            "held-out pairs, picture to caption and back: 1 is perfect. Hubs are pictures and "
+            "captions that are near to everything: in searches so much of that is taken off."
         )
         st.table(rows, hide_index=True, alt="Methods with their scores on held-out pairs")
 

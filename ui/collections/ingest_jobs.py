@@ -9,6 +9,7 @@ import streamlit as st
 
 from engine.legible import legible
 from ingest.jobs.records import Job
+from ui.collections.sources import done_text
 from ui.shared.pictures import escaped
 from ui.shared.places import may, placed
 from ui.shared.resources import engine, jobs
@@ -90,7 +91,7 @@ def _show_ended(job: Job) -> None:
             st.error(escaped(placed(job.message)))
         elif job.message:
             with st.expander("What was done"):
-                st.code(placed(job.message), language=None, wrap_lines=True)
+                st.code(placed(done_text(job)), language=None, wrap_lines=True)
         if job.skipped:
             with st.expander(f"{job.skipped:,} could not be read"):
                 st.code("\n".join(_skipped(job)), language=None, wrap_lines=True)

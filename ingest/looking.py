@@ -1,0 +1,182 @@
+"""Reads what sources hold now, and holds it against what a collection knows; opens no picture."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+
+from corpus.entry import key_of
+from corpus.ledger import Ledger
+from corpus.records import CaptionRecord, ImageRecord, Skipped
+from corpus.tables import loose_key, path_key
+from engine.collection import CollectionFolder
+from engine.errors import InvalidInput, SourceError
+from engine.metadata.sidecars import Sidecars
+from engine.progress import OnProgress, Progress, check_cancelled
+from ingest.embed import Job
+from ingest.given import Given, GivenFile, State
+from ingest.sources import Keys, Source, Sources
+from ingest.whereabouts import Placing, holds_anything
+from mrag_client.files import is_regular
+
+_EVERY_SECONDS = 0.1
+_NO_KEYS = np.empty(0, np.int64)
+
+
+@dataclass
+class SourceState:
+    """How a source was found.
+
+    `base`: the folder that its pictures lie in. `trouble`: why nothing of it leaves, "" where it
+    was read as it should be. `whole`: all of a file was read, so that what it gives no longer was
+    taken out of it. `gave`: what a file gave before, as keys; nothing of a folder, whose pictures
+    are known by where they lie; `gives`: what it gives now. `unread` as in `Source`.
+    """
+
+    source: Source
+    base: Path
+    is_folder: bool
+    gave: Keys
+    gives: Keys = field(default_factory=lambda: _NO_KEYS)
+    trouble: str = ""
+    whole: bool = False
+    unread: int = 0
+
+
+class Looker:
+    """Looks at one source after the other."""
+
+    def __init__(
+        self, folder: CollectionFolder, ledger: Ledger, given: Given, on_progress: OnProgress
+    ) -> None:
+        self._sources = Sources(folder)
+        self._ledger = ledger
+        self._given = given
+        self._on_progress = on_progress
+        self._place = Placing()
+        self._sidecars = Sidecars()
+        self._bad, self._bad_since = _known_bad(folder)
+        self._looked, self._told = 0, 0.0
+
+    def look(self, number: int, source: Source) -> SourceState:
+        """Read a source, the first of which has number 0."""
+        gave = self._sources.given(source)
+        path = Path(source.path)
+        is_folder = path.is_dir() or not (len(gave) or path.is_file())
+        base = path if is_folder else Path(source.images or path.parent)
+        state = SourceState(source, base.resolve(), is_folder, _NO_KEYS if is_folder else gave)
+        state.trouble = _not_there(source, is_folder, base)
+        if not state.trouble:
+            try:
+                self._read(number, state)
+            except (SourceError, InvalidInput, OSError) as error:
+                state.trouble = f"cannot be read ({error}): nothing of it leaves"
+        return state
+
+    def _read(self, number: int, state: SourceState) -> None:
+        """Take what a source gives; notes whether that is all of it."""
+        ids, gives = set[int](), array("q")
+        for record in state.source.records():
+            self._tell()
+            if isinstance(record, ImageRecord):
+                if (key := self._take(number, record, ids)) is not None:
+                    gives.append(key)
+            elif isinstance(record, CaptionRecord):
+                gives.append(self._take_caption(number, record))
+            elif isinstance(record, Skipped):
+                state.unread += record.what == "part"
+                if record.what == "rest":
+                    state.trouble = f"{record.reason}: nothing of it leaves"
+        more = state.unread - state.source.unread
+        if state.is_folder or state.trouble:
+            return
+        state.gives = np.unique(np.frombuffer(gives, np.int64))
+        if not gives:
+            state.trouble = "holds nothing any more: nothing of it leaves"
+        elif more > 0:
+            state.trouble = (
+                f"{more:,} of its entries cannot be read that could be before: nothing of it leaves"
+            )
+        else:
+            state.whole = state.source.limit is None
+
+    def _take(self, number: int, record: ImageRecord, ids: set[int]) -> int | None:
+        """Take a picture, unless its id was given before or its file is out of reach; its key."""
+        with suppress(OSError, ValueError):
+            path = self._place(record.path)
+            id_key = key_of(record.image_id)
+            if id_key in ids:
+                return None
+            ids.add(id_key)
+            job = Job.of(record, path, self._sidecars)
+            key = path_key(str(path))
+            known = self._ledger.said_at(key)
+            own = known is not None and known.id_key == id_key
+            state = State.NEW
+            if known is not None:
+                state = State.SAME if known.said == job.name.said else State.LESS
+                if state == State.LESS and (own or job.record.captions):
+                    state = State.SAID
+                if (known.size, known.mtime_ns) != (job.size, job.mtime_ns):
+                    state = State.CHANGED
+            if state in (State.NEW, State.CHANGED) and self._is_bad(job):
+                state = State.BAD
+            placed = replace(job.record, path=path)
+            self._given.add(GivenFile(key, number, state, job.size, placed, own))
+            return key
+        return None
+
+    def _is_bad(self, job: Job) -> bool:
+        """Whether a file could not be read by the last run, and is still the same."""
+        if job.record.uri not in self._bad:
+            return False
+        status = job.path.stat()
+        return max(status.st_mtime_ns, status.st_ctime_ns) < self._bad_since
+
+    def _take_caption(self, number: int, caption: CaptionRecord) -> int:
+        known, key = self._ledger.has_loose(caption), loose_key(caption)
+        self._given.add_caption(key, number, None if known else caption)
+        return key
+
+    def _tell(self) -> None:
+        check_cancelled()
+        self._looked += 1
+        now = monotonic()
+        if now - self._told >= _EVERY_SECONDS:
+            self._told = now
+            self._on_progress(Progress("look", self._looked))
+
+
+def _not_there(source: Source, is_folder: bool, base: Path) -> str:
+    """Why a source cannot be read: it, or the disk with its pictures, may not be mounted."""
+    path = Path(source.path)
+    for folder in [path] if is_folder else [base] if source.images else []:
+        if not folder.is_dir():
+            return f"{folder} is not there: nothing of it leaves, as it may not be mounted"
+        if not holds_anything(folder):
+            told = "is empty or cannot be read: nothing of it leaves, as it may not be mounted"
+            return f"{folder} {told}"
+    try:
+        if not is_folder and not is_regular(path):
+            return f"{path} is not there: nothing of it leaves, as it may not be mounted"
+    except OSError as error:
+        return f"cannot be read ({error}): nothing of it leaves"
+    return ""
+
+
+def _known_bad(folder: CollectionFolder) -> tuple[Mapping[str, str], int]:
+    """What the last run could not read, and when that was."""
+    try:
+        since = folder.skipped.stat().st_mtime_ns
+        lines = map(json.loads, folder.skipped.read_text(encoding="utf-8").splitlines())
+        bad = {one["uri"]: one["kind"] for one in lines}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}, 0
+    return {uri: kind for uri, kind in bad.items() if kind in ("unreadable", "not finite")}, since
