@@ -83,7 +83,7 @@ def page(session: Session, chance: random.Random) -> None:
     """A later page of a search, in some space."""
     space = chance.choice(("mapped", "raw", "caption", "fused"))
     asked = {"q": chance.choice(WORDS), "page": chance.randrange(1, 4), "space": space}
-    session.open("search", urlencode({**asked, "strict": 0}))
+    session.open("search", urlencode(asked))
 
 
 def other_collection(session: Session, chance: random.Random) -> None:

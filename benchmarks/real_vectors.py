@@ -1,10 +1,14 @@
-"""What the maps and the extras do on real CLIP vectors: 500 COCO pictures, ViT-B/16.
+"""What the maps and the extras do on real CLIP vectors: 500 COCO pictures, ViT-B/16, or yours.
 
     python -m benchmarks.real_vectors
-    python -m benchmarks.real_vectors --folder ../shared/reference/clip_vectors
+    python -m benchmarks.real_vectors --folder FOLDER --hubs
+
+A folder holds `image_features.npy` and `text_features.npy`, (n, dim) each, whose rows are pairs,
+and, where captions are to be described from, `rows.jsonl` with `image_id`, `embedded_caption` and
+`captions`, those of five people. `--hubs` prints the table of the hub correction alone.
 
 Five folds: each is held out in turn, and maps, clusters and banks are made on the other four.
-Ranks are among the 100 pairs of the fold. What is chosen (a strength, a weight) is chosen on
+Ranks are among the pairs of the fold. What is chosen (a strength, a weight) is chosen on
 the first two folds and then looked at on the other three. Differences are paired over
 pictures, with their bootstrap 95 % interval. Captions are retrieved, never written: the vectors
 are there, the pictures and the encoder are not.
@@ -17,8 +21,8 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +31,16 @@ from corpus.captions import CaptionTable
 from corpus.examples import Examples
 from engine.alignment.alignment import GapMap
 from engine.alignment.closed_form import METHODS, AnyMethod
+from engine.alignment.hubs import NEIGHBOURS, Hubs, nearness
 from engine.describe.reranking import worth
 from engine.describe.retriever import Retriever
 from engine.identity import PictureIdentity
-from engine.search.hubs import HubRule, Hubs
 from engine.store.paging import RRF_K
-from engine.types import CaptionHit, DescribeSpace, Space, Vectors
+from engine.types import CaptionHit, DescribeSpace, Vectors
+from engine.vectors import unit
 from evaluation.ablation.grid import SHARES, MapChoice
 from evaluation.ablation.study import fit_map, orthogonality
+from evaluation.corrected import bank_of
 from evaluation.matrix_captions import MatrixCaptions
 from evaluation.metrics.caption_metrics import score_captions
 from evaluation.metrics.intervals import paired
@@ -44,6 +50,8 @@ FOLDER = Path(__file__).parents[2] / "shared" / "reference" / "clip_vectors"
 FOLDS = 5
 CHOOSING = 2
 """So many folds choose, the others confirm."""
+
+HUB_STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 Values = NDArray[np.float64]
 Both = tuple[Values, Values]
@@ -79,25 +87,36 @@ Score = Callable[[Fold], Both]
 
 def read_folds(folder: Path) -> list[Fold]:
     """The folds, in the order that the reference figures were measured with."""
-    images = np.load(folder / "image_features.npy")
-    captions = np.load(folder / "text_features.npy")
-    lines = (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
+    images, captions = (
+        unit(np.load(folder / f"{kind}_features.npy").astype(np.float32))
+        for kind in ("image", "text")
+    )
+    rows = read_rows(folder)
+    ids = tuple(str(row["image_id"]) for row in rows) or tuple(map(str, range(len(images))))
+    said = tuple((row["embedded_caption"],) for row in rows) or tuple((one,) for one in ids)
     every = Examples(
-        tuple(PictureIdentity(names=frozenset({str(row["image_id"])})) for row in rows),
-        tuple(str(row["image_id"]) for row in rows),
-        tuple(row["file_name"] for row in rows),
-        ("",) * len(rows),
-        tuple((row["embedded_caption"],) for row in rows),
+        tuple(PictureIdentity(names=frozenset({one})) for one in ids),
+        ids,
+        ids,
+        ("",) * len(ids),
+        said,
         images,
         captions,
-        np.arange(len(rows), dtype=np.int64),
+        np.arange(len(ids), dtype=np.int64),
     )
-    parts = np.array_split(np.random.default_rng(0).permutation(len(rows)), FOLDS)
+    parts = np.array_split(np.random.default_rng(0).permutation(len(ids)), FOLDS)
     return [
         Fold(every.take(np.concatenate([p for p in parts if p is not part])), every.take(part))
         for part in parts
     ]
+
+
+def read_rows(folder: Path) -> list[dict[str, Any]]:
+    """What is told of each pair; nothing where the folder has vectors alone."""
+    file = folder / "rows.jsonl"
+    if not file.is_file():
+        return []
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def look(name: str, folds: Sequence[Fold], score: Score) -> Found:
@@ -140,19 +159,24 @@ class Maps:
 
         return score
 
-    def corrected(self, choice: MapChoice, rule: HubRule) -> Score:
-        """Score pairs by their cosine less what hubs owe to a bank of the training pairs."""
+    def corrected(
+        self, choice: MapChoice, strength: float | None, neighbours: int = NEIGHBOURS
+    ) -> Score:
+        """Score pairs by their cosine less what hubs owe to a bank of the training pairs.
+
+        Without a strength at the one that the map chose.
+        """
 
         def score(fold: Fold) -> Both:
             images, captions = self.held_out(fold, choice)
             made = self.get(fold, choice)
-            picture_bank = made.map_images(fold.training.images)
-            caption_bank = made.map_texts(fold.training.captions)
+            seen = nearness(captions, made.map_images(fold.training.images), None, None, neighbours)
+            said = nearness(images, made.map_texts(fold.training.captions), None, None, neighbours)
             cosines = np.asarray(images @ captions.T, np.float64)
-            return (
-                cosines - rule.penalties(captions, picture_bank),
-                cosines.T - rule.penalties(images, caption_bank),
-            )
+            taken_off = made.hub_strength if strength is None else strength
+            if seen is None or said is None or not taken_off:
+                return cosines, cosines.T
+            return cosines - taken_off * seen, cosines.T - taken_off * said
 
         return score
 
@@ -230,14 +254,15 @@ def centring(folds: Sequence[Fold], maps: Maps, raw: Found) -> None:
 
 
 def extras(folds: Sequence[Fold], maps: Maps, method: AnyMethod) -> None:
-    """Hub correction, fusion with raw, and clusters, on top of one map."""
+    """Neighbours of the hub correction, fusion with raw, and clusters, on top of one map."""
     choice = MapChoice(method)
     base = look(method, folds, maps.cosines(choice))
-    strengths = (0.25, 0.5, 0.75, 1.0)
-    rules = [HubRule("nnn", s, k) for k in (1, 4, 16, 64) for s in strengths]
-    rules += [HubRule("softmax", s) for s in (5.0, 10.0, 20.0, 40.0, 80.0)]
-    hubs = [look(_rule_name(rule), folds, maps.corrected(choice, rule)) for rule in rules]
-    print_ranking(f"Hub correction, {method}", [base, *hubs], base)
+    hubs = [
+        look(f"{taken_off:g} of {k}", folds, maps.corrected(choice, taken_off, k))
+        for k in (1, 4, 16, 64)
+        for taken_off in HUB_STRENGTHS[1:]
+    ]
+    print_ranking(f"Hub correction and its neighbours, {method}", [base, *hubs], base)
     print_choice("Hub correction", [(f.name, f.mrr) for f in hubs], base.mrr, len(folds))
     others: list[Found] = []
     if method != "raw":
@@ -251,10 +276,30 @@ def extras(folds: Sequence[Fold], maps: Maps, method: AnyMethod) -> None:
         print_choice("Clusters", [(f.name, f.mrr) for f in others[1:]], base.mrr, len(folds))
 
 
-def _rule_name(rule: HubRule) -> str:
-    if rule.method == "nnn":
-        return f"nnn {rule.strength:g} of {rule.neighbours}"
-    return f"softmax {rule.strength:g}"
+def hub_correction(folds: Sequence[Fold], maps: Maps) -> None:
+    """Each map at each strength, held to the same map without; and what the program chooses."""
+    print("\n### Hub correction: what is taken off for being near to everything\n")
+    print("| map | hub correction | R@1 to caption | R@1 to picture | MRR | MRR minus 0 |")
+    print("| --- | ---: | ---: | ---: | ---: | --- |")
+    methods: tuple[AnyMethod, ...] = ("raw", "centred", "shrink")
+    for method in methods:
+        choice = MapChoice(method)
+        base = look(method, folds, maps.corrected(choice, 0.0))
+        for strength in HUB_STRENGTHS:
+            found = look(method, folds, maps.corrected(choice, strength))
+            print(_hub_row(method, f"{strength:g}", found, base))
+    auto = MapChoice("auto")
+    base = look("auto", folds, maps.corrected(auto, 0.0))
+    taken = [maps.get(fold, auto) for fold in folds]
+    told = ", ".join(f"{made.method} {made.hub_strength:g}" for made in taken)
+    print(_hub_row("**auto**", "auto", look("auto", folds, maps.corrected(auto, None)), base))
+    print(f"\nauto took, fold by fold: {told}.")
+
+
+def _hub_row(method: str, strength: str, found: Found, base: Found) -> str:
+    figures = (found.hit_caption.mean(), found.hit_picture.mean(), found.mrr.mean())
+    cells = " | ".join(f"{figure:.3f}" for figure in figures)
+    return f"| {method} | {strength} | {cells} | {_difference(found.mrr, base.mrr)} |"
 
 
 def describing(folds: Sequence[Fold], maps: Maps, references: Sequence[Sequence[str]]) -> None:
@@ -264,12 +309,11 @@ def describing(folds: Sequence[Fold], maps: Maps, references: Sequence[Sequence[
     for place in spaces:
         for k, weight in [(1, 0.0), *((k, w) for k in (4, 8, 16) for w in (0.25, 0.5, 0.75, 1.0))]:
             name = f"{place}, nearest" if k == 1 else f"{place}, k {k}, consensus {weight}"
-            tried.append((name, _cider(folds, maps, references, place, k, weight, None)))
-    both: tuple[Space, ...] = ("raw", "mapped")
-    for space, strength in product(both, (0.25, 0.5)):
-        name = f"{space}, nearest, nnn {strength}"
-        rule = HubRule("nnn", strength)
-        tried.append((name, _cider(folds, maps, references, space, 1, 0.0, rule)))
+            tried.append((name, _cider(folds, maps, references, place, k, weight, 0.0)))
+    for strength in (0.25, 0.5):
+        space: DescribeSpace = "mapped"
+        name = f"{space}, nearest, hub correction {strength}"
+        tried.append((name, _cider(folds, maps, references, space, 1, 0.0, strength)))
     base = tried[0][1]
     print("\n### Described by a caption of another picture (CIDEr-D, five references each)\n")
     print("The map is `shrink`.\n")
@@ -289,7 +333,7 @@ def _cider(
     space: DescribeSpace,
     k: int,
     weight: float,
-    rule: HubRule | None,
+    strength: float,
 ) -> Values:
     chosen: list[str] = []
     for fold in folds:
@@ -297,10 +341,11 @@ def _cider(
         training = fold.training
         texts = tuple(said for (said,) in training.references)
         index = MatrixCaptions(
-            CaptionTable(texts, training.captions, tuple(p.key for p in training.pictures)), made
+            CaptionTable(texts, training.captions, tuple(p.key for p in training.pictures)),
+            made,
+            Hubs(bank_of(training), made),
         )
-        hubs = Hubs(training.images, made, rule) if rule else None
-        finder = Retriever([index], made, hubs)
+        finder = Retriever([index], made, hub_strength=strength)
         images = fold.held_out.images
         if space == "fused":
             found = finder.nearest_fused(images, k, per_image=1)
@@ -318,22 +363,29 @@ def _agreed(hits: list[CaptionHit], made: GapMap, space: DescribeSpace, weight: 
 
 
 def main() -> None:
-    """Print all tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=FOLDER)
-    folder = parser.parse_args().folder
-    if not (folder / "rows.jsonl").is_file():
-        sys.exit(f"the real CLIP vectors are not in {folder}; name their folder with --folder")
+    """Print all tables, or that of the hub correction."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the vectors are")
+    parser.add_argument("--hubs", action="store_true", help="the hub correction alone")
+    options = parser.parse_args()
+    folder: Path = options.folder
+    if not (folder / "image_features.npy").is_file():
+        sys.exit(f"there are no CLIP vectors in {folder}; name their folder with --folder")
     folds, maps = read_folds(folder), Maps()
+    count = sum(len(fold.held_out) for fold in folds)
+    print(f"{count:,} pairs of {folder.name}, {folds[0].training.images.shape[1]} dimensions")
+    hub_correction(folds, maps)
+    if options.hubs:
+        return
     raw = look("raw", folds, maps.cosines(MapChoice("raw")))
     maps_and_shares(folds, maps, raw)
     centring(folds, maps, raw)
     extras(folds, maps, "raw")
     extras(folds, maps, "shrink")
-    lines = (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()
-    people = {str(row["image_id"]): row["captions"] for row in map(json.loads, lines)}
-    held_out = [people[image_id] for fold in folds for image_id in fold.held_out.image_ids]
-    describing(folds, maps, held_out)
+    people = {str(row["image_id"]): row["captions"] for row in read_rows(folder)}
+    if people:
+        held_out = [people[image_id] for fold in folds for image_id in fold.held_out.image_ids]
+        describing(folds, maps, held_out)
 
 
 if __name__ == "__main__":

@@ -194,6 +194,9 @@ def search(
     copies: Annotated[
         bool, typer.Option("--copies", help="Each copy of a picture, not the best of them alone.")
     ] = False,
+    likely: Annotated[
+        bool, typer.Option("--likely", help="Only what is likely meant, nothing below the line.")
+    ] = False,
     encoder: EncoderOption = "",
     device: DeviceOption = "",
     local: LocalOption = False,
@@ -221,6 +224,7 @@ def search(
         tags=tag or (),
         sort=sort,
         copies=copies,
+        likely=likely,
     )
     if facets:
         with answering(local=local, encoder=encoder, device=device) as answers:
@@ -238,7 +242,7 @@ def search(
     elif results[0].space == "date":
         show_by_date(results[0])
     else:
-        show_search(results, dated=sort != "relevance")
+        show_search(results, offset, dated=sort != "relevance")
 
 
 def compare(
@@ -302,8 +306,11 @@ def show_caption(result: Description) -> None:
     out.print()
 
 
-def show_search(results: Sequence[SearchAnswer], *, dated: bool = False) -> None:
-    """Show what was found, one column for each space; `dated`: with when each was taken."""
+def show_search(results: Sequence[SearchAnswer], offset: int = 0, *, dated: bool = False) -> None:
+    """Show what was found after the first `offset`, one column for each space.
+
+    A line stands below what is likely what was asked for; `dated`: with when each was taken.
+    """
     columns: dict[str, list[tuple[float, str]]] = {
         result.space: [
             (hit.score, f"{_date(hit)} {_image_line(hit)}" if dated else _image_line(hit))
@@ -311,10 +318,18 @@ def show_search(results: Sequence[SearchAnswer], *, dated: bool = False) -> None
         ]
         for result in results
     }
+    likely: dict[str, int] = {
+        result.space: result.likely - offset
+        for result in results
+        if result.likely is not None and not dated
+    }
     out = console()
-    out.print(side_by_side(columns, shared=_in_all(columns.values())))
+    out.print(side_by_side(columns, shared=_in_all(columns.values()), likely=likely))
+    if any(result.likely == 0 for result in results):
+        nearest = "; the nearest are shown with --sort relevance" if dated else ""
+        say(f"nothing here is likely what was asked for{nearest}")
     for result in results:
-        if not result.hits:
+        if not result.hits and result.likely != 0:
             say(f"nothing was found in the {result.space} space")
     out.print(milliseconds(results[0].timings_ms))
 
@@ -330,7 +345,7 @@ def show_by_date(result: SearchAnswer) -> None:
 
 
 def show_facets(counted: FacetsAnswer) -> None:
-    """Show what pictures can be filtered by, as it is typed in a search, with counts."""
+    """Show what pictures can be filtered by, with counts."""
     out = console()
     out.print(f"{counted.pictures:,} pictures")
     if counted.taken_from and counted.taken_until:
@@ -360,7 +375,8 @@ def _image_line(hit: ImageHit) -> str:
     told = f"{path}: {hit.caption}" if hit.caption else path
     if not hit.copies:
         return told
-    return f"{told} (and {hit.copies} {'copy' if hit.copies == 1 else 'copies'})"
+    # First, as long lines are cut at their end.
+    return f"(+{hit.copies} {'copy' if hit.copies == 1 else 'copies'}) {told}"
 
 
 def _date(hit: ImageHit) -> str:

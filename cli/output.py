@@ -6,7 +6,8 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TextIO
 
 from engine.legible import legible
 
@@ -49,12 +50,13 @@ def pointed(typed: str, start: int, end: int) -> list[str]:
     return [f"  {before}{meant}{after}", f"  {mark}"]
 
 
-def emit(answer: Mapping[str, Any]) -> None:
-    """Write one answer as a line of JSON on stdout."""
+def emit(answer: Mapping[str, Any], out: TextIO | None = None) -> None:
+    """Write one answer as a line of JSON on stdout, or where that goes by now."""
+    out = out or sys.stdout
     # What the encoding of stdout cannot hold would not be escaped as JSON has it.
-    unicode = sys.stdout.encoding.lower().replace("_", "-") in {"utf-8", "utf8"}
-    sys.stdout.write(json.dumps(answer, ensure_ascii=not unicode) + "\n")
-    sys.stdout.flush()
+    unicode = out.encoding.lower().replace("_", "-") in {"utf-8", "utf8"}
+    out.write(json.dumps(answer, ensure_ascii=not unicode) + "\n")
+    out.flush()
 
 
 def plain(text: str, style: str = "") -> Text:
@@ -80,26 +82,38 @@ def milliseconds(timings: Mapping[str, float]) -> Text:
     return Text(f"  {sum(timings.values()):.0f} ms: {stages}", style="dim")
 
 
+_LESS_LIKELY = "── less likely ──"
+
+
 def side_by_side(
-    columns: Mapping[str, Sequence[tuple[float, str]]], shared: Iterable[str] = ()
+    columns: Mapping[str, Sequence[tuple[float, str]]],
+    shared: Iterable[str] = (),
+    likely: Mapping[str, int] = MappingProxyType({}),
 ) -> Table:
-    """Ranked (score, text) lists in columns; texts in `shared` are dim: both sides have them."""
+    """Ranked (score, text) lists in columns; texts in `shared` are dim: both sides have them.
+
+    `likely` says how many of a column are likely: a line is drawn below them.
+    """
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=False)
     table.add_column("", justify="right", style="dim")
     for title in columns:
-        table.add_column(title, overflow="fold", ratio=1)
+        above = likely.get(title)
+        line = "" if above is None else "\nlikely" if above > 0 else f"\n{_LESS_LIKELY}"
+        table.add_column(f"{title}{line}", overflow="fold", ratio=1)
     both = set(shared)
     for rank in range(max((len(ranked) for ranked in columns.values()), default=0)):
         cells = []
-        for ranked in columns.values():
+        for title, ranked in columns.items():
             if rank >= len(ranked):
                 cells.append(Text(""))
                 continue
             score, text = ranked[rank]
             cells.append(Text(f"{score:.3f} ").append_text(plain(text)))
             cells[-1].stylize("dim" if text in both else "bold")
+            if likely.get(title) == rank + 1 < len(ranked):
+                cells[-1].append(f"\n{_LESS_LIKELY}", "not bold dim")
         table.add_row(str(rank + 1), *cells)
     return table

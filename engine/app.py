@@ -14,6 +14,7 @@ from engine.collection import CollectionCard, CollectionFolder, collection_names
 from engine.compare.comparison import Comparison, compare_captions, compare_pictures
 from engine.compare.gap import Gap
 from engine.describe.captioner import Captioner, DescribeOptions
+from engine.describe.lent import LentCaptions
 from engine.describe.retriever import Retriever
 from engine.errors import (
     CollectionMissing,
@@ -186,14 +187,15 @@ class Collection:
         """
         return self.current.default_space(self.encoder)
 
-    def search_tools(self) -> tuple[Gallery, Relevance]:
-        """`gallery` and `relevance`, of one generation."""
-        now = self.current
-        return self._gallery(now), self._relevance(now)
-
     def _gallery(self, now: Generation) -> Gallery:
-        relevance = partial(self._relevance, now)
-        return Gallery(self.encoder, now.alignment, now.images, relevance, self.copies)
+        return Gallery(
+            self.encoder,
+            now.alignment,
+            now.images,
+            partial(self._relevance, now),
+            self.copies,
+            lambda: now.default_space(self.encoder).as_captions,
+        )
 
     def _relevance(self, now: Generation) -> Relevance:
         lender = self.card.memory
@@ -207,9 +209,11 @@ class Collection:
         """
         return self._retriever(self.current)
 
-    def _retriever(self, now: Generation, splits: frozenset[str] = frozenset()) -> Retriever:
-        stores = [now.captions, *self._lent(now)]
-        return Retriever(stores, now.alignment, splits=splits)
+    def _retriever(
+        self, now: Generation, splits: frozenset[str] = frozenset(), hubs: float = 0.0
+    ) -> Retriever:
+        lent = (LentCaptions(store, now.alignment) for store in self._lent(now))
+        return Retriever([now.captions, *lent], now.alignment, splits=splits, hub_strength=hubs)
 
     def _lent(self, now: Generation) -> list[CaptionStore]:
         """The captions of the memory, if there is one."""
@@ -287,7 +291,7 @@ class Collection:
             sought,
             k,
             encoder=None if isinstance(sought, ImageHit) else self.encoder,
-            retriever=self._retriever(now),
+            retriever=self._retriever(now, hubs=now.alignment.hub_strength),
             images=now.images,
         )
         if not compared.raw and not compared.mapped:

@@ -92,3 +92,9 @@ def name_key(name: str) -> str:
 def content_number(sha256: str) -> int:
     """64 bits that follow from a content: they draw samples, and tell pictures apart in bulk."""
     return name_hash(sha256.lower())
+
+
+def picture_number(key: str) -> int:
+    """The number of the picture that a key is of: by its content where it has it; 0 for no key."""
+    sha256 = key.removeprefix(content_key(""))
+    return content_number(sha256) if sha256 != key else name_hash(key) if key else 0

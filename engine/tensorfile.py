@@ -35,7 +35,7 @@ def read_tensors(path: Path, kind: str, remedy: str) -> tuple[dict[str, Matrix],
     """Read the tensors and the metadata of a file of this kind.
 
     Raises AlignmentError, which ends with the remedy, when the file is absent, damaged,
-    of another kind, or holds anything but finite float64 numbers and uint64 ones.
+    of another kind, or holds anything but finite float64 and float16 numbers and uint64 ones.
     """
     if not path.is_file():
         raise AlignmentError(f"there is no file {path}; {remedy}")
@@ -54,7 +54,7 @@ def read_tensors(path: Path, kind: str, remedy: str) -> tuple[dict[str, Matrix],
     for name, tensor in tensors.items():
         if tensor.dtype == np.uint64:
             continue
-        if tensor.dtype != np.float64 or not np.isfinite(tensor).all():
+        if tensor.dtype not in (np.float64, np.float16) or not np.isfinite(tensor).all():
             raise AlignmentError(
                 f"tensor {name!r} of {path} is not finite float64 (found {tensor.dtype}); {remedy}"
             )

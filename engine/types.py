@@ -99,7 +99,8 @@ class CaptionPoint:
     """A caption as it is stored; `id` follows from picture, text and source.
 
     `picture` is the key of the picture that it is of (`engine.identity`), "" for none;
-    `image_id` is the name by which that picture is shown.
+    `image_id` is the name by which that picture is shown. `hub` is how near its mapped vector is
+    to all pictures (`engine.alignment.hubs`), None where that is not known.
     """
 
     id: str
@@ -112,6 +113,7 @@ class CaptionPoint:
     split: str = ""
     source: CaptionSource = "human"
     round: int = 0
+    hub: float | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,8 @@ class ImagePoint:
     `image_id` is the name by which it is shown, `names` are all that it goes by.
     `caption` is the mapped vector of its captions, None while it has none.
     `places` are the names of where it was taken, the nearest first: town, region, country.
+    `hub` is how near its mapped vector is to all captions (`engine.alignment.hubs`), None where
+    that is not known.
     """
 
     id: str
@@ -160,6 +164,7 @@ class ImagePoint:
     names: tuple[str, ...] = ()
     metadata: Metadata = NO_METADATA
     places: tuple[str, ...] = ()
+    hub: float | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from engine.describe.retriever import Retriever
 from engine.errors import InvalidInput, MragError
 from engine.models.loaded import CONSENSUS
 from engine.types import Encoder, Generator, Vectors
+from evaluation.corrected import both_ways, less
 from evaluation.maps import MAPS, OWN, RAW, MapSource, checked_maps, make_maps
 from evaluation.matrix_captions import MatrixCaptions
 from evaluation.metrics.caption_metrics import (
@@ -153,14 +154,15 @@ class _Measured:
         found: dict[str, dict[str, Mapping[str, Values]]] = {task: {} for task in TASKS[1:]}
         for done, (name, alignment) in enumerate(maps.items()):
             self._on_step("rank", done, len(maps))
-            images = alignment.map_images(examples.images)
-            captions = alignment.map_texts(examples.captions)
-            owners = examples.owners
-            found[TO_CAPTION][name] = picture_to_caption(images, captions, owners)
-            found[TO_PICTURE][name] = text_to_picture(images, captions, owners)
+            hubs, strength = alignment.hubs, alignment.hub_strength
+            there, back = both_ways(examples, alignment, hubs, strength)
+            found[TO_CAPTION][name] = picture_to_caption(*there, examples.owners)
+            found[TO_PICTURE][name] = text_to_picture(*back[::-1], examples.owners)
             if len(vectors):
-                texts = alignment.map_texts(vectors)
-                found[TO_WORD][name] = rank(images, texts, words.relevance)
+                images, texts = alignment.map_images(examples.images), alignment.map_texts(vectors)
+                near = hubs.of_captions(texts) if hubs else None
+                to_word = less(images, texts, near, strength)
+                found[TO_WORD][name] = rank(*to_word, words.relevance)
             self.ranks[name] = found[TO_CAPTION][name]["rank"]
         self._on_step("rank", len(maps), len(maps))
         if not len(vectors):

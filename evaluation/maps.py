@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from engine.alignment.alignment import Alignment, Choice, PairMoments
 from engine.alignment.closed_form import METHODS, REGULARISED, Method
+from engine.alignment.hubs import Bank
 from engine.errors import AlignmentError, InvalidInput
 
 RAW, OWN = "raw", "mapped"
@@ -22,13 +23,15 @@ class MapSource:
     """What maps can be had from: the collection's map, and the pairs that others are fitted on.
 
     `moments` is None where there are no pairs, `moments_of` says what they are of. `seen` counts
-    the evaluated pictures on which the collection's map was fitted.
+    the evaluated pictures on which the collection's map was fitted. `bank` tells the hubs of the
+    maps that are fitted here.
     """
 
     own: Alignment
     moments: PairMoments | None = field(repr=False)
     moments_of: str
     seen: int = 0
+    bank: Bank | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def checked_maps(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def make_maps(source: MapSource, names: Sequence[str] = MAPS) -> Maps:
-    """The maps of these names; ridge and shrink at the strength that held-out pairs chose."""
+    """The maps of these names, at the strengths that did best on held-out pairs; `raw` as it is."""
     maps: dict[str, Alignment] = {}
     missing: dict[str, str] = {}
     for name in checked_maps(names):
@@ -73,14 +76,15 @@ def _make(source: MapSource, name: str) -> Alignment:
         return own
     if source.moments is None:
         raise AlignmentError("there are no pairs of picture and caption to fit it on")
-    strength = _strength(own.choices, name) if name in REGULARISED else None
-    return Alignment.fit(
+    best = _best(own.choices, name)
+    fitted = Alignment.fit(
         source.moments,
         name,
-        strength=strength,
+        strength=best.strength if best and name in REGULARISED else None,
         encoder_id=own.encoder_id,
         source=source.moments_of,
     )
+    return replace(fitted, hub_strength=best.hub_strength if best else 0.0, bank=source.bank)
 
 
 def raw_map(like: Alignment) -> Alignment:
@@ -91,7 +95,7 @@ def raw_map(like: Alignment) -> Alignment:
     )
 
 
-def _strength(choices: Sequence[Choice], method: str) -> float | None:
-    """The strength that did best on held-out pairs when the collection's map was chosen."""
+def _best(choices: Sequence[Choice], method: str) -> Choice | None:
+    """What did best of a method on held-out pairs when the collection's map was chosen."""
     tried = [choice for choice in choices if choice.method == method]
-    return max(tried, key=lambda choice: choice.score).strength if tried else None
+    return max(tried, key=lambda choice: choice.score, default=None)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from corpus.captions import CaptionTable
+from engine.alignment.alignment import GapMap
+from engine.alignment.hubs import Hubs
+from engine.identity import picture_number
 from engine.store import caption_id
 from engine.store.interface import NO_FILTERS
 from engine.types import CaptionHit, Filters, Space, Vectors
@@ -17,18 +20,15 @@ _BLOCK = 2**24
 """Cosines held at once: 64 MiB."""
 
 
-class TextMap(Protocol):
-    """Carries captions into the mapped space, as `engine.alignment.alignment.Alignment` does."""
-
-    def map_texts(self, texts: ArrayLike) -> Vectors:
-        """Map caption vectors (n, dim) to float32 unit rows."""
-
-
 class MatrixCaptions:
-    """Searches captions exactly, as `CaptionSearch` does; all count as human."""
+    """Searches captions exactly, as `CaptionSearch` does; all count as human.
 
-    def __init__(self, captions: CaptionTable, alignment: TextMap) -> None:
+    Without `hubs` nothing is taken off for being near to everything.
+    """
+
+    def __init__(self, captions: CaptionTable, alignment: GapMap, hubs: Hubs | None = None) -> None:
         self._captions = captions
+        self._hubs = hubs
         self._rows: dict[Space, Vectors] = {
             "raw": captions.raw,
             "mapped": alignment.map_texts(captions.raw),
@@ -41,6 +41,7 @@ class MatrixCaptions:
         k: int,
         filters: Filters = NO_FILTERS,
         with_vectors: bool = False,
+        hub_strength: float = 0.0,
     ) -> list[list[CaptionHit]]:
         """For each query, (q, dim), the k captions nearest by cosine in one space, best first.
 
@@ -51,10 +52,18 @@ class MatrixCaptions:
             return [[] for _ in queries]
         rows = self._rows[space]
         candidates = rows if len(kept) == len(rows) else rows[kept]
+        off = self._taken_off[kept] * hub_strength if hub_strength and space == "mapped" else None
         return [
             [self._hit(int(kept[place]), float(score), with_vectors) for place, score in ranked]
-            for ranked in _nearest(queries, candidates, min(k, len(kept)))
+            for ranked in _nearest(queries, candidates, min(k, len(kept)), off)
         ]
+
+    @cached_property
+    def _taken_off(self) -> Vectors:
+        """How near each caption is to everything, (m,); zeros where that cannot be told."""
+        owners = np.array([picture_number(key) for key in self._captions.pictures], np.uint64)
+        near = self._hubs.of_captions(self._rows["mapped"], owners) if self._hubs else None
+        return np.zeros(len(owners), np.float32) if near is None else near
 
     def _kept(self, filters: Filters) -> NDArray[np.int64]:
         """The rows that satisfy the filters."""
@@ -80,11 +89,14 @@ class MatrixCaptions:
         )
 
 
-def _nearest(queries: Vectors, rows: Vectors, k: int) -> Iterator[Sequence[tuple[int, float]]]:
-    """For each query the k best rows and their cosines."""
+def _nearest(
+    queries: Vectors, rows: Vectors, k: int, taken_off: Vectors | None
+) -> Iterator[Sequence[tuple[int, float]]]:
+    """For each query the k best rows and their cosines, less what is taken off each."""
     step = max(1, _BLOCK // len(rows))
     for start in range(0, len(queries), step):
-        for cosines in queries[start : start + step] @ rows.T:
+        scores = queries[start : start + step] @ rows.T
+        for cosines in scores if taken_off is None else scores - taken_off:
             best = np.arange(len(rows))
             if k < len(rows):
                 bound = np.partition(cosines, -k)[-k]

@@ -8,7 +8,7 @@ import numpy as np
 
 from corpus.examples import Examples
 from corpus.ledger import Ledger
-from corpus.pairs import gather
+from corpus.pairs import Gathered, gather
 from corpus.reading import captioned_splits, read_captions, read_examples
 from engine.alignment.alignment import Alignment, PairMoments
 from engine.app import Collection, Engine
@@ -68,22 +68,23 @@ def _map_source(engine: Engine, opened: Collection, examples: Examples) -> MapSo
     """
     own = opened.fitted
     lender = engine.open(opened.card.memory) if opened.card.memory else opened
-    pairs, left_out = _pairs(lender.folder, examples.pictures)
+    gathered = _pairs(lender.folder, examples.pictures)
+    pairs, left_out = gathered.total(), gathered.passed_over
     about = f"{_SOURCE}{lender.card.name}"
     if left_out:
         about += f" without {left_out:,} evaluated pictures"
     seen = _seen(own, opened.folder, examples.pictures)
     if seen is None:
         seen = left_out
-    return MapSource(own, pairs if pairs.n or left_out else None, about, seen)
+    usable = pairs if pairs.n or left_out else None
+    return MapSource(own, usable, about, seen, gathered.bank)
 
 
-def _pairs(folder: CollectionFolder, without: Sequence[PictureIdentity]) -> tuple[PairMoments, int]:
-    """The moments of a collection's training pairs, and how many pictures were passed over."""
+def _pairs(folder: CollectionFolder, without: Sequence[PictureIdentity]) -> Gathered:
+    """What there is of a collection's training pairs, without these pictures."""
     with Ledger.read(folder) as ledger:
         dim = folder.read_card().dim
-        gathered = gather(folder, ledger, dim, silent, without=Pictures(without))
-        return gathered.total(), gathered.passed_over
+        return gather(folder, ledger, dim, silent, without=Pictures(without))
 
 
 def _seen(

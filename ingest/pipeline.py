@@ -30,6 +30,7 @@ from engine.progress import OnProgress, silent
 from engine.settings import Settings
 from engine.store.generations import current
 from engine.types import Encoder
+from ingest.corrections import take_in
 from ingest.describe import Describer, DescribeReport, describe
 from ingest.embed import EmbedOptions, EmbedReport, embed
 from ingest.fit import fit_if_needed
@@ -119,6 +120,7 @@ def ingest(
             leaving=leaving,
             on_progress=on_progress,
         )
+        take_in(folder, encoder)
         card = folder.read_card()
         card = replace(card, memory=memory or card.memory)
         fit = partial(fit_if_needed, folder, card, method=method, other=alignment)

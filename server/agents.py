@@ -45,6 +45,7 @@ from mrag_client.models import (
     Failure,
     ImageHit,
     RetrievedCaption,
+    SearchAnswer,
     SearchOptions,
     Sort,
 )
@@ -221,7 +222,8 @@ class _Looking:
 
         With `unlike`, moved away from other pictures of it. Words may hold filters, which alone
         find pictures by date; ask `facets` for what there is.
-        Gives ids, scores (cosines) and captions, best first, and small previews of the first few.
+        Gives ids, scores (cosines) and captions, best first, and small previews of the first few;
+        says how many, from the first on, are likely what was asked for.
         """
         options = SearchOptions(
             text=words, likes=like, unlikes=unlike, k=count, spaces=(space,), sort=sort
@@ -229,7 +231,7 @@ class _Looking:
         with self._asked() as asked:
             (found,) = asked.answers.search(options, collection=collection)
             order = sort if sort != "relevance" else _ORDERS.get(found.space, "best")
-            told = [f"{len(found.hits)} pictures, {order} first. {_IS_DATA}"]
+            told = [f"{len(found.hits)} pictures, {order} first{_likely(found)}. {_IS_DATA}"]
             told += map(legible, found.hints)
             told += [f"{rank}. {_hit(hit)}" for rank, hit in enumerate(found.hits, 1)]
             return [_text(*told), *self._previews(asked, found.hits[:PREVIEWS], collection)]
@@ -374,6 +376,15 @@ def _glance(one: CollectionAnswer) -> str:
     if one.images is None:
         return f"{one.collection}: cannot be asked: {_quoted(one.trouble)}"
     return f"{one.collection}: {one.images:,} pictures, {one.captions or 0:,} captions"
+
+
+def _likely(found: SearchAnswer) -> str:
+    """How many of them are likely, where that can be told."""
+    if found.likely is None:
+        return ""
+    if found.likely == 0:
+        return "; none of them is likely what was asked for"
+    return f"; likely what was asked for: the first {min(found.likely, len(found.hits))}"
 
 
 def _hit(hit: ImageHit) -> str:

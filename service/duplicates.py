@@ -96,6 +96,20 @@ def duplicates(
     )
 
 
+def all_groups(
+    collection: Collection, settings: Settings, options: DuplicateOptions, *, paths: bool = True
+) -> Iterator[DuplicateGroup]:
+    """The groups of all pages of `options.k`, as far as pictures were compared."""
+    offset = options.offset
+    while True:
+        asked = options.model_copy(update={"offset": offset})
+        page = duplicates(collection, settings, asked, paths=paths, seconds=0)
+        yield from page.groups
+        offset += options.k
+        if offset >= page.total:
+            return
+
+
 def _groups(
     collection: Collection, images: ImageStore, ledger: Ledger, options: DuplicateOptions
 ) -> list[_Group]:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from engine.alignment.closed_form import METHODS, UNLEARNED, Method, Spectrum
 from engine.alignment.cross_validation import Choice, Fold, decide
+from engine.alignment.hubs import Bank, Hubs
 from engine.alignment.moments import (
     MEAN_SLACK,
     PairMoments,
@@ -53,6 +54,10 @@ class GapMap(Protocol):
     def method(self) -> Method:
         """How it was fitted; `raw` leaves both where they are."""
 
+    @property
+    def hub_strength(self) -> float:
+        """How much of a point's nearness to everything is taken off its cosines."""
+
     def map_images(self, images: ArrayLike) -> Vectors:
         """Map picture vectors (n, dim) to float32 unit rows."""
 
@@ -88,6 +93,8 @@ class Alignment:
     created: str = ""
     program: str = ""
     fitted_on: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    hub_strength: float = 0.0
+    bank: Bank | None = field(default=None, repr=False)
 
     @classmethod
     def fit(
@@ -132,6 +139,7 @@ class Alignment:
             reason=selection.reason,
             created=_now(),
             program=_program(),
+            hub_strength=selection.hub_strength,
         )
 
     @classmethod
@@ -209,20 +217,32 @@ class Alignment:
             result[block] = unit_rows(mapped, name)
         return result
 
+    @property
+    def text_origin(self) -> Matrix:
+        """What is taken from captions before they are made unit length: nothing by `raw`."""
+        return np.zeros(self.dim) if self.method == "raw" else self.mean_text
+
+    @cached_property
+    def hubs(self) -> Hubs | None:
+        """What tells how near points are to everything; None without a bank, or a map of both."""
+        if self.bank is None or (self.mean_image is None and self.method != "raw"):
+            return None
+        return Hubs(self.bank, self)
+
     def maps_texts_like(self, other: Alignment) -> bool:
         """Whether both maps put captions in the same place, within TOLERANCE."""
-        if self.method == "raw" or other.method == "raw":
-            return self.method == other.method
-        return _near(self.mean_text, other.mean_text, 1.0)
+        return _near(self.text_origin, other.text_origin, 1.0)
 
     def maps_like(self, other: Alignment) -> bool:
         """Whether both maps put pictures and captions in the same places, within TOLERANCE.
 
         Then either may stand for the other: vectors mapped by both can be told apart no more
-        once they are stored.
+        once they are stored, and what is taken off their cosines hardly.
         """
-        about = (self.encoder_id, self.dim, self.method)
-        if about != (other.encoder_id, other.dim, other.method):
+        about = (self.encoder_id, self.dim, self.method, self.hub_strength)
+        if about != (other.encoder_id, other.dim, other.method, other.hub_strength):
+            return False
+        if self.bank is not other.bank and (self.bank is None or not self.bank.like(other.bank)):
             return False
         if self.method == "raw":
             return True
@@ -243,6 +263,8 @@ class Alignment:
         if self.method != "raw":
             for tensor in (self.mean_image, self.mean_text, self.matrix):
                 digest.update(b"\0" if tensor is None else b"\1" + tensor.tobytes())
+        if self.hub_strength:
+            digest.update(json.dumps(self.hub_strength).encode())
         return digest.hexdigest()[:32]
 
     def save(self, path: Path) -> None:
@@ -252,7 +274,9 @@ class Alignment:
             "mean_text": self.mean_text,
             "matrix": self.matrix,
         }
-        tensors = {name: tensor for name, tensor in named.items() if tensor is not None}
+        tensors: dict[str, NDArray[Any]] = {k: v for k, v in named.items() if v is not None}
+        if self.bank is not None:
+            tensors |= {f"bank.{name}": getattr(self.bank, name) for name in _BANK}
         about = {name: getattr(self, name) for name in _PROVENANCE}
         about["choices"] = [asdict(choice) for choice in self.choices]
         write_tensors(path, _KIND, tensors, {"alignment": json.dumps(about)})
@@ -268,6 +292,7 @@ class Alignment:
                 mean_image=tensors.get("mean_image"),
                 mean_text=tensors["mean_text"],
                 matrix=tensors.get("matrix"),
+                bank=_bank(tensors),
                 choices=choices,
                 **about,
             )
@@ -277,13 +302,19 @@ class Alignment:
         return alignment
 
     def _check(self, path: Path) -> None:
-        d = self.dim
+        d, bank = self.dim, self.bank
         shapes = {"mean_image": (d,), "mean_text": (d,), "matrix": (d, d)}
         for name, shape in shapes.items():
             tensor = getattr(self, name)
             if tensor is not None and tensor.shape != shape:
                 raise AlignmentError(
                     f"tensor {name!r} of {path} has shape {tensor.shape}, not {shape}; "
+                    f"{fit_again(path)}"
+                )
+        for rows, owners in () if bank is None else bank.kinds():
+            if rows.ndim != 2 or rows.shape != (len(owners), d):
+                raise AlignmentError(
+                    f"the bank of {path} has shape {rows.shape}, not ({len(owners)}, {d}); "
                     f"{fit_again(path)}"
                 )
         if self.method not in METHODS or (self.matrix is None) != (self.method in UNLEARNED):
@@ -303,7 +334,16 @@ _PROVENANCE = (
     "created",
     "program",
     "fitted_on",
+    "hub_strength",
 )
+_BANK = ("pictures", "picture_owners", "captions", "caption_owners")
+
+
+def _bank(tensors: Mapping[str, NDArray[Any]]) -> Bank | None:
+    """The bank of a file; None in those of earlier versions. Raises KeyError for half a bank."""
+    if "bank.pictures" not in tensors:
+        return None
+    return Bank(**{name: tensors[f"bank.{name}"] for name in _BANK})
 
 
 def _near(one: Matrix | None, other: Matrix | None, size: float) -> bool:
@@ -329,6 +369,11 @@ def _checked_mean(mean: ArrayLike, dim: int | None, name: str) -> Matrix:
             "most 1; make the rows unit length before taking their mean"
         )
     return vector
+
+
+def stamped(alignment: Alignment) -> Alignment:
+    """The map as one that was made now, by this program."""
+    return replace(alignment, created=_now(), program=_program())
 
 
 def _now() -> str:

@@ -251,9 +251,13 @@ def compare_pictures(
     query: dict[Space, Vector] = {"raw": raw[0], "mapped": mapped[0]}
     found: dict[Space, list[ImageHit]] = {}
     itself = "" if isinstance(sought, str) else _id_of(sought)
+    # As in a search: pictures that are compared with a picture are not corrected.
+    taken_off = alignment.hub_strength if isinstance(sought, str) else 0.0
     for space in SPACES:
         with watch.stage(f"search {space}"):
-            hits = images.search(space, depth + 1, raw=raw[0], mapped=mapped[0])
+            hits = images.search(
+                space, depth + 1, raw=raw[0], mapped=mapped[0], hub_strength=taken_off
+            )
             found[space] = [hit for hit in hits if hit.id != itself][:depth]
     truth = None
     if isinstance(sought, str):

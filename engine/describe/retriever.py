@@ -13,7 +13,6 @@ import numpy as np
 from engine.alignment.alignment import GapMap
 from engine.errors import InvalidInput
 from engine.identity import UNKNOWN, PictureIdentity
-from engine.search.hubs import DEPTH, Hubs
 from engine.store.paging import reciprocal_ranks
 from engine.types import CaptionHit, Filters, Space, Vector, Vectors
 from engine.words import content_words
@@ -32,29 +31,33 @@ class CaptionSearch(Protocol):
         k: int,
         filters: Filters = ...,
         with_vectors: bool = ...,
+        hub_strength: float = ...,
     ) -> list[list[CaptionHit]]:
-        """For each query, (q, dim), the k captions nearest by cosine in one space, best first."""
+        """For each query, (q, dim), the k captions nearest by cosine in one space, best first.
+
+        So many times its nearness to all pictures is taken off a caption's cosine in `mapped`.
+        """
 
 
 class Retriever:
     """The captions of one or more stores, found by picture in either space or in both.
 
     The stores' mapped vectors must be of one map: `alignment`, or one with the same captions.
-    With `hubs` the order is that of the cosines corrected for captions that are near everything.
-    With `splits` only captions of these are found.
+    With `hub_strength` cosines in the mapped space are corrected for captions that are near
+    everything. With `splits` only captions of these are found.
     """
 
     def __init__(
         self,
         stores: Sequence[CaptionSearch],
         alignment: GapMap,
-        hubs: Hubs | None = None,
         *,
+        hub_strength: float = 0.0,
         splits: frozenset[str] = frozenset(),
     ) -> None:
         self._stores = stores
         self._alignment = alignment
-        self._hubs = hubs
+        self._hub_strength = hub_strength
         # A description made from other descriptions drifts, unless these have been held against
         # what people wrote of the same pictures: only such are found, and what people wrote.
         self._filters = Filters(proven=True, splits=splits)
@@ -116,20 +119,21 @@ class Retriever:
 
     def _search(self, queries: Vectors, space: Space, limit: int) -> list[list[CaptionHit]]:
         """The nearest captions of all stores for each query, nearest first."""
-        # A raw map leaves pictures as they are; a memory's captions may have been moved.
-        place: Space = "raw" if self._alignment.method == "raw" else space
-        depth = max(limit, DEPTH) if self._hubs else limit
         found = [
-            store.search(queries, place, depth, filters=self._filters, with_vectors=True)
+            store.search(
+                queries,
+                space,
+                limit,
+                filters=self._filters,
+                with_vectors=True,
+                hub_strength=self._hub_strength,
+            )
             for store in self._stores
         ]
-        rankings = (
-            sorted(chain(*ranked), key=lambda hit: hit.score, reverse=True)[:depth]
+        return [
+            sorted(chain(*ranked), key=lambda hit: hit.score, reverse=True)[:limit]
             for ranked in zip(*found, strict=True)
-        )
-        if self._hubs is None:
-            return list(rankings)
-        return [self._hubs.corrected(hits, place)[:limit] for hits in rankings]
+        ]
 
 
 def _deepening(

@@ -17,6 +17,7 @@ from engine.identity import identity_of
 from engine.search.copies import NO_COPIES, Copies
 from engine.search.language import Search, written_term
 from engine.search.relevance import Asked, Relevance
+from engine.search.short_queries import encode_queries, is_short
 from engine.search.verdict import LikelyFirst, Verdict
 from engine.store import ImageStore
 from engine.timing import Stopwatch
@@ -124,12 +125,17 @@ class Gallery:
         store: ImageStore,
         relevance: Callable[[], Relevance] | None = None,
         copies: Copies = NO_COPIES,
+        as_captions: Callable[[], bool] | None = None,
     ) -> None:
-        """With `relevance`, which is asked for at the first search, chances are told."""
+        """With `relevance`, which is asked for at the first search, chances are told.
+
+        `as_captions` is asked for a short query: whether it answers better in that form.
+        """
         self.copies = copies
         self._encoder = encoder
         self._alignment = alignment
         self._relevance = relevance
+        self._as_captions = as_captions
         self.store = store
 
     def search(
@@ -151,7 +157,8 @@ class Gallery:
         `diversity`, 0 to 1, trades likeness to the query for unlikeness to each other (MMR).
         Pictures that score less than `min_score`, a cosine, are left out of the k; raises
         InvalidInput for it in the spaces whose scores are none.
-        With another `sort` the best ones (RANKED of `engine.store.paging`) come by date.
+        With another `sort` those that are likely come by date; where it cannot be told which are,
+        the best ones (RANKED of `engine.store.paging`).
         Of copies of one sight the best is found, with their number, unless `every_copy` is asked
         for.
 
@@ -196,13 +203,14 @@ class Gallery:
         with watch.stage("encode"):
             texts, images = self._encode(query, known)
         with watch.stage("map"):
-            raw = _combine(query, texts, images)
+            raw, _ = _combine(query, texts, images)
             mapped_images = self._alignment.map_images(images) if len(images) else images
-            mapped = _combine(query, self._alignment.map_texts(texts), mapped_images)
+            mapped, share = _combine(query, self._alignment.map_texts(texts), mapped_images)
+        hub_strength = self._alignment.hub_strength * share
         copies = NO_COPIES if every_copy else self.copies
         filters = _without(filters or Filters(), known + self._copies_of(known, copies))
         with watch.stage("judge"):
-            verdict = self._verdict(query, mapped, filters)
+            verdict = self._verdict(query, mapped, filters, hub_strength)
         if verdict is None and likely:
             raise InvalidInput(
                 "this collection has too few pictures, or no captions, to tell what is likely; "
@@ -211,9 +219,12 @@ class Gallery:
         first = min_score is None and sort == "relevance" and not diversity
         results = []
         for space in spaces:
-            arrange = verdict and LikelyFirst(
-                verdict.likely, bring=first and space != "raw", alone=likely
-            )
+            arrange = None
+            if verdict is not None:
+                bring = first and space != "raw"
+                arrange = LikelyFirst(
+                    verdict.likely, bring=bring, alone=likely or sort != "relevance"
+                )
             searching = Stopwatch()
             with searching.stage("search"):
                 hits = self.store.search(
@@ -229,25 +240,29 @@ class Gallery:
                     sort=sort,
                     same=copies.of,
                     arrange=arrange,
+                    hub_strength=hub_strength,
                 )
                 hits = self._counted(hits, copies, filters)
             if verdict is not None:
                 hits = verdict.marked(hits)
             timings = {**watch.timings_ms, **searching.timings_ms}
-            count = arrange and arrange.count
+            count = None if arrange is None else arrange.count
             results.append(SearchResult(str(query), space, tuple(hits), timings, count))
         return results
 
-    def _verdict(self, query: Query, mapped: Vector, filters: Filters) -> Verdict | None:
+    def _verdict(
+        self, query: Query, mapped: Vector, filters: Filters, hub_strength: float
+    ) -> Verdict | None:
         """Which pictures are likely; None where that cannot be told."""
         if self._relevance is None:
             return None
         asked: Asked = "picture" if query.pictures or query.unlikes else "words"
-        judge = self._relevance().judge(mapped, asked, self.store.count(filters))
+        count = self.store.count(filters)
+        judge = self._relevance().judge(mapped, asked, count, hub_strength)
         if judge is None:
             return None
         words = "" if query.pictures else " ".join(query.words)
-        return Verdict(judge, self.store, mapped, words, query.minus, filters)
+        return Verdict(judge, self.store, mapped, words, query.minus, filters, hub_strength)
 
     def _known(self, query: Query) -> list[ImageHit]:
         """The pictures of the store that the query names, with their vectors, in its order."""
@@ -284,7 +299,9 @@ class Gallery:
 
     def _encode(self, query: Query, known: Sequence[ImageHit]) -> tuple[Vectors, Vectors]:
         """Raw vectors of words, and of pictures: of both the wanted first, then the unwanted."""
-        texts = self._encoder.encode_texts([*query.words, *query.minus])
+        said = [*query.words, *query.minus]
+        asked = self._as_captions is not None and any(map(is_short, said)) and self._as_captions()
+        texts = encode_queries(self._encoder, said, as_captions=asked)
         images = self._encoder.encode_images([query.image] if query.image is not None else [])
         stored = [hit.vector[None] for hit in known if hit.vector is not None]
         return texts, np.concatenate([images, *stored])
@@ -318,14 +335,21 @@ def _without(filters: Filters, known: Sequence[ImageHit]) -> Filters:
     return replace(filters, not_pictures=filters.not_pictures | keys)
 
 
-def _combine(query: Query, texts: Vectors, images: Vectors) -> Vector:
-    """One unit vector: what is wanted added, and what is not, the last of each kind, subtracted."""
-    total: Vector = np.asarray(query.text_weights, np.float32) @ texts
+def _combine(query: Query, texts: Vectors, images: Vectors) -> tuple[Vector, float]:
+    """One unit vector: what is wanted added, and what is not, the last of each kind, subtracted.
+
+    And how much of hubs is taken off for it: once for each wanted text that it is the sum of, as
+    if each had been searched for alone. Nothing for pictures, as they are compared with their own
+    kind: on real vectors (RESULTS.md) a bank of either kind made that no better.
+    """
+    weights = np.asarray(query.text_weights, np.float32)
+    total: Vector = weights @ texts
     total = total + _signs(len(images), len(query.unlikes)) @ images
     length = float(np.linalg.norm(total))
     if length < 1e-6:
         raise InvalidInput("what is wanted and what is not cancel each other out; change one")
-    return np.asarray(total / length, np.float32)
+    share = max(0.0, float(weights.sum())) / length
+    return np.asarray(total / length, np.float32), share
 
 
 def _signs(count: int, unwanted: int) -> Vector:

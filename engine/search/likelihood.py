@@ -201,6 +201,5 @@ def _learned(matched: Values, unmatched: Values) -> Values:
         found = found + step * min(1.0, 2 / max(float(np.abs(step).max()), 1e-9))
         if np.abs(step).max() < 1e-6:
             break
-    weights = found[1:]
-    weights[0] = max(weights[0], 0.1)  # what scores more is never less likely
-    return weights
+    # What scores more is never less likely.
+    return np.array([max(found[1], 0.1), *found[2:]], np.float64)

@@ -12,7 +12,15 @@ from engine.collection import CollectionCard
 from engine.errors import InvalidInput
 from engine.store.base import UPSERT_BATCH, IndexStore
 from engine.store.checks import check_page, checked_ids, point_rows, query_rows
-from engine.store.interface import NO_FILTERS, Conditions, Hit, IndexSpec, Point
+from engine.store.interface import (
+    HUB,
+    NO_FILTERS,
+    Conditions,
+    Correction,
+    Hit,
+    IndexSpec,
+    Point,
+)
 from engine.types import CaptionHit, CaptionPoint, Filters, Space, Vectors
 
 SEARCH_BATCH = 256
@@ -28,6 +36,7 @@ def caption_spec(card: CollectionCard) -> IndexSpec:
         dim=card.dim,
         vectors=("raw", "mapped"),
         keywords=("picture", "split", "source"),
+        corrections=(HUB,),
     )
 
 
@@ -64,19 +73,25 @@ class CaptionStore(IndexStore):
         k: int,
         filters: Filters = NO_FILTERS,
         with_vectors: bool = False,
+        hub_strength: float = 0.0,
     ) -> list[list[CaptionHit]]:
         """For each query, (q, dim), the k captions nearest by cosine in one space, best first.
 
-        `with_vectors` adds each caption's raw vector (float16 precision).
+        `with_vectors` adds each caption's raw vector (float16 precision). So many times its `hub`
+        is taken off a caption's cosine in `mapped`; `raw` stays as what all is compared with.
         """
         check_page(k)
         rows = query_rows(queries, self._dim)
         conditions = caption_conditions(filters)
         kept = "raw" if with_vectors else ""
+        corrected = hub_strength and space == "mapped"
+        correction = Correction(HUB, hub_strength) if corrected else None
         found: list[list[CaptionHit]] = []
         for start in range(0, len(rows), SEARCH_BATCH):
             part = rows[start : start + SEARCH_BATCH]
-            answers = self._index.nearest(space, part, k, conditions, vector=kept)
+            answers = self._index.nearest(
+                space, part, k, conditions, vector=kept, correction=correction
+            )
             found += [[_found(hit) for hit in sorted(hits, key=_order)] for hits in answers]
         return found
 
@@ -140,6 +155,8 @@ def _stored(point: CaptionPoint, raw: list[float], mapped: list[float]) -> Point
         "source": point.source,
         "round": point.round,
     }
+    if point.hub is not None:
+        payload[HUB] = point.hub
     return Point(point.id, {"raw": raw, "mapped": mapped}, payload)
 
 

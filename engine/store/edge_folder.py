@@ -42,6 +42,7 @@ _SCHEMAS: dict[FieldKind, Any] = {
     "datetime": edge.PayloadSchemaType.Datetime,
     "integer": edge.PayloadSchemaType.Integer,
     "location": edge.PayloadSchemaType.Geo,
+    "number": edge.PayloadSchemaType.Float,
     "text": edge.TextIndexParams(
         tokenizer=edge.TokenizerType.Whitespace, lowercase=False, phrase_matching=True
     ),

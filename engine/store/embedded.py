@@ -25,10 +25,13 @@ from engine.store.edge_folder import (
     release_shard,
 )
 from engine.store.interface import (
+    CORRECTED,
     EVERYTHING,
     MMR_CANDIDATES,
+    NO_CORRECTIONS,
     WORDS,
     Conditions,
+    Correction,
     Dated,
     Hit,
     IndexSpec,
@@ -92,16 +95,16 @@ class EdgeIndex:
         conditions: Conditions = EVERYTHING,
         *,
         vector: str = "",
+        correction: Correction | None = None,
     ) -> list[list[Hit]]:
         """For each query the points nearest by cosine, with their vector named `vector`."""
         wanted = edge_filter(conditions)
         requests = [
             edge.QueryRequest(
                 limit=limit,
-                query=edge.Query.Nearest(query, using=name),
-                filter=wanted,
                 with_payload=True,
                 with_vector=[vector] if vector else False,
+                **_asked(edge.Query.Nearest(query, using=name), limit, wanted, correction),
             )
             for query in queries.tolist()
         ]
@@ -130,18 +133,27 @@ class EdgeIndex:
         conditions: Conditions = EVERYTHING,
         *,
         exact: bool = False,
+        corrections: Mapping[str, Correction] = NO_CORRECTIONS,
     ) -> list[list[Ranked]]:
         """The `depth` best points of each dense query and of the text."""
-        parts = [edge.Query.Nearest(q.tolist(), using=name) for name, q in queries.items()]
+        parts: dict[str, Any] = {name: query.tolist() for name, query in queries.items()}
         weights = self._words.query(text)
         if weights.indices:
-            parts.append(edge.Query.Nearest(weights, using=WORDS))
+            parts[WORDS] = weights
         wanted, params = edge_filter(conditions), edge.SearchParams(exact=exact)
         requests = [
             edge.QueryRequest(
-                limit=depth, query=part, filter=wanted, params=params, with_payload=False
+                limit=depth,
+                with_payload=False,
+                **_asked(
+                    edge.Query.Nearest(part, using=name),
+                    depth,
+                    wanted,
+                    corrections.get(name),
+                    params,
+                ),
             )
-            for part in parts
+            for name, part in parts.items()
         ]
         answers = self._call(self._shard.query_batch, edge.QueryBatchRequest(requests))
         return [[_ranked(point) for point in answer] for answer in answers]
@@ -243,6 +255,23 @@ class EdgeIndex:
             except BaseException:
                 self._check_open()  # another thread may have closed it meanwhile: no damage
                 raise
+
+
+def _asked(
+    nearest: edge.Query,
+    limit: int,
+    wanted: edge.Filter | None,
+    correction: Correction | None,
+    params: edge.SearchParams | None = None,
+) -> dict[str, Any]:
+    """What asks for the nearest points, or for the best of more of them by corrected cosine."""
+    about: dict[str, Any] = {"query": nearest, "filter": wanted, "params": params}
+    if correction is None:
+        return about
+    of = edge.Expression
+    taken_off = of.Mult([of.Constant(-correction.strength), of.Variable(correction.field)])
+    formula = edge.Formula(of.Sum([of.Variable("$score"), taken_off]), {correction.field: 0.0})
+    return {"query": formula, "prefetches": [edge.Prefetch(limit=max(limit, CORRECTED), **about)]}
 
 
 def edge_filter(conditions: Conditions) -> edge.Filter | None:

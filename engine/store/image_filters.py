@@ -33,8 +33,10 @@ def image_conditions(filters: Filters) -> Conditions:
         **_names(filters.not_tags, filters.not_cameras, filters.not_lenses, filters.not_places),
         "extension": frozenset(map(extension, filters.not_extensions)),
     }
-    if filters.has_caption is not None:
-        (any_of if filters.has_caption else none_of)["has"] = frozenset({"caption"})
+    if filters.has_caption or filters.sources:  # by nobody is what has none
+        any_of["has"] = frozenset({"caption"})
+    if filters.has_caption is False:
+        none_of["has"] = frozenset({"caption"})
     phrases = tuple(map(phrase_terms, filters.phrases))
     period = Period(_in_zone(filters.taken_from), _in_zone(filters.taken_until))
     timed = period != Period(None, None)

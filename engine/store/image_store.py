@@ -18,8 +18,10 @@ from engine.store.base import UPSERT_BATCH, IndexStore
 from engine.store.checks import check_page, check_text, checked_ids, point_rows, query_rows
 from engine.store.image_filters import FOLDED, also, extension, folded_field, image_conditions
 from engine.store.interface import (
+    HUB,
     NO_FILTERS,
     Conditions,
+    Correction,
     Hit,
     IndexSpec,
     Period,
@@ -77,6 +79,7 @@ def image_spec(card: CollectionCard) -> IndexSpec:
         integers=("rating",),
         locations=("location",),
         texts=("said",),
+        corrections=(HUB,),
     )
 
 
@@ -116,6 +119,7 @@ class ImageStore(IndexStore):
         sort: Sort = "relevance",
         same: Mapping[str, int] = NOTHING,
         arrange: Callable[[Sequence[Ranked]], list[Ranked]] | None = None,
+        hub_strength: float = 0.0,
     ) -> list[ImageHit]:
         """The pictures from `offset` to `offset + k`, best first.
 
@@ -127,6 +131,10 @@ class ImageStore(IndexStore):
         number in `same` all but the best. With another `sort` the best RANKED pictures come by
         date. `arrange` may change the order of the first RANKED, and leave out some. Pages neither
         overlap nor leave gaps while the store does not change.
+
+        So many times its `hub` is taken off a picture's cosine in `mapped`, alone and where it is
+        fused; the other spaces stay as they are, `raw` as what all is compared with. Where
+        pictures are to be diverse, the first `MMR_CANDIDATES` are those by cosine.
         """
         check_page(k, offset)
         end = offset + k
@@ -140,6 +148,7 @@ class ImageStore(IndexStore):
             filters=filters,
             diversity=diversity,
             same=same,
+            hub_strength=hub_strength,
         )
         if min_score is not None:
             found = [one for one in found if one[1] >= min_score]
@@ -160,15 +169,19 @@ class ImageStore(IndexStore):
         filters: Filters = NO_FILTERS,
         diversity: float = 0.0,
         same: Mapping[str, int] = NOTHING,
+        hub_strength: float = 0.0,
     ) -> list[Ranked]:
         """The ids of the first `depth` pictures at least, or all, with their scores."""
         conditions = image_conditions(filters)
         queries = self._queries(space, raw, mapped, words, diversity)
         text = words if space in {"words", "fused"} else ""
+        corrections = {"mapped": Correction(HUB, hub_strength)} if hub_strength else {}
 
         def rank(depth: int, *, exact: bool) -> list[Ranked]:
             depth = max(depth, FUSED_DEPTH) if space == "fused" else depth
-            rankings = self._index.ranked(queries, text, depth, conditions, exact=exact)
+            rankings = self._index.ranked(
+                queries, text, depth, conditions, exact=exact, corrections=corrections
+            )
             return fused(rankings) if space == "fused" else best_first(chain(*rankings))
 
         if not diversity:
@@ -229,12 +242,26 @@ class ImageStore(IndexStore):
         found = {hit.id: hit.vector for hit in hits if hit.vector is not None}
         return {key: np.asarray(vector, dtype=np.float32) for key, vector in found.items()}
 
+    def scores(
+        self, ids: Sequence[str], mapped: Vector, hub_strength: float = 0.0
+    ) -> dict[str, float]:
+        """What these pictures score in `mapped`, by id; unknown ids are left out."""
+        query = self._checked(mapped)
+        return {
+            hit.id: float(np.asarray(hit.vector, np.float32) @ query)
+            - hub_strength * hit.payload.get(HUB, 0.0)
+            for hit in self._index.get(checked_ids(ids), vector="mapped")
+            if hit.vector is not None
+        }
+
     def facets(self, filters: Filters = NO_FILTERS) -> Facets:
         """What the pictures that satisfy the filters can be filtered by further."""
         conditions = image_conditions(filters)
 
-        def counts(field: str) -> dict[str, int]:
-            found = self._index.facet(field, FACET_VALUES, conditions)
+        captioned = also(conditions, any_of={"has": frozenset({"caption"})})
+
+        def counts(field: str, of: Conditions = conditions) -> dict[str, int]:
+            found = self._index.facet(field, FACET_VALUES, of)
             return {value: count for value, count in found.items() if value}
 
         def named(field: str) -> dict[str, int]:
@@ -250,7 +277,7 @@ class ImageStore(IndexStore):
 
         return Facets(
             splits=counts("split"),
-            sources=counts("source"),
+            sources=counts("source", captioned),
             tags=named("tags"),
             taken_from=end(last=False),
             taken_until=end(last=True),
@@ -378,6 +405,8 @@ def _stored(point: ImagePoint, vectors: dict[str, list[float]]) -> Point:
         shown = payload[field]
         names = shown if isinstance(shown, list) else [shown] if shown else []
         payload[folded_field(field)] = list(dict.fromkeys(map(folded, names)))
+    if point.hub is not None:
+        payload[HUB] = point.hub
     return Point(point.id, vectors, payload, "\n".join(point.captions))
 
 

@@ -12,6 +12,9 @@ from engine.types import Filters, Near, Vector, Vectors
 WORDS = "bm25"
 """Name of the sparse vector that keeps the words of a point's text."""
 
+HUB = "hub"
+"""The payload field that says how near a point is to everything (`engine.alignment.hubs`)."""
+
 INDEXES = ("captions", "images")
 """Names of the indexes of a collection."""
 
@@ -21,7 +24,7 @@ MMR_CANDIDATES = 256
 
 NO_FILTERS = Filters()
 
-FieldKind = Literal["keyword", "datetime", "integer", "location", "text"]
+FieldKind = Literal["keyword", "datetime", "integer", "location", "text", "number"]
 """What a payload field is indexed as. A text is words with spaces between them, see `phrases`."""
 
 
@@ -30,8 +33,9 @@ class IndexSpec:
     """What an index holds, and what its vectors are made with.
 
     `vectors` are the named dense vectors (cosine, stored as float16), `keywords`, `datetimes`,
-    `integers`, `locations` and `texts` the payload fields that are indexed, `typical_words` the
-    usual number of words in a text (BM25 measures lengths against it), 0 where no words are kept.
+    `integers`, `locations`, `texts` and `corrections` (numbers, see `Correction`; points may lack
+    them) the payload fields that are indexed, `typical_words` the usual number of words in a text
+    (BM25 measures lengths against it), 0 where no words are kept.
     """
 
     collection: str
@@ -45,6 +49,7 @@ class IndexSpec:
     integers: tuple[str, ...] = ()
     locations: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    corrections: tuple[str, ...] = ()
 
     @property
     def fields(self) -> dict[str, FieldKind]:
@@ -55,8 +60,31 @@ class IndexSpec:
             "integer": self.integers,
             "location": self.locations,
             "text": self.texts,
+            "number": self.corrections,
         }
         return {field: kind for kind, fields in kinds.items() for field in fields}
+
+
+CORRECTED = 1024
+"""Among so many of the points nearest by cosine, at least, a correction changes the order.
+
+What lies beyond them has a cosine so much lower that a correction would hardly bring it up. More
+cost time: each one's number is read.
+"""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What is taken off the cosines of points: `strength` times a number of their payload.
+
+    Points without it keep their cosines.
+    """
+
+    field: str
+    strength: float
+
+
+NO_CORRECTIONS: Mapping[str, Correction] = {}
 
 
 @dataclass(frozen=True)
@@ -149,8 +177,12 @@ class VectorIndex(Protocol):
         conditions: Conditions = EVERYTHING,
         *,
         vector: str = "",
+        correction: Correction | None = None,
     ) -> list[list[Hit]]:
-        """For each query the points nearest by cosine, with their vector named `vector`."""
+        """For each query the points nearest by cosine, with their vector named `vector`.
+
+        With a correction by corrected cosine, among the CORRECTED nearest at least.
+        """
 
     def diverse(
         self,
@@ -169,12 +201,14 @@ class VectorIndex(Protocol):
         conditions: Conditions = EVERYTHING,
         *,
         exact: bool = False,
+        corrections: Mapping[str, Correction] = NO_CORRECTIONS,
     ) -> list[list[Ranked]]:
         """The `depth` best points of each ranking.
 
         The rankings are by cosine, one for each dense query by vector name, and by BM25 where a
-        word is left of the text. Without `exact` a graph may miss a few points, others for
-        another depth.
+        word is left of the text. Those of vectors with a correction are by corrected cosine,
+        among the CORRECTED nearest at least. Without `exact` a graph may miss a few points, others
+        for another depth.
         """
 
     def get(self, ids: Sequence[str], *, vector: str = "") -> list[Hit]:

@@ -13,10 +13,13 @@ from engine.errors import CollectionMissing, MragError
 from engine.settings import Settings
 from engine.store.bm25 import WordEncoder
 from engine.store.interface import (
+    CORRECTED,
     EVERYTHING,
     MMR_CANDIDATES,
+    NO_CORRECTIONS,
     WORDS,
     Conditions,
+    Correction,
     Dated,
     FieldKind,
     Hit,
@@ -37,6 +40,7 @@ _SCHEMAS: dict[FieldKind, Any] = {
     "datetime": models.PayloadSchemaType.DATETIME,
     "integer": models.PayloadSchemaType.INTEGER,
     "location": models.PayloadSchemaType.GEO,
+    "number": models.PayloadSchemaType.FLOAT,
     "text": models.TextIndexParams(
         type=models.TextIndexType.TEXT,
         tokenizer=models.TokenizerType.WHITESPACE,
@@ -104,17 +108,16 @@ class ServerIndex:
         conditions: Conditions = EVERYTHING,
         *,
         vector: str = "",
+        correction: Correction | None = None,
     ) -> list[list[Hit]]:
         """For each query the points nearest by cosine, with their vector named `vector`."""
         wanted = server_filter(conditions)
         requests = [
             models.QueryRequest(
-                query=query,
-                using=name,
                 limit=limit,
-                filter=wanted,
                 with_payload=True,
                 with_vector=[vector] if vector else False,
+                **_asked(query, name, limit, wanted, correction),
             )
             for query in queries.tolist()
         ]
@@ -148,6 +151,7 @@ class ServerIndex:
         conditions: Conditions = EVERYTHING,
         *,
         exact: bool = False,
+        corrections: Mapping[str, Correction] = NO_CORRECTIONS,
     ) -> list[list[Ranked]]:
         """The `depth` best points of each dense query and of the text."""
         parts: dict[str, Any] = {name: query.tolist() for name, query in queries.items()}
@@ -160,12 +164,9 @@ class ServerIndex:
         )
         requests = [
             models.QueryRequest(
-                query=part,
-                using=name,
                 limit=depth,
-                filter=wanted,
-                params=params,
                 with_payload=False,
+                **_asked(part, name, depth, wanted, corrections.get(name), params),
             )
             for name, part in parts.items()
         ]
@@ -277,6 +278,26 @@ class ServerIndex:
         if weights.indices:
             vectors[WORDS] = _sparse(weights)
         return models.PointStruct(id=point.id, vector=vectors, payload=dict(point.payload))
+
+
+def _asked(
+    query: Any,
+    name: str,
+    limit: int,
+    wanted: models.Filter | None,
+    correction: Correction | None,
+    params: models.SearchParams | None = None,
+) -> dict[str, Any]:
+    """What asks for the nearest points, or for the best of more of them by corrected cosine."""
+    about: dict[str, Any] = {"query": query, "using": name, "filter": wanted, "params": params}
+    if correction is None:
+        return about
+    taken_off = models.MultExpression(mult=[-correction.strength, correction.field])
+    formula = models.SumExpression(sum=["$score", taken_off])
+    return {
+        "query": models.FormulaQuery(formula=formula, defaults={correction.field: 0.0}),
+        "prefetch": models.Prefetch(limit=max(limit, CORRECTED), **about),
+    }
 
 
 def server_filter(conditions: Conditions) -> models.Filter | None:

@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from corpus.examples import Examples
 from engine.alignment.alignment import Alignment, GapMap
+from engine.alignment.hubs import Hubs
 from engine.describe.captioner import Captioner
 from engine.describe.retriever import Retriever
 from engine.errors import IncompatibleIndex
-from engine.search.hubs import HubRule, Hubs
-from engine.tensorfile import Matrix
 from engine.types import TRAINING_SPLITS, CaptionResult, Decoding, Encoder, Generator, Vectors
 from evaluation.ablation.grid import Cell, MapChoice
 from evaluation.ablation.study import Study, fit_map, orthogonality
+from evaluation.corrected import bank_of, both_ways
 from evaluation.matrix_captions import MatrixCaptions
 from evaluation.metrics.caption_metrics import score_captions
 from evaluation.metrics.clipscore import clip_scores
@@ -32,8 +31,6 @@ METRICS = (*WRITTEN_METRICS, "clip", *RANKING_METRICS, BACK)
 """All that a cell is measured by. Rankings are picture to caption, `mrr-back` the other way."""
 
 _BATCH = 32
-_BANK = 1000
-"""Training pictures in the reference bank of the hub correction."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +69,7 @@ class Bench:
         self._generator = None if generator is None else _Remembering(generator)
         self._encoders: dict[str, _RememberedTexts] = {}
         self._maps: dict[tuple[str, str, MapChoice], GapMap] = {}
+        self._hubs: dict[tuple[str, str, MapChoice], Hubs] = {}
 
     def measure(self, cell: Cell) -> Outcome:
         """Measure a cell; raises MragError where its settings cannot be used on the data."""
@@ -85,7 +83,8 @@ class Bench:
         means = {metric: scores.mean for metric, scores in scored.scores.items()}
         texts = self._encoder(study).encode_texts(captions)
         values["clip"] = clip_scores(study.examples.images, texts)
-        values |= ranking(study, alignment, cell.hubs, self._bank(cell))
+        strength = alignment.hub_strength if cell.hubs is None else cell.hubs
+        values |= ranking(study, alignment, self._hubs_of(cell), strength)
         means |= {metric: float(np.mean(values[metric])) for metric in values.keys() - means.keys()}
         return Outcome(
             values={metric: values[metric].tolist() for metric in METRICS if metric in values},
@@ -96,7 +95,7 @@ class Bench:
                 if scores.counts is not None
             },
             missing=scored.missing,
-            about=about(alignment),
+            about={**about(alignment), "hubs": strength},
             captions=tuple(captions),
             seconds=monotonic() - started,
         )
@@ -108,9 +107,12 @@ class Bench:
             self._maps[key] = fit_map(study.training, cell.map, study.distractors)
         return self._maps[key]
 
-    def _bank(self, cell: Cell) -> Examples:
-        training = self._studies[cell.encoder, cell.map_of].training
-        return training.take(range(min(_BANK, len(training))))
+    def _hubs_of(self, cell: Cell) -> Hubs:
+        key = (cell.encoder, cell.map_of, cell.map)
+        if key not in self._hubs:
+            training = self._studies[cell.encoder, cell.map_of].training
+            self._hubs[key] = Hubs(bank_of(training), self._map(cell))
+        return self._hubs[key]
 
     def _encoder(self, study: Study) -> Encoder:
         if study.encoder not in self._encoders:
@@ -124,11 +126,11 @@ class Bench:
         return self._encoders[study.encoder]
 
     def _describe(self, cell: Cell, study: Study, alignment: GapMap) -> list[CaptionResult]:
-        index = MatrixCaptions(self._studies[cell.encoder, cell.index_of].index, alignment)
-        hubs = Hubs(self._bank(cell).images, alignment, cell.hubs) if cell.hubs else None
+        captions = self._studies[cell.encoder, cell.index_of].index
+        index = MatrixCaptions(captions, alignment, self._hubs_of(cell))
         # What people said of held-out pictures is borrowed only where its own captions may be.
         splits = TRAINING_SPLITS if cell.exclude_own else frozenset[str]()
-        retriever = Retriever([index], alignment, hubs, splits=splits)
+        retriever = Retriever([index], alignment, hub_strength=cell.hubs or 0.0, splits=splits)
         captioner = Captioner(
             self._encoder(study), alignment, retriever, self._generator, cell.describe
         )
@@ -141,30 +143,15 @@ class Bench:
         return results
 
 
-def ranking(
-    study: Study, alignment: GapMap, hubs: HubRule | None, bank: Examples
-) -> dict[str, Values]:
+def ranking(study: Study, alignment: GapMap, hubs: Hubs, strength: float) -> dict[str, Values]:
     """Among the pictures and captions of the examples: metric -> one value a picture, (n,)."""
     examples = study.examples
-    images = alignment.map_images(examples.images)
-    captions = alignment.map_texts(examples.captions)
-    to_caption = to_picture = (images, captions)
-    if hubs is not None:
-        seen, said = alignment.map_images(bank.images), alignment.map_texts(bank.captions)
-        to_caption = _corrected(images, captions, hubs.penalties(captions, seen))
-        to_picture = _corrected(captions, images, hubs.penalties(images, said))[::-1]
+    to_caption, to_picture = both_ways(examples, alignment, hubs, strength)
     scores = picture_to_caption(*to_caption, examples.owners)
-    back = text_to_picture(*to_picture, examples.owners)["rr"]
+    back = text_to_picture(*to_picture[::-1], examples.owners)["rr"]
     found = {metric: scores[name] for metric, name in RANKING_METRICS.items()}
     counts = np.bincount(examples.owners, minlength=len(examples))
     return found | {BACK: np.bincount(examples.owners, back, len(examples)) / counts}
-
-
-def _corrected(queries: Vectors, documents: Vectors, penalties: Matrix) -> tuple[Vectors, Vectors]:
-    """Queries and documents with one more coordinate, which takes the penalty off a product."""
-    ones = np.ones((len(queries), 1), np.float32)
-    taken_off = -penalties[:, None].astype(np.float32)
-    return np.hstack([queries, ones]), np.hstack([documents, taken_off])
 
 
 def about(alignment: GapMap) -> dict[str, Any]:

@@ -66,6 +66,11 @@ class LocalMaps:
         """The method of the map of all."""
         return self.whole.method
 
+    @property
+    def hub_strength(self) -> float:
+        """That of the map of all."""
+        return self.whole.hub_strength
+
     def map_images(self, images: ArrayLike) -> Vectors:
         """Map picture vectors (n, dim) to float32 unit rows, each by its nearest centre's map."""
         rows = unit_rows(as_rows(images, self.whole.dim, "images"), "images")

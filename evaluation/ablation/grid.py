@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from engine.alignment.closed_form import METHODS, AnyMethod
+from engine.alignment.hubs import STRENGTHS as HUB_STRENGTHS
 from engine.describe.captioner import DescribeOptions
 from engine.describe.prompts import TEMPLATES
 from engine.errors import InvalidInput
-from engine.search.hubs import HubRule
 from engine.types import Decoding
 
 SHARES = (0.01, 0.025, 0.05, 0.1, 1.0)
@@ -36,13 +36,15 @@ class MapChoice:
 class Cell:
     """All that decides a measurement, but the data; the default values are the program's.
 
+    `hubs`: so many times its nearness to everything is taken off a point, in rankings and where
+    captions to describe from are found; None: in rankings as the map says, and nothing there.
     `encoder`: loads another encoder, "" is the collection's. `map_of` and `index_of` name the
     collection whose pairs and whose captions are used, "" is the one whose pictures are.
     """
 
     map: MapChoice = field(default_factory=MapChoice)
     describe: DescribeOptions = field(default_factory=DescribeOptions)
-    hubs: HubRule | None = None
+    hubs: float | None = None
     exclude_own: bool = True
     encoder: str = ""
     map_of: str = ""
@@ -145,10 +147,8 @@ def _consensus() -> _Varied:
 
 
 def _hubs() -> _Varied:
-    for strength in (0.25, 0.5, 0.75, 1.0):
-        yield f"nnn {strength}", Cell(hubs=HubRule("nnn", strength))
-    for strength in (5.0, 10.0, 20.0, 40.0):
-        yield f"softmax {strength:g}", Cell(hubs=HubRule("softmax", strength))
+    for strength in HUB_STRENGTHS:
+        yield f"hub correction {strength:g}", Cell(hubs=strength)
 
 
 def _clusters() -> _Varied:

@@ -1,6 +1,9 @@
-"""A caption that is near to every picture no longer wins for that alone."""
+"""What is near to everything is known for it, and its own does not count."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,73 +11,93 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.alignment.alignment import Alignment
-from engine.errors import InvalidInput
-from engine.search.hubs import HubRule, Hubs
-from engine.types import CaptionHit, Vector, Vectors
+from engine.alignment.hubs import Bank, Hubs, nearness
+from engine.errors import AlignmentError
+from engine.types import Vectors
 
-NO_GAP = Alignment.from_means(np.zeros(3), np.zeros(3), n_images=1, n_captions=1)
-
-
-def unit(*values: float) -> Vector:
-    vector = np.array(values, np.float32)
-    return np.asarray(vector / np.linalg.norm(vector), np.float32)
+DIM = 6
 
 
-PICTURES: Vectors = np.stack([unit(1, 0, 1), unit(0, 1, 1), unit(-1, 0, 1), unit(0, -1, 1)])
-HUB, RIGHT = unit(0, 0, 1), unit(1, 0, 0.6)
+def rows(n: int, seed: int = 0) -> Vectors:
+    drawn = np.random.default_rng(seed).standard_normal((n, DIM)).astype(np.float32)
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), np.float32)
 
 
-def hits(query: Vector) -> list[CaptionHit]:
-    named = {"hub": HUB, "right": RIGHT}
-    found = [
-        CaptionHit(name, name, float(query @ vector), vector=vector)
-        for name, vector in named.items()
-    ]
-    return sorted(found, key=lambda hit: hit.score, reverse=True)
+def bank(pictures: int, captions: int, first: int = 1) -> Bank:
+    seen, said = (
+        np.arange(first, first + count, dtype=np.uint64) for count in (pictures, captions)
+    )
+    halves = rows(pictures, 1).astype(np.float16), rows(captions, 2).astype(np.float16)
+    return Bank(halves[0], seen, halves[1], said)
 
 
-@pytest.mark.parametrize("rule", [HubRule("nnn", 1.0, 4), HubRule("softmax", 3.0)])
-def test_a_hub_gives_way_to_the_caption_of_this_picture(rule: HubRule) -> None:
-    query = unit(0.55, 0, 1)
-    assert [hit.id for hit in hits(query)] == ["hub", "right"]
-    corrected = Hubs(PICTURES, NO_GAP, rule).corrected(hits(query), "mapped")
-    assert [hit.id for hit in corrected] == ["right", "hub"]
-    assert {hit.id: hit.score for hit in corrected} == {hit.id: hit.score for hit in hits(query)}
+def centred(bank: Bank | None = None) -> Alignment:
+    means = rows(2, 3) * np.float32(0.3)
+    made = Alignment.from_means(means[0], means[1], n_images=9, n_captions=9)
+    return replace(made, bank=bank, hub_strength=0.5)
 
 
-def test_inverted_softmax_ranks_as_its_definition() -> None:
-    """exp(b s) over the sum of exp(b s') for all pictures of the bank (Smith et al. 2017)."""
-    rng = np.random.default_rng(0)
-    captions = np.stack([unit(*rng.normal(size=3)) for _ in range(20)])
-    query, strength = unit(0.3, 0.2, 1), 7.0
-    shares = np.exp(strength * captions @ query) / np.exp(strength * captions @ PICTURES.T).sum(1)
-    penalties = HubRule("softmax", strength).penalties(captions, PICTURES)
-    corrected = captions @ query - penalties
-    assert list(np.argsort(-corrected)) == list(np.argsort(-shares))
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 20), st.integers(0, 99))
+def test_nearness_is_the_mean_of_the_nearest_others(n: int, b: int, k: int, seed: int) -> None:
+    points, others = rows(n, seed), rows(b, seed + 1)
+    owners = np.random.default_rng(seed).integers(0, 5, n).astype(np.uint64)
+    of_bank = np.random.default_rng(seed + 1).integers(1, 5, b).astype(np.uint64)
+    found = nearness(points, others, owners, of_bank, k)
+    assert found is not None
+    for at in range(n):
+        left = others[(of_bank != owners[at]) | (owners[at] == 0)] @ points[at]
+        # Where a whole bank is its own, nothing is known against it.
+        expected = np.sort(left)[-min(k, b) :].mean() if len(left) else 0.0
+        assert found[at] == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_nearest_of_the_bank_decide() -> None:
-    penalties = HubRule("nnn", 0.5, 2).penalties(RIGHT[None], PICTURES)
-    best = np.sort(PICTURES @ RIGHT)[-2:]
-    assert penalties == pytest.approx([0.5 * best.mean()])
+def test_captions_are_held_against_pictures_and_pictures_against_captions() -> None:
+    made = centred(bank(30, 20))
+    hubs = made.hubs
+    assert hubs is not None
+    assert made.bank is not None
+    points = rows(4, 8)
+    expected = {
+        "captions": np.sort(points @ made.map_images(made.bank.pictures).T)[:, -16:].mean(axis=1),
+        "pictures": np.sort(points @ made.map_texts(made.bank.captions).T)[:, -16:].mean(axis=1),
+    }
+    assert hubs.of_captions(points) == pytest.approx(expected["captions"], abs=1e-3)
+    assert hubs.of_pictures(points) == pytest.approx(expected["pictures"], abs=1e-3)
 
 
-@given(st.floats(-2, 2))
-def test_all_captions_alike_are_not_reordered(angle: float) -> None:
-    """Captions equally near to the bank keep the order of their cosines."""
-    query = unit(np.cos(angle), np.sin(angle), 1)
-    ring = [CaptionHit(str(i), str(i), float(query @ v), vector=v) for i, v in enumerate(PICTURES)]
-    found = sorted(ring, key=lambda hit: hit.score, reverse=True)
-    corrected = Hubs(PICTURES, NO_GAP, HubRule("softmax", 5.0)).corrected(found, "raw")
-    assert [hit.score for hit in corrected] == pytest.approx([hit.score for hit in found], abs=1e-6)
+def test_nothing_is_said_without_a_bank_or_a_map_of_pictures() -> None:
+    assert centred().hubs is None
+    hubs = Hubs(bank(0, 20), centred())
+    assert hubs.of_captions(rows(3)) is None
+    assert hubs.of_pictures(rows(3)) is not None
+    texts = Alignment.from_means(None, np.zeros(DIM), n_images=0, n_captions=3)
+    assert replace(texts, bank=bank(3, 3)).hubs is None
 
 
-@pytest.mark.parametrize(("strength", "neighbours"), [(0, 4), (-1, 4), (float("nan"), 4), (1, 0)])
-def test_rules_that_mean_nothing_are_refused(strength: float, neighbours: int) -> None:
-    with pytest.raises(InvalidInput, match="strength"):
-        HubRule("nnn", strength, neighbours)
+def test_a_map_keeps_its_bank_and_how_much_is_taken_off(tmp_path: Path) -> None:
+    made, path = centred(bank(30, 20)), tmp_path / "map.safetensors"
+    made.save(path)
+    read = Alignment.load(path)
+    assert read.hub_strength == 0.5
+    assert read.maps_like(made)
+    assert made.maps_like(read)
+    assert read.hubs is not None
+    assert made.hubs is not None
+    near = made.hubs.of_pictures(rows(5))
+    np.testing.assert_array_equal(read.hubs.of_pictures(rows(5)), near)
 
 
-def test_an_empty_bank_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="bank"):
-        Hubs(PICTURES[:0], NO_GAP)
+def test_an_index_is_written_anew_for_another_bank_or_strength_but_not_for_a_few_others() -> None:
+    made = centred(bank(100, 100))
+    assert made.maps_like(replace(made, bank=bank(100, 100, first=4)))
+    assert not made.maps_like(replace(made, bank=bank(100, 100, first=9)))
+    assert not made.maps_like(replace(made, hub_strength=0.25))
+    assert not made.maps_like(replace(made, bank=None))
+    assert not replace(made, bank=None).maps_like(made)
+
+
+def test_a_bank_of_another_dimension_is_refused(tmp_path: Path) -> None:
+    given, path = bank(5, 5), tmp_path / "map.safetensors"
+    centred(replace(given, pictures=given.pictures[:, :3])).save(path)
+    with pytest.raises(AlignmentError, match="bank"):
+        Alignment.load(path)

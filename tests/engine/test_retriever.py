@@ -15,7 +15,6 @@ from engine.collection import CollectionCard, CollectionFolder
 from engine.describe.retriever import CaptionSearch, Retriever
 from engine.errors import InvalidInput
 from engine.identity import UNKNOWN, PictureIdentity
-from engine.search.hubs import HubRule, Hubs
 from engine.settings import Settings
 from engine.store import caption_id, open_caption_store
 from engine.types import CaptionHit, CaptionPoint, CaptionSource, Vector, Vectors
@@ -69,7 +68,7 @@ def build(tmp_path: Path) -> Iterator[Build]:
 
         def make(
             *of_stores: list[CaptionPoint],
-            hubs: Hubs | None = None,
+            hub_strength: float = 0.0,
             splits: frozenset[str] = frozenset(),
         ) -> Retriever:
             stores = []
@@ -81,7 +80,7 @@ def build(tmp_path: Path) -> Iterator[Build]:
                 stores.append(store)
             none = np.zeros(DIM)
             no_gap = Alignment.from_means(none, none, n_images=1, n_captions=1)
-            return Retriever(stores, no_gap, hubs, splits=splits)
+            return Retriever(stores, no_gap, hub_strength=hub_strength, splits=splits)
 
         yield make
 
@@ -213,14 +212,13 @@ def test_fused_takes_what_both_spaces_agree_on(build: Build) -> None:
 
 
 def test_corrected_for_hubs_the_nearest_is_another(build: Build) -> None:
-    bank = np.stack([at_angle(angle) for angle in (-40, -20)])
-    none = np.zeros(DIM)
-    no_gap = Alignment.from_means(none, none, n_images=1, n_captions=1)
-    points = [point("near all", -5), point("near this", 8)]
+    points = [point("near all", -5, hub=0.9), point("near this", 8, hub=0.7)]
     assert texts(build(points)) == ["near all", "near this"]
-    corrected = build(points, hubs=Hubs(bank, no_gap, HubRule("nnn", 0.5, 2)))
-    assert texts(corrected) == ["near this", "near all"]
-    assert texts(corrected, k=1) == ["near this"]
+    corrected = build(points, hub_strength=0.5)
+    (hits,) = corrected.nearest(QUERY, "mapped", 2, per_image=1)
+    assert [hit.text for hit in hits] == ["near this", "near all"]
+    (raw,) = corrected.nearest(QUERY, "raw", 2, per_image=1)
+    assert [hit.text for hit in raw] == ["near all", "near this"]
 
 
 def test_a_picture_is_excluded_by_content_and_names_alone_by_name(build: Build) -> None:

@@ -12,10 +12,10 @@ import pytest
 
 from corpus.captions import CaptionTable
 from corpus.examples import Examples
+from engine.alignment.hubs import Hubs
 from engine.describe.captioner import DescribeOptions
 from engine.errors import CollectionMissing, IncompatibleIndex, InvalidInput
 from engine.identity import PictureIdentity
-from engine.search.hubs import HubRule
 from engine.settings import Settings
 from engine.types import Decoding, Vectors
 from evaluation.ablation.ablate import Laboratory, Row, ablate
@@ -23,6 +23,7 @@ from evaluation.ablation.cell_cache import CellCache
 from evaluation.ablation.cells import Bench, Outcome, ranking
 from evaluation.ablation.grid import DEFAULT, Cell, MapChoice, Variant
 from evaluation.ablation.study import Study, fit_map
+from evaluation.corrected import bank_of, both_ways
 
 DIM, PICTURES = 8, 30
 WORDS = ["red", "blue", "green", "dog", "cat", "bird", "tree", "lake"]
@@ -146,21 +147,24 @@ def test_vectors_of_another_encoder_are_refused() -> None:
         wrong.measure(RAW)
 
 
-def test_hub_correction_ranks_by_cosine_less_penalty() -> None:
-    data, rule = study(), HubRule("nnn", 0.5, 4)
-    raw, bank, examples = fit_map(data.training, MapChoice("raw")), data.training, data.examples
-    scores = ranking(data, raw, rule, bank)
+def test_hub_correction_takes_off_what_others_say() -> None:
+    data = study()
+    raw, examples, training = fit_map(data.training, MapChoice("raw")), data.examples, data.training
+    hubs = Hubs(bank_of(training), raw)
+    there, back = both_ways(examples, raw, hubs, 0.5)
     cosines = examples.images @ examples.captions.T
-    for metric, corrected in {
-        "mrr": cosines - rule.penalties(examples.captions, bank.images),
-        "mrr-back": cosines.T - rule.penalties(examples.images, bank.captions),
-    }.items():
-        own = np.diag(corrected)[:, None]
-        ahead, level = corrected > own + 1e-6, np.abs(corrected - own) <= 1e-6
-        # Captions of the same words are level: the right one stands in the middle.
-        ranks = ahead.sum(axis=1) + (level.sum(axis=1) + 1) / 2
-        assert scores[metric] == pytest.approx(1 / ranks), metric
-    assert ranking(data, raw, None, bank)["mrr"].shape == (10,)
+    # The ten examples are the first of the training pictures: their own does not count.
+    for rows, bank, plain, (queries, documents) in (
+        (examples.captions, training.images, cosines, there),
+        (examples.images, training.captions, cosines.T, back),
+    ):
+        near = rows @ bank.T
+        near[np.arange(10), np.arange(10)] = -9
+        expected = plain - 0.5 * np.sort(near, axis=1)[:, -16:].mean(axis=1)
+        np.testing.assert_allclose(queries @ documents.T, expected, atol=1e-3)
+    found, untouched = (ranking(data, raw, hubs, strength) for strength in (0.5, 0.0))
+    assert found["mrr"].shape == untouched["mrr"].shape == (10,)
+    assert not np.array_equal(found["mrr"], untouched["mrr"])
 
 
 class FakeLaboratory(Laboratory):

@@ -33,7 +33,7 @@ def digest(root: Path) -> str:
         "engine/alignment/closed_form.py",
         "engine/describe/prompts.py",
         "engine/models/seq2seq.py",
-        "engine/search/hubs.py",
+        "engine/alignment/hubs.py",
         "evaluation/ablation/cells.py",
         "evaluation/metrics/meteor.py",
     ],

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import streamlit as st
@@ -13,31 +11,32 @@ from PIL.Image import Image
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from engine.app import Collection
-from engine.errors import UnreadableImage
+from engine.errors import InvalidSearch, UnreadableImage
 from engine.images import SUFFIXES
 from engine.search.default_space import TOP, QueryKind, SpaceChoice
-from engine.search.gallery import COSINE_SPACES
+from engine.search.language import Filter, Like, read_search, written
 from engine.search.thumbnails import shrunk
-from engine.types import Facets, SearchSpace
+from engine.types import SearchSpace, Sort
 from ui.search.address import (
-    CHOICES,
     MAX_WORDS,
     PAGE_SIZES,
-    STRICTNESSES,
+    SORTS,
     SearchAddress,
     read_address,
-    within,
 )
-from ui.shared.pictures import escaped, thumbnail
+from ui.shared.pictures import escaped
 from ui.shared.resources import engine
 from ui.shared.spaces import SPACES as SPACE_WORDS
 
 _BEST: Literal[""] = ""
 _ORDERED: tuple[SearchSpace | Literal[""], ...] = (_BEST, *SPACE_WORDS)
-_LABELS = {"source": "Captions by"}
+_SORTS: dict[Sort, str] = {
+    "relevance": "Best first",
+    "newest": "Newest first",
+    "oldest": "Oldest first",
+}
 _KINDS: dict[QueryKind, str] = {"word": "one word", "words": "several", "caption": "a caption"}
-_WIDGETS = ("q", "space", "strict", *CHOICES, "taken_from", "taken_until", "k")
+_WIDGETS = ("q", "space", "likely", "sort", "k")
 _CHIP = 64
 _ROUND, _OPENED, _LAST = "search round", "search opened", "search last"
 _TOO_LONG = "search too long"
@@ -57,7 +56,36 @@ def more_like(id_: str) -> SearchAddress:
     """The search for more like a picture of the collection, with the filters of now."""
     now = current()
     space = _BEST if now.space == "words" else now.space
-    return replace(now, q="", like=(id_,), unlike=(), space=space, page=1, picture="")
+    return replace(
+        now, q=_filters_of(now.q), like=(id_,), unlike=(), space=space, page=1, picture=""
+    )
+
+
+def _filters_of(typed: str) -> str:
+    """The filters of what is typed, without all else; nothing where it cannot be read."""
+    try:
+        return written(item for item in read_search(typed).items if isinstance(item, Filter))
+    except InvalidSearch:
+        return ""
+
+
+def _without_filters(typed: str) -> str:
+    """What is typed without filters and pictures, as it is where it cannot be read."""
+    try:
+        items = read_search(typed).items
+    except InvalidSearch:
+        return typed
+    return written(item for item in items if not isinstance(item, Filter | Like))
+
+
+def look_for(typed: str) -> None:
+    """Search for that, from its first page on; what is too long is kept to be shortened."""
+    now = current()
+    st.session_state.pop(_TOO_LONG, None)
+    if len(typed) > MAX_WORDS:
+        st.session_state[_TOO_LONG] = typed, now.q
+    else:
+        go(replace(now, q=typed, page=1, picture=""))
 
 
 def forget_upload() -> None:
@@ -77,7 +105,8 @@ def come_back(collection: str) -> None:
         return
     name, address = last
     if name != collection:
-        address = SearchAddress(q=address.q, space=address.space, strict=address.strict)
+        q = _without_filters(address.q)
+        address = SearchAddress(q, space=address.space, likely=address.likely, sort=address.sort)
     go(replace(address, picture=""))
 
 
@@ -86,11 +115,10 @@ def remember(collection: str, address: SearchAddress) -> None:
     st.session_state[_LAST] = (collection, address)
 
 
-def asked(facets: Facets) -> SearchAddress:
+def asked() -> SearchAddress:
     """The search of the address, the fields set to it; says what in it cannot be used."""
     address, problems = read_address(st.query_params.get_all)
-    address, unknown = within(address, facets)
-    for problem in (*problems, *unknown):
+    for problem in problems:
         st.warning(escaped(problem))
     long = _too_long(address)
     for name in _WIDGETS:
@@ -122,9 +150,7 @@ def words_field() -> None:
     st.text_input(
         "What to look for",
         key=_key("q"),
-        placeholder='a dog on the beach +snow -cat -"red car"',
-        help="`+` before a word draws nearer to it, `-` moves away from it. "
-        "Quotation marks keep words together.",
+        placeholder="a dog on the beach +snow -cat after:2024",
         icon=":material/search:",
         on_change=_changed,
     )
@@ -153,24 +179,26 @@ def given_picture(file: UploadedFile | None) -> Image | None:
     return image
 
 
-def like_field(address: SearchAddress, collection: Collection) -> None:
-    """The pictures of the collection whose like is looked for or not, and how to be rid of each."""
-    for said, name in (("Like this one", "like"), ("Not like this one", "unlike")):
-        named: tuple[str, ...] = getattr(address, name)
-        for at, hit in enumerate(collection.images.get(named), 1):
-            told = next(iter(hit.captions), Path(hit.uri).name)
-            rest = tuple(id_ for id_ in named if id_ != hit.id)
-            _chip(
-                thumbnail(hit.uri, 2 * _CHIP),
-                f"{said}: {told}",
-                f"picture {at} to look {name}",
-                partial(go, replace(address, **{name: rest}, page=1)),
-            )
-
-
-def options(facets: Facets) -> DeltaGenerator:
-    """The side panel: where to look, and filters for what there is; gives room between them."""
+def options() -> tuple[DeltaGenerator, DeltaGenerator]:
+    """The side panel: in which order, and where to look; gives room for filters and for reasons."""
     with st.sidebar:
+        filters = st.container()
+        st.selectbox(
+            "Order",
+            SORTS,
+            key=_key("sort"),
+            format_func=_SORTS.__getitem__,
+            help="By date comes what is likely what was asked for. Filters alone, without words, "
+            "show the newest first.",
+            on_change=_changed,
+        )
+        st.toggle(
+            "Only what is likely",
+            key=_key("likely"),
+            help="Leaves out what stands under “Less likely”: pictures that score no better than "
+            "some that were not asked for do in a collection of this size.",
+            on_change=_changed,
+        )
         st.radio(
             "Where to look",
             _ORDERED,
@@ -180,11 +208,8 @@ def options(facets: Facets) -> DeltaGenerator:
             on_change=_changed,
         )
         room = st.container()
-        for name, field in CHOICES.items():
-            _choice(_LABELS.get(name, name.capitalize()), name, getattr(facets, field))
-        _days(facets)
         st.selectbox("Pictures on a page", PAGE_SIZES, key=_key("k"), on_change=_changed)
-    return room
+    return filters, room
 
 
 def _named(space: SearchSpace | Literal[""]) -> str:
@@ -196,13 +221,11 @@ def _told(space: SearchSpace | Literal[""]) -> str:
     return SPACE_WORDS[space].told if space else "One of these, as measured in this collection."
 
 
-def space_options(space: SearchSpace, choice: SpaceChoice | None) -> None:
-    """What depends on where is looked: why there, and how strictly."""
-    if choice is not None:
-        st.caption(f"Best here: **{SPACE_WORDS[choice.space].both}**")
-        with st.popover("How was that measured?", type="tertiary"):
-            show_choice(choice)
-    _strictness(space)
+def space_options(choice: SpaceChoice) -> None:
+    """Why it is looked there."""
+    st.caption(f"Best here: **{SPACE_WORDS[choice.space].both}**")
+    with st.popover("How was that measured?", type="tertiary"):
+        show_choice(choice)
 
 
 def show_choice(choice: SpaceChoice) -> None:
@@ -229,58 +252,10 @@ def show_choice(choice: SpaceChoice) -> None:
     )
 
 
-def _strictness(space: SearchSpace) -> None:
-    if space not in COSINE_SPACES:
-        st.caption(
-            "No relevance threshold: what is found here is ordered by rank, not by likeness, so "
-            "nothing is hidden."
-        )
-        return
-    st.select_slider(
-        "Relevance threshold",
-        STRICTNESSES,
-        key=_key("strict"),
-        format_func=lambda share: f"{share:g} %" if share else "show all",
-        help="Pictures are hidden that score less than this share of pairs do that have nothing "
-        "to do with each other, measured in this collection for this kind of search.",
-        on_change=_changed,
-    )
-
-
-def _choice(label: str, name: str, counts: Mapping[str, int]) -> None:
-    if counts:
-        st.multiselect(
-            label,
-            list(counts),
-            key=_key(name),
-            format_func=lambda value: f"{value} ({counts[value]})",
-            placeholder="any",
-            on_change=_changed,
-        )
-
-
-def _days(facets: Facets) -> None:
-    if facets.taken_from is None or facets.taken_until is None:
-        return
-    for label, name in (("Taken from", "taken_from"), ("Taken until", "taken_until")):
-        st.date_input(
-            label,
-            value=None,
-            min_value=facets.taken_from.date(),
-            max_value=facets.taken_until.date(),
-            key=_key(name),
-            format="YYYY-MM-DD",
-            on_change=_changed,
-        )
-
-
 def _changed() -> None:
     """Write into the address what the fields say."""
     said = {
         name: st.session_state[_key(name)] for name in _WIDGETS if _key(name) in st.session_state
-    }
-    said = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
     }
     now = current()
     st.session_state.pop(_TOO_LONG, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +18,15 @@ _LINKS = re.compile(r"(?i)(?<=https):(?=//)|(?<=http):(?=//)|(?<=www)\.|@")
 _JOINER = "\u2060"
 _GAP = re.compile(r"[ \t\r\n]+")
 
-_grid = component("grid", "<ul></ul>", buttons=True)
+_grid = component(
+    "grid",
+    '<ul></ul><div class="bar" hidden><span role="status"></span>'
+    '<button type="button">Find more</button><button type="button">Clear</button></div>',
+    buttons=True,
+)
+
+OnPicked = Callable[[Sequence[str], Sequence[str]], None]
+"""Told of the pictures, by id, that were chosen as examples, and as what they are not to be."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +64,17 @@ def thumbnail(uri: str | Path, side: int) -> bytes:
 
 
 def picture_grid(
-    cards: Sequence[Card], *, key: str, columns_min_px: int = 160, captions: bool = True
+    cards: Sequence[Card],
+    *,
+    key: str,
+    columns_min_px: int = 160,
+    captions: bool = True,
+    on_picked: OnPicked | None = None,
 ) -> str | None:
     """Show pictures as one grid of buttons; the id of the one that was clicked in this run.
 
     Without `captions` it is one row of pictures; their captions are still their alternatives.
+    With `on_picked` several can be chosen, which it is told of.
     """
     shown = [
         {
@@ -73,5 +87,9 @@ def picture_grid(
         for card in cards
     ]
     data = {"cards": shown, "columns": columns_min_px, "captions": captions}
-    clicked = _grid(key=key, data=data, on_clicked_change=nothing).get("clicked")
-    return next((card.id for card in cards if card.id == clicked), None)
+    data["picking"] = on_picked is not None
+    said = _grid(key=key, data=data, on_clicked_change=nothing, on_picked_change=nothing)
+    known = {card.id for card in cards}
+    if on_picked is not None and (picked := said.get("picked")):
+        on_picked(*([id_ for id_ in picked[how] if id_ in known] for how in ("like", "unlike")))
+    return said.get("clicked") if said.get("clicked") in known else None

@@ -284,3 +284,22 @@ def test_optimize_changes_no_answer(captions: CaptionStore) -> None:
     assert [hit.id for hit in after] == [hit.id for hit in before]
     assert [hit.score for hit in after] == pytest.approx([hit.score for hit in before])
     assert captions.count() == 40
+
+
+def test_hubs_are_taken_off_in_the_mapped_space_alone(captions: CaptionStore) -> None:
+    hubs = np.random.default_rng(5).uniform(0, 0.8, 40)
+    points = [replace(one, hub=float(hub)) for one, hub in zip(numbered(40), hubs, strict=True)]
+    captions.upsert(points)
+    queries = unit_rows(3, 9)
+    raw, mapped = (np.stack([getattr(p, name) for p in points]) for name in ("raw", "mapped"))
+    expected: dict[Space, Vectors] = {
+        "raw": queries @ raw.T,
+        "mapped": np.asarray(queries @ mapped.T - 0.5 * hubs, np.float32),
+    }
+    for space, scores in expected.items():
+        for query, hits in enumerate(captions.search(queries, space, 5, hub_strength=0.5)):
+            order = np.argsort(-scores[query])[:5]
+            assert [hit.text for hit in hits] == [points[i].text for i in order]
+            assert [hit.score for hit in hits] == pytest.approx(
+                scores[query, order].tolist(), abs=2e-3
+            )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
 from engine.identity import content_key
@@ -46,6 +47,10 @@ def picture(number: int, raw: Vector, mapped: Vector | None = None) -> ImagePoin
         raw=raw,
         mapped=raw if mapped is None else mapped,
     )
+
+
+def generated(number: int, raw: Vector) -> ImagePoint:
+    return replace(picture(number, raw), source="generated", captions=("b",))
 
 
 def keys(*numbers: int) -> frozenset[str]:
@@ -305,7 +310,7 @@ def test_filters_on_every_field(images: ImageStore) -> None:
     images.upsert(
         [
             replace(picture(1, axis(0)), split="train", tags=("sea", "sun"), captions=("a",)),
-            replace(picture(2, axis(1)), split="val", tags=("sun",), source="generated"),
+            replace(generated(2, axis(1)), split="val", tags=("sun",)),
             replace(picture(3, axis(2)), taken_at=datetime(2021, 5, 1, tzinfo=UTC)),
             replace(picture(4, axis(3)), taken_at=datetime(2021, 5, 2, 1, tzinfo=zone)),
             replace(picture(5, axis(4)), taken_at=datetime(2021, 5, 3)),  # no zone
@@ -404,15 +409,15 @@ def test_facets_offer_what_the_pictures_have(images: ImageStore) -> None:
     zone = timezone(timedelta(hours=2))
     images.upsert(
         [
-            replace(picture(1, axis(0)), split="train", tags=("sea", "sun")),
-            replace(picture(2, axis(1)), tags=("sun",), source="generated"),
+            replace(picture(1, axis(0)), split="train", tags=("sea", "sun"), captions=("a",)),
+            replace(generated(2, axis(1)), tags=("sun",)),
             replace(picture(3, axis(2)), taken_at=datetime(2021, 5, 2, 1, tzinfo=zone)),
             replace(picture(4, axis(3)), taken_at=datetime(1960, 5, 1)),  # no zone
         ]
     )
     facets = images.facets()
     assert facets.splits == {"train": 1}
-    assert facets.sources == {"human": 3, "generated": 1}
+    assert facets.sources == {"human": 1, "generated": 1}
     assert facets.tags == {"sun": 2, "sea": 1}
     assert next(iter(facets.tags)) == "sun"
     assert facets.taken_from == datetime(1960, 5, 1, tzinfo=UTC)
@@ -464,3 +469,58 @@ def test_a_caption_vector_that_is_not_finite_is_refused(images: ImageStore) -> N
     with pytest.raises(InvalidInput, match=f"'caption' of point {bad.id}"):
         images.upsert([points[0], bad])
     assert images.count() == 0
+
+
+def with_hubs(n: int) -> tuple[list[ImagePoint], NDArray[np.float64]]:
+    """Pictures, and what is to be taken off the cosines of each; one lacks it."""
+    hubs = np.random.default_rng(5).uniform(0, 0.8, n)
+    hubs[7] = 0.0
+    points = [
+        replace(
+            one, hub=None if i == 7 else float(hubs[i]), caption=one.mapped, captions=("a dog",)
+        )
+        for i, one in enumerate(album(n))
+    ]
+    return points, hubs
+
+
+def test_hubs_are_taken_off_in_the_mapped_space_alone(images: ImageStore) -> None:
+    points, hubs = with_hubs(40)
+    images.upsert(points)
+    query = unit_rows(1, 9)[0]
+    cosines = np.stack([one.mapped for one in points]) @ query
+    expected: dict[SearchSpace, NDArray[np.float64]] = {
+        "mapped": cosines - 0.5 * hubs,
+        "raw": cosines,
+        "caption": cosines,
+    }
+    for space, scores in expected.items():
+        hits = images.search(space, 40, raw=query, mapped=query, hub_strength=0.5)
+        order = np.argsort(-scores)
+        assert [hit.image_id for hit in hits] == [str(i) for i in order]
+        assert [hit.score for hit in hits] == pytest.approx(scores[order].tolist(), abs=2e-3)
+    plain = images.search("mapped", 40, mapped=query)
+    assert [hit.image_id for hit in plain] == [str(i) for i in np.argsort(-cosines)]
+
+
+def test_corrected_pages_obey_filters_and_neither_repeat_nor_miss(images: ImageStore) -> None:
+    points, hubs = with_hubs(60)
+    images.upsert([replace(p, split="test" if i % 3 else "train") for i, p in enumerate(points)])
+    query = unit_rows(1, 9)[0]
+    scores = np.stack([one.mapped for one in points]) @ query - 0.5 * hubs
+    wanted = [str(i) for i in np.argsort(-scores) if i % 3]
+    filters = Filters(splits=frozenset({"test"}))
+    pages = [
+        images.search("mapped", 7, mapped=query, filters=filters, offset=at, hub_strength=0.5)
+        for at in range(0, 49, 7)
+    ]
+    assert [hit.image_id for page in pages for hit in page] == wanted
+
+
+def test_fused_goes_by_the_corrected_ranking(images: ImageStore) -> None:
+    points, hubs = with_hubs(30)
+    images.upsert([replace(one, caption=None, captions=()) for one in points])
+    query = unit_rows(1, 9)[0]
+    scores = np.stack([one.mapped for one in points]) @ query - 0.7 * hubs
+    hits = images.search("fused", 30, mapped=query, words="dog", hub_strength=0.7)
+    assert [hit.image_id for hit in hits] == [str(i) for i in np.argsort(-scores)]

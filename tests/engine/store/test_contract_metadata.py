@@ -102,6 +102,14 @@ def test_what_is_named_can_be_left_out(images: ImageStore) -> None:
     assert kept(images, both) == "2"
 
 
+def test_captions_are_by_nobody_where_there_are_none(images: ImageStore) -> None:
+    images.upsert(album())
+    assert kept(images, Filters(sources=frozenset({"human"}))) == "12"
+    assert images.facets().sources == {"human": 2}
+    none = Filters(sources=frozenset({"human"}), has_caption=False)
+    assert kept(images, none) == ""
+
+
 def test_ratings_captions_and_places_on_the_globe_are_conditions(images: ImageStore) -> None:
     images.upsert(album())
     assert kept(images, Filters(least_rating=0)) == "13"

@@ -5,8 +5,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   list.style.setProperty("--columns", `${data.columns}px`);
   const kept = new Map([...list.children].map((item) => [item.told, item]));
   const items = data.cards.map((card) => {
-    const told = JSON.stringify([card, data.captions]);
-    const item = kept.get(told) ?? made(card, data.captions, told);
+    const told = JSON.stringify([card, data.captions, data.picking]);
+    const item = kept.get(told) ?? made(card, data, told);
     kept.delete(told);
     item.firstChild.onclick = () => {
       list.clicked = item.firstChild;
@@ -21,9 +21,59 @@ export default function ({ data, parentElement, setTriggerValue }) {
   // What has not changed stays in place, and keeps the focus.
   if (items.length !== list.children.length || items.some((item, at) => item !== list.children[at]))
     list.replaceChildren(...items);
+  pick(list, parentElement.querySelector(".bar"), data, setTriggerValue);
 }
 
-function made(card, captions, told) {
+// Choosing several: each picture may be liked or not, and the bar says how many are.
+function pick(list, bar, data, setTriggerValue) {
+  const shown = new Set(data.cards.map((card) => card.id));
+  list.picks = new Map([...(list.picks ?? [])].filter(([id]) => data.picking && shown.has(id)));
+  const [told, search, clear] = bar.children;
+  const named = (how) => [...list.picks].filter(([, as]) => as === how).map(([id]) => id);
+  const draw = () => {
+    const [like, unlike] = [named("like").length, named("unlike").length];
+    bar.hidden = !(like || unlike);
+    told.textContent = [like && `${like} like these`, unlike && `${unlike} not those`]
+      .filter(Boolean)
+      .join(", ");
+    for (const button of list.querySelectorAll(".picks button"))
+      button.setAttribute("aria-pressed", list.picks.get(button.of) === button.as);
+  };
+  for (const button of list.querySelectorAll(".picks button"))
+    button.onclick = () => {
+      if (list.picks.get(button.of) === button.as) list.picks.delete(button.of);
+      else list.picks.set(button.of, button.as);
+      draw();
+    };
+  search.onclick = () => {
+    setTriggerValue("picked", { like: named("like"), unlike: named("unlike") });
+    list.picks.clear();
+    draw();
+  };
+  clear.onclick = () => {
+    list.picks.clear();
+    draw();
+    list.querySelector(".picks button")?.focus();
+  };
+  draw();
+}
+
+function picks(card) {
+  const choices = document.createElement("div");
+  choices.className = "picks";
+  for (const [as, sign, says] of [
+    ["like", "+", "More like this"],
+    ["unlike", "−", "Not like this"],
+  ]) {
+    const button = choices.appendChild(document.createElement("button"));
+    button.type = "button";
+    Object.assign(button, { of: card.id, as, textContent: sign, title: says });
+    button.setAttribute("aria-label", `${says}: ${card.caption || "a picture"}`);
+  }
+  return choices;
+}
+
+function made(card, { captions, picking }, told) {
   const item = document.createElement("li");
   item.told = told;
   const button = item.appendChild(document.createElement("button"));
@@ -31,6 +81,7 @@ function made(card, captions, told) {
   const image = button.appendChild(document.createElement("img"));
   image.src = `data:image/webp;base64,${card.image}`;
   image.alt = card.caption || "A picture without a caption";
+  if (picking) item.append(picks(card));
   if (!captions) return item;
   const text = button.appendChild(document.createElement("span"));
   text.className = "text";
