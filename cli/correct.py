@@ -58,7 +58,7 @@ def correct(
     with answering(local=local) as answers:
         if not picture:
             told = (
-                answers.describe_again(collection=name)
+                answers.describe_differing(collection=name)
                 if again
                 else answers.learned(look=True, collection=name)
             )

@@ -35,6 +35,10 @@ COMMANDS = {
         "cli.answer",
         "Describe pictures; those of the collection as if they were new, unless with --own.",
     ),
+    "describe": (
+        "cli.describe",
+        "Write descriptions of pictures into tables, sidecars, text files or the pictures.",
+    ),
     "search": ("cli.answer", "Find pictures by words, by a picture, or by both."),
     "compare": (
         "cli.answer",

@@ -18,6 +18,7 @@ from corpus.corrections import CorrectionShard, write_corrections
 from corpus.described import DescribedShard, move_described
 from corpus.ledger import Ledger, Live
 from corpus.lock import writing
+from corpus.metadata_column import with_metadata
 from corpus.parquet import ShardFile, shard_files
 from corpus.shards import SCHEMA, Shard, write_rows
 from corpus.tables import loose_key
@@ -126,7 +127,7 @@ class _Rows:
 def _living(file: ShardFile, ledger: Ledger, pushed: int) -> _Rows:
     shard = Shard(file)
     live = ledger.live(file.number)
-    table = shard.columns.table().select(SCHEMA.names)
+    table = with_metadata(shard.columns.table()).select(SCHEMA.names)
     gone = _needed(shard, ledger, pushed)
     parts = (
         table.take(numbers(live.pictures)),

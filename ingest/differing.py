@@ -66,7 +66,7 @@ def look(collection: Collection) -> Looked:
     return Looked(len(answers), tuple(differing))
 
 
-def describe_again(
+def describe_differing(
     collection: Collection, settings: Settings, again: Sequence[str]
 ) -> DescribeReport:
     """Describe pictures anew whose descriptions were generated, and bring the index level."""

@@ -82,12 +82,13 @@ def find_copies(
 ) -> Outlook:
     """Bring what is known of copies level with the index, as far as that goes in some seconds.
 
-    Pictures that a fill did not look at are decoded, unless `look` says not to. Stopped at any
-    moment, it goes on where it was. Groups are written to `folder.copies`, for searches.
+    Pictures that a fill did not look at are decoded. Stopped at any moment, it goes on where it
+    was. Groups are written to `folder.copies`, for searches. A push, which alone knows that the
+    index has all pictures, does not `look`, and forgets those that are there no longer.
     """
     with Sights.open(folder.sights) as sights:
         finding = _Finding(sights, images, settings, monotonic() + seconds, on_progress)
-        unseen = finding.unseen()
+        unseen = finding.unseen(forget=not look)
         left = finding.look_at(unseen) if look else len(unseen)
         uncompared = finding.compare()
         write_copies(folder.copies, sights.groups())
@@ -111,11 +112,11 @@ class _Finding:
         self._deadline = deadline
         self._on_progress = on_progress
 
-    def unseen(self) -> list[str]:
-        """Pictures of the index that were not looked at; what is there no longer is forgotten."""
+    def unseen(self, *, forget: bool) -> list[str]:
+        """Pictures of the index that were not looked at."""
         living, known = set(self._images.ids()), self._sights.ids()
-        if gone := known - living:
-            self._sights.forget(gone)
+        if forget:
+            self._sights.forget(known - living)
         back = [hit.id for hit in self._hits(self._sights.missing()) if Path(hit.uri).is_file()]
         self._sights.forget(back)
         return sorted(living - known) + back
@@ -156,7 +157,7 @@ class _Finding:
         for start in range(0, len(waiting), _TOGETHER):
             check_cancelled()
             self._tell("compare pictures", start, len(waiting))
-            if monotonic() > self._deadline:
+            if start and monotonic() > self._deadline:  # at least a few, so that it comes to an end
                 return len(waiting) - start
             part = waiting[start : start + _TOGETHER]
             self._sights.lead(self._led(part, ids, known))

@@ -18,6 +18,7 @@ from corpus.records import CaptionRecord, ImageRecord, Skipped
 from corpus.tables import loose_key, path_key
 from engine.collection import CollectionFolder
 from engine.errors import InvalidInput, SourceError
+from engine.metadata.sidecars import Sidecars
 from engine.progress import OnProgress, Progress, check_cancelled
 from ingest.embed import Job
 from ingest.given import Given, GivenFile, State
@@ -60,6 +61,7 @@ class Looker:
         self._given = given
         self._on_progress = on_progress
         self._place = Placing()
+        self._sidecars = Sidecars()
         self._bad, self._bad_since = _known_bad(folder)
         self._looked, self._told = 0, 0.0
 
@@ -113,14 +115,14 @@ class Looker:
             if id_key in ids:
                 return None
             ids.add(id_key)
-            job = Job.of(record, path)
+            job = Job.of(record, path, self._sidecars)
             key = path_key(str(path))
             known = self._ledger.said_at(key)
             own = known is not None and known.id_key == id_key
             state = State.NEW
             if known is not None:
-                state = State.SAME if known.said == job.name.said else State.OTHERS
-                if state == State.OTHERS and (own or job.record.captions):
+                state = State.SAME if known.said == job.name.said else State.LESS
+                if state == State.LESS and (own or job.record.captions):
                     state = State.SAID
                 if (known.size, known.mtime_ns) != (job.size, job.mtime_ns):
                     state = State.CHANGED

@@ -18,6 +18,7 @@ from engine.identity import content_number, picture_number
 from engine.store.ids import caption_id, picture_id
 from engine.types import CaptionPoint, CaptionSource, ImagePoint, Vector, Vectors
 from engine.vectors import unit
+from ingest.places import place_names
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ def _points(
     pictures: list[ImagePoint] = []
     captions: list[CaptionPoint] = []
     entries = shard.entries(live.pictures)
-    for entry, row, raw, mapped in zip(entries, live.pictures, raw_images, images, strict=True):
+    places = place_names([entry.metadata for entry in entries])
+    each = zip(entries, live.pictures, raw_images, images, places, strict=True)
+    for entry, row, raw, mapped, names in each:
         source: CaptionSource = "human"
         span = spans[row]
         said, raw_said, mapped_said = entry.captions, raw_texts[span], texts[span]
@@ -90,7 +93,8 @@ def _points(
             source, said = "generated", (generated[row].text,)
             raw_said = unit(generated[row].vector[None])
             mapped_said = alignment.map_texts(raw_said)
-        pictures.append(_picture(entry, raw, mapped, said, mapped_said, source))
+        picture = _picture(entry, raw, mapped, said, mapped_said, source)
+        pictures.append(replace(picture, places=names))
         pairs = zip(said, raw_said, mapped_said, strict=True)
         captions += [_of_picture(entry, *caption, source) for caption in pairs]
         captions += [_refined(entry, one, alignment) for one in refined.get(row, ())]
@@ -137,6 +141,7 @@ def _picture(
         taken_at=None if entry.taken_at is None else datetime.fromisoformat(entry.taken_at),
         tags=entry.tags,
         names=tuple(dict.fromkeys(name.image_id for name in entry.names)),
+        metadata=entry.metadata,
     )
 
 

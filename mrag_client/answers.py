@@ -96,7 +96,7 @@ class Answers(Protocol):
     def learned(self, *, look: bool = False, collection: str = "") -> LearnedAnswer:
         """What a collection has learned; `look`: see which other descriptions would differ."""
 
-    def describe_again(self, *, collection: str = "") -> LearnedAnswer:
+    def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
         """Describe those pictures again whose generated descriptions would differ now."""
 
     def collections(self) -> list[CollectionAnswer]:

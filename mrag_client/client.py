@@ -201,9 +201,9 @@ class Client:
         """What a collection has learned; `look`: see which other descriptions would differ."""
         return self._run(talks.learned(collection, look=look))
 
-    def describe_again(self, *, collection: str = "") -> LearnedAnswer:
+    def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
         """Describe those pictures again whose generated descriptions would differ now."""
-        return self._run(talks.describe_again(collection))
+        return self._run(talks.describe_differing(collection))
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""
@@ -236,6 +236,10 @@ class Client:
     def sync(self, collection: str, options: SyncOptions | None = None) -> JobAnswer:
         """Begin to bring a collection level with the sources that it knows, or to look only."""
         return self._run(talks.sync(collection, options or SyncOptions()))
+
+    def describe_again(self, collection: str) -> JobAnswer:
+        """Begin to describe pictures again that were described with something else than now."""
+        return self._run(talks.describe_again(collection))
 
     def jobs(self) -> list[JobAnswer]:
         """All ingests that are known, the newest first."""
@@ -431,9 +435,9 @@ class AsyncClient:
         """What a collection has learned; `look`: see which other descriptions would differ."""
         return await self._run(talks.learned(collection, look=look))
 
-    async def describe_again(self, *, collection: str = "") -> LearnedAnswer:
+    async def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
         """Describe those pictures again whose generated descriptions would differ now."""
-        return await self._run(talks.describe_again(collection))
+        return await self._run(talks.describe_differing(collection))
 
     async def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""
@@ -463,6 +467,10 @@ class AsyncClient:
     async def sync(self, collection: str, options: SyncOptions | None = None) -> JobAnswer:
         """Begin to bring a collection level with its sources; see `Client.sync`."""
         return await self._run(talks.sync(collection, options or SyncOptions()))
+
+    async def describe_again(self, collection: str) -> JobAnswer:
+        """Begin to describe pictures again; see `Client.describe_again`."""
+        return await self._run(talks.describe_again(collection))
 
     async def jobs(self) -> list[JobAnswer]:
         """All ingests that are known, the newest first."""

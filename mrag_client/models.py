@@ -227,7 +227,21 @@ class Failure(_Answer):
     unreadable: bool = False
 
 
-class ImageHit(_Answer):
+class _Told(_Answer):
+    """What a picture's file and the sidecars beside it say of it.
+
+    `places` are the names of where it was taken, the nearest first: town, region, country.
+    `rating` is 1 to 5, -1 for one that was rejected. Their keywords are among its tags.
+    """
+
+    camera: str = ""
+    lens: str = ""
+    places: tuple[str, ...] = ()
+    title: str = ""
+    rating: int | None = None
+
+
+class ImageHit(_Told):
     """A picture that was found; `caption` is the first of its captions.
 
     `uri` is where its file lies, to those who may know; to others the file's name. `copies`: how
@@ -244,10 +258,11 @@ class ImageHit(_Answer):
     chance: float | None = None
 
 
-class PictureAnswer(_Answer):
+class PictureAnswer(_Told):
     """What is known of a picture of a collection; `uri` as in ImageHit.
 
-    `source`: whether people wrote its captions, or they were generated.
+    `source`: whether people wrote its captions, or they were generated. `latitude` and `longitude`
+    are told to those alone who may know where files lie: they may be those of somebody's home.
     """
 
     id: str
@@ -259,6 +274,8 @@ class PictureAnswer(_Answer):
     width: int
     height: int
     taken_at: datetime | None
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 class SearchAnswer(_Answer):
@@ -431,7 +448,7 @@ class JobAnswer(_Answer):
     error: str = ""
     skipped: int = 0
     result: Mapping[str, object] | None = None
-    kind: Literal["ingest", "sync"] = "ingest"
+    kind: Literal["ingest", "sync", "description"] = "ingest"
 
 
 class VersionAnswer(_Answer):

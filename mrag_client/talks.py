@@ -155,7 +155,7 @@ def learned(collection: str, *, look: bool) -> Talk[LearnedAnswer]:
     return read(LearnedAnswer, content((yield Call("GET", "/learned", query=asked))))
 
 
-def describe_again(collection: str) -> Talk[LearnedAnswer]:
+def describe_differing(collection: str) -> Talk[LearnedAnswer]:
     """Describe those pictures again whose descriptions would differ."""
     call = Call("POST", "/learned/describe", query=_named(collection))
     return read(LearnedAnswer, content((yield call)))
@@ -208,6 +208,12 @@ def sync(name: str, options: SyncOptions) -> Talk[JobAnswer]:
     """Bring a collection level with its sources."""
     path = f"/collections/{_part(name)}/syncs"
     return read(JobAnswer, content((yield Call("POST", path, query=fields_of(options)))))
+
+
+def describe_again(name: str) -> Talk[JobAnswer]:
+    """Describe a collection's pictures again, where that was done with something else."""
+    response = yield Call("POST", f"/collections/{_part(name)}/descriptions")
+    return read(JobAnswer, content(response))
 
 
 def jobs() -> Talk[list[JobAnswer]]:

@@ -211,9 +211,9 @@ class LocalAnswers:
         """What a collection has learned; `look`: see which other descriptions would differ."""
         return self._corrector.learned(collection, look_again=look)
 
-    def describe_again(self, *, collection: str = "") -> LearnedAnswer:
+    def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
         """Describe those pictures again whose generated descriptions would differ now."""
-        return self._corrector.describe_again(collection)
+        return self._corrector.describe_differing(collection)
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name; one that cannot be read is `broken`.

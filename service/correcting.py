@@ -21,7 +21,7 @@ from ingest.corrections import (
     take_in,
     undo_of,
 )
-from ingest.differing import Differing, Looked, describe_again, look
+from ingest.differing import Differing, Looked, describe_differing, look
 from ingest.jobs.learner import Following, Learner
 from mrag_client.models import (
     CorrectionAnswer,
@@ -101,7 +101,7 @@ class Corrector:
             self.learner.look(collection.card.name)
         return self._learned(collection, self.learner.following(collection.card.name))
 
-    def describe_again(self, name: str) -> LearnedAnswer:
+    def describe_differing(self, name: str) -> LearnedAnswer:
         """Describe those pictures again whose descriptions would differ, as far as was looked."""
         collection = self.engine.open(name)
         if self.learner is not None:
@@ -112,7 +112,7 @@ class Corrector:
             return self._learned(collection, self.learner.following(collection.card.name))
         again = [one.sha256 for one in look(collection).differing]
         if again:
-            describe_again(collection, self.engine.settings, again)
+            describe_differing(collection, self.engine.settings, again)
         return self._learned(collection, Following(looked=look(collection)))
 
     def _kept(self, collection: Collection, hit: ImageHit, made: Correction) -> CorrectionsAnswer:

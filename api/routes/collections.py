@@ -113,6 +113,22 @@ async def sync(request: Request, name: str, asking: Writer, response: Response) 
     return _told_of(asking, job, response)
 
 
+@router.post(
+    "/{name}/descriptions",
+    status_code=202,
+    response_model=JobAnswer,
+    responses={202: _BEGUN, **errors(404, 409)},
+)
+async def describe_again(name: str, asking: Writer, response: Response) -> JobAnswer:
+    """Describe pictures again that were described with another map, memory or generator.
+
+    What people wrote stays. It goes on in the background, as an ingest.
+    """
+    folder_of(asking, name)
+    job = await asking.run(asking.parts.jobs.start_again, name)
+    return _told_of(asking, job, response)
+
+
 @router.get("/{name}", response_model=CollectionAnswer, responses=errors(404, 409))
 async def collection(name: str, asking: Reader) -> CollectionAnswer:
     """One collection at a glance."""

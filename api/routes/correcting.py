@@ -86,6 +86,6 @@ async def learned(
 
 
 @router.post("/learned/describe", response_model=LearnedAnswer, responses=errors(404, 409))
-async def describe_again(asking: Writer, collection: Named = "") -> LearnedAnswer:
+async def describe_differing(asking: Writer, collection: Named = "") -> LearnedAnswer:
     """Describe those pictures again whose descriptions would differ, in the background."""
-    return await asking.run(partial(asking.answers.describe_again, collection=collection))
+    return await asking.run(partial(asking.answers.describe_differing, collection=collection))

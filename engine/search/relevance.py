@@ -61,20 +61,26 @@ class Relevance:
         self.sample = sample
         self.lent = lent
         self._pictures = alignment.map_images(sample.pictures)
+        near = alignment.hubs.of_pictures(self._pictures) if alignment.hubs else None
+        self._near = np.zeros(len(self._pictures), np.float32) if near is None else near
 
-    def judge(self, mapped: Vector, asked: Asked, count: int) -> Judge | None:
+    def judge(
+        self, mapped: Vector, asked: Asked, count: int, hub_strength: float = 0.0
+    ) -> Judge | None:
         """What scores with that mapped query are worth among so many pictures.
+
+        So many times its hub has been taken off each of them.
 
         None in collections too small to tell, or without captions to tell from.
         """
         likelihood = self._of_words if asked == "words" else self._of_pictures
         if likelihood is None:
             return None
-        return Judge(likelihood, Background.of(self.scores(mapped[None])), count)
+        return Judge(likelihood, Background.of(self.scores(mapped[None], hub_strength)), count)
 
-    def scores(self, queries: Vectors) -> NDArray[np.float32]:
+    def scores(self, queries: Vectors, hub_strength: float = 0.0) -> NDArray[np.float32]:
         """What mapped queries (n, dim) score with the pictures of the sample, (n, pictures)."""
-        return np.asarray(queries @ self._pictures.T)
+        return np.asarray(queries @ self._pictures.T - hub_strength * self._near, np.float32)
 
     @cached_property
     def _of_words(self) -> Likelihood | None:
@@ -84,7 +90,7 @@ class Relevance:
         if matched is None and self.lent is not None:
             matched = _matched(self.lent)
         return Likelihood.fit(
-            self.scores(self.alignment.map_texts(self.sample.texts)),
+            self.scores(self.alignment.map_texts(self.sample.texts), self.alignment.hub_strength),
             matched,
             left_out=self.sample.told,
             common=_common(self.sample),
@@ -104,7 +110,9 @@ def _matched(relevance: Relevance) -> tuple[Values, Background] | None:
     pairs = relevance.sample.pairs.astype(np.int64)
     if len(pairs) < ENOUGH or len(relevance.sample.pictures) < ENOUGH:
         return None
-    scores = relevance.scores(relevance.alignment.map_texts(relevance.sample.texts[pairs[:, 0]]))
+    alignment = relevance.alignment
+    texts = alignment.map_texts(relevance.sample.texts[pairs[:, 0]])
+    scores = relevance.scores(texts, alignment.hub_strength)
     own = scores[np.arange(len(pairs)), pairs[:, 1]].astype(np.float64)
     background = Background.of(scores)
     return measured(own, background, background)

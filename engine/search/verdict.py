@@ -40,11 +40,16 @@ class Verdict:
         words: str,
         unwanted: Sequence[str],
         filters: Filters,
+        hub_strength: float = 0.0,
     ) -> None:
         self._judge, self._store, self._mapped = judge, store, mapped
+        self._hub_strength = hub_strength
         self._words = sought_words(words)
         self._unwanted = [found for text in unwanted if (found := sought_words(text))]
-        self._scores = dict(store.rank("mapped", RANKED, mapped=mapped, filters=filters))
+        ranked = store.rank(
+            "mapped", RANKED, mapped=mapped, filters=filters, hub_strength=hub_strength
+        )
+        self._scores = dict(ranked)
         said = store.search("words", SAID, words=words, filters=filters) if self._words else []
         self._learn(said)
         known = {hit.id: self._known(hit) for hit in said}
@@ -61,9 +66,8 @@ class Verdict:
     def _learn(self, hits: Sequence[ImageHit]) -> None:
         """Score those in `mapped` that it did not rank."""
         ids = [hit.id for hit in hits if hit.id not in self._scores]
-        vectors = self._store.vectors(ids, "mapped") if ids else {}
-        for key, row in vectors.items():
-            self._scores[key] = float(row @ self._mapped)
+        if ids:
+            self._scores |= self._store.scores(ids, self._mapped, self._hub_strength)
 
     def _chances(self, ids: Sequence[str], known: Sequence[float]) -> list[float]:
         scores = np.array([self._scores.get(key, -1.0) for key in ids], np.float64)

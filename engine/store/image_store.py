@@ -242,6 +242,18 @@ class ImageStore(IndexStore):
         found = {hit.id: hit.vector for hit in hits if hit.vector is not None}
         return {key: np.asarray(vector, dtype=np.float32) for key, vector in found.items()}
 
+    def scores(
+        self, ids: Sequence[str], mapped: Vector, hub_strength: float = 0.0
+    ) -> dict[str, float]:
+        """What these pictures score in `mapped`, by id; unknown ids are left out."""
+        query = self._checked(mapped)
+        return {
+            hit.id: float(np.asarray(hit.vector, np.float32) @ query)
+            - hub_strength * hit.payload.get(HUB, 0.0)
+            for hit in self._index.get(checked_ids(ids), vector="mapped")
+            if hit.vector is not None
+        }
+
     def facets(self, filters: Filters = NO_FILTERS) -> Facets:
         """What the pictures that satisfy the filters can be filtered by further."""
         conditions = image_conditions(filters)

@@ -13,7 +13,7 @@ from engine.app import Engine
 from engine.errors import MragError, StoreLocked
 from engine.progress import Cancellation, Cancelled
 from ingest.corrections import learn, level, take_in
-from ingest.differing import Looked, describe_again, look
+from ingest.differing import Looked, describe_differing, look
 
 _LOG = logging.getLogger(__name__)
 _AGAIN_S = 0.5
@@ -184,7 +184,7 @@ class Learner:
             self._done(name, looked=False, found=looked)
         else:
             again = self._wanted[name].described
-            describe_again(collection, settings, again)
+            describe_differing(collection, settings, again)
             self._done(name, described=(), looked=True)
 
     def _done(self, name: str, found: Looked | None = None, **noted: object) -> None:

@@ -44,6 +44,9 @@ USAGE = [
     "memory", "memory odd", "memory coco --captions FILE", "memory --captions no-such",
     "memory --captions [EMPTY]", "memory coco --limit 0",
     "memory coco --from no-such --profile sample", "memory coco --from FILE --profile sample",
+    *(f"duplicates {bad}" for bad in (
+        "--exact --near", "-k 0", f"-k {HUGE}", "--out x.txt", "--out FOLDER", "-c ../x", "odd",
+    )),
     "delete", "delete [EMPTY] --yes", "delete .. --yes", "delete plain",
     "collections odd", "doctor --profile odd",
     *(f"evaluate plain {bad}" for bad in (

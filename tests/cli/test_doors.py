@@ -128,6 +128,8 @@ def told(done: Done, home: Path) -> tuple[int, str, list[str]]:
 
 
 LINES = [
+    "duplicates --json",
+    "duplicates --near -k 1",
     "search a-dog --json",
     "search a-dog",
     "search --plus red --minus blue a-dog -k 3 --offset 2 --json --space fused",
@@ -160,6 +162,13 @@ LINES = [
     "caption TEXT",
     "caption KNOWN --prompt nothing",
     "caption KNOWN -c no-such",
+    "describe UNKNOWN TEXT GONE KNOWN --json",
+    "describe UNKNOWN KNOWN",
+    "describe FOLDER",
+    "describe KNOWN -c no-such",
+    "describe KNOWN --out GONE",
+    "describe --again -c plain --json",
+    "describe --again -c no-such",
     "compare UNKNOWN KNOWN --json -k 2",
     "compare UNKNOWN",
     "compare GONE KNOWN",

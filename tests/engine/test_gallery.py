@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import InvalidInput
 from engine.identity import content_key
+from engine.search.copies import Copies
 from engine.search.gallery import Gallery, Query, matched_words
 from engine.search.language import read_search
+from engine.search.short_queries import TEMPLATES
 from engine.settings import Settings
 from engine.store import open_image_store, picture_id
 from engine.types import Filters, ImagePoint, SearchSpace, Vector
@@ -236,3 +239,83 @@ def test_an_empty_query_is_refused() -> None:
 def test_terms_that_cancel_out_are_refused(gallery: Gallery) -> None:
     with pytest.raises(InvalidInput, match="cancel"):
         gallery.search(Query("dog", minus=("dog",)))
+
+
+def test_hubs_are_taken_off_for_words_and_not_for_pictures(
+    tmp_path: Path, fake_encoder: Callable[..., Any]
+) -> None:
+    card = CollectionCard("hubs", "fake", "fake", 4, "consensus")
+    encoder = fake_encoder({"dog": DOG, "snow": SNOW}, {WHITE: SNOW})
+    near = {"both.jpg": 0.9, "dog.jpg": 0.1}
+    away = np.array([0.6, 0, 0.8, 0], np.float32)
+    points = [point("both.jpg", BOTH, "a dog in the snow"), point("dog.jpg", away, "a dog")]
+    corrected = replace(NO_GAP, hub_strength=0.5)
+    folder = CollectionFolder(tmp_path, "hubs")
+    with open_image_store(folder, card, Settings(home=tmp_path), create=True) as store:
+        store.upsert([replace(one, hub=near[one.uri]) for one in points])
+        gallery = Gallery(encoder, corrected, store)
+        found = gallery.search(Query("dog"), "mapped")
+        assert [hit.uri for hit in found.hits] == ["dog.jpg", "both.jpg"]
+        assert found.hits[0].score == pytest.approx(0.6 - 0.05, abs=2e-3)
+        raw = gallery.search(Query("dog"), "raw")
+        assert [hit.uri for hit in raw.hits] == ["both.jpg", "dog.jpg"]
+        assert raw.hits[0].score == pytest.approx(np.sqrt(0.5), abs=2e-3)
+        alike = gallery.search(Query(image=Image.new("RGB", (2, 2), WHITE)), "mapped")
+        assert alike.hits[0].score == pytest.approx(np.sqrt(0.5), abs=2e-3)
+        # Half of what is looked for are words: the sum of both is as long as the root of two.
+        both = gallery.search(Query("dog", Image.new("RGB", (2, 2), WHITE)), "mapped")
+        assert both.hits[0].score == pytest.approx(1 - 0.45 / np.sqrt(2), abs=2e-3)
+
+
+def test_short_words_become_captions_where_that_is_wanted(
+    gallery: Gallery, fake_encoder: Callable[..., Any]
+) -> None:
+    forms = {template.format("dog"): SNOW for template in TEMPLATES}
+    encoder = fake_encoder({"dog": DOG, **forms}, {})
+    for wanted, first in ((True, "snow.jpg"), (False, "dog.jpg")):
+        made = Gallery(encoder, NO_GAP, gallery.store, as_captions=lambda wanted=wanted: wanted)
+        assert uris(made, Query("dog"), k=1) == [first]
+
+
+@pytest.fixture
+def with_copies(gallery: Gallery) -> Gallery:
+    """`both.jpg` again, in another split, and what is known of it."""
+    again = np.array([0.72, 0.69, 0, 0], np.float32)
+    gallery.store.upsert([point("again.jpg", again / np.linalg.norm(again), "snow", "val")])
+    gallery.copies = Copies([(id_of("both.jpg"), id_of("again.jpg"), id_of("gone.jpg"))])
+    return gallery
+
+
+@pytest.mark.parametrize("space", ["raw", "mapped", "caption", "fused"])
+def test_of_copies_the_best_is_found_with_their_number(
+    with_copies: Gallery, space: SearchSpace
+) -> None:
+    found = with_copies.search(Query("snow"), space, 3).hits
+    assert [hit.uri for hit in found] == ["snow.jpg", "both.jpg", "dog.jpg"]
+    assert [hit.copies for hit in found] == [0, 1, 0]
+    best = with_copies.search(Query("dog"), "raw", 2).hits[1]
+    assert (best.uri, best.copies) == ("again.jpg", 1)
+
+
+def test_each_copy_is_found_where_it_is_asked_for(with_copies: Gallery) -> None:
+    found = with_copies.search(Query("snow"), k=9, every_copy=True).hits
+    assert {hit.uri for hit in found} == {"snow.jpg", "both.jpg", "again.jpg", "dog.jpg"}
+    assert not any(hit.copies for hit in found)
+
+
+def test_copies_that_filters_leave_out_do_not_count(with_copies: Gallery) -> None:
+    held_out = Filters(splits=frozenset(("val",)))
+    (found,) = with_copies.search(Query("snow"), filters=held_out).hits
+    assert (found.uri, found.copies) == ("again.jpg", 0)
+
+
+def test_more_like_a_picture_finds_no_copy_of_it(with_copies: Gallery) -> None:
+    query = Query(likes=(id_of("both.jpg"),))
+    assert set(uris(with_copies, query)) == {"dog.jpg", "snow.jpg"}
+    assert uris(with_copies, query, every_copy=True)[0] == "again.jpg"
+
+
+def test_diverse_pictures_are_no_copies_of_each_other(with_copies: Gallery) -> None:
+    found = uris(with_copies, Query("snow"), k=9, diversity=0.5)
+    assert {"dog.jpg", "snow.jpg"} < set(found)
+    assert len(found) == 3

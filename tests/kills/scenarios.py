@@ -44,6 +44,7 @@ from refine import drafts
 from refine.loop import RefineOptions, refine
 from refine.undo import undo
 from tests.kills.harness import Scenario
+from tests.kills.takeaway import TAKEAWAY
 from tests.refine.refining import ScriptedWriter, TwoTongues, WorthScore, outcome, points
 from tests.worlds import OneEncoder, PixelEncoder, PlainDescriber, paint, record
 
@@ -578,5 +579,6 @@ SCENARIOS = (
     Scenario("undo", refined, undo_all, nothing_is_lost, same_undone),
     Scenario("compaction", touched, compact_all, nothing_is_lost, same_compacted),
     Scenario("migration", old, migrate_all, still_old_or_whole, same_migrated),
+    TAKEAWAY,
     Scenario("first start", new_home, fill_slowly, unfinished_is_waited_for, same_samples),
 )

@@ -10,7 +10,7 @@ import streamlit as st
 from engine.app import Collection
 from engine.describe.captioner import DescribeOptions
 from service.conversion import description
-from service.exports import Descriptions, as_csv, as_jsonl, as_sidecars
+from service.exports import Descriptions, as_csv, as_jsonl, as_sidecars, as_xmp
 from ui.describe.controls import advanced
 from ui.describe.describer import Described, Describer, Given, admitted
 from ui.describe.intake import clear, tray
@@ -132,6 +132,8 @@ def _take_away(done: Sequence[Described]) -> None:
         ("JSONL", as_jsonl, "captions.jsonl", "application/x-ndjson", "All details, for programs"),
         ("Text files", as_sidecars, "captions.zip", "application/zip",
          "photo.jpg.txt for photo.jpg: unpack beside the pictures"),
+        ("XMP", as_xmp, "sidecars.zip", "application/zip",
+         "photo.jpg.xmp for photo.jpg: photo managers read it beside the pictures"),
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center"):
         for label, write, name, mime, told in kinds:

@@ -196,5 +196,5 @@ def _others(told: LearnedAnswer, name: str) -> None:
     if may and not told.state:
         label = f"Describe these {len(told.differing)} again"
         if st.button(label, icon=":material/refresh:", key="learned again"):
-            corrector().describe_again(name)
+            corrector().describe_differing(name)
             st.rerun()

@@ -89,3 +89,27 @@ def test_reciprocal_ranks_count_from_one() -> None:
 def test_fusing_orders_equal_sums_by_id() -> None:
     assert [key for key, _ in fused([[("b", 0.9)], [("a", 7.0)]])] == ["a", "b"]
     assert fused([]) == []
+
+
+@given(
+    seed=some.integers(0, 100),
+    count=some.integers(0, 3000),
+    groups=some.integers(1, 400),
+    size=some.integers(100, 500),
+)
+def test_pages_without_copies_neither_overlap_nor_leave_gaps(
+    seed: int, count: int, groups: int, size: int
+) -> None:
+    """Of each group the best alone is there, on whichever page it lies."""
+    draw = Random(seed)
+    points = [(f"{i:05}", 1 - i / 10_000) for i in range(count)]
+    same = {key: draw.randrange(groups) for key, _ in points if draw.random() < 0.5}
+
+    def rank(depth: int, *, exact: bool) -> list[Ranked]:
+        del exact
+        return points[:depth]
+
+    best = {same[key]: key for key, _ in reversed(points) if key in same}
+    wanted = [one for one in points if one[0] not in same or best[same[one[0]]] == one[0]]
+    pages = [ranking(rank, at + size, same)[at : at + size] for at in range(0, count, size)]
+    assert [one for page in pages for one in page] == wanted
