@@ -349,7 +349,7 @@ def test_a_filter_that_finds_nothing_says_what_there_is(open_page: OpenPage) -> 
         assert not page.exception
         assert not cards(page)
         said = told(page).replace("\\", "")
-        assert "no picture here has split:nosuch; there is split:train" in said
+        assert "No picture here has split:nosuch; there is split:train" in said
         assert page.sidebar.multiselect(key="filter split").value == ["nosuch"]
 
 

@@ -13,7 +13,7 @@ from engine.app import Collection
 from engine.search.gallery import Query, matched_words
 from engine.types import ImageHit, SearchResult, SearchSpace, Sort
 from ui.search.address import MAX_PAGE, SearchAddress
-from ui.search.chosen import add_examples, picking, picking_field
+from ui.search.chosen import picking, picking_field
 from ui.search.panel import go
 from ui.shared.components import component
 from ui.shared.pictures import Card, picture_grid
@@ -175,8 +175,18 @@ def _card(hit: ImageHit, query: Query, space: SearchSpace) -> Card:
     matches = {caption: matched_words(query, caption) for caption in hit.captions}
     caption = max(matches, key=lambda one: len(matches[one]), default="")
     return Card(
-        hit.id, b"", caption or _title(hit), _score(hit, space), marked=matches.get(caption, ())
+        hit.id,
+        b"",
+        caption or _title(hit),
+        _score(hit, space),
+        note=_told_copies(hit.copies),
+        marked=matches.get(caption, ()),
     )
+
+
+def _told_copies(count: int) -> str:
+    """How many copies stand behind a picture, in words."""
+    return f"and {count} {'copy' if count == 1 else 'copies'}" if count else ""
 
 
 def _score(hit: ImageHit, space: SearchSpace) -> str:
@@ -198,7 +208,7 @@ def _title(hit: ImageHit) -> str:
 def _grid(hits: Sequence[ImageHit], cards: Sequence[Card], key: str = "found") -> str | None:
     images = thumbnails().get([hit.uri for hit in hits], _SIDE)
     shown = [replace(card, image=image) for card, image in zip(cards, images, strict=True)]
-    return picture_grid(shown, key=key, on_picked=add_examples if picking() else None)
+    return picture_grid(shown, key=key, picking=picking())
 
 
 def _pages(address: SearchAddress, more: bool, told: str) -> None:
