@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -482,11 +483,27 @@ def test_tags_and_days_filter_where_there_are_any(open_page: OpenPage, album: Pa
     assert tags.options == ["<b> (1)", "pets (1)"]
     tags.set_value(["pets"]).run()
     assert captions(page) == ["a dog"]
-    assert address(page)["tag"] == "pets"
-    page = open_page(PAGE, at=album, q="a dog", taken_from="2020-05-07")
+    assert address(page)["q"] == "a dog tag:pets"
+    tags = page.sidebar.multiselect(key="filter tag")  # the others can be taken beside it
+    assert tags.options == ["<b> (1)", "pets (1)"]
+    tags.set_value(["pets", "<b>"]).run()
+    assert address(page)["q"] == 'a dog tag:pets tag:"<b>"'
+    assert len(cards(page)) == 2
+    page.sidebar.date_input(key="filter after").set_value(date(2021, 1, 1)).run()
+    assert address(page)["q"] == 'a dog tag:pets tag:"<b>" after:2021-01-01'
+    assert captions(page) == [HOSTILE]
+
+
+def test_days_are_typed_or_chosen(open_page: OpenPage, album: Path) -> None:
+    page = open_page(PAGE, at=album, q="a dog after:2020-05-07")
     assert sorted(captions(page)) == sorted(["a tree", HOSTILE])
-    page = open_page(PAGE, at=album, q="a dog", taken_from="1999-01-01")
-    assert "2020-05-06 to 2022-05-06" in told(page).replace("\\", "")
+    page = open_page(PAGE, at=album, q="before:2021 after:1999-02")  # earlier than any
+    assert page.sidebar.date_input(key="filter after").value == date(1999, 2, 1)
+    assert page.sidebar.date_input(key="filter before").value == date(2021, 12, 31)
+    assert captions(page) == ["a tree", "a dog"]
+    assert [card["score"] for card in cards(page)] == ["2021-05-06", "2020-05-06"]
+    page.sidebar.selectbox(key="search sort").set_value("oldest").run()
+    assert captions(page) == ["a dog", "a tree"]
 
 
 def test_an_opened_picture_shows_captions_and_facts_as_plain_text(
