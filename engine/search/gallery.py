@@ -115,6 +115,17 @@ class Query:
         return " ".join(part for part in parts if part)
 
 
+@dataclass(frozen=True, eq=False)
+class _Sought:
+    """A query as it is searched: its mapped vector, and what is taken off and left out for it."""
+
+    query: Query
+    mapped: Vector
+    hub_strength: float
+    filters: Filters
+    copies: Copies
+
+
 class Gallery:
     """The pictures of a store, found in any space, of copies the best alone."""
 
@@ -209,8 +220,13 @@ class Gallery:
         hub_strength = self._alignment.hub_strength * share
         copies = NO_COPIES if every_copy else self.copies
         filters = _without(filters or Filters(), known + self._copies_of(known, copies))
+<<<<<<< HEAD
+        asked = _Sought(query, mapped, hub_strength, filters, copies)
+        verdict = self._verdict(asked, watch)
+=======
         with watch.stage("judge"):
             verdict = self._verdict(query, mapped, filters, hub_strength)
+>>>>>>> main
         if verdict is None and likely:
             raise InvalidInput(
                 "this collection has too few pictures, or no captions, to tell what is likely; "
@@ -250,6 +266,22 @@ class Gallery:
             results.append(SearchResult(str(query), space, tuple(hits), timings, count))
         return results
 
+<<<<<<< HEAD
+    def _verdict(self, sought: _Sought, watch: Stopwatch) -> Verdict | None:
+        """Which pictures are likely; None where that cannot be told."""
+        if self._relevance is None:
+            return None
+        query, filters = sought.query, sought.filters
+        with watch.stage("judge"):
+            kind: Asked = "picture" if query.pictures or query.unlikes else "words"
+            count = self.store.count(filters)
+            judge = self._relevance().judge(sought.mapped, kind, count, sought.hub_strength)
+            if judge is None:
+                return None
+            words = "" if query.pictures else " ".join(query.words)
+            same = sought.copies.of
+            return Verdict(judge, self.store, words, query.minus, filters=filters, same=same)
+=======
     def _verdict(
         self, query: Query, mapped: Vector, filters: Filters, hub_strength: float
     ) -> Verdict | None:
@@ -263,6 +295,7 @@ class Gallery:
             return None
         words = "" if query.pictures else " ".join(query.words)
         return Verdict(judge, self.store, mapped, words, query.minus, filters, hub_strength)
+>>>>>>> main
 
     def _known(self, query: Query) -> list[ImageHit]:
         """The pictures of the store that the query names, with their vectors, in its order."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from engine.search.relevance import LIKELY, STRANGERS, Judge
-from engine.search.relevance_sample import sought_words, stored_words
+from engine.search.relevance_sample import numbers, sought_words, stored_words
 from engine.store import ImageStore
 from engine.store.interface import Ranked
 from engine.store.paging import RANKED
-from engine.types import Filters, ImageHit, Vector
+from engine.types import Filters, ImageHit
 
 SAID = 64
 """Of so many pictures that the search for words ranks first the captions are read."""
@@ -36,10 +36,31 @@ class Verdict:
         self,
         judge: Judge,
         store: ImageStore,
-        mapped: Vector,
         words: str,
         unwanted: Sequence[str],
+        *,
         filters: Filters,
+<<<<<<< HEAD
+        same: Mapping[str, int],
+    ) -> None:
+        """Look among the best of `mapped`, and of those that the words find."""
+        self._judge, self._store = judge, store
+        self._words = sought_words(words)
+        self._unwanted = [found for text in unwanted if (found := sought_words(text))]
+        self._scores = dict(
+            store.rank(
+                "mapped",
+                RANKED,
+                mapped=judge.mapped,
+                hub_strength=judge.hub_strength,
+                filters=filters,
+                same=same,
+            )
+        )
+        said = []
+        if self._words:
+            said = store.search("words", SAID, words=words, filters=filters, same=same)
+=======
         hub_strength: float = 0.0,
     ) -> None:
         self._judge, self._store, self._mapped = judge, store, mapped
@@ -51,6 +72,7 @@ class Verdict:
         )
         self._scores = dict(ranked)
         said = store.search("words", SAID, words=words, filters=filters) if self._words else []
+>>>>>>> main
         self._learn(said)
         known = {hit.id: self._known(hit) for hit in said}
         ids = list(self._scores)
@@ -65,9 +87,19 @@ class Verdict:
 
     def _learn(self, hits: Sequence[ImageHit]) -> None:
         """Score those in `mapped` that it did not rank."""
+<<<<<<< HEAD
+        new = [hit for hit in hits if hit.id not in self._scores]
+        vectors = self._store.vectors([hit.id for hit in new], "mapped") if new else {}
+        new = [hit for hit in new if hit.id in vectors]
+        if new:
+            rows = np.stack([vectors[hit.id] for hit in new])
+            scores = self._judge.score(rows, numbers(new)).tolist()
+            self._scores |= dict(zip([hit.id for hit in new], scores, strict=True))
+=======
         ids = [hit.id for hit in hits if hit.id not in self._scores]
         if ids:
             self._scores |= self._store.scores(ids, self._mapped, self._hub_strength)
+>>>>>>> main
 
     def _chances(self, ids: Sequence[str], known: Sequence[float]) -> list[float]:
         scores = np.array([self._scores.get(key, -1.0) for key in ids], np.float64)

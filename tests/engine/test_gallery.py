@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +274,7 @@ def test_short_words_become_captions_where_that_is_wanted(
     forms = {template.format("dog"): SNOW for template in TEMPLATES}
     encoder = fake_encoder({"dog": DOG, **forms}, {})
     for wanted, first in ((True, "snow.jpg"), (False, "dog.jpg")):
-        made = Gallery(encoder, NO_GAP, gallery.store, as_captions=lambda wanted=wanted: wanted)
+        made = Gallery(encoder, NO_GAP, gallery.store, as_captions=partial(bool, wanted))
         assert uris(made, Query("dog"), k=1) == [first]
 
 

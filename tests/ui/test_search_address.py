@@ -37,7 +37,15 @@ _addresses = some.builds(
     unlike=_several,
     space=some.sampled_from(SPACES),
     likely=some.booleans(),
+<<<<<<< HEAD
+    split=_values,
+    source=_values,
+    tag=_values,
+    taken_from=_days,
+    taken_until=_days,
+=======
     sort=some.sampled_from(SORTS),
+>>>>>>> main
     k=some.sampled_from(PAGE_SIZES),
     page=some.integers(1, MAX_PAGE),
     picture=_ids,
