@@ -43,6 +43,7 @@ from ingest.samples import SAMPLES, waiting, want
 from refine import drafts
 from refine.loop import RefineOptions, refine
 from refine.undo import undo
+from tests.kills.corrections import CORRECTIONS
 from tests.kills.harness import Scenario
 from tests.kills.takeaway import TAKEAWAY
 from tests.refine.refining import ScriptedWriter, TwoTongues, WorthScore, outcome, points
@@ -580,5 +581,6 @@ SCENARIOS = (
     Scenario("compaction", touched, compact_all, nothing_is_lost, same_compacted),
     Scenario("migration", old, migrate_all, still_old_or_whole, same_migrated),
     TAKEAWAY,
+    CORRECTIONS,
     Scenario("first start", new_home, fill_slowly, unfinished_is_waited_for, same_samples),
 )
