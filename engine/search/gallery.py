@@ -42,6 +42,13 @@ Those of `words` (BM25) grow with the rarity and the number of the words, those 
 only at which ranks a picture was found.
 """
 
+UNLIKE = 0.25
+"""How much pictures count that are not wanted, against those that are.
+
+Measured on the samples, see RESULTS.md: with more, what pictures of both kinds share is lost, and
+Qdrant's ways to recommend (the average vector counts them half) find less of what is wanted.
+"""
+
 
 @dataclass(frozen=True)
 class Query:
@@ -63,6 +70,10 @@ class Query:
     def __post_init__(self) -> None:
         if not self.words and not self.pictures:
             raise InvalidInput(self._nothing_wanted())
+        if both := set(self.likes) & set(self.unlikes):
+            raise InvalidInput(
+                f"the picture {min(both)} is wanted and not wanted at once; take it out on a side"
+            )
 
     @classmethod
     def of(cls, search: Search, image: Image | None = None) -> Query:
@@ -350,21 +361,21 @@ def _without(filters: Filters, known: Sequence[ImageHit]) -> Filters:
 def _combine(query: Query, texts: Vectors, images: Vectors) -> tuple[Vector, float]:
     """One unit vector: what is wanted added, and what is not, the last of each kind, subtracted.
 
+    Several pictures count as one: their mean.
+
     And how much of hubs is taken off for it: once for each wanted text that it is the sum of, as
     if each had been searched for alone. Nothing for pictures, as they are compared with their own
     kind: on real vectors (RESULTS.md) a bank of either kind made that no better.
     """
     weights = np.asarray(query.text_weights, np.float32)
     total: Vector = weights @ texts
-    total = total + _signs(len(images), len(query.unlikes)) @ images
+    wanted, unwanted = images[: query.pictures], images[query.pictures :]
+    if len(wanted):
+        total = total + wanted.mean(axis=0)
+    if len(unwanted):
+        total = total - UNLIKE * unwanted.mean(axis=0)
     length = float(np.linalg.norm(total))
     if length < 1e-6:
         raise InvalidInput("what is wanted and what is not cancel each other out; change one")
     share = max(0.0, float(weights.sum())) / length
     return np.asarray(total / length, np.float32), share
-
-
-def _signs(count: int, unwanted: int) -> Vector:
-    signs = np.ones(count, np.float32)
-    signs[count - unwanted :] = -1
-    return signs

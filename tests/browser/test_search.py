@@ -172,6 +172,22 @@ def test_only_unwanted_words_leave_pictures_and_examples_to_click(open_app: Open
     answered(page)
 
 
+def test_filters_are_typed_and_taken_away_by_keyboard_on_a_phone(
+    open_app: OpenApp,
+) -> None:
+    page = open_app("/search?collection=plain", size=PHONE)
+    field = page.get_by_role("textbox", name="What to look for")
+    look_for(page, "two cats after:May")
+    expect(page.get_by_text("at character 10 of the search")).to_be_visible()
+    look_for(page, "two cats -tag:x ext:webp")
+    answered(page)
+    page.get_by_role("button", name="-tag:x").press("Enter")
+    expect(field).to_have_value("two cats ext:webp")
+    page.wait_for_url("**q=two+cats+ext*")
+    look_for(page, "ext:webp")
+    expect(page.get_by_role("status").filter(has_text="newest first")).to_have_count(1)
+
+
 def test_links_of_a_search_name_their_collection(open_app: OpenApp) -> None:
     page = open_app("/search?collection=plain&q=two+cats")
     answered(page)

@@ -156,9 +156,18 @@ def test_pictures_that_are_not_wanted_are_no_query_alone() -> None:
         Query(unlikes=(id_of("dog.jpg"),))
 
 
-def test_what_is_wanted_and_unwanted_at_once_is_refused(gallery: Gallery) -> None:
-    with pytest.raises(InvalidInput, match="cancel each other out"):
-        gallery.search(Query(likes=(id_of("dog.jpg"),), unlikes=(id_of("dog.jpg"),)))
+def test_what_is_wanted_and_unwanted_at_once_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="wanted and not wanted at once"):
+        Query(likes=(id_of("dog.jpg"),), unlikes=(id_of("dog.jpg"),))
+
+
+def test_several_pictures_count_as_much_as_the_words(gallery: Gallery) -> None:
+    """However many there are: what the words say is not drowned."""
+    gallery.store.upsert([point(f"{n}.jpg", DOG, "a dog") for n in range(5)])
+    likes = tuple(id_of(f"{n}.jpg") for n in range(5))
+    found = gallery.search(Query("snow", likes=likes), "raw", 9).hits
+    assert found[0].uri == "both.jpg"
+    assert found[0].score == pytest.approx(1, abs=2e-3)
 
 
 def test_more_like_a_picture_obeys_filters(gallery: Gallery) -> None:
