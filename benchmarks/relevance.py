@@ -24,19 +24,29 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice, pairwise
+from itertools import islice, product
 from pathlib import Path
 from random import Random
 from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.default_space import fill
 from benchmarks.real_vectors import FOLDER
+from benchmarks.relevance_scores import (
+    Flags,
+    Reliability,
+    Score,
+    Values,
+    at_least,
+    best_constant,
+    print_tables,
+    unlike,
+)
 from engine.alignment.alignment import Alignment
+from engine.alignment.hubs import Bank
 from engine.alignment.moments import PairMoments
 from engine.app import Collection, build_engine
 from engine.collection import CollectionFolder
@@ -61,17 +71,10 @@ SEED, DRAWN = 50_000_000, 424_242
 ABSENT = frozenset(
     ("violin", "penguin", "pizza", "helicopter", "cactus", "tulip", "sheep", "camera")
 )
-OLD = 0.95
-"""The share of unrelated pairs below which the rule of before hid."""
-
-BANDS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1.01)
 LOOKED_AT = 64
 """Of so many pictures that a search finds first the chances are held against what is right."""
 
 _BATCH = 64
-
-Flags = NDArray[np.bool_]
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -102,62 +105,6 @@ class World:
             holding[self._holding.get(thing, [])] = True
             found &= holding
         return found & (self.places == wanted.place) if wanted.place else found
-
-
-@dataclass
-class Score:
-    """What a rule shows for searches: right ones, strangers, and what there was to find."""
-
-    right: int = 0
-    strangers: int = 0
-    answered: int = 0
-    answerable: int = 0
-    empty: int = 0
-    absent: int = 0
-    recalls: list[float] = field(default_factory=list)
-
-    def add(self, shown: Flags, right: Flags) -> None:
-        """Count one search: of all pictures, which are shown and which are right."""
-        found, there = int((shown & right).sum()), int(right.sum())
-        self.right += found
-        self.strangers += int(shown.sum()) - found
-        if there:
-            self.answerable += 1
-            self.answered += found > 0
-            self.recalls.append(found / there)
-        else:
-            self.absent += 1
-            self.empty += not shown.any()
-
-    def cells(self) -> str:
-        """Precision, recall, answered, empty ones said empty, strangers a search."""
-        shown, searches = self.right + self.strangers, self.answerable + self.absent
-        cells = [
-            f"{self.right / shown:.2f}" if shown else "-",
-            f"{np.mean(self.recalls):.2f}" if self.recalls else "-",
-            f"{self.answered / self.answerable:.2f}" if self.answerable else "-",
-            f"{self.empty / self.absent:.2f}" if self.absent else "-",
-            f"{self.strangers / searches:.2f}",
-        ]
-        return " | ".join(cells)
-
-
-@dataclass
-class Reliability:
-    """How often pictures of a chance are right."""
-
-    count: Values = field(default_factory=lambda: np.zeros(len(BANDS) - 1))
-    right: Values = field(default_factory=lambda: np.zeros(len(BANDS) - 1))
-
-    def add(self, chances: Values, right: Flags) -> None:
-        """Count pictures."""
-        self.count += np.histogram(chances, BANDS)[0]
-        self.right += np.histogram(chances[right], BANDS)[0]
-
-    def cells(self) -> str:
-        """The share that was right, of how many, band by band but the first."""
-        told = zip(self.right[1:], self.count[1:], strict=True)
-        return " | ".join(f"{a / b:.2f} of {b:.0f}" if b else "-" for a, b in told)
 
 
 def scenes(count: int, seed: int, *, absent: bool) -> Iterator[Scene]:
@@ -203,21 +150,6 @@ def searches(each: int) -> list[Asked]:
 
 def _holds(*things: tuple[str, int]) -> Meaning:
     return Meaning(frozenset(things), "")
-
-
-def unlike(rows: Vectors, pictures: Vectors, share: float = OLD) -> float:
-    """The rule of before: what that share of unrelated pairs of 256 each scores below."""
-    return float(np.quantile(rows[:256] @ pictures[:256].T, share))
-
-
-def best_constant(scores: Sequence[Values], right: Sequence[Flags]) -> float:
-    """The cosine that gives the best F1 over all searches."""
-    values, hits = np.concatenate(scores), np.concatenate(right)
-    there = int(hits.sum())
-    order = np.argsort(-values)
-    found = np.cumsum(hits[order])
-    f1 = 2 * found / (np.arange(1, len(values) + 1) + there)
-    return float(values[order][int(f1.argmax())])
 
 
 def sample_world(
@@ -310,13 +242,13 @@ def _look(
         scores = (query @ mapped.T)[0].astype(np.float64)
         found.append((one, scores, right, likely))
     texts = plain.alignment.map_texts(plain.relevance.sample.texts)
-    old = unlike(texts, mapped)
+    old = unlike(np.asarray(texts @ mapped[:256].T, np.float64))
     for kind in dict.fromkeys(one.kind for one in asked):
         rows = [row for row in found if row[0].kind == kind]
         constant = best_constant([row[1] for row in rows], [row[2] for row in rows])
         rules: dict[str, Callable[[Values, Flags], Flags]] = {
-            "95 % of unrelated": partial(_at_least, old),
-            "best constant": partial(_at_least, constant),
+            "95 % of unrelated": partial(at_least, old),
+            "best constant": partial(at_least, constant),
             "**likely**": lambda _, likely: likely,
         }
         for name, rule in rules.items():
@@ -327,12 +259,13 @@ def _look(
     yield f"@| {named} | {reliability.cells()} |"
 
 
-def _at_least(least: float, scores: Values, _: Flags) -> Flags:
-    return scores >= least
+def real_vectors(
+    folder: Path, method: str, hub_strength: float = 0.0, seeds: int = 2
+) -> Iterator[str]:
+    """Rows of 500 COCO pictures: half fit the map, a quarter is learned from, a quarter sought.
 
-
-def real_vectors(folder: Path, method: str, seeds: int = 2) -> Iterator[str]:
-    """Rows of 500 COCO pictures: half fit the map, a quarter is learned from, a quarter sought."""
+    The half that fits the map is also the bank of the hub correction.
+    """
     images, texts = (np.load(folder / f"{name}_features.npy") for name in ("image", "text"))
     old, new, reliability = Score(), Score(), Reliability()
     seen: list[tuple[Values, Flags]] = []
@@ -341,19 +274,23 @@ def real_vectors(folder: Path, method: str, seeds: int = 2) -> Iterator[str]:
         fitting, rest = np.array_split(order, 2)
         moments = PairMoments(images.shape[1])
         moments.update(images[fitting], texts[fitting])
-        alignment = Alignment.fit(moments, method)
+        numbers = fitting.astype(np.uint64) + 1
+        halves_of = [rows[fitting].astype(np.float16) for rows in (images, texts)]
+        bank = Bank(halves_of[0], numbers, halves_of[1], numbers)
+        fitted = Alignment.fit(moments, method)
+        alignment = replace(fitted, hub_strength=hub_strength, bank=bank)
         halves = np.array_split(np.arange(len(rest)), 2)
         for learned, sought in (halves, halves[::-1]):
             pairs = np.stack([np.arange(len(learned)), learned], axis=1).astype(np.uint64)
             sample = Sample(
-                images[rest], texts[rest[learned]], pairs, pairs, rest.astype(np.uint64)
+                images[rest], texts[rest[learned]], pairs, pairs, rest.astype(np.uint64) + 1
             )
             relevance = Relevance(alignment, sample)
             queries = alignment.map_texts(texts[rest[sought]])
-            least = unlike(queries, alignment.map_images(images[rest]))
+            least = unlike(relevance.scores(queries, hub_strength))
             for query, own in zip(queries, sought, strict=True):
-                judge = relevance.judge(query, "words", len(rest))
-                scores = relevance.scores(query[None])[0].astype(np.float64)
+                judge = relevance.judge(query, "words", len(rest), hub_strength)
+                scores = relevance.scores(query[None], hub_strength)[0]
                 right = np.arange(len(rest)) == own
                 if judge is None:
                     raise RuntimeError("too few pairs")
@@ -369,19 +306,10 @@ def real_vectors(folder: Path, method: str, seeds: int = 2) -> Iterator[str]:
     best = Score()
     for scores, hits in seen:
         best.add(scores >= constant, hits)
+    named = f"{method}, hubs {hub_strength:g}" if hub_strength else method
     for name, score in (("95 % of unrelated", old), ("best constant", best), ("**likely**", new)):
-        yield f"| 250 COCO | {method} | caption | {name} | {score.cells()} |"
-    yield f"@| 250 COCO | {method} | {reliability.cells()} |"
-
-
-def print_tables(rows: Sequence[str]) -> None:
-    """What was shown, and how reliable the chances were."""
-    print("\n| pictures | | search | shown | precision | recall | answered | empty said empty "
-          "| strangers a search |\n| ---: | --- | --- | --- |" + " ---: |" * 5)  # fmt: skip
-    print("\n".join(row for row in rows if not row.startswith("@")))
-    bands = " | ".join(f"{a:g} to {min(b, 1):g}" for a, b in pairwise(BANDS[1:]))
-    print(f"\n| pictures | | {bands} |\n| ---: | --- |" + " ---: |" * (len(BANDS) - 2))
-    print("\n".join(row[1:] for row in rows if row.startswith("@")))
+        yield f"| 250 COCO | {named} | caption | {name} | {score.cells()} |"
+    yield f"@| 250 COCO | {named} | {reliability.cells()} |"
 
 
 def main() -> None:
@@ -395,8 +323,8 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     rows: list[str] = []
     if (asked.folder / "image_features.npy").is_file():
-        for method in ("raw", "centred", "shrink"):
-            rows += real_vectors(asked.folder, method)
+        for method, hub_strength in product(("raw", "centred", "shrink"), (0.0, 0.5)):
+            rows += real_vectors(asked.folder, method, hub_strength)
     if asked.sizes:
         with tempfile.TemporaryDirectory() as home:
             engine = build_engine(Settings(home=Path(home), profile="sample", device="cpu"))
