@@ -8,6 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
+from corpus.corrections import joined
 from corpus.entry import Entry
 from corpus.ledger import Live
 from corpus.records import CaptionRecord
@@ -35,14 +36,17 @@ def points_of(
     generated: Mapping[int, Caption],
     alignment: Alignment,
     refined: Mapping[int, Sequence[Caption]] | None = None,
+    corrections: Mapping[int, tuple[str, Halves]] | None = None,
 ) -> tuple[list[ImagePoint], list[CaptionPoint]]:
     """The points of living rows of a shard.
 
     By picture row `generated` has the captions of pictures that have none of their own, and
     `refined` those that refinement rounds added; these are no part of the picture's point, which
-    shows what people wrote.
+    shows what people wrote: first of all what `corrections` has of it.
     """
-    pictures, captions = _points(shard, live, generated, alignment, refined or {})
+    pictures, captions = _points(
+        shard, live, generated, alignment, refined or {}, corrections or {}
+    )
     hubs = alignment.hubs
     if hubs is None:
         return pictures, captions
@@ -67,6 +71,7 @@ def _points(
     generated: Mapping[int, Caption],
     alignment: Alignment,
     refined: Mapping[int, Sequence[Caption]],
+    corrections: Mapping[int, tuple[str, Halves]],
 ) -> tuple[list[ImagePoint], list[CaptionPoint]]:
     raw_images = unit(shard.images[live.pictures])
     images = alignment.map_images(raw_images) if live.pictures else raw_images
@@ -80,7 +85,11 @@ def _points(
         source: CaptionSource = "human"
         span = spans[row]
         said, raw_said, mapped_said = entry.captions, raw_texts[span], texts[span]
-        if row in generated:
+        if row in corrections:
+            said, told = joined(said, shard.captions[shard.span(row)], corrections[row])
+            raw_said = unit(told)
+            mapped_said = alignment.map_texts(raw_said)
+        elif row in generated:
             source, said = "generated", (generated[row].text,)
             raw_said = unit(generated[row].vector[None])
             mapped_said = alignment.map_texts(raw_said)

@@ -225,7 +225,7 @@ def job_answer(job: Job, *, paths: bool = True, hide: Hide = str) -> JobAnswer:
         error=job.error,
         skipped=job.skipped,
         result=job.result if paths else _without_places(job.result),
-        kind="sync" if job.sync else "ingest",
+        kind="description" if job.again else "sync" if job.sync else "ingest",
     )
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 from engine.app import Collection
 from engine.search.examples import means_itself
 from engine.types import ImageHit
-from service.exports import chosen_score
+from service.takeaway.values import chosen_score
 from ui.describe.describer import Described, Given
 from ui.describe.intake import first_pictures, sample
 from ui.describe.results import show_example
