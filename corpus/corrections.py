@@ -25,6 +25,7 @@ from corpus.arrays import binaries, numbers, texts
 from corpus.entry import key_of
 from corpus.parquet import Columns, DamagedShard, Halves, ShardFile, packed, write_columns
 from corpus.records import not_text
+from engine.disk import refused
 from engine.errors import InvalidInput
 from engine.files import write_whole
 from engine.legible import legible
@@ -103,9 +104,12 @@ def keep_waiting(folder: Path, correction: Correction) -> None:
     Raises DiskFull and the like: nothing has changed then.
     """
     place = folder / _WAITING
-    place.mkdir(parents=True, exist_ok=True)
     text = json.dumps(asdict(correction), ensure_ascii=False) + "\n"
-    write_whole(place / f"{correction.id}.json", text)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        write_whole(place / f"{correction.id}.json", text)
+    except OSError as error:
+        raise refused(place, error) from error
 
 
 def waiting(folder: Path) -> list[Correction]:

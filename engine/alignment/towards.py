@@ -59,7 +59,7 @@ def moved(prior: Alignment, images: Vectors, captions: Vectors, distractors: Vec
             float(gaps[at].mean()),
             float(errors[at]),
             at == best,
-            len(images),
+            held_out=len(images),
         )
         for at in range(len(means))
     )

@@ -47,6 +47,7 @@ from ingest.sync import sync
 from refine import drafts
 from refine.loop import RefineOptions, refine
 from refine.undo import undo
+from tests.kills.corrections import CORRECTIONS
 from tests.kills.harness import Scenario
 from tests.kills.takeaway import TAKEAWAY
 from tests.refine.refining import ScriptedWriter, TwoTongues, WorthScore, outcome, points
@@ -658,5 +659,6 @@ SCENARIOS = (
     Scenario("migration", old, migrate_all, still_old_or_whole, same_migrated),
     Scenario("sync", changed_sources, sync_all, what_is_given_stays, same_sync),
     TAKEAWAY,
+    CORRECTIONS,
     Scenario("first start", new_home, fill_slowly, unfinished_is_waited_for, same_samples),
 )
