@@ -160,6 +160,8 @@ def test_the_moments_of_a_refit_are_those_of_all_pairs_read_anew(
         wanted = gather(owner.folder, ledger, owner.card.dim).total()
     assert same(PairMoments.load(owner.folder.moments), wanted)
     again = Alignment.fit(wanted, made.method, strength=made.strength)
+    assert made.mean_image is not None
+    assert again.mean_image is not None
     assert np.allclose(made.mean_image, again.mean_image)
     for record in (records[0], records[0], records[100]):
         owner.undo(record)
