@@ -28,9 +28,11 @@ from cli.options import (
 )
 from cli.output import emit, say, say_lines, short_path
 from cli.progress import progress_bars
+from engine.collection import CollectionFolder
 from engine.errors import InvalidInput
 from engine.legible import legible
 from mrag_client.models import MANY, Description
+from mrag_client.presence import home_of_user
 from service.takeaway.describing import Counts, Takeaway
 from service.takeaway.embedding import InFiles
 from service.takeaway.following import follow
@@ -118,6 +120,8 @@ def describe(
         return
     if not sources:
         raise InvalidInput("name folders or pictures to describe; or give --again")
+    if poll is not None and not watch:
+        raise InvalidInput("--poll says how --watch looks; give --watch, too")
     outputs = _outputs(sources, mode, sidecar_name, out, xmp, txt, embed, embed_to)
     show = _nothing if outputs else _printer(as_json)
     with answering(local=local, **models) as answers, progress_bars() as on_progress:
@@ -147,6 +151,8 @@ def _outputs(
     embed_to: Path | None,
 ) -> list[Output]:
     """What descriptions are written into, all of it checked before anything is described."""
+    if named != "full" and not xmp:
+        raise InvalidInput("--sidecar-name names XMP sidecars; give --xmp, too")
     if embed and embed_to:
         raise InvalidInput("give --embed or --embed-to: into the pictures, or into copies of them")
     outputs: list[Output] = []
@@ -214,7 +220,9 @@ def describe_again(name: str, models: Mapping[str, str], *, local: bool, as_json
     """Describe a collection's pictures again, here or by the server of this home."""
     with served(local=local, **models) as client:
         if client is not None:
-            job = followed(client, client.describe_again(name or _only_name(client)))
+            name = name or _only_name(client)
+            CollectionFolder(home_of_user(), name).read_card()  # says so where there is none
+            job = followed(client, client.describe_again(name))
             _tell_again(dict(job.result or {}), job.message, as_json)
             return
     from ingest.again import describe_again as describe_stale

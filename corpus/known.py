@@ -273,9 +273,10 @@ class KnownRows:
         found = (self._db.execute(query, (key,)).fetchone() for key in keys)
         return by_shard(sorted(place for (place,) in filter(None, found)))
 
-    def loose(self) -> int:
-        """How many captions stand alone."""
-        return self._one("select count(*) from loose")
+    def has_key(self, key: int) -> bool:
+        """Whether a file (`path_key`) or a loose caption (`loose_key`) of that key is known."""
+        query = "select 1 from file where path_key = ?1 union select 1 from loose where key = ?1"
+        return self._db.execute(query, (key,)).fetchone() is not None
 
     def pictures(self) -> int:
         """How many pictures there are."""

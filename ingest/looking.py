@@ -156,16 +156,16 @@ class Looker:
 
 def _not_there(source: Source, is_folder: bool, base: Path) -> str:
     """Why a source cannot be read: it, or the disk with its pictures, may not be mounted."""
-    path = Path(source.path)
+    path, stays = Path(source.path), "nothing of it leaves, as it may not be mounted"
     for folder in [path] if is_folder else [base] if source.images else []:
+        whose = "" if is_folder else f"has its pictures in {folder}, which "
         if not folder.is_dir():
-            return f"{folder} is not there: nothing of it leaves, as it may not be mounted"
+            return f"{whose}is not there: {stays}"
         if not holds_anything(folder):
-            told = "is empty or cannot be read: nothing of it leaves, as it may not be mounted"
-            return f"{folder} {told}"
+            return f"{whose}is empty or cannot be read: {stays}"
     try:
         if not is_folder and not is_regular(path):
-            return f"{path} is not there: nothing of it leaves, as it may not be mounted"
+            return f"is not there: {stays}"
     except OSError as error:
         return f"cannot be read ({error}): nothing of it leaves"
     return ""

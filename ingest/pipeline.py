@@ -36,7 +36,7 @@ from ingest.embed import EmbedOptions, EmbedReport, embed
 from ingest.fit import fit_if_needed
 from ingest.parts import AdoptReport, Part, adopt_parts, embed_part
 from ingest.push import PushReport, push
-from ingest.sources import Source, noted
+from ingest.sources import Source, Sources, noted
 
 Done = TypeVar("Done")
 
@@ -226,6 +226,7 @@ def embed_only(
     with _made_if_filled(folder), writing(folder):
         folder.write_card(card())
         adopt_parts(folder, on_progress)
+        Sources(folder).sweep()
         with noted(records, source, folder) as told:
             report = embed(told, encoder, folder, how, leaving=leaving, on_progress=on_progress)
         if _is_empty(folder):

@@ -15,17 +15,16 @@ from engine.words import folded
 FURTHEST_KM = 100.0
 """A town further away says nothing: at sea there is none."""
 
-CITY_KM = 15.0
-"""Within so much the nearest large city is named beside a quarter or a suburb of it."""
+CITIES = {1_000_000: 25.0, 100_000: 15.0}
+"""A city of so many people is named beside a quarter or a suburb within so many kilometres."""
 
-_LARGE = 100_000
 _EARTH_KM = 6371.0
 
 
 def place_names(pictures: Sequence[Metadata]) -> list[tuple[str, ...]]:
     """For each picture the names of its place, the nearest first; none where it says no place.
 
-    All are looked up at once. The first time in a process takes about a second, and 200 MB.
+    All are looked up at once. The first time in a process takes a second, and 200 MB.
     """
     located = {
         (one.latitude, one.longitude)
@@ -40,23 +39,22 @@ def _names(places: list[tuple[float, float]]) -> dict[tuple[Any, Any], tuple[str
     import reverse_geocode
 
     # First the few large ones: what is read for them is free again for the others.
-    cities = reverse_geocode.search(places, min_population=_LARGE)
+    large = [reverse_geocode.search(places, min_population=people) for people in CITIES]
     towns = reverse_geocode.search(places)
-    return {
-        place: _named(place, city, town)
-        for place, city, town in zip(places, cities, towns, strict=True)
-    }
+    each = zip(places, towns, *large, strict=True)
+    return {place: _named(place, town, *cities) for place, town, *cities in each}
 
 
 def _named(
-    place: tuple[float, float], city: Mapping[str, Any], town: Mapping[str, Any]
+    place: tuple[float, float], town: Mapping[str, Any], *large: Mapping[str, Any]
 ) -> tuple[str, ...]:
     if _kilometres(place, town) > FURTHEST_KM:
         return ()
-    large = [city["city"]] if _kilometres(place, city) <= CITY_KM else []
+    limits = zip(large, CITIES.values(), strict=True)
+    cities = [city["city"] for city, limit in limits if _kilometres(place, city) <= limit]
     region = (town.get(part, "") for part in ("county", "state", "country"))
     names: dict[str, str] = {}
-    for name in (town["city"], *large, *region):
+    for name in (town["city"], *reversed(cities), *region):
         if name:
             names.setdefault(folded(name), name)
     return tuple(names.values())

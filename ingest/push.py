@@ -205,11 +205,15 @@ class _Push:
     def _has_map(self, answers: GenerationFolder) -> bool:
         try:
             theirs = Alignment.load(answers.alignment)
-            if self._keep_map:
-                self._alignment = theirs
-            return self._alignment.maps_like(theirs)
         except AlignmentError as error:
             raise Damaged(f"its map in {answers.alignment} is missing or damaged") from error
+        if self._keep_map:
+            self._alignment = theirs
+        if not self._alignment.maps_like(theirs):
+            return False
+        # What is added is to be told hubs by just the same bank as what is there.
+        self._alignment = replace(self._alignment, bank=theirs.bank)
+        return True
 
     def _brought_level(
         self, answers: GenerationFolder, state: GenerationState, stores: _Stores

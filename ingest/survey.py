@@ -122,6 +122,8 @@ def survey(
     looker = Looker(folder, ledger, given, on_progress)
     states = [looker.look(at, source) for at, source in enumerate(sources_to_sync(folder))]
     lost = find_lost(ledger, given, states)
+    for state in states:
+        _forget_strangers(ledger, state)
     _take_over(given, states)
     found = Survey(states, ledger.pictures(), ledger.captions())
     found.leaving = Leaving(lost.files, tuple(lost.captions))
@@ -151,6 +153,14 @@ def records_of(given: Given) -> Iterator[Record]:
         yield file.record
     for _, caption in given.new_captions():
         yield caption
+
+
+def _forget_strangers(ledger: Ledger, state: SourceState) -> None:
+    """Forget what a file gave before, gives no longer and the collection does not have."""
+    if state.whole:
+        before = np.setdiff1d(state.gave, state.gives, assume_unique=True)
+        strangers = [key for key in before.tolist() if not ledger.has_key(key)]
+        state.gave = np.setdiff1d(state.gave, strangers)
 
 
 def _take_over(given: Given, states: Sequence[SourceState]) -> None:

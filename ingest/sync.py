@@ -111,6 +111,7 @@ def brought_level(
     started = monotonic()
     with writing(folder), Given() as given:
         adopt_parts(folder, on_progress)
+        Sources(folder).sweep()
         (found, level), _ = past_damage(lambda: _surveyed(folder, given, on_progress))
         if found.too_much and allowed == "little":
             raise TooMuchLeaves(_too_much(folder.name, found))
@@ -178,10 +179,10 @@ def _counts(report: SyncReport) -> Iterator[str]:
         lost = found.captions_gone + found.captions_lost
         yield f"captions: {found.captions_new:,} new, {lost:,} gone"
     if report.kept:
-        yield "nothing left, as it would have been much; to let it go: mrag sync --yes"
+        yield "nothing was let go of, as it would be much; to let it go: mrag sync --yes"
     away = sum(bool(state.trouble) for state in found.states)
     if away or found.held:
-        yield f"{away:,} sources and {sum(found.held.values()):,} more pictures are out of reach"
+        yield f"out of reach: {away:,} sources, {sum(found.held.values()):,} more files"
 
 
 def _details(report: SyncReport) -> Iterator[str]:
@@ -203,7 +204,7 @@ def _named_lines(found: Survey) -> Iterator[str]:
 def _trouble_lines(found: Survey) -> Iterator[str]:
     for state in found.states:
         if state.trouble:
-            yield f"left alone: {state.source.path}: {state.trouble}"
+            yield f"left alone: {state.source.path} {state.trouble}"
     for folder, count in found.held.items():
         yield (
             f"left alone: {count:,} pictures of {folder}, which is empty or cannot be read, as it "

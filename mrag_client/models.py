@@ -1,6 +1,7 @@
 """What is asked and answered, as JSON: one form for terminal, HTTP API, client and exports.
 
-Scores are cosines unless said otherwise; times are in milliseconds by stage.
+Scores are cosines unless said otherwise, in the space `mapped` less what is taken off for being
+near to everything; times are in milliseconds by stage.
 """
 
 from __future__ import annotations

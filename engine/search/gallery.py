@@ -42,6 +42,13 @@ Those of `words` (BM25) grow with the rarity and the number of the words, those 
 only at which ranks a picture was found.
 """
 
+UNLIKE = 0.25
+"""How much pictures count that are not wanted, against those that are.
+
+Measured on the samples, see RESULTS.md: with more, what pictures of both kinds share is lost, and
+Qdrant's ways to recommend (the average vector counts them half) find less of what is wanted.
+"""
+
 
 @dataclass(frozen=True)
 class Query:
@@ -63,6 +70,10 @@ class Query:
     def __post_init__(self) -> None:
         if not self.words and not self.pictures:
             raise InvalidInput(self._nothing_wanted())
+        if both := set(self.likes) & set(self.unlikes):
+            raise InvalidInput(
+                f"the picture {min(both)} is wanted and not wanted at once; take it out on a side"
+            )
 
     @classmethod
     def of(cls, search: Search, image: Image | None = None) -> Query:
@@ -113,6 +124,17 @@ class Query:
         parts += [f"like:{id_}" for id_ in self.likes]
         parts += [f"-like:{id_}" for id_ in self.unlikes]
         return " ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sought:
+    """A query as it is searched: its mapped vector, and what is taken off and left out for it."""
+
+    query: Query
+    mapped: Vector
+    hub_strength: float
+    filters: Filters
+    copies: Copies
 
 
 class Gallery:
@@ -209,8 +231,8 @@ class Gallery:
         hub_strength = self._alignment.hub_strength * share
         copies = NO_COPIES if every_copy else self.copies
         filters = _without(filters or Filters(), known + self._copies_of(known, copies))
-        with watch.stage("judge"):
-            verdict = self._verdict(query, mapped, filters, hub_strength)
+        asked = _Sought(query, mapped, hub_strength, filters, copies)
+        verdict = self._verdict(asked, watch)
         if verdict is None and likely:
             raise InvalidInput(
                 "this collection has too few pictures, or no captions, to tell what is likely; "
@@ -250,19 +272,20 @@ class Gallery:
             results.append(SearchResult(str(query), space, tuple(hits), timings, count))
         return results
 
-    def _verdict(
-        self, query: Query, mapped: Vector, filters: Filters, hub_strength: float
-    ) -> Verdict | None:
+    def _verdict(self, sought: _Sought, watch: Stopwatch) -> Verdict | None:
         """Which pictures are likely; None where that cannot be told."""
         if self._relevance is None:
             return None
-        asked: Asked = "picture" if query.pictures or query.unlikes else "words"
-        count = self.store.count(filters)
-        judge = self._relevance().judge(mapped, asked, count, hub_strength)
-        if judge is None:
-            return None
-        words = "" if query.pictures else " ".join(query.words)
-        return Verdict(judge, self.store, mapped, words, query.minus, filters, hub_strength)
+        query, filters = sought.query, sought.filters
+        with watch.stage("judge"):
+            kind: Asked = "picture" if query.pictures or query.unlikes else "words"
+            count = self.store.count(filters)
+            judge = self._relevance().judge(sought.mapped, kind, count, sought.hub_strength)
+            if judge is None:
+                return None
+            words = "" if query.pictures else " ".join(query.words)
+            same = sought.copies.of
+            return Verdict(judge, self.store, words, query.minus, filters=filters, same=same)
 
     def _known(self, query: Query) -> list[ImageHit]:
         """The pictures of the store that the query names, with their vectors, in its order."""
@@ -338,21 +361,21 @@ def _without(filters: Filters, known: Sequence[ImageHit]) -> Filters:
 def _combine(query: Query, texts: Vectors, images: Vectors) -> tuple[Vector, float]:
     """One unit vector: what is wanted added, and what is not, the last of each kind, subtracted.
 
+    Several pictures count as one: their mean.
+
     And how much of hubs is taken off for it: once for each wanted text that it is the sum of, as
     if each had been searched for alone. Nothing for pictures, as they are compared with their own
     kind: on real vectors (RESULTS.md) a bank of either kind made that no better.
     """
     weights = np.asarray(query.text_weights, np.float32)
     total: Vector = weights @ texts
-    total = total + _signs(len(images), len(query.unlikes)) @ images
+    wanted, unwanted = images[: query.pictures], images[query.pictures :]
+    if len(wanted):
+        total = total + wanted.mean(axis=0)
+    if len(unwanted):
+        total = total - UNLIKE * unwanted.mean(axis=0)
     length = float(np.linalg.norm(total))
     if length < 1e-6:
         raise InvalidInput("what is wanted and what is not cancel each other out; change one")
     share = max(0.0, float(weights.sum())) / length
     return np.asarray(total / length, np.float32), share
-
-
-def _signs(count: int, unwanted: int) -> Vector:
-    signs = np.ones(count, np.float32)
-    signs[count - unwanted :] = -1
-    return signs

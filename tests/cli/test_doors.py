@@ -171,7 +171,6 @@ LINES = [
     "describe UNKNOWN KNOWN",
     "describe FOLDER",
     "describe KNOWN -c no-such",
-    "describe KNOWN --out GONE",
     "describe --again -c plain --json",
     "describe --again -c no-such",
     "compare UNKNOWN KNOWN --json -k 2",

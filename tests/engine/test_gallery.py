@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +156,18 @@ def test_pictures_that_are_not_wanted_are_no_query_alone() -> None:
         Query(unlikes=(id_of("dog.jpg"),))
 
 
-def test_what_is_wanted_and_unwanted_at_once_is_refused(gallery: Gallery) -> None:
-    with pytest.raises(InvalidInput, match="cancel each other out"):
-        gallery.search(Query(likes=(id_of("dog.jpg"),), unlikes=(id_of("dog.jpg"),)))
+def test_what_is_wanted_and_unwanted_at_once_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="wanted and not wanted at once"):
+        Query(likes=(id_of("dog.jpg"),), unlikes=(id_of("dog.jpg"),))
+
+
+def test_several_pictures_count_as_much_as_the_words(gallery: Gallery) -> None:
+    """However many there are: what the words say is not drowned."""
+    gallery.store.upsert([point(f"{n}.jpg", DOG, "a dog") for n in range(5)])
+    likes = tuple(id_of(f"{n}.jpg") for n in range(5))
+    found = gallery.search(Query("snow", likes=likes), "raw", 9).hits
+    assert found[0].uri == "both.jpg"
+    assert found[0].score == pytest.approx(1, abs=2e-3)
 
 
 def test_more_like_a_picture_obeys_filters(gallery: Gallery) -> None:
@@ -273,7 +283,7 @@ def test_short_words_become_captions_where_that_is_wanted(
     forms = {template.format("dog"): SNOW for template in TEMPLATES}
     encoder = fake_encoder({"dog": DOG, **forms}, {})
     for wanted, first in ((True, "snow.jpg"), (False, "dog.jpg")):
-        made = Gallery(encoder, NO_GAP, gallery.store, as_captions=lambda wanted=wanted: wanted)
+        made = Gallery(encoder, NO_GAP, gallery.store, as_captions=partial(bool, wanted))
         assert uris(made, Query("dog"), k=1) == [first]
 
 

@@ -14,7 +14,7 @@ from engine.search.language import MAX_TERMS
 from engine.types import ImageHit
 from ui.search.address import SearchAddress
 from ui.search.panel import current, go
-from ui.shared.pictures import escaped, thumbnail
+from ui.shared.pictures import Picking, escaped, thumbnail
 
 _HIGH = 44
 _PICKING = "search picking"
@@ -29,12 +29,14 @@ def picking_field() -> None:
     )
 
 
-def picking() -> bool:
-    """Whether pictures are being chosen."""
-    return bool(st.session_state.get(_PICKING))
+def picking() -> Picking | None:
+    """That pictures are being chosen; None where they are not."""
+    if not st.session_state.get(_PICKING):
+        return None
+    return Picking(st.query_params.get("collection", "the collection"), _add)
 
 
-def add_examples(likes: Sequence[str], unlikes: Sequence[str]) -> None:
+def _add(likes: Sequence[str], unlikes: Sequence[str]) -> None:
     """Look for more like these and not like those, beside the examples and words that are there."""
     now = current()
     like = [id_ for id_ in (*now.like, *likes) if id_ not in unlikes]

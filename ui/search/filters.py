@@ -80,7 +80,7 @@ def read_or_marked(typed: str, beside: Iterable[Item]) -> Search | None:
         )
         return None
     for hint in search.hints:
-        st.info(escaped(hint), icon=":material/lightbulb:")
+        _hint(hint)
     return search
 
 
@@ -108,7 +108,7 @@ def chosen_filters() -> None:
 def say_what_is_not_here(search: Search, facets: Facets) -> None:
     """Where nothing was found: which filter names what no picture has, and what there is."""
     for hint in not_here(search.filters, facets):
-        st.info(escaped(hint), icon=":material/lightbulb:")
+        _hint(hint)
 
 
 def filter_fields(search: Search | None, facets: Facets, images: ImageStore) -> None:
@@ -131,6 +131,10 @@ def filter_fields(search: Search | None, facets: Facets, images: ImageStore) -> 
         _choice(label, kind, chosen, getattr(counted, field))
     _rating(filters, images)
     _days(filters, facets)
+
+
+def _hint(told: str) -> None:
+    st.info(escaped(told[:1].upper() + told[1:]), icon=":material/lightbulb:")
 
 
 def _values(search: Search, kind: str) -> list[str]:
@@ -181,7 +185,10 @@ def _days(filters: Filters, facets: Facets) -> None:
     """The days between which pictures were taken, where any says it."""
     if facets.taken_from is None or facets.taken_until is None:
         return
-    ends = (("after", "Taken from", filters.taken_from), ("before", "until", filters.taken_until))
+    ends = (
+        ("after", "Taken from", filters.taken_from),
+        ("before", "Taken until", filters.taken_until),
+    )
     chosen = [moment.date() for _, _, moment in ends if moment]
     first = min([facets.taken_from.date(), *chosen])
     last = max([facets.taken_until.date(), *chosen])

@@ -13,7 +13,7 @@ from engine.app import Collection
 from engine.search.gallery import Query, matched_words
 from engine.types import ImageHit, SearchResult, SearchSpace, Sort
 from ui.search.address import MAX_PAGE, SearchAddress
-from ui.search.chosen import add_examples, picking, picking_field
+from ui.search.chosen import picking, picking_field
 from ui.search.panel import go
 from ui.shared.components import component
 from ui.shared.pictures import Card, picture_grid
@@ -82,7 +82,7 @@ def show_found(
     """
     hits = page.hits
     if not hits:
-        told = _nothing(address, space, filtered=filtered)
+        told = _nothing(address, space, query, filtered=filtered)
         st.info(told)
         if address.page > 1:
             st.button("First page", on_click=go, args=(replace(address, page=1),))
@@ -99,9 +99,10 @@ def show_found(
     picking_field()
     if space == "fused" and query.words and not any(card.marked for card in cards):
         st.caption("No caption here has these words: the nearest by meaning come first.")
-    clicked = _parts(page, cards, address)
+    verdict = _told_likely(page.likely, query)
+    clicked = _parts(page, cards, address, verdict)
     _pages(address, more, "")
-    return f"{told}. {_told_likely(page.likely)}", clicked
+    return f"{told}. {verdict}", clicked
 
 
 def show_by_date(page: Page, address: SearchAddress) -> tuple[str, str | None]:
@@ -123,35 +124,37 @@ def show_by_date(page: Page, address: SearchAddress) -> tuple[str, str | None]:
     return told, clicked
 
 
-def _parts(page: Page, cards: Sequence[Card], address: SearchAddress) -> str | None:
+def _parts(page: Page, cards: Sequence[Card], address: SearchAddress, verdict: str) -> str | None:
     """What is likely, and under a divider what is less so; the id of the one that was clicked."""
     if page.likely is None or address.sort != "relevance":
         return _grid(page.hits, cards)
     clicked = None
     above = min(max(page.likely - address.offset, 0), len(cards))
     if page.likely == 0 and address.page == 1:
-        st.info(f"{_told_likely(0)} The nearest come below.")
+        st.info(f"{verdict} The nearest come below.")
     if above:
-        st.markdown(f"##### Likely ({page.likely})")
+        st.subheader(f"Likely ({page.likely})", anchor=False)
         clicked = _grid(page.hits[:above], cards[:above])
     if above < len(cards):
         if above:
             st.divider()
-        st.markdown("##### Less likely")
+        st.subheader("Less likely", anchor=False)
         clicked = _grid(page.hits[above:], cards[above:], "found less likely") or clicked
     return clicked
 
 
-def _told_likely(count: int | None) -> str:
+def _told_likely(count: int | None, query: Query) -> str:
     """How many are likely, in words."""
     if count is None:
         return ""
+    if count == 0 and query.pictures:
+        return "No picture here stands out as what you asked for."
     if count == 0:
         return "Nothing here is likely what you asked for."
     return f"Likely what you asked for: {count}."
 
 
-def _nothing(address: SearchAddress, space: SearchSpace, *, filtered: bool) -> str:
+def _nothing(address: SearchAddress, space: SearchSpace, query: Query, *, filtered: bool) -> str:
     if address.page > 1:
         return "This search finds fewer pictures: there is no such page."
     remedies = ["use other words"]
@@ -159,7 +162,7 @@ def _nothing(address: SearchAddress, space: SearchSpace, *, filtered: bool) -> s
         remedies.append("take filters away")
     none = "No picture is like this enough."
     if address.likely or address.sort != "relevance":
-        none = _told_likely(0)
+        none = _told_likely(0, query)
         remedies.append("look at what is less likely, too")
     elif space == "words":
         none = "No caption has these words."
@@ -172,8 +175,18 @@ def _card(hit: ImageHit, query: Query, space: SearchSpace) -> Card:
     matches = {caption: matched_words(query, caption) for caption in hit.captions}
     caption = max(matches, key=lambda one: len(matches[one]), default="")
     return Card(
-        hit.id, b"", caption or _title(hit), _score(hit, space), marked=matches.get(caption, ())
+        hit.id,
+        b"",
+        caption or _title(hit),
+        _score(hit, space),
+        note=_told_copies(hit.copies),
+        marked=matches.get(caption, ()),
     )
+
+
+def _told_copies(count: int) -> str:
+    """How many copies stand behind a picture, in words."""
+    return f"and {count} {'copy' if count == 1 else 'copies'}" if count else ""
 
 
 def _score(hit: ImageHit, space: SearchSpace) -> str:
@@ -195,7 +208,7 @@ def _title(hit: ImageHit) -> str:
 def _grid(hits: Sequence[ImageHit], cards: Sequence[Card], key: str = "found") -> str | None:
     images = thumbnails().get([hit.uri for hit in hits], _SIDE)
     shown = [replace(card, image=image) for card, image in zip(cards, images, strict=True)]
-    return picture_grid(shown, key=key, on_picked=add_examples if picking() else None)
+    return picture_grid(shown, key=key, picking=picking())
 
 
 def _pages(address: SearchAddress, more: bool, told: str) -> None:

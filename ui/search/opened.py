@@ -16,13 +16,15 @@ from ui.describe.intake import hand_over
 from ui.search.found import Page
 from ui.search.panel import current, forget_upload, go, more_like
 from ui.shared.corrections import show_corrections, show_learned
-from ui.shared.pictures import escaped, thumbnail
+from ui.shared.pictures import Card, escaped, picture_grid, thumbnail
 from ui.shared.places import may
+from ui.shared.resources import thumbnails
 from ui.shared.shell import page_file
 
 _SIDE = 1280
 _WIDTH, _HEIGHT = 720, 520
 _MAGNIFIED = 4
+_COPIES, _SMALL = 12, 120
 
 
 def _close() -> None:
@@ -53,6 +55,7 @@ def show_opened(collection: Collection, page: Page | None) -> None:
         _actions(hit)
         show_corrections(collection, hit.id, in_dialog=True)
         show_learned(collection)
+        _copies(hit, collection)
 
 
 def _about(hit: ImageHit) -> None:
@@ -121,6 +124,26 @@ def _actions(hit: ImageHit) -> None:
             on_click="ignore",
             disabled=not path.is_file(),
         )
+
+
+def _copies(hit: ImageHit, collection: Collection) -> None:
+    """Pictures that show the same, of which a search finds one alone."""
+    found = collection.images.get(collection.copies.beside(hit.id)[:_COPIES])
+    if not found:
+        return
+    st.caption("Copies of it here, which searches leave out:")
+    images = thumbnails().get([one.uri for one in found], _SMALL)
+    cards = [
+        Card(one.id, image, f"{Path(one.uri).name}, {_size(one)}")
+        for one, image in zip(found, images, strict=True)
+    ]
+    if clicked := picture_grid(cards, key="copies", columns_min_px=_SMALL):
+        go(replace(current(), picture=clicked))
+        st.rerun(scope="fragment")
+
+
+def _size(hit: ImageHit) -> str:
+    return f"{hit.payload['width']} × {hit.payload['height']} pixels"
 
 
 def _width(hit: ImageHit) -> int:

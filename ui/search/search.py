@@ -79,7 +79,7 @@ def _searched(address: SearchAddress, facets: Facets, collection: Collection) ->
     examples_field(address, collection)
     begins_here(address)
     if search is None:
-        return ""
+        return "The search cannot be read."
     chosen_filters()
     told, clicked, shown = _answered(search, picture, address, collection, room)
     if clicked:

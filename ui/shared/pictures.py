@@ -25,8 +25,16 @@ _grid = component(
     buttons=True,
 )
 
-OnPicked = Callable[[Sequence[str], Sequence[str]], None]
-"""Told of the pictures, by id, that were chosen as examples, and as what they are not to be."""
+
+@dataclass(frozen=True)
+class Picking:
+    """Several pictures are being chosen, of what `of` names: in other pictures none are.
+
+    `tell` is told of those, by id, that were chosen as examples, and of what they are not to be.
+    """
+
+    of: str
+    tell: Callable[[Sequence[str], Sequence[str]], None]
 
 
 @dataclass(frozen=True)
@@ -69,12 +77,12 @@ def picture_grid(
     key: str,
     columns_min_px: int = 160,
     captions: bool = True,
-    on_picked: OnPicked | None = None,
+    picking: Picking | None = None,
 ) -> str | None:
     """Show pictures as one grid of buttons; the id of the one that was clicked in this run.
 
     Without `captions` it is one row of pictures; their captions are still their alternatives.
-    With `on_picked` several can be chosen, which it is told of.
+    With `picking` several can be chosen as examples.
     """
     shown = [
         {
@@ -87,9 +95,8 @@ def picture_grid(
         for card in cards
     ]
     data = {"cards": shown, "columns": columns_min_px, "captions": captions}
-    data["picking"] = on_picked is not None
+    data["picking"] = picking.of if picking else ""
     said = _grid(key=key, data=data, on_clicked_change=nothing, on_picked_change=nothing)
-    known = {card.id for card in cards}
-    if on_picked is not None and (picked := said.get("picked")):
-        on_picked(*([id_ for id_ in picked[how] if id_ in known] for how in ("like", "unlike")))
-    return said.get("clicked") if said.get("clicked") in known else None
+    if picking and (picked := said.get("picked")):
+        picking.tell(picked["like"], picked["unlike"])
+    return next((card.id for card in cards if card.id == said.get("clicked")), None)

@@ -24,38 +24,50 @@ export default function ({ data, parentElement, setTriggerValue }) {
   pick(list, parentElement.querySelector(".bar"), data, setTriggerValue);
 }
 
-// Choosing several: each picture may be liked or not, and the bar says how many are.
-function pick(list, bar, data, setTriggerValue) {
-  const shown = new Set(data.cards.map((card) => card.id));
-  list.picks = new Map([...(list.picks ?? [])].filter(([id]) => data.picking && shown.has(id)));
+// Choosing several: each picture may be liked or not, and the bar says how many are. All grids of a
+// page, and its pages one after the other, share what was chosen.
+const CHANGED = "mrag-picks";
+
+function pick(list, bar, { picking }, setTriggerValue) {
+  const picks = (window.mragPicks ??= new Map());
+  if (picking && picks.of !== picking) {
+    picks.clear();
+    picks.of = picking;
+  }
   const [told, search, clear] = bar.children;
-  const named = (how) => [...list.picks].filter(([, as]) => as === how).map(([id]) => id);
-  const draw = () => {
+  const named = (how) => [...picks].filter(([, as]) => as === how).map(([id]) => id);
+  list.draw = () => {
     const [like, unlike] = [named("like").length, named("unlike").length];
-    bar.hidden = !(like || unlike);
+    bar.hidden = !(picking && (like || unlike));
     told.textContent = [like && `${like} like these`, unlike && `${unlike} not those`]
       .filter(Boolean)
       .join(", ");
     for (const button of list.querySelectorAll(".picks button"))
-      button.setAttribute("aria-pressed", list.picks.get(button.of) === button.as);
+      button.setAttribute("aria-pressed", picks.get(button.of) === button.as);
   };
+  const changed = () => document.dispatchEvent(new Event(CHANGED));
   for (const button of list.querySelectorAll(".picks button"))
     button.onclick = () => {
-      if (list.picks.get(button.of) === button.as) list.picks.delete(button.of);
-      else list.picks.set(button.of, button.as);
-      draw();
+      if (picks.get(button.of) === button.as) picks.delete(button.of);
+      else picks.set(button.of, button.as);
+      changed();
     };
   search.onclick = () => {
     setTriggerValue("picked", { like: named("like"), unlike: named("unlike") });
-    list.picks.clear();
-    draw();
+    picks.clear();
+    changed();
   };
   clear.onclick = () => {
-    list.picks.clear();
-    draw();
+    picks.clear();
+    changed();
     list.querySelector(".picks button")?.focus();
   };
-  draw();
+  if (!list.listens) {
+    list.listens = () =>
+      list.isConnected ? list.draw() : document.removeEventListener(CHANGED, list.listens);
+    document.addEventListener(CHANGED, list.listens);
+  }
+  list.draw();
 }
 
 function picks(card) {
