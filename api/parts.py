@@ -18,6 +18,7 @@ from engine.settings import Settings
 from ingest.jobs.background import Jobs
 from service.access.visitor import Role, Visitor
 from service.answering import LocalAnswers
+from service.correcting import name_of
 
 Done = TypeVar("Done")
 
@@ -54,7 +55,12 @@ class Asking:
     @property
     def answers(self) -> LocalAnswers:
         """What answers them, telling no more than they may know."""
-        return LocalAnswers(self.parts.engine, paths=self.knows_paths)
+        return LocalAnswers(
+            self.parts.engine,
+            paths=self.knows_paths,
+            who=name_of(self.visitor),
+            learner=self.parts.jobs.learner,
+        )
 
     def hide(self, text: str) -> str:
         """A text without places that they may not know."""

@@ -7,7 +7,8 @@ with captions that the search does not know, as the program chooses its default
 (`engine.search.default_space`), in three situations: pictures with several captions by people;
 the same pictures as if the search knew one caption of each; and as if it knew only what the
 program itself writes of them. Prints nDCG@5 and, behind it, the share of queries whose first
-find is right.
+find is right. Then what hub correction does at every strength, over the vectors as they are and
+over the map, and what it does to put short queries into the form of captions.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
+
+from engine.alignment.alignment import Alignment
+from engine.alignment.hubs import STRENGTHS
 from engine.app import Collection, Engine, build_engine
 from engine.search.default_space import (
     MEASURED,
@@ -97,6 +102,46 @@ def print_table(rows: Sequence[tuple[str, str, SpaceChoice]]) -> None:
     print(f"\n{rows[0][2].pictures} pictures each; queries of the first: {told}")
 
 
+def print_corrections(engine: Engine, split: str) -> None:
+    """What is found with hubs taken off, and with short queries as captions."""
+    titles = "collection | vectors | hubs off | as captions | one word | several | a caption | mean"
+    print(f"\n| {titles} |")
+    print("| --- | --- | ---: | --- | ---: | ---: | ---: | ---: |")
+    for name in COLLECTIONS:
+        collection = engine.open(name)
+        judged = situations(collection, split)["several captions each"]
+        own = collection.alignment
+        for method, made in (("raw", _raw(own)), (own.method, own)):
+            for strength in STRENGTHS:
+                _print_correction(
+                    name, method, replace(made, hub_strength=strength), judged, collection
+                )
+            plain = replace(made, hub_strength=0.0)
+            _print_correction(name, method, plain, judged, collection, as_captions=True)
+
+
+def _raw(like: Alignment) -> Alignment:
+    zeros = np.zeros(like.dim)
+    return replace(like, method="raw", mean_image=zeros, mean_text=zeros, matrix=None)
+
+
+def _print_correction(
+    name: str,
+    method: str,
+    made: Alignment,
+    judged: Judged,
+    collection: Collection,
+    *,
+    as_captions: bool = False,
+) -> None:
+    queries = graded_queries(judged)
+    found = measure(queries, judged, made, collection.encoder, as_captions=as_captions)["mapped"]
+    cells = " | ".join(f"{ndcg.mean():.3f} / {first.mean():.2f}" for ndcg, first in found.values())
+    mean = np.mean([ndcg.mean() for ndcg, _ in found.values()])
+    form = "yes" if as_captions else ""
+    print(f"| {name} | {method} | {made.hub_strength:g} | {form} | {cells} | {mean:.3f} |")
+
+
 def main() -> None:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -112,6 +157,7 @@ def main() -> None:
             for situation, judged in situations(engine.open(name), split).items()
         ]
         print_table(rows)
+        print_corrections(engine, split)
         started = perf_counter()
         kept = engine.open(COLLECTIONS[0]).default_space()
         print(f"the program's own choice: {kept.space}, in {perf_counter() - started:.2f} s")

@@ -326,7 +326,8 @@ def show_search(results: Sequence[SearchAnswer], offset: int = 0, *, dated: bool
     out = console()
     out.print(side_by_side(columns, shared=_in_all(columns.values()), likely=likely))
     if any(result.likely == 0 for result in results):
-        say("nothing here is likely what was asked for")
+        nearest = "; the nearest are shown with --sort relevance" if dated else ""
+        say(f"nothing here is likely what was asked for{nearest}")
     for result in results:
         if not result.hits and result.likely != 0:
             say(f"nothing was found in the {result.space} space")
@@ -344,7 +345,7 @@ def show_by_date(result: SearchAnswer) -> None:
 
 
 def show_facets(counted: FacetsAnswer) -> None:
-    """Show what pictures can be filtered by, as it is typed in a search, with counts."""
+    """Show what pictures can be filtered by, with counts."""
     out = console()
     out.print(f"{counted.pictures:,} pictures")
     if counted.taken_from and counted.taken_until:

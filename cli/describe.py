@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.doors import answering, collection_named, served
+from cli.ingest import followed
 from cli.options import (
     CollectionOption,
     DeviceOption,
@@ -24,15 +26,24 @@ from cli.options import (
     opened_engine,
     settings_for,
 )
-from cli.output import emit, plain, say, short_path
+from cli.output import emit, say, say_lines, short_path
+from cli.progress import progress_bars
+from engine.collection import CollectionFolder
 from engine.errors import InvalidInput
+from engine.legible import legible
 from mrag_client.models import MANY, Description
+from mrag_client.presence import home_of_user
+from service.takeaway.describing import Counts, Takeaway
+from service.takeaway.embedding import InFiles
+from service.takeaway.following import follow
+from service.takeaway.outputs import Output
 from service.takeaway.packet import Mode
-from service.takeaway.sidecars import SidecarName
+from service.takeaway.pictures import pictures_of
+from service.takeaway.sidecars import SidecarName, TextSidecars, XmpSidecars
+from service.takeaway.tables import TableFile
 
-if TYPE_CHECKING:
-    from service.takeaway.describing import Counts
-    from service.takeaway.outputs import Output
+if TYPE_CHECKING:  # httpx is loaded where a server runs
+    from mrag_client.client import Client
 
 SOME_FAILED = 1
 
@@ -40,3 +51,200 @@ SOME_FAILED = 1
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(describe)
+
+
+def describe(
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FOLDER|FILE", parser=named_path, show_default=False),
+    ] = None,
+    collection: CollectionOption = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Into one file: .jsonl, .csv or .parquet.", parser=new_file, show_default=False
+        ),
+    ] = None,
+    xmp: Annotated[bool, typer.Option("--xmp", help="Into photo.jpg.xmp beside each.")] = False,
+    txt: Annotated[bool, typer.Option("--txt", help="Into photo.txt beside each.")] = False,
+    embed: Annotated[
+        bool, typer.Option("--embed", help="Into the pictures; keeps photo.jpg_original.")
+    ] = False,
+    embed_to: Annotated[
+        Path | None,
+        typer.Option(
+            help="Into copies of the pictures in this folder.",
+            parser=new_folder,
+            show_default=False,
+        ),
+    ] = None,
+    sidecar_name: Annotated[
+        SidecarName, typer.Option(help="full: photo.jpg.xmp; adobe: photo.xmp.")
+    ] = "full",
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="skip: pictures that are described there stay as they are; append: what is "
+            "missing is added; overwrite: what people wrote is replaced, too."
+        ),
+    ] = "skip",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on with pictures that come, until Ctrl-C.")
+    ] = False,
+    poll: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, max=MANY, help="With --watch: look every so many seconds.", show_default=False
+        ),
+    ] = None,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            help="Describe pictures of the collection again that were described with another "
+            "map, memory or generator.",
+        ),
+    ] = False,
+    encoder: EncoderOption = "",
+    generator: GeneratorOption = "",
+    device: DeviceOption = "",
+    local: LocalOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write descriptions of pictures into tables, sidecars, text files or the pictures."""
+    models = {"encoder": encoder, "generator": generator, "device": device}
+    if again:
+        if sources or out or xmp or txt or embed or embed_to or watch:
+            raise InvalidInput("--again is about the collection's own pictures; give it alone")
+        describe_again(collection_named(collection), models, local=local, as_json=as_json)
+        return
+    if not sources:
+        raise InvalidInput("name folders or pictures to describe; or give --again")
+    if poll is not None and not watch:
+        raise InvalidInput("--poll says how --watch looks; give --watch, too")
+    outputs = _outputs(sources, mode, sidecar_name, out, xmp, txt, embed, embed_to)
+    show = _nothing if outputs else _printer(as_json)
+    with answering(local=local, **models) as answers, progress_bars() as on_progress:
+        takeaway = Takeaway(
+            answers, outputs, collection=collection_named(collection), tell=_failed, show=show
+        )
+
+        def find(paths: Iterable[Path]) -> list[Path]:
+            return list(pictures_of(paths, takeaway.fail, without=embed_to))
+
+        with _ended(outputs, watch=watch):
+            if watch:
+                follow(takeaway, sources, find, poll=poll, on_progress=on_progress)
+            else:
+                takeaway.run(find(sources), on_progress)
+    _tell(takeaway.counts, as_json=as_json and bool(outputs))
+
+
+def _outputs(
+    sources: Sequence[Path],
+    mode: Mode,
+    named: SidecarName,
+    out: Path | None,
+    xmp: bool,
+    txt: bool,
+    embed: bool,
+    embed_to: Path | None,
+) -> list[Output]:
+    """What descriptions are written into, all of it checked before anything is described."""
+    if named != "full" and not xmp:
+        raise InvalidInput("--sidecar-name names XMP sidecars; give --xmp, too")
+    if embed and embed_to:
+        raise InvalidInput("give --embed or --embed-to: into the pictures, or into copies of them")
+    outputs: list[Output] = []
+    if out is not None:
+        outputs.append(TableFile(out, mode))
+    if xmp:
+        outputs.append(XmpSidecars(mode, named))
+    if txt:
+        outputs.append(TextSidecars(mode))
+    if embed or embed_to:
+        outputs.append(InFiles(mode, embed_to, [one for one in sources if one.is_dir()]))
+    return outputs
+
+
+@contextmanager
+def _ended(outputs: Sequence[Output], *, watch: bool) -> Iterator[None]:
+    """Whatever happens inside, what was written is ended; Ctrl-C is how a watch ends."""
+    done = watch
+    try:
+        yield
+        done = True
+    except KeyboardInterrupt:
+        if not watch:
+            raise
+    finally:
+        for output in outputs:
+            output.close(done=done)
+
+
+def _printer(as_json: bool) -> Callable[[Description], None]:
+    """Shows each description on stdout, which is no longer its own while bars are drawn."""
+    own = sys.stdout
+
+    def show(told: Description) -> None:
+        out = sys.stdout if own.isatty() else own
+        if as_json:
+            emit(told.model_dump(mode="json"), out)
+        else:
+            out.write(f"{legible(short_path(told.image))}: {legible(told.caption)}\n")
+            out.flush()
+
+    return show
+
+
+def _nothing(told: Description) -> None:
+    del told
+
+
+def _failed(picture: Path, reason: str) -> None:
+    say(f"mrag: {short_path(str(picture))}: {reason}")
+
+
+def _tell(counts: Counts, *, as_json: bool) -> None:
+    """Say what was done; ends with 1 where some failed."""
+    if as_json:
+        emit(asdict(counts))
+    left_out = f", {counts.left_out:,} left out, as they are described" if counts.left_out else ""
+    failed = f", {counts.failed:,} failed" if counts.failed else ""
+    say(f"described {counts.described:,}{left_out}{failed}")
+    if counts.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def describe_again(name: str, models: Mapping[str, str], *, local: bool, as_json: bool) -> None:
+    """Describe a collection's pictures again, here or by the server of this home."""
+    with served(local=local, **models) as client:
+        if client is not None:
+            name = name or _only_name(client)
+            CollectionFolder(home_of_user(), name).read_card()  # says so where there is none
+            job = followed(client, client.describe_again(name))
+            _tell_again(dict(job.result or {}), job.message, as_json)
+            return
+    from ingest.again import describe_again as describe_stale
+    from ingest.reporting import again_json
+
+    with opened_engine(settings_for(**models)) as engine, progress_bars() as on_progress:
+        name = engine.open(name).card.name
+        report = describe_stale(engine, name, on_progress=on_progress)
+    _tell_again(again_json(name, report), report.text, as_json)
+
+
+def _tell_again(result: Mapping[str, Any], text: str, as_json: bool) -> None:
+    if as_json:
+        emit(result)
+    else:
+        say_lines(text)
+    if result.get("failed"):
+        raise typer.Exit(SOME_FAILED)
+
+
+def _only_name(client: Client) -> str:
+    names = [one.collection for one in client.collections()]
+    if len(names) != 1:
+        raise InvalidInput(f"there are {len(names)} collections; name one with --collection NAME")
+    return names[0]

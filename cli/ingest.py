@@ -161,6 +161,7 @@ def _step(told: JobProgress) -> Progress:
 
 
 def _unfinished(job: JobAnswer) -> MragError:
+    """Why a job that has ended is not done."""
     if job.state == "failed":
         return error_named(job.error, job.message) or Missing(job.message)
     again = "the same command goes on from there"

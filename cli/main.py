@@ -35,10 +35,18 @@ COMMANDS = {
         "cli.answer",
         "Describe pictures; those of the collection as if they were new, unless with --own.",
     ),
+    "describe": (
+        "cli.describe",
+        "Write descriptions of pictures into tables, sidecars, text files or the pictures.",
+    ),
     "search": ("cli.answer", "Find pictures by words, by a picture, or by both."),
     "compare": (
         "cli.answer",
         "Show the captions nearest to a picture: raw CLIP beside mapped.",
+    ),
+    "correct": (
+        "cli.correct",
+        "Say what a picture shows: the collection learns from it, for its other pictures too.",
     ),
     "ingest": (
         "cli.ingest",

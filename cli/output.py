@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from engine.legible import legible
 
@@ -50,12 +50,13 @@ def pointed(typed: str, start: int, end: int) -> list[str]:
     return [f"  {before}{meant}{after}", f"  {mark}"]
 
 
-def emit(answer: Mapping[str, Any]) -> None:
-    """Write one answer as a line of JSON on stdout."""
+def emit(answer: Mapping[str, Any], out: TextIO | None = None) -> None:
+    """Write one answer as a line of JSON on stdout, or where that goes by now."""
+    out = out or sys.stdout
     # What the encoding of stdout cannot hold would not be escaped as JSON has it.
-    unicode = sys.stdout.encoding.lower().replace("_", "-") in {"utf-8", "utf8"}
-    sys.stdout.write(json.dumps(answer, ensure_ascii=not unicode) + "\n")
-    sys.stdout.flush()
+    unicode = out.encoding.lower().replace("_", "-") in {"utf-8", "utf8"}
+    out.write(json.dumps(answer, ensure_ascii=not unicode) + "\n")
+    out.flush()
 
 
 def plain(text: str, style: str = "") -> Text:

@@ -33,7 +33,7 @@ def show_ingest(folder: CollectionFolder, report: IngestReport, as_json: bool) -
 
 
 def show_choices(alignment: Alignment) -> None:
-    """Show the table that `auto` chose from, the best strength of each method."""
+    """Show the table that `auto` chose from, of each method the best strengths."""
     from rich.table import Table
 
     from engine.alignment.cross_validation import best_of_each
@@ -42,13 +42,14 @@ def show_choices(alignment: Alignment) -> None:
     if not best:
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("method", "strength", "held-out MRR", "below the best", "standard error"):
+    titles = ("method", "strength", "hubs off", "held-out MRR", "below the best", "standard error")
+    for title in titles:
         table.add_column(title, justify="left" if title == "method" else "right")
     for choice in best:
         table.add_row(
             choice.method,
             *choice.shown(),
-            style="bold" if choice.method == alignment.method else None,
+            style="bold" if choice.chosen else None,
         )
     console().print(table)
 

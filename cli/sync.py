@@ -202,7 +202,7 @@ class _Watching:
 
     def stay(self) -> None:
         """Sync until somebody stops it."""
-        from ingest.watching import watch
+        from ingest.watching import SETTLE_S, watch
 
         while True:
             paths = {name: _paths(name) for name in self._names}
@@ -214,7 +214,8 @@ class _Watching:
                 )
             places = sorted(set().union(*paths.values()))
             say(f"watching {', '.join(map(str, places))}; stop with Ctrl-C")
-            with closing(watch(places, poll=self._poll, every=LOOK_AGAIN_S)) as changes:
+            watched = watch(places, poll=self._poll, settle=SETTLE_S, every=LOOK_AGAIN_S)
+            with closing(watched) as changes:
                 next(changes)  # from now on nothing is missed
                 self._sync(self._names)
                 for changed in changes:

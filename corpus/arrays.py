@@ -6,12 +6,15 @@ a second and 80 MB for each process. These have no such question.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 
 def numbers(values: Sequence[int | float | None], kind: pa.DataType | None = None) -> pa.Array:
@@ -43,6 +46,14 @@ def lists(starts: NDArray[np.int32], values: pa.Array) -> pa.Array:
 def offsets(parts: Sequence[Sequence[object]]) -> NDArray[np.int32]:
     """Where each part begins when they lie one after the other, and the end."""
     return np.array([0, *accumulate(map(len, parts))], np.int32)
+
+
+def dealt(values: Sequence[T], column: pa.Array) -> Iterator[Sequence[T]]:
+    """Of the values of a column of lists those of each row."""
+    start = 0
+    for count in column.value_lengths().to_pylist():
+        yield values[start : start + count]
+        start += count
 
 
 def _validity(values: Sequence[object]) -> pa.Buffer | None:

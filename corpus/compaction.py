@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from corpus.arrays import numbers
+from corpus.corrections import CorrectionShard, write_corrections
 from corpus.described import DescribedShard, move_described
 from corpus.ledger import Ledger, Live
 from corpus.lock import writing
+from corpus.metadata_column import with_metadata
 from corpus.parquet import ShardFile, shard_files
 from corpus.shards import SCHEMA, Shard, write_rows
 from corpus.tables import loose_key
@@ -70,7 +73,8 @@ def compact(
         before, (living, rows) = _sizes(folder), ledger.rows()
         _compact_embeddings(folder, ledger, pushed, on_progress)
         _compact_described(folder, ledger)
-        _remove_dead(folder, ledger, pushed)
+        merged = _merged_corrections(folder, ledger)
+        _remove_dead(folder, ledger, pushed, merged)
         after = _sizes(folder)
         return CompactReport(sum(before), sum(after), rows - living, len(before), len(after))
 
@@ -123,7 +127,7 @@ class _Rows:
 def _living(file: ShardFile, ledger: Ledger, pushed: int) -> _Rows:
     shard = Shard(file)
     live = ledger.live(file.number)
-    table = shard.columns.table().select(SCHEMA.names)
+    table = with_metadata(shard.columns.table()).select(SCHEMA.names)
     gone = _needed(shard, ledger, pushed)
     parts = (
         table.take(numbers(live.pictures)),
@@ -182,7 +186,34 @@ def _compact_described(folder: CollectionFolder, ledger: Ledger) -> None:
                 ledger.take_described(moved)
 
 
-def _remove_dead(folder: CollectionFolder, ledger: Ledger, pushed: int) -> None:
+def _merged_corrections(folder: CollectionFolder, ledger: Ledger) -> list[ShardFile]:
+    """Write all corrections into one shard; those that this puts out of use. None is let go of."""
+    files = list(shard_files(folder.corrections).values())
+    if len(files) < 2:
+        return []
+    shards = [CorrectionShard(file) for file in files]
+    rows = [row for shard in shards for row in shard.all()]
+    order = sorted(range(len(rows)), key=lambda at: (rows[at][1], at))
+    vectors = np.concatenate([shard.vectors for shard in shards])
+    known: dict[str, int] = {}
+    for at in order:  # a kill may have left the same ones in two files
+        known.setdefault(rows[at][0].id, at)
+    kept = list(known.values())
+    merged = write_corrections(
+        folder.corrections,
+        ledger.corrected.next_shard(),
+        [rows[at][0] for at in kept],
+        vectors[kept],
+        commits=[rows[at][1] for at in kept],
+        encoder_id=shards[0].encoder_id,
+    )
+    ledger.add_corrections(merged)
+    return files
+
+
+def _remove_dead(
+    folder: CollectionFolder, ledger: Ledger, pushed: int, merged: Sequence[ShardFile]
+) -> None:
     """Remove the files of which no row lives, unless somebody reads them."""
     with unread(folder.embeddings) as alone:
         if not alone:
@@ -193,7 +224,8 @@ def _remove_dead(folder: CollectionFolder, ledger: Ledger, pushed: int) -> None:
         ]
         ledger.forget_shards(dead)
         ledger.forget_described(described)
-        for file in (*dead, *described):
+        ledger.corrected.forget([file.number for file in merged], ledger.captions_at)
+        for file in (*dead, *described, *merged):
             file.path.unlink(missing_ok=True)
         sync_folder(folder.embeddings)
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from engine.identity import PictureIdentity
+from engine.metadata.facts import joined_metadata
+from engine.types import NO_METADATA, Metadata
+from engine.words import folded
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,8 @@ class Name:
     """What one source says of a picture: its id there, its file at that time, and its words.
 
     `path` is that of the file, as `os.fsdecode` gives it; `uri` is what a search shows.
+    `metadata` is what the file says of itself, and the sidecars beside it; `sidecar` tells whether
+    these have changed, None where nobody has looked (an earlier version).
     """
 
     image_id: str
@@ -25,17 +30,22 @@ class Name:
     captions: tuple[str, ...] = ()
     split: str = ""
     tags: tuple[str, ...] = ()
+    metadata: Metadata = NO_METADATA
+    sidecar: str | None = None
 
     @property
     def said(self) -> int:
-        """63 bits that differ when what the source says of the picture does."""
+        """63 bits that differ when what the source says of the picture does, or its sidecars."""
         counts = f"{len(self.captions)} {len(self.tags)}"
-        return key_of(counts, self.image_id, self.uri, self.split, *self.captions, *self.tags)
+        said = (counts, self.image_id, self.uri, self.split, *self.captions, *self.tags)
+        return key_of(*said) if self.sidecar is None else key_of(*said, self.sidecar)
 
 
 @dataclass(frozen=True)
 class Entry:
     """A picture: its content (`sha256`, hex) and at least one name, the first of which is shown.
+
+    `taken_at` is what the file says that it was read from last under that name.
 
     What its names say is joined: captions in the order of the names, each once, and tags. Its
     split is that of the first name that has captions, else of the first name; captions of names in
@@ -81,8 +91,15 @@ class Entry:
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
-        """Its tags, each once."""
-        return tuple(dict.fromkeys(tag for name in self.names for tag in name.tags))
+        """Its tags, each once: those that sources gave it, and the keywords of its files."""
+        tags = tuple(dict.fromkeys(tag for name in self.names for tag in name.tags))
+        known = set(map(folded, tags))
+        return (*tags, *(word for word in self.metadata.keywords if folded(word) not in known))
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        """What its files say of it, those of its first names before others."""
+        return joined_metadata([name.metadata for name in self.names])
 
     @property
     def conflicts(self) -> tuple[Name, ...]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from corpus.corrected import CorrectedTable
 from corpus.entry import key_of
 from corpus.parquet import ShardFile
 from corpus.records import CaptionRecord
@@ -88,6 +89,7 @@ class KnownRows:
     _db: sqlite3.Connection
     _folder: CollectionFolder
     refined: RefinedTable
+    corrected: CorrectedTable
 
     # Shards and commits
 
@@ -108,6 +110,7 @@ class KnownRows:
         return max(
             self._one("select coalesce(max(commit_), 0) from shard"),
             self._one("select coalesce(max(commit_), 0) from described_shard"),
+            self.corrected.last_commit(),
         )
 
     def shards(self) -> list[ShardFile]:
@@ -246,14 +249,15 @@ class KnownRows:
         """By shard the rows of the captioned pictures of these splits (None: of all)."""
         ids = self._split_ids(splits)
         found = self._db.execute(
-            f"select place from picture where captions > 0 and split in ({ids}) order by place"
+            "select place from picture where captions + corrected > 0 "
+            f"and split in ({ids}) order by place"
         ).fetchall()
         return by_shard(place for (place,) in found)
 
     def split_counts(self) -> dict[str, tuple[int, int]]:
         """For each split its pictures, and those of them that people have captioned."""
         found = self._db.execute(
-            "select s.name, count(*), sum(p.captions > 0) from picture p "
+            "select s.name, count(*), sum(p.captions + p.corrected > 0) from picture p "
             "join split s on s.id = p.split group by s.name order by s.name"
         )
         return {name: (pictures, captioned) for name, pictures, captioned in found}
@@ -269,9 +273,10 @@ class KnownRows:
         found = (self._db.execute(query, (key,)).fetchone() for key in keys)
         return by_shard(sorted(place for (place,) in filter(None, found)))
 
-    def loose(self) -> int:
-        """How many captions stand alone."""
-        return self._one("select count(*) from loose")
+    def has_key(self, key: int) -> bool:
+        """Whether a file (`path_key`) or a loose caption (`loose_key`) of that key is known."""
+        query = "select 1 from file where path_key = ?1 union select 1 from loose where key = ?1"
+        return self._db.execute(query, (key,)).fetchone() is not None
 
     def pictures(self) -> int:
         """How many pictures there are."""
@@ -280,25 +285,31 @@ class KnownRows:
     def captions(self) -> int:
         """How many captions there are that people wrote."""
         return self._one(
-            "select (select coalesce(sum(captions), 0) from picture) + (select count(*) from loose)"
+            "select (select coalesce(sum(captions + corrected), 0) from picture) "
+            "+ (select count(*) from loose)"
         )
 
     def indexed_captions(self) -> int:
         """How many captions an index of all that is here holds: also generated ones that stand."""
         described = self._one(
-            "select count(*) from picture join described using (sha256) where captions = 0"
+            "select count(*) from picture join described using (sha256) "
+            "where captions + corrected = 0"
         )
         return self.captions() + described + sum(self.refined.counts().values())
 
     def census(self, after: int = 0) -> Census:
         """What there is to fit a map on, of that what has come or changed after a commit."""
-        training = "split in (select id from split where training) and since > ?"
+        training = "split in (select id from split where training) and"
+        late = "(since > ?1 or sha256 in (select sha256 from corrected where since > ?1))"
         pictures, pairs = self._db.execute(
-            f"select count(*), coalesce(sum(captions > 0), 0) from picture where {training}",
+            "select count(*), coalesce(sum(captions + corrected > 0), 0) from picture "
+            f"where {training} {late}",
             (after,),
         ).fetchone()
         return Census(
-            pictures, pairs, self._one(f"select count(*) from loose where {training}", after)
+            pictures,
+            pairs,
+            self._one(f"select count(*) from loose where {training} since > ?", after),
         )
 
     def sha256s(self) -> Iterator[str]:
@@ -326,12 +337,13 @@ class KnownRows:
     def differs_from(self, other: KnownRows) -> str:
         """What this ledger knows otherwise than another one does; "" if they agree."""
         queries = {
-            "pictures": "select sha256, since, place, captions, captions_key from picture "
-            "order by sha256",
+            "pictures": "select sha256, since, place, captions, captions_key, corrected "
+            "from picture order by sha256",
             "files": "select path_key, size, mtime_ns, said, id_key, at, place from file "
             "order by path_key",
             "captions": "select key, place, since from loose order by key",
             "descriptions": "select sha256, place, since from described order by sha256",
+            "corrections": "select id, sha256, since, place from correction order by id",
             "captions of rounds": "select * from refined order by round, row",
         }
         for what, query in queries.items():
@@ -346,7 +358,7 @@ class KnownRows:
         """The generated captions of a shard's pictures that have none of their own."""
         found = self._db.execute(
             "select p.place, d.place from picture p join described d using (sha256) "
-            "where p.place >= ? and p.place < ? and p.captions = 0 order by d.place",
+            "where p.place >= ? and p.place < ? and p.captions + p.corrected = 0 order by d.place",
             (shard << SHIFT, (shard + 1) << SHIFT),
         )
         return [Generated(row_of(place), at >> SHIFT, row_of(at)) for place, at in found]
@@ -354,7 +366,7 @@ class KnownRows:
     def undescribed_in(self, shard: int) -> list[int]:
         """The pictures of a shard that have no caption at all, ascending."""
         found = self._db.execute(
-            "select place from picture where place >= ? and place < ? and captions = 0 "
+            "select place from picture where place >= ? and place < ? and captions + corrected = 0 "
             "and sha256 not in (select sha256 from described) order by place",
             (shard << SHIFT, (shard + 1) << SHIFT),
         )
@@ -362,7 +374,7 @@ class KnownRows:
 
     def uncaptioned(self, sha256s: Iterable[str]) -> dict[int, list[int]]:
         """By shard the rows of those of these pictures that nobody has captioned."""
-        query = f"select place from picture where {IS} and captions = 0"
+        query = f"select place from picture where {IS} and captions + corrected = 0"
         found = (self._db.execute(query, (bytes.fromhex(one),)).fetchone() for one in sha256s)
         return dict(by_shard(sorted({one[0] for one in found if one is not None})))
 
@@ -373,7 +385,7 @@ class KnownRows:
     def undescribed(self) -> int:
         """How many pictures have no caption at all."""
         return self._one(
-            "select count(*) from picture where captions = 0 "
+            "select count(*) from picture where captions + corrected = 0 "
             "and sha256 not in (select sha256 from described)"
         )
 
@@ -381,11 +393,11 @@ class KnownRows:
 
     def changed(self, after: int) -> Iterator[tuple[int, Live]]:
         """By shard the living rows whose points are others than they were at a commit."""
-        standing = self.refined.changed(after)
+        standing = [*self.refined.changed(after), *self.corrected.changed(after)]
         found = self._db.execute(
             "select place, 0 from picture where since > ? union "
             "select p.place, 0 from picture p join described d using (sha256) "
-            "where d.since > ? and p.captions = 0 union "
+            "where d.since > ? and p.captions + p.corrected = 0 union "
             "select place, 1 from loose where since > ? order by 1",
             (after, after, after),
         ).fetchall()

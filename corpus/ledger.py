@@ -22,6 +22,8 @@ from types import TracebackType
 from typing import Self
 
 from corpus import database
+from corpus.corrected import CorrectedTable
+from corpus.corrections import CorrectionReader
 from corpus.database import Database
 from corpus.described import Described, DescribedShard
 from corpus.known import Census, Generated, Known, KnownFile, KnownRows, Live
@@ -29,7 +31,7 @@ from corpus.lock import Reading
 from corpus.parquet import DamagedShard, ShardFile, shard_files
 from corpus.refined import RefinedTable
 from corpus.shards import Contents, Shard
-from corpus.tables import LAYOUT, SCHEMA, SHIFT
+from corpus.tables import LAYOUT, SCHEMA, SHIFT, row_of
 from corpus.taking import RowTaker
 from engine.collection import CollectionFolder
 from engine.disk import refused
@@ -73,6 +75,7 @@ class Ledger(KnownRows):
         if writable:
             self._db.execute("create temp table seen (key integer primary key)")
         self.refined = RefinedTable(self._db, SHIFT)
+        self.corrected = CorrectedTable(self._db)
         self._rows = RowTaker(self._db)
         self.damaged: list[DamagedShard] = []
         self._reading: Reading | None = None
@@ -87,7 +90,7 @@ class Ledger(KnownRows):
         to the next ingest.
         """
         folder.embeddings.mkdir(parents=True, exist_ok=True)
-        for place in (folder.embeddings, folder.generated, folder.rounds):
+        for place in (folder.embeddings, folder.generated, folder.rounds, folder.corrections):
             remove_partials(place)
         damaged: list[DamagedShard] = []
         while True:
@@ -249,6 +252,21 @@ class Ledger(KnownRows):
             self._rows.take_described(file.number, shard.contents())
             self._rows.note_described(file, shard.commit)
 
+    def corrections(self) -> CorrectionReader:
+        """Reads the corrections that this ledger knows of."""
+        place = self._folder.corrections
+        names = self.corrected.names().items()
+        return CorrectionReader({n: ShardFile(n, place / name) for n, name in names})
+
+    def add_corrections(self, file: ShardFile) -> None:
+        """Take in a shard of corrections that has just been written."""
+        self.corrected.take(file, self.captions_at)
+
+    def captions_at(self, place: int) -> list[str]:
+        """What sources say of the picture at a place; raises DamagedShard."""
+        texts = Shard(self.shard(place >> SHIFT)).texts
+        return texts[row_of(place)]
+
     def forget_shards(self, files: Iterable[ShardFile]) -> None:
         """Forget embedding shards of which no row lives."""
         numbers = [(file.number,) for file in files]
@@ -278,6 +296,7 @@ class Ledger(KnownRows):
     def _make(self) -> None:
         self._db.executescript(SCHEMA)
         self.refined.make()
+        self.corrected.make()
         self._db.execute(f"pragma user_version = {LAYOUT}")
 
     def _fits(self) -> bool:
@@ -289,6 +308,10 @@ class Ledger(KnownRows):
             present = {number: file.path.name for number, file in shard_files(folder).items()}
             if any(present.get(number) != name for number, name in known.items()):
                 return False
+        present = {n: file.path.name for n, file in shard_files(self._folder.corrections).items()}
+        known = self.corrected.names()
+        if any(present.get(number) != name for number, name in known.items()):
+            return False
         return self._writable or self.refined.fits(self._folder.rounds)
 
     def _catch_up(self) -> None:
@@ -301,6 +324,7 @@ class Ledger(KnownRows):
             if number not in known:
                 self.take_described(file)
         self.refined.catch_up(self._folder.rounds)
+        self.corrected.catch_up(self._folder.corrections, self.captions_at)
 
     def _check(self, file: ShardFile) -> None:
         if not file.is_whole():

@@ -131,8 +131,15 @@ class Gathered:
             seen.astype(np.float16), pictures.hashes, said.astype(np.float16), captions.hashes
         )
 
-    def add(self, shard: Shard, live: Live, refined: Mapping[int, Halves] | None = None) -> None:
-        """Add the living rows of a shard; `refined` has captions (k, dim) by picture row.
+    def add(
+        self,
+        shard: Shard,
+        live: Live,
+        refined: Mapping[int, Halves] | None = None,
+        corrections: Mapping[int, tuple[str, Halves]] | None = None,
+    ) -> None:
+        """Add the living rows of a shard, of which by picture row `refined` has more captions
+        (k, dim), and `corrections` the one by the collection's owner.
 
         Pictures with captions of their own only have refined ones. Held-out samples are of what
         people wrote.
@@ -150,20 +157,29 @@ class Gathered:
         self.distractors.update(texts, loose)
         self._bank[1].update(name_hashes(texts), loose)
         told = np.diff(shard.offsets)
-        paired = rows[told[rows] > 0]
+        corrections = corrections or {}
+        paired = np.array([row for row in rows if told[row] or row in corrections], np.int64)
         if not len(paired):
             return
-        starts = shard.offsets[paired]
         sums, counts = _sums(captions, shard.offsets, paired), told[paired]
-        for at, row in enumerate(paired.tolist() if refined else ()):
+        firsts = np.empty((len(paired), captions.shape[1]), np.float32)
+        human = np.flatnonzero(told[paired])
+        firsts[human] = captions[shard.offsets[paired[human]]]
+        for at, row in enumerate(paired.tolist()):
             if refined and row in refined:
                 sums[at] += unit(refined[row]).sum(axis=0)
                 counts[at] += len(refined[row])
+            if row in corrections:
+                text, vector = corrections[row]
+                firsts[at] = unit(vector[None])[0]
+                if text not in shard.texts[row]:
+                    sums[at] += firsts[at]
+                    counts[at] += 1
         self.captions.add(sums, counts)
         ids = shard.image_ids
         drawn = name_hashes(ids[row] for row in paired.tolist())
-        pictures = numbers[told[rows] > 0]
-        self._bank[1].update(pictures, captions[starts])
+        pictures = numbers[np.isin(rows, paired)]
+        self._bank[1].update(pictures, firsts)
         means = (sums / counts[:, None]).astype(np.float32)
         self._add_pairs(
             drawn,
@@ -171,7 +187,7 @@ class Gathered:
             shard.images[paired],
             images[paired],
             means,
-            captions[starts],
+            firsts,
             counts,
         )
 
@@ -209,6 +225,7 @@ def gather(
     """Read every shard once; the pictures in `without` are passed over."""
     gathered = Gathered(dim)
     files, reader = ledger.shards(), RefinedReader(folder.rounds)
+    corrections = ledger.corrections()
     for done, file in enumerate(files):
         check_cancelled()
         on_progress(Progress("fit", done, len(files)))
@@ -220,12 +237,15 @@ def gather(
             row: np.stack([vector for _, _, vector in captions])
             for row, captions in reader.by_picture(ledger.refined.standing_in(file.number)).items()
         }
+        standing = corrections.by_picture(ledger.corrected.standing_in(file.number))
         if without != ():
             rows = _others(shard, live.pictures, without)
             passed_over = _training(shard, sorted(set(live.pictures) - set(rows)))
-            gathered.passed_over += int((np.diff(shard.offsets)[passed_over] > 0).sum())
+            told = np.diff(shard.offsets)[passed_over] > 0
+            corrected = [row in standing for row in passed_over.tolist()]
+            gathered.passed_over += int((told | np.array(corrected, bool)).sum())
             live = live._replace(pictures=rows)
-        gathered.add(shard, live, refined)
+        gathered.add(shard, live, refined, standing)
     on_progress(Progress("fit", len(files), len(files)))
     return gathered
 

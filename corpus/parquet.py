@@ -156,6 +156,11 @@ class Columns:
         """Whether it has these columns: a later version may have added some."""
         return set(names) <= set(self._file.schema_arrow.names)
 
+    @property
+    def names(self) -> list[str]:
+        """The columns that the file has."""
+        return list(self._file.schema_arrow.names)
+
     def column(self, name: str) -> pa.Array:
         """A column, of all rows."""
         if name not in self._read:

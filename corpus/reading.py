@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus.captions import CaptionTable
+from corpus.corrections import joined, joined_texts
+from corpus.entry import Entry
 from corpus.examples import Examples
 from corpus.ledger import Ledger, Live
 from corpus.refined import RefinedReader, Standing
@@ -73,13 +75,14 @@ def read_captions(folder: CollectionFolder, splits: Collection[str] | None = Non
     parts: list[Halves] = []
     dim = folder.read_card().dim
     with Ledger.read(folder) as ledger:
-        refined = RefinedReader(folder.rounds)
+        refined, corrections = RefinedReader(folder.rounds), ledger.corrections()
         for file in ledger.shards():
             live = ledger.live(file.number)
             if not (live.pictures or live.loose):
                 continue
             added = refined.by_picture(ledger.refined.standing_in(file.number))
-            for one in _captions(Shard(file), live, added):
+            corrected = corrections.by_picture(ledger.corrected.standing_in(file.number))
+            for one in _captions(Shard(file), live, added, corrected):
                 if splits is not None and one.split not in splits:
                     continue
                 point = caption_id(one.picture, one.text, "human")
@@ -100,11 +103,13 @@ def _captions(
     shard: Shard,
     live: Live,
     added: Mapping[int, Sequence[tuple[Standing, str, Halves]]],
+    corrected: Mapping[int, tuple[str, Halves]],
 ) -> Iterator[_Found]:
     """The captions that are still there, and those `added` to pictures, by row."""
     vectors = shard.captions
     for row, entry in zip(live.pictures, shard.entries(live.pictures), strict=True):
-        for text, vector in zip(entry.captions, vectors[shard.span(row)], strict=True):
+        said = joined(entry.captions, vectors[shard.span(row)], corrected.get(row))
+        for text, vector in zip(*said, strict=True):
             yield _Found(text, vector, entry.identity.key, entry.split)
         for _, text, vector in added.get(row, ()):
             yield _Found(text, vector, entry.identity.key, entry.split)
@@ -130,12 +135,20 @@ def _drawn(ledger: Ledger, places: Places, limit: int, seed: int) -> Places:
 def _read(ledger: Ledger, places: Places, left_out: int) -> Examples:
     """The examples, ascending by their ids: first what is said of them, then their vectors, each
     put where it belongs, so that nothing is held twice."""
-    entries = [
-        entry for number, rows in places for entry in Shard(ledger.shard(number)).entries(rows)
-    ]
+    entries: list[Entry] = []
+    said: list[tuple[str, ...]] = []
+    reader = ledger.corrections()
+    for number, rows in places:
+        found = Shard(ledger.shard(number)).entries(rows)
+        corrected = reader.by_picture(ledger.corrected.standing_in(number))
+        entries += found
+        said += [
+            joined_texts(entry.captions, corrected[row][0] if row in corrected else None)
+            for row, entry in zip(rows, found, strict=True)
+        ]
     order = sorted(range(len(entries)), key=lambda at: (entries[at].image_id, entries[at].sha256))
     read = [entries[at] for at in order]
-    counts = np.array([len(entry.captions) for entry in read], np.int64)
+    counts = np.array([len(said[at]) for at in order], np.int64)
     place_of = np.empty(len(order), np.int64)
     place_of[order] = np.arange(len(order))
     images, captions = _vectors(ledger, places, place_of, counts)
@@ -144,7 +157,7 @@ def _read(ledger: Ledger, places: Places, left_out: int) -> Examples:
         tuple(entry.image_id for entry in read),
         tuple(entry.uri for entry in read),
         tuple(entry.split for entry in read),
-        tuple(entry.captions for entry in read),
+        tuple(said[at] for at in order),
         images,
         captions,
         np.repeat(np.arange(len(read), dtype=np.int64), counts),
@@ -164,14 +177,22 @@ def _vectors(
     dim = Shard(ledger.shard(places[0][0])).columns.dim
     images = np.empty((len(counts), dim), np.float32)
     captions = np.empty((int(starts[-1]), dim), np.float32)
-    first = 0
+    first, reader = 0, ledger.corrections()
     for number, rows in places:
         shard, own = Shard(ledger.shard(number)), place_of[first : first + len(rows)]
         first += len(rows)
         images[own] = unit(shard.images[rows])
-        stored = np.concatenate([np.arange(*shard.offsets[[row, row + 1]]) for row in rows])
-        wanted = np.concatenate([np.arange(*starts[[at, at + 1]]) for at in own])
-        captions[wanted] = unit(shard.captions[stored])
+        corrected = reader.by_picture(ledger.corrected.standing_in(number))
+        pairs = [one for one in zip(rows, own.tolist(), strict=True) if one[0] not in corrected]
+        stored = [np.arange(*shard.offsets[[row, row + 1]]) for row, _ in pairs]
+        wanted = [np.arange(*starts[[at, at + 1]]) for _, at in pairs]
+        if pairs:
+            captions[np.concatenate(wanted)] = unit(shard.captions[np.concatenate(stored)])
+        for row, at in zip(rows, own.tolist(), strict=True):
+            if row in corrected:
+                told = shard.captions[shard.span(row)]
+                _, told = joined(shard.texts[row], told, corrected[row])
+                captions[starts[at] : starts[at + 1]] = unit(told)
     return images, captions
 
 

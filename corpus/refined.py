@@ -20,11 +20,13 @@ create index refined_by_picture on refined (sha256);
 """
 # A caption stands while the picture is there with the captions that it was scored against, in a
 # training split. So nothing needs to be noted when a picture goes, or is captioned anew.
-_STANDING = (
+_SCORED = (
     "from picture p join refined r on r.sha256 = p.sha256 and r.captions_key = p.captions_key "
     "and substr(p.sha256, 1, 8) = substr(r.sha256, 1, 8) "
     "where p.split in (select id from split where training) and"
 )
+# What the collection's owner says takes their place.
+_STANDING = f"{_SCORED} p.corrected = 0 and"
 
 
 class Standing(NamedTuple):
@@ -75,9 +77,16 @@ class RefinedTable:
 
     def standing_in(self, shard: int) -> list[Standing]:
         """The refined captions of a shard's pictures, by picture and round."""
+        return self._in(shard, _STANDING)
+
+    def scored_in(self, shard: int) -> list[Standing]:
+        """Those that would stand if nothing were corrected."""
+        return self._in(shard, _SCORED)
+
+    def _in(self, shard: int, those: str) -> list[Standing]:
         first, end = shard << self._shift, (shard + 1) << self._shift
         found = self._db.execute(
-            f"select p.place - ?, r.round, r.row {_STANDING} p.place >= ? and p.place < ? "
+            f"select p.place - ?, r.round, r.row {those} p.place >= ? and p.place < ? "
             "order by 1, 2, 3",
             (first, first, end),
         )

@@ -9,10 +9,10 @@ in, which it keeps when it is moved to another shard by a compaction.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from corpus.arrays import binaries, lists, numbers, offsets, texts
+from corpus import metadata_column
+from corpus.arrays import binaries, dealt, lists, numbers, offsets, texts
 from corpus.entry import Entry, Name
 from corpus.parquet import (
     Columns,
@@ -33,6 +34,7 @@ from corpus.parquet import (
     write_columns,
 )
 from corpus.records import CaptionRecord
+from engine.types import NO_METADATA
 
 __all__ = ["DamagedShard", "Halves", "ShardFile", "shard_files"]
 
@@ -62,6 +64,7 @@ SCHEMA = pa.schema(
         ("captions", pa.list_(pa.string())),
         ("image", pa.binary()),  # float16 (dim,), little-endian
         ("caption_vectors", pa.binary()),  # float16 (len(captions), dim)
+        metadata_column.FIELD,
     ]
 )
 
@@ -135,6 +138,9 @@ def write_shard(
         "captions": _texts_column(said),
         "image": packed(contents.images, ends),
         "caption_vectors": packed(contents.captions, ends_of_vectors.astype(np.int64)),
+        metadata_column.NAME: metadata_column.metadata_column(
+            [*(entry.names for entry in entries), *((),) * len(rest)]
+        ),
     }
     table = pa.table(columns, schema=SCHEMA)
     return write_rows(folder, number, table, counts, commit, contents.images.shape[1], encoder_id)
@@ -258,10 +264,10 @@ class Shard:
             for name in ("sha256", "width", "height", "taken_at", "split", "captions")
         }
         names = _names(self.columns.column("names").take(taken))
-        each = zip(*lists.values(), names, strict=True)
+        each = zip(*lists.values(), names, self._said(taken), strict=True)
         return [
-            Entry(sha256.hex(), width, height, _told(own, split, tuple(captions)), taken_at)
-            for sha256, width, height, taken_at, split, captions, own in each
+            Entry(sha256.hex(), width, height, _told(own, split, tuple(captions), said), taken_at)
+            for sha256, width, height, taken_at, split, captions, own, said in each
         ]
 
     def loose_captions(self, rows: Sequence[int] | None = None) -> list[CaptionRecord]:
@@ -272,6 +278,13 @@ class Shard:
             CaptionRecord(self.texts[row][0], own[0].image_id, self.splits[row])
             for row, own in zip(chosen, names, strict=True)
         ]
+
+    def _said(self, rows: pa.Array) -> Iterable[Sequence[metadata_column.Said]]:
+        """What the files of these rows' names say; nothing where nobody has looked."""
+        if metadata_column.NAME not in self.columns.names:
+            return repeat((), len(rows))
+        column = self.columns.column(metadata_column.NAME)
+        return metadata_column.said_of_names(column.take(rows))
 
     def _list(self, name: str, rows: int) -> list[Any]:
         values: list[Any] = self.columns.column(name).slice(0, rows).to_pylist()
@@ -316,7 +329,7 @@ def _texts_column(said: Sequence[Sequence[str]]) -> pa.Array:
     return lists(offsets(said), texts(list(chain.from_iterable(said))))
 
 
-def _names(column: pa.Array) -> Iterator[list[Name]]:
+def _names(column: pa.Array) -> Iterator[Sequence[Name]]:
     """The names of each row."""
     flat = column.flatten()
     fields: Mapping[str, list[Any]] = {
@@ -338,26 +351,31 @@ def _names(column: pa.Array) -> Iterator[list[Name]]:
             *fields.values(), strict=True
         )
     ]
-    start = 0
-    for count in column.value_lengths().to_pylist():
-        yield names[start : start + count]
-        start += count
+    return dealt(names, column)
 
 
-def _told(names: list[Name], split: str, captions: tuple[str, ...]) -> tuple[Name, ...]:
+def _told(
+    names: Sequence[Name],
+    split: str,
+    captions: tuple[str, ...],
+    said: Sequence[metadata_column.Said],
+) -> tuple[Name, ...]:
     """The names with what they say: a single one says what the picture has."""
-    if len(names) > 1:
-        return tuple(names)
-    (name,) = names
-    return (
+    alone = len(names) == 1
+    return tuple(
         Name(
             name.image_id,
             name.uri,
             name.path,
             name.size,
             name.mtime_ns,
-            captions,
-            split,
+            captions if alone else name.captions,
+            split if alone else name.split,
             name.tags,
-        ),
+            metadata,
+            sidecar,
+        )
+        for name, (metadata, sidecar) in zip(
+            names, said or repeat((NO_METADATA, None), len(names)), strict=True
+        )
     )

@@ -8,7 +8,7 @@ from itertools import groupby
 from corpus.entry import key_of
 from corpus.records import CaptionRecord
 
-LAYOUT = 4
+LAYOUT = 5
 SHIFT = 32
 """A place is a shard's number and, in the low bits, a row of it."""
 SCHEMA = """
@@ -19,7 +19,7 @@ create table described_shard (number integer primary key, name text, commit_ int
 create table split (id integer primary key, name text unique, training integer);
 create table picture (
     place integer primary key, sha256 blob, since integer, split integer, captions integer,
-    captions_key integer
+    captions_key integer, corrected integer
 );
 create index picture_by_sha256 on picture (substr(sha256, 1, 8));
 create table file (

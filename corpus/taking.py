@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
+from corpus.corrected import CorrectedTable
 from corpus.entry import Entry, captions_key, key_of
 from corpus.parquet import ShardFile
 from corpus.records import CaptionRecord
@@ -31,6 +32,7 @@ class RowTaker:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self._corrected = CorrectedTable(db)
 
     def note_shard(self, file: ShardFile, pictures: int, loose: int, commit: int) -> None:
         """Note an embedding shard whose rows were taken in."""
@@ -88,6 +90,7 @@ class RowTaker:
         pictures, files = [], []
         any_gone = self._is_any("gone")
         any_known = self._is_any("picture")
+        any_corrected = self._corrected.any()
         for row, entry, since in rows:
             place, sha256 = number << SHIFT | row, bytes.fromhex(entry.sha256)
             if any_known and not self._make_room(sha256, since, place):
@@ -96,7 +99,9 @@ class RowTaker:
                 continue
             captions = entry.captions
             split = splits[entry.split]
-            pictures.append((place, sha256, since, split, len(captions), captions_key(captions)))
+            adds = self._corrected.adds(sha256, captions) if any_corrected else 0
+            key = captions_key(captions)
+            pictures.append((place, sha256, since, split, len(captions), key, adds))
             files += [
                 (
                     place,
@@ -109,7 +114,7 @@ class RowTaker:
                 )
                 for at, name in enumerate(entry.names)
             ]
-        self._db.executemany("insert into picture values (?, ?, ?, ?, ?, ?)", pictures)
+        self._db.executemany("insert into picture values (?, ?, ?, ?, ?, ?, ?)", pictures)
         self._db.executemany(_CLAIM, files)
 
     def _make_room(self, sha256: bytes, since: int, place: int) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpus import database
+from corpus.corrections import CorrectionShard
 from corpus.described import DescribedShard, RoundShard
 from corpus.ledger import Ledger, forget_ledger, set_aside
 from corpus.lock import writing
@@ -31,7 +32,7 @@ class Finding:
 
 def check_corpus(folder: CollectionFolder, on_progress: OnProgress = silent) -> list[Finding]:
     """Read every byte of every shard, and make the ledger once more to hold it against the old."""
-    places = (folder.embeddings, folder.generated, folder.rounds)
+    places = _places(folder)
     files = [file for place in places for file in shard_files(place).values()]
     damaged = []
     for done, file in enumerate(files):
@@ -55,12 +56,17 @@ def check_corpus(folder: CollectionFolder, on_progress: OnProgress = silent) -> 
 def mend_corpus(folder: CollectionFolder) -> list[Path]:
     """Set damaged shards aside and make the ledger anew; where the shards lie now."""
     with writing(folder):
-        places = (folder.embeddings, folder.generated, folder.rounds)
+        places = _places(folder)
         files = [file for place in places for file in shard_files(place).values()]
         aside = [set_aside(file.path) for file in files if _damage(folder, file)]
         forget_ledger(folder)
         Ledger.open(folder).close()
         return aside
+
+
+def _places(folder: CollectionFolder) -> tuple[Path, ...]:
+    """Where shards lie."""
+    return (folder.embeddings, folder.generated, folder.rounds, folder.corrections)
 
 
 def _damage(folder: CollectionFolder, file: ShardFile) -> str:
@@ -72,6 +78,8 @@ def _damage(folder: CollectionFolder, file: ShardFile) -> str:
             Shard(file).columns.table()
         elif file.path.parent == folder.generated:
             DescribedShard(file).columns.table()
+        elif file.path.parent == folder.corrections:
+            CorrectionShard(file).columns.table()
         else:
             RoundShard(file).columns.table()
     except DamagedShard as error:

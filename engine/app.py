@@ -188,8 +188,14 @@ class Collection:
         return self.current.default_space(self.encoder)
 
     def _gallery(self, now: Generation) -> Gallery:
-        relevance = partial(self._relevance, now)
-        return Gallery(self.encoder, now.alignment, now.images, relevance, self.copies)
+        return Gallery(
+            self.encoder,
+            now.alignment,
+            now.images,
+            partial(self._relevance, now),
+            self.copies,
+            lambda: now.default_space(self.encoder).as_captions,
+        )
 
     def _relevance(self, now: Generation) -> Relevance:
         lender = self.card.memory

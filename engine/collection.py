@@ -55,6 +55,7 @@ class CollectionFolder:
         self.embeddings = self.path / "embeddings"
         self.generated = self.path / "generated"
         self.rounds = self.path / "rounds"
+        self.corrections = self.path / "corrections"
         self.alignment = self.path / "alignment.safetensors"
         self.moments = self.path / "moments.safetensors"
         self.index = self.path / "index"

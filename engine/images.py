@@ -20,7 +20,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from engine.errors import UnreadableImage
 from engine.limits import DEFAULT_LIMITS, Limits
-from engine.metadata.facts import NO_FACTS, Facts
+from engine.metadata.facts import Facts
 from engine.metadata.reading import facts_of
 from engine.types import NO_METADATA, Metadata
 from mrag_client.files import NotAFile, open_regular
@@ -68,6 +68,11 @@ class Picture:
     height: int
     taken_at: datetime | None = None
     metadata: Metadata = NO_METADATA
+
+    @property
+    def facts(self) -> Facts:
+        """What its file says."""
+        return Facts(self.taken_at, self.metadata)
 
 
 Admit = Callable[[int], object]
@@ -119,11 +124,8 @@ def open_picture(
     return Picture(image, digest, width, height, said.taken_at, said.metadata)
 
 
-def read_facts(path: Path, limits: Limits = DEFAULT_LIMITS) -> Facts:
-    """What a picture file says of itself, without its pixels.
-
-    Nothing where it cannot be told: whoever needs the picture opens it, and is told why.
-    """
+def read_facts(path: Path, limits: Limits = DEFAULT_LIMITS) -> Facts | None:
+    """What a picture file says of itself, without its pixels; None where it cannot be opened."""
     try:
         with open_regular(path) as file:
             image = _identified(str(path), file, file.read(16))
@@ -132,7 +134,7 @@ def read_facts(path: Path, limits: Limits = DEFAULT_LIMITS) -> Facts:
                 image.load()  # what it says may stand behind the pixels
             return facts_of(image, _exif(image))
     except Exception:  # decoders raise nearly anything on damaged files
-        return NO_FACTS
+        return None
 
 
 def image_bytes(image: Image.Image) -> int:

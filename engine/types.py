@@ -233,9 +233,10 @@ class Facets:
 
 @dataclass(frozen=True)
 class CaptionHit:
-    """A caption that was found; `score` is a cosine. `vector` is its raw vector if asked for.
+    """A caption that was found; `score` is a cosine, in `mapped` less what is taken off for hubs.
 
-    `picture` is the key of the picture that it is of, "" for none; see `CaptionPoint`.
+    `vector` is its raw vector if asked for. `picture` is the key of the picture that it is of, ""
+    for none; see `CaptionPoint`.
     """
 
     id: str
@@ -252,9 +253,9 @@ class CaptionHit:
 class ImageHit:
     """A picture that was found; `score` is a cosine, a BM25 weight or a fused rank score.
 
-    `vector` is its raw vector if asked for. `chance` is the calibrated chance that it is what was
-    asked for, None where that cannot be told; `copies` is how many more pictures of the same
-    sight stand behind it.
+    In `mapped` it is the cosine less what is taken off for hubs. `vector` is its raw vector if
+    asked for. `chance` is the calibrated chance that it is what was asked for, None where that
+    cannot be told; `copies` is how many more pictures of the same sight stand behind it.
     """
 
     id: str

@@ -53,6 +53,7 @@ class Changes:
         self._images, self._captions = images, captions
         self._described: dict[int, DescribedShard] = {}
         self._refined = RefinedReader(folder.rounds)
+        self._corrections = ledger.corrections()
         self._written = written
 
     def any_gone(self, after: int, rounds: Collection[int]) -> bool:
@@ -93,7 +94,8 @@ class Changes:
             row: [Caption(text, vector, one.round) for one, text, vector in captions]
             for row, captions in standing.items()
         }
-        images, captions = points_of(shard, live, generated, self._alignment, refined)
+        corrected = self._corrections.by_picture(self._ledger.corrected.standing_in(number))
+        images, captions = points_of(shard, live, generated, self._alignment, refined, corrected)
         if not fresh:
             self._delete_stale([image.sha256 for image in images], captions)
         self._images.upsert(images)

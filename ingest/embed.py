@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from operator import length_hint
 from pathlib import Path
@@ -25,13 +26,16 @@ from corpus.records import (
 )
 from corpus.shards import Shard
 from engine.collection import CollectionFolder
-from engine.images import Admit, Picture, open_picture
+from engine.images import Admit, Picture, open_picture, read_facts
 from engine.limits import DEFAULT_LIMITS, Limits
+from engine.metadata.facts import Facts, joined
+from engine.metadata.sidecars import Sidecars, read_sidecar, stamp
 from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.types import Encoder
 from ingest.building import Item, ShardBuilder, StoredPictures
 from ingest.decoding import Opened, opened_in_order
 from ingest.likeness import Seen
+from ingest.readers.annotation import printable
 from ingest.skips import Kind, SkipLog
 from ingest.whereabouts import Placing, below, is_gone
 
@@ -118,20 +122,23 @@ def embed(
 
 @dataclass(frozen=True)
 class Job:
-    """A picture to look at: its record, and its file as it is now."""
+    """A picture to look at: its record, and its file and the sidecars beside it as they are now."""
 
     record: ImageRecord
     path: Path
     size: int
     mtime_ns: int
+    sidecars: tuple[Path, ...]
+    sidecar: str
 
     @classmethod
-    def of(cls, record: ImageRecord, path: Path) -> Self:
+    def of(cls, record: ImageRecord, path: Path, sidecars: Sidecars) -> Self:
         """The picture of a record whose file lies there; raises OSError or ValueError."""
         status = path.stat()
         captions = tuple(dict.fromkeys(text for text in record.captions if text.strip()))
         told = replace(record, captions=captions)
-        return cls(told, path, status.st_size, status.st_mtime_ns)
+        beside = sidecars.of(path)
+        return cls(told, path, status.st_size, status.st_mtime_ns, beside, stamp(beside))
 
     @property
     def name(self) -> Name:
@@ -146,7 +153,13 @@ class Job:
             record.captions,
             record.split,
             record.tags,
+            sidecar=self.sidecar,
         )
+
+    def is_as(self, name: Name) -> bool:
+        """Whether what files say has been read of the file and sidecars as they are."""
+        there = (name.size, name.mtime_ns, name.sidecar)
+        return there == (self.size, self.mtime_ns, self.sidecar)
 
 
 class _Run:
@@ -176,6 +189,7 @@ class _Run:
         self._stored = StoredPictures(ledger)
         self._seen = Seen(folder)
         self._place = Placing()
+        self._sidecars = Sidecars()
         self.total: int | None = None
         self.on_progress: OnProgress = silent
         self._whole: list[Path] = []
@@ -244,7 +258,7 @@ class _Run:
         try:
             path = self._place(record.path)
             is_first = self._ledger.first_seen(record.image_id, path, self._source)
-            job = Job.of(record, path)
+            job = Job.of(record, path, self._sidecars)
         except (OSError, ValueError) as error:
             self._skip("unreadable", record.uri, f"{record.path}: cannot be read ({error})")
             return None
@@ -269,11 +283,9 @@ class _Run:
     def _is_beside(self, job: Job) -> bool:
         """Whether the other collection has the picture as it is, by an unchanged file."""
         there = self._beside.file_at(job.path) if self._beside else None
-        return there is not None and (there.size, there.mtime_ns, there.said) == (
-            job.size,
-            job.mtime_ns,
-            job.name.said,
-        )
+        if there is None or (there.size, there.mtime_ns) != (job.size, job.mtime_ns):
+            return False
+        return there.said in {job.name.said, replace(job.name, sidecar=None).said}
 
     def _take(self, job: Job, opened: Opened) -> None:
         """Settle a picture that has been opened."""
@@ -284,13 +296,25 @@ class _Run:
         known = self._ledger.picture(opened.sha256)
         item = self._item(known) if known else self._builder.pending(opened.sha256)
         if item is None:
-            taken_at = None if opened.taken_at is None else opened.taken_at.isoformat()
-            names = (job.name,)
-            entry = Entry(opened.sha256, opened.width, opened.height, names, taken_at)
+            facts = self._facts(job, opened.facts)
+            names = (replace(job.name, metadata=facts.metadata),)
+            size = opened.width, opened.height
+            entry = Entry(opened.sha256, *size, names, _iso(facts.taken_at))
             self._builder.add(Item(entry, image=opened.image))
             self._count()
         else:
-            self._name(item, job)
+            self._name(item, job, opened.facts)
+
+    def _facts(self, job: Job, said: Facts) -> Facts:
+        """What is said of a picture: by its sidecars, and by its file."""
+        found = []
+        for sidecar in job.sidecars:
+            try:
+                found.append(read_sidecar(sidecar))
+            except ValueError as error:
+                reason = f"what it says of {job.path.name} cannot be read ({error})"
+                self._skips.add("source", Skipped(printable(str(sidecar)), printable(reason)))
+        return joined([*found, said])
 
     def _let_go(self, job: Job, sha256: str) -> None:
         """Take their names from other pictures: the file's, if it was of another content, and the
@@ -305,19 +329,25 @@ class _Run:
                     other, lambda name: name.image_id == job.record.image_id and not _is_there(name)
                 )
 
-    def _name(self, item: Item, job: Job) -> None:
-        """Add what the job's source says to a picture that is known, or on its way."""
+    def _name(self, item: Item, job: Job, said: Facts | None = None) -> None:
+        """Add what the job's source says to a picture that is known, or on its way.
+
+        `said`: what its file says, where that has just been read.
+        """
         entry, name = item.entry.named(self._placed(item.entry.names)), job.name
         at_path = [old for old in entry.names if old.path == name.path]
         takes_over = name.captions or job.record.takes_over
         if at_path and at_path[0].image_id != name.image_id and not takes_over:
             # Another source names the same file; it takes over only if it tells more.
-            name = replace(at_path[0], size=name.size, mtime_ns=name.mtime_ns)
+            name = replace(at_path[0], size=name.size, mtime_ns=name.mtime_ns, sidecar=name.sidecar)
+        name, facts = self._with_metadata(name, at_path, job, said)
         names = _joined(entry.names, name)
         if not (_is_there(names[0]) or (name.captions and name.split != entry.split)):
             # Its first file is gone: it is shown by this one, and keeps what was said of it.
             names = (name, *(old for old in names if old.path != name.path))
         changed = entry.named(names)
+        if facts is not None and names[0].path == name.path:
+            changed = replace(changed, taken_at=_iso(facts.taken_at))
         if changed == item.entry:
             self._unchanged += 1
         else:
@@ -327,6 +357,18 @@ class _Run:
             self._skip_duplicate(job, changed)
         else:
             self._count()
+
+    def _with_metadata(
+        self, name: Name, at_path: list[Name], job: Job, said: Facts | None
+    ) -> tuple[Name, Facts | None]:
+        """The name with what its file says, which is read where it is not known as it is now."""
+        if at_path and job.is_as(at_path[0]):
+            return replace(name, metadata=at_path[0].metadata), None
+        said = said or read_facts(job.path, self._options.limits)
+        if said is None:  # it is looked at again next time
+            return replace(name, sidecar=None), None
+        facts = self._facts(job, said)
+        return replace(name, metadata=facts.metadata), facts
 
     def _placed(self, names: Iterable[Name]) -> tuple[Name, ...]:
         """The names, one for each file: earlier versions knew it by each way to its folder."""
@@ -427,7 +469,12 @@ class _Run:
 def _shown(entry: Entry) -> tuple[object, ...]:
     """What an index shows of a picture."""
     ids = tuple(dict.fromkeys(name.image_id for name in entry.names))
-    return ids, entry.uri, entry.captions, entry.split, entry.tags
+    said = entry.captions, entry.split, entry.tags, entry.metadata, entry.taken_at
+    return ids, entry.uri, *said
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
 
 
 def _is_at(paths: set[str], name: Name) -> bool:

@@ -10,11 +10,12 @@ import numpy as np
 
 from corpus.ledger import Census, Ledger
 from corpus.lock import writing
-from corpus.pairs import Gathered, gather
+from corpus.pairs import Gathered, gather, read_distractors
 from engine.alignment.alignment import Alignment
 from engine.alignment.closed_form import AnyMethod
 from engine.alignment.distractors import SIZE
 from engine.alignment.hubs import Bank
+from engine.alignment.towards import FEWEST, moved
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import AlignmentError, CollectionMissing, IncompatibleIndex, InvalidInput
 from engine.files import remove_partials
@@ -44,7 +45,8 @@ def fit(
 ) -> Alignment:
     """Fit the map and save it with its moments; its `reason` says how it came about.
 
-    A collection with a memory takes the memory's map, if that has pairs. Else, with captions
+    A collection with a memory takes the memory's map, if that has pairs; its own pairs move that
+    on the side of the pictures, where held-out ones tell that it helps. Else, with captions
     to enough pictures of the training splits, it is fitted on these pairs. With fewer, `auto`
     centres by the mean of the pictures and the mean of the captions (the memory's, or the
     collection's own), or takes `raw`. `other` names a collection whose map is taken as it is.
@@ -77,13 +79,14 @@ def fit_if_needed(
     *,
     method: AnyMethod = "auto",
     other: str = "",
+    anew: bool = False,
     on_progress: OnProgress = silent,
 ) -> tuple[Alignment, bool]:
     """The map, fitted again only if what it was fitted on has changed; and whether it was.
 
     A few new pairs among many change nothing that can be seen, but cost a push of everything:
     the map is kept until they are a twentieth. What was asked for at an earlier fit (a method,
-    another collection's map) is asked for again unless it is named anew.
+    another collection's map) is asked for again unless it is named anew. `anew`: whatever changed.
     """
     with writing(folder), Ledger.open(folder) as ledger:
         known, strength = _loaded(folder), None
@@ -91,7 +94,8 @@ def fit_if_needed(
         if asked and method == "auto" and not other:
             method, strength, other = asked["method"], asked["strength"], asked["other"]
         request = _request(folder, card, method, strength, other)
-        if known is not None and asked == request and not _drifted(ledger, known.fitted_on):
+        is_kept = known is not None and not anew and asked == request
+        if known is not None and is_kept and not drifted(ledger, known.fitted_on):
             return known, False
         made = fit(
             folder, card, method=method, strength=strength, other=other, on_progress=on_progress
@@ -115,7 +119,8 @@ def _made(
     strength: float | None,
 ) -> Alignment:
     if card.memory:
-        return _for_memory(gathered, _load_memory(folder, card), card, method)
+        known = _for_memory(gathered, _load_memory(folder, card), card, method)
+        return _moved(known, gathered, folder, card) if method == "auto" else known
     if gathered.pictures >= ENOUGH or method not in {"auto", "centred", "raw"}:
         return Alignment.fit(
             gathered.total(),
@@ -134,7 +139,23 @@ def _made(
         encoder_id=card.encoder_id,
         source=f"collection {card.name}",
     )
-    return _unpaired(gathered, texts, method)
+    known = _unpaired(gathered, texts, method)
+    return _moved(known, gathered, folder, card) if method == "auto" else known
+
+
+def _moved(
+    known: Alignment, gathered: Gathered, folder: CollectionFolder, card: CollectionCard
+) -> Alignment:
+    """The map at hand, moved towards the collection's own pairs where that is better."""
+    columns = [sample.columns for sample in gathered.samples]
+    images, captions = (np.concatenate(column) for column in zip(*columns, strict=True))
+    if len(images) < FEWEST or known.mean_image is None:
+        return known
+    among = gathered.distractors.captions
+    if card.memory:
+        among = read_distractors(folder.sibling(card.memory))
+    made = moved(known, images, captions, among)
+    return made if made.reason == known.reason else replace(made, source=f"collection {card.name}")
 
 
 def _bank(own: Bank, lent: Bank | None) -> Bank:
@@ -256,7 +277,7 @@ def _fitted_on(ledger: Ledger, request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _drifted(ledger: Ledger, state: Mapping[str, Any]) -> bool:
+def drifted(ledger: Ledger, state: Mapping[str, Any]) -> bool:
     """Whether too much of what the map rests on was added or superseded since it was made."""
     if state["request"]["other"]:
         return False

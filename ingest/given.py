@@ -21,18 +21,17 @@ pragma journal_mode = off;
 pragma synchronous = off;
 pragma cache_size = -64000;
 create table file (
-    key integer primary key, turn integer, source integer, captioned integer, own integer,
+    key integer primary key, turn integer, source integer, own integer, known integer,
     state integer, size integer, record blob
 );
 create table caption (key integer primary key, turn integer, source integer, record blob);
 """
-# Of several sources that give a file the last one with captions speaks; without any, the one that
-# spoke before, else the first.
-_ADD = """
-insert into file values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (key) do update set
-    turn = excluded.turn, source = excluded.source, captioned = excluded.captioned,
-    own = excluded.own, state = excluded.state, size = excluded.size, record = excluded.record
-where excluded.captioned or (not file.captioned and excluded.own and not file.own)
+_FIELDS = ("turn", "source", "own", "state", "size", "record")
+# Of several sources that give a file the last one with captions speaks, without any the first.
+_ADD = f"""
+insert into file values (:key, :turn, :source, :own, :own, :state, :size, :record)
+on conflict (key) do update set known = file.known or excluded.known,
+{", ".join(f"{one} = iif(:captioned, excluded.{one}, file.{one})" for one in _FIELDS)}
 """
 _MANY = 1000
 
@@ -40,16 +39,19 @@ _MANY = 1000
 class State(IntEnum):
     """How a file stands to what the collection knows of it.
 
-    `SAID`: other words are said of it. `OTHERS`: so are they, but by somebody who knows less
-    than who said the old ones. `BAD`: it could not be read before, and has not changed since.
+    `SAID`: other words are said of it. `LESS`: so are they, but none, and by another one than who
+    said the old ones. `BAD`: it could not be read before, and has not changed since.
     """
 
-    SAME, NEW, CHANGED, SAID, OTHERS, BAD, MOVED = range(7)
+    SAME, NEW, CHANGED, SAID, LESS, BAD, MOVED = range(7)
 
 
 @dataclass(frozen=True)
 class GivenFile:
-    """A file that a source gives; `own`: by the id that the collection has for it."""
+    """A file that a source gives.
+
+    `own`: by the id that the collection has for it; `known`: a source, if another one, does so.
+    """
 
     key: int
     source: int
@@ -57,6 +59,7 @@ class GivenFile:
     size: int
     record: ImageRecord
     own: bool = False
+    known: bool = False
 
 
 class Given:
@@ -66,7 +69,7 @@ class Given:
         # "" is a database in a temporary file that SQLite removes.
         self._db = sqlite3.connect("", check_same_thread=False)
         self._db.executescript(_LAYOUT)
-        self._files: list[tuple[object, ...]] = []
+        self._files: list[dict[str, object]] = []
         self._turn = 0
 
     def __enter__(self) -> Self:
@@ -88,11 +91,10 @@ class Given:
     def add(self, file: GivenFile) -> None:
         """Take a file; what else was given of it gives way if this tells more."""
         self._turn += 1
+        values = {name: getattr(file, name) for name in ("key", "source", "own", "state", "size")}
         record = None if file.state == State.SAME else pickle.dumps(file.record)
         captioned = bool(file.record.captions)
-        self._files.append(
-            (file.key, self._turn, file.source, captioned, file.own, file.state, file.size, record)
-        )
+        self._files.append({**values, "turn": self._turn, "record": record, "captioned": captioned})
         if len(self._files) >= _MANY:
             self._flush()
 
@@ -114,12 +116,13 @@ class Given:
         self._flush()
         wanted = ", ".join(str(int(state)) for state in states)
         found = self._db.execute(
-            "select key, source, state, size, record, own from file "
+            "select key, source, state, size, record, own, known from file "
             f"where state in ({wanted}) order by turn"
         )
         with closing(found):
-            for key, source, state, size, record, own in found:
-                yield GivenFile(key, source, State(state), size, pickle.loads(record), bool(own))
+            for key, source, state, size, record, own, known in found:
+                told: ImageRecord = pickle.loads(record)
+                yield GivenFile(key, source, State(state), size, told, bool(own), bool(known))
 
     def new_captions(self) -> Iterator[tuple[int, CaptionRecord]]:
         """The captions that are new, each with its source."""

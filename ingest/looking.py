@@ -18,6 +18,7 @@ from corpus.records import CaptionRecord, ImageRecord, Skipped
 from corpus.tables import loose_key, path_key
 from engine.collection import CollectionFolder
 from engine.errors import InvalidInput, SourceError
+from engine.metadata.sidecars import Sidecars
 from engine.progress import OnProgress, Progress, check_cancelled
 from ingest.embed import Job
 from ingest.given import Given, GivenFile, State
@@ -60,6 +61,7 @@ class Looker:
         self._given = given
         self._on_progress = on_progress
         self._place = Placing()
+        self._sidecars = Sidecars()
         self._bad, self._bad_since = _known_bad(folder)
         self._looked, self._told = 0, 0.0
 
@@ -113,14 +115,14 @@ class Looker:
             if id_key in ids:
                 return None
             ids.add(id_key)
-            job = Job.of(record, path)
+            job = Job.of(record, path, self._sidecars)
             key = path_key(str(path))
             known = self._ledger.said_at(key)
             own = known is not None and known.id_key == id_key
             state = State.NEW
             if known is not None:
-                state = State.SAME if known.said == job.name.said else State.OTHERS
-                if state == State.OTHERS and (own or job.record.captions):
+                state = State.SAME if known.said == job.name.said else State.LESS
+                if state == State.LESS and (own or job.record.captions):
                     state = State.SAID
                 if (known.size, known.mtime_ns) != (job.size, job.mtime_ns):
                     state = State.CHANGED
@@ -154,16 +156,16 @@ class Looker:
 
 def _not_there(source: Source, is_folder: bool, base: Path) -> str:
     """Why a source cannot be read: it, or the disk with its pictures, may not be mounted."""
-    path = Path(source.path)
+    path, stays = Path(source.path), "nothing of it leaves, as it may not be mounted"
     for folder in [path] if is_folder else [base] if source.images else []:
+        whose = "" if is_folder else f"has its pictures in {folder}, which "
         if not folder.is_dir():
-            return f"{folder} is not there: nothing of it leaves, as it may not be mounted"
+            return f"{whose}is not there: {stays}"
         if not holds_anything(folder):
-            told = "is empty or cannot be read: nothing of it leaves, as it may not be mounted"
-            return f"{folder} {told}"
+            return f"{whose}is empty or cannot be read: {stays}"
     try:
         if not is_folder and not is_regular(path):
-            return f"{path} is not there: nothing of it leaves, as it may not be mounted"
+            return f"is not there: {stays}"
     except OSError as error:
         return f"cannot be read ({error}): nothing of it leaves"
     return ""

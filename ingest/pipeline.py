@@ -30,12 +30,13 @@ from engine.progress import OnProgress, silent
 from engine.settings import Settings
 from engine.store.generations import current
 from engine.types import Encoder
+from ingest.corrections import take_in
 from ingest.describe import Describer, DescribeReport, describe
 from ingest.embed import EmbedOptions, EmbedReport, embed
 from ingest.fit import fit_if_needed
 from ingest.parts import AdoptReport, Part, adopt_parts, embed_part
 from ingest.push import PushReport, push
-from ingest.sources import Source, noted
+from ingest.sources import Source, Sources, noted
 
 Done = TypeVar("Done")
 
@@ -119,6 +120,7 @@ def ingest(
             leaving=leaving,
             on_progress=on_progress,
         )
+        take_in(folder, encoder)
         card = folder.read_card()
         card = replace(card, memory=memory or card.memory)
         fit = partial(fit_if_needed, folder, card, method=method, other=alignment)
@@ -224,6 +226,7 @@ def embed_only(
     with _made_if_filled(folder), writing(folder):
         folder.write_card(card())
         adopt_parts(folder, on_progress)
+        Sources(folder).sweep()
         with noted(records, source, folder) as told:
             report = embed(told, encoder, folder, how, leaving=leaving, on_progress=on_progress)
         if _is_empty(folder):

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
+from corpus.corrections import joined
 from corpus.entry import Entry
 from corpus.ledger import Live
 from corpus.records import CaptionRecord
@@ -17,6 +18,7 @@ from engine.identity import content_number, picture_number
 from engine.store.ids import caption_id, picture_id
 from engine.types import CaptionPoint, CaptionSource, ImagePoint, Vector, Vectors
 from engine.vectors import unit
+from ingest.places import place_names
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,17 @@ def points_of(
     generated: Mapping[int, Caption],
     alignment: Alignment,
     refined: Mapping[int, Sequence[Caption]] | None = None,
+    corrections: Mapping[int, tuple[str, Halves]] | None = None,
 ) -> tuple[list[ImagePoint], list[CaptionPoint]]:
     """The points of living rows of a shard.
 
     By picture row `generated` has the captions of pictures that have none of their own, and
     `refined` those that refinement rounds added; these are no part of the picture's point, which
-    shows what people wrote.
+    shows what people wrote: first of all what `corrections` has of it.
     """
-    pictures, captions = _points(shard, live, generated, alignment, refined or {})
+    pictures, captions = _points(
+        shard, live, generated, alignment, refined or {}, corrections or {}
+    )
     hubs = alignment.hubs
     if hubs is None:
         return pictures, captions
@@ -66,6 +71,7 @@ def _points(
     generated: Mapping[int, Caption],
     alignment: Alignment,
     refined: Mapping[int, Sequence[Caption]],
+    corrections: Mapping[int, tuple[str, Halves]],
 ) -> tuple[list[ImagePoint], list[CaptionPoint]]:
     raw_images = unit(shard.images[live.pictures])
     images = alignment.map_images(raw_images) if live.pictures else raw_images
@@ -73,15 +79,22 @@ def _points(
     pictures: list[ImagePoint] = []
     captions: list[CaptionPoint] = []
     entries = shard.entries(live.pictures)
-    for entry, row, raw, mapped in zip(entries, live.pictures, raw_images, images, strict=True):
+    places = place_names([entry.metadata for entry in entries])
+    each = zip(entries, live.pictures, raw_images, images, places, strict=True)
+    for entry, row, raw, mapped, names in each:
         source: CaptionSource = "human"
         span = spans[row]
         said, raw_said, mapped_said = entry.captions, raw_texts[span], texts[span]
-        if row in generated:
+        if row in corrections:
+            said, told = joined(said, shard.captions[shard.span(row)], corrections[row])
+            raw_said = unit(told)
+            mapped_said = alignment.map_texts(raw_said)
+        elif row in generated:
             source, said = "generated", (generated[row].text,)
             raw_said = unit(generated[row].vector[None])
             mapped_said = alignment.map_texts(raw_said)
-        pictures.append(_picture(entry, raw, mapped, said, mapped_said, source))
+        picture = _picture(entry, raw, mapped, said, mapped_said, source)
+        pictures.append(replace(picture, places=names))
         pairs = zip(said, raw_said, mapped_said, strict=True)
         captions += [_of_picture(entry, *caption, source) for caption in pairs]
         captions += [_refined(entry, one, alignment) for one in refined.get(row, ())]
@@ -128,6 +141,7 @@ def _picture(
         taken_at=None if entry.taken_at is None else datetime.fromisoformat(entry.taken_at),
         tags=entry.tags,
         names=tuple(dict.fromkeys(name.image_id for name in entry.names)),
+        metadata=entry.metadata,
     )
 
 

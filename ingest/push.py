@@ -85,6 +85,7 @@ def push(
     settings: Settings,
     *,
     rebuild: bool = False,
+    keep_map: bool = False,
     on_progress: OnProgress = silent,
 ) -> PushReport:
     """Bring the index level with the embeddings, generated captions, rounds and map.
@@ -95,6 +96,9 @@ def push(
     large index is built by a child process, on a generation that does not answer yet. Killed at
     any moment, the index answers as before, and a push that is run again finishes it.
 
+    `keep_map`: what is new is written under the map that the index has, though another was fitted
+    since: that is for a later push, which may take long.
+
     Raises CollectionMissing before the first fit, and what opening the stores raises.
     """
     if not folder.alignment.is_file():
@@ -102,7 +106,8 @@ def push(
             f"collection {card.name!r} has no map yet; fit one with: mrag fit {card.name}"
         )
     with writing(folder), Ledger.open(folder) as ledger:
-        return _Push(folder, card, settings, ledger, on_progress).all(rebuild)
+        made = _Push(folder, card, settings, ledger, on_progress, keep_map=keep_map)
+        return made.all(rebuild)
 
 
 @dataclass(frozen=True)
@@ -130,12 +135,15 @@ class _Push:
         settings: Settings,
         ledger: Ledger,
         on_progress: OnProgress,
+        *,
+        keep_map: bool = False,
     ) -> None:
         self._folder, self._card, self._settings = folder, card, settings
         self._place = settings.qdrant_url  # the server's addresses; empty: the embedded store
         self._ledger = ledger
         self._on_progress = on_progress
         self._alignment = Alignment.load(folder.alignment)
+        self._keep_map = keep_map
         self._written = Written()
         self._optimized, self._graph_trouble, self._mended = False, "", ""
 
@@ -196,9 +204,16 @@ class _Push:
 
     def _has_map(self, answers: GenerationFolder) -> bool:
         try:
-            return self._alignment.maps_like(Alignment.load(answers.alignment))
+            theirs = Alignment.load(answers.alignment)
         except AlignmentError as error:
             raise Damaged(f"its map in {answers.alignment} is missing or damaged") from error
+        if self._keep_map:
+            self._alignment = theirs
+        if not self._alignment.maps_like(theirs):
+            return False
+        # What is added is to be told hubs by just the same bank as what is there.
+        self._alignment = replace(self._alignment, bank=theirs.bank)
+        return True
 
     def _brought_level(
         self, answers: GenerationFolder, state: GenerationState, stores: _Stores

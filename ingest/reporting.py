@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from engine.alignment.alignment import Alignment
+from ingest.again import AgainReport
 from ingest.embed import EmbedReport
 from ingest.pipeline import IngestReport
 
@@ -45,4 +46,18 @@ def alignment_json(alignment: Alignment) -> dict[str, Any]:
         "n": alignment.n,
         "reason": alignment.reason,
         "choices": [asdict(choice) for choice in alignment.choices],
+    }
+
+
+def again_json(name: str, report: AgainReport) -> dict[str, Any]:
+    """The stable JSON form of describing again."""
+    return {
+        "collection": name,
+        "generated": report.stale.known,
+        "stale": len(report.stale.sha256s),
+        "reasons": dict(report.stale.reasons),
+        "described": report.described.described,
+        "failed": report.described.failed,
+        "points_written": report.push.points,
+        "seconds": report.described.seconds + report.push.seconds,
     }

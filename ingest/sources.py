@@ -20,7 +20,7 @@ from corpus.entry import key_of
 from corpus.records import CaptionRecord, ImageRecord, Record, Skipped
 from corpus.tables import loose_key, path_key
 from engine.collection import CollectionFolder
-from engine.files import write_whole
+from engine.files import remove_partials, write_whole
 from ingest.jobs.roots import check_links, only_inside
 from ingest.readers import open_captions, open_source, pictures_of
 from ingest.whereabouts import Placing
@@ -131,6 +131,11 @@ class Sources:
     def update(self, source: Source) -> None:
         """Replace what is known of a source."""
         self._write({one.key: one for one in self.known()} | {source.key: source})
+
+    def sweep(self) -> None:
+        """Remove what a killed process had begun to write; for whoever alone may write."""
+        remove_partials(self._file.parent, of=self._file.name)
+        remove_partials(self._given)
 
     def given(self, source: Source) -> Keys:
         """The keys of what a file has given and that has not been let go of since, ascending."""

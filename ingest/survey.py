@@ -122,12 +122,14 @@ def survey(
     looker = Looker(folder, ledger, given, on_progress)
     states = [looker.look(at, source) for at, source in enumerate(sources_to_sync(folder))]
     lost = find_lost(ledger, given, states)
+    for state in states:
+        _forget_strangers(ledger, state)
     _take_over(given, states)
     found = Survey(states, ledger.pictures(), ledger.captions())
     found.leaving = Leaving(lost.files, tuple(lost.captions))
     found.held = lost.held()
     found.bad = given.count(State.BAD)
-    found.unchanged = given.count(State.SAME, State.OTHERS)
+    found.unchanged = given.count(State.SAME, State.LESS)
     found.captions_new, found.captions_gone = given.count_captions(), len(lost.captions)
     found.captions_lost = sum(_captions_lost(ledger, given))
     found.counts = Counter({kind: given.count(*states) for kind, states in _STATES.items()})
@@ -153,18 +155,27 @@ def records_of(given: Given) -> Iterator[Record]:
         yield caption
 
 
+def _forget_strangers(ledger: Ledger, state: SourceState) -> None:
+    """Forget what a file gave before, gives no longer and the collection does not have."""
+    if state.whole:
+        before = np.setdiff1d(state.gave, state.gives, assume_unique=True)
+        strangers = [key for key in before.tolist() if not ledger.has_key(key)]
+        state.gave = np.setdiff1d(state.gave, strangers)
+
+
 def _take_over(given: Given, states: Sequence[SourceState]) -> None:
-    """Find the files that a source had said more of, which says nothing of them any longer."""
+    """Find the files that a source had said more of, which says nothing of them any longer.
+
+    What nobody knows the source of is left as it was said.
+    """
     whole = joined(state.gave for state in states if state.whole)
-    if not len(whole):
-        return
     others = joined(state.gave for state in states if not state.whole)
     released = np.setdiff1d(whole, others, assume_unique=True)
-    for file in list(given.files(State.OTHERS)):
-        if not np.isin(file.key, released):
-            continue
-        taken = replace(file, record=replace(file.record, takes_over=True))
-        given.put(taken, State.SAID)
+    for file in list(given.files(State.LESS, State.CHANGED)):
+        less = not (file.own or file.record.captions)
+        if less and (file.known or np.isin(file.key, released)):
+            taken = replace(file, record=replace(file.record, takes_over=True))
+            given.put(taken, State.SAID if file.state == State.LESS else file.state)
 
 
 def _captions_lost(ledger: Ledger, given: Given) -> Iterator[int]:

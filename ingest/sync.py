@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, Literal
@@ -11,7 +11,7 @@ import numpy as np
 
 from corpus.ledger import Ledger
 from corpus.lock import writing
-from corpus.records import Counted, Leaving
+from corpus.records import Counted, Leaving, Record
 from corpus.tables import loose_key, path_key
 from engine.app import Engine
 from engine.collection import CollectionFolder
@@ -29,6 +29,10 @@ from ingest.survey import Survey, records_of, survey
 
 Allowed = Literal["little", "rest", "all"]
 """What may leave: `little` refuses a sync by which too much would, `rest` does all but that."""
+
+
+Bring = Callable[[Iterable[Record], Leaving], IngestReport]
+"""Takes records into a collection, and out of it what is leaving."""
 
 
 @dataclass(frozen=True)
@@ -86,28 +90,38 @@ def sync(
     NothingToSync where no source is known, TooMuchLeaves where only `all` would allow what leaves,
     and what an ingest raises.
     """
-    started = monotonic()
     folder = engine.folder(name)
     folder.read_card()
+
+    def bring(records: Iterable[Record], leaving: Leaving) -> IngestReport:
+        models = specs_of_card(engine, name)
+        return fill(engine, records, name, models=models, leaving=leaving, on_progress=on_progress)
+
+    return brought_level(folder, bring, allowed=allowed, on_progress=on_progress)
+
+
+def brought_level(
+    folder: CollectionFolder,
+    bring: Bring,
+    *,
+    allowed: Allowed = "little",
+    on_progress: OnProgress = silent,
+) -> SyncReport:
+    """Sync by what brings records into the collection and lets go of others; see `sync`."""
+    started = monotonic()
     with writing(folder), Given() as given:
         adopt_parts(folder, on_progress)
+        Sources(folder).sweep()
         (found, level), _ = past_damage(lambda: _surveyed(folder, given, on_progress))
         if found.too_much and allowed == "little":
-            raise TooMuchLeaves(_too_much(name, found))
+            raise TooMuchLeaves(_too_much(folder.name, found))
         kept = found.too_much and allowed == "rest"
         leaving = Leaving() if kept else found.leaving
         _keep_given(folder, found, Leaving())
         done = None
         idle = not found.changes or (kept and found.only_leaves)
         if not (idle and level):
-            done = fill(
-                engine,
-                Counted(records_of(given), lambda: found.to_embed),
-                name,
-                models=specs_of_card(engine, name),
-                leaving=leaving,
-                on_progress=on_progress,
-            )
+            done = bring(Counted(records_of(given), lambda: found.to_embed), leaving)
         _keep_given(folder, found, leaving)
         return SyncReport(found, done, monotonic() - started, kept=kept)
 
@@ -165,10 +179,10 @@ def _counts(report: SyncReport) -> Iterator[str]:
         lost = found.captions_gone + found.captions_lost
         yield f"captions: {found.captions_new:,} new, {lost:,} gone"
     if report.kept:
-        yield "nothing left, as it would have been much; to let it go: mrag sync --yes"
+        yield "nothing was let go of, as it would be much; to let it go: mrag sync --yes"
     away = sum(bool(state.trouble) for state in found.states)
     if away or found.held:
-        yield f"{away:,} sources and {sum(found.held.values()):,} more pictures are out of reach"
+        yield f"out of reach: {away:,} sources, {sum(found.held.values()):,} more files"
 
 
 def _details(report: SyncReport) -> Iterator[str]:
@@ -190,7 +204,7 @@ def _named_lines(found: Survey) -> Iterator[str]:
 def _trouble_lines(found: Survey) -> Iterator[str]:
     for state in found.states:
         if state.trouble:
-            yield f"left alone: {state.source.path}: {state.trouble}"
+            yield f"left alone: {state.source.path} {state.trouble}"
     for folder, count in found.held.items():
         yield (
             f"left alone: {count:,} pictures of {folder}, which is empty or cannot be read, as it "

@@ -11,11 +11,14 @@ from mrag_client.models import (
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
+    CorrectionOptions,
+    CorrectionsAnswer,
     Description,
     DuplicateOptions,
     DuplicatesAnswer,
     FacetsAnswer,
     Failure,
+    LearnedAnswer,
     SearchAnswer,
     SearchOptions,
 )
@@ -75,6 +78,26 @@ class Answers(Protocol):
 
     def duplicates(self, options: DuplicateOptions, *, collection: str = "") -> DuplicatesAnswer:
         """What a collection holds more than once, as far as it was compared; see `waiting`."""
+
+    def correct(
+        self, picture: str, options: CorrectionOptions, *, collection: str = ""
+    ) -> CorrectionsAnswer:
+        """Say what a picture shows in place of what is said of it; it is on disk then.
+
+        A picture is named by its id, by the path of its file or by what its source calls it.
+        """
+
+    def undo_correction(self, picture: str, *, collection: str = "") -> CorrectionsAnswer:
+        """Take the last correction of a picture back."""
+
+    def corrections(self, picture: str, *, collection: str = "") -> CorrectionsAnswer:
+        """All that was said of a picture, the latest first."""
+
+    def learned(self, *, look: bool = False, collection: str = "") -> LearnedAnswer:
+        """What a collection has learned; `look`: see which other descriptions would differ."""
+
+    def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
+        """Describe those pictures again whose generated descriptions would differ now."""
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""

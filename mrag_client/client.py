@@ -24,6 +24,8 @@ from mrag_client.models import (
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
+    CorrectionOptions,
+    CorrectionsAnswer,
     Description,
     DuplicateOptions,
     DuplicatesAnswer,
@@ -31,6 +33,7 @@ from mrag_client.models import (
     Failure,
     IngestOptions,
     JobAnswer,
+    LearnedAnswer,
     PictureAnswer,
     ReadyAnswer,
     SearchAnswer,
@@ -180,6 +183,28 @@ class Client:
         """What a collection holds more than once, as far as it was compared; see `waiting`."""
         return self._run(talks.duplicates(options or DuplicateOptions(), collection))
 
+    def correct(
+        self, picture: str, options: CorrectionOptions, *, collection: str = ""
+    ) -> CorrectionsAnswer:
+        """Say what a picture shows in place of what is said of it; it is on disk then."""
+        return self._run(talks.correct(picture, options, collection))
+
+    def undo_correction(self, picture: str, *, collection: str = "") -> CorrectionsAnswer:
+        """Take the last correction of a picture back."""
+        return self._run(talks.undo_correction(picture, collection))
+
+    def corrections(self, picture: str, *, collection: str = "") -> CorrectionsAnswer:
+        """All that was said of a picture, the latest first."""
+        return self._run(talks.corrections(picture, collection))
+
+    def learned(self, *, look: bool = False, collection: str = "") -> LearnedAnswer:
+        """What a collection has learned; `look`: see which other descriptions would differ."""
+        return self._run(talks.learned(collection, look=look))
+
+    def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
+        """Describe those pictures again whose generated descriptions would differ now."""
+        return self._run(talks.describe_differing(collection))
+
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""
         return self._run(talks.collections())
@@ -211,6 +236,10 @@ class Client:
     def sync(self, collection: str, options: SyncOptions | None = None) -> JobAnswer:
         """Begin to bring a collection level with the sources that it knows, or to look only."""
         return self._run(talks.sync(collection, options or SyncOptions()))
+
+    def describe_again(self, collection: str) -> JobAnswer:
+        """Begin to describe pictures again that were described with something else than now."""
+        return self._run(talks.describe_again(collection))
 
     def jobs(self) -> list[JobAnswer]:
         """All ingests that are known, the newest first."""
@@ -388,6 +417,28 @@ class AsyncClient:
         """What a collection holds more than once, as far as it was compared; see `waiting`."""
         return await self._run(talks.duplicates(options or DuplicateOptions(), collection))
 
+    async def correct(
+        self, picture: str, options: CorrectionOptions, *, collection: str = ""
+    ) -> CorrectionsAnswer:
+        """Say what a picture shows in place of what is said of it; it is on disk then."""
+        return await self._run(talks.correct(picture, options, collection))
+
+    async def undo_correction(self, picture: str, *, collection: str = "") -> CorrectionsAnswer:
+        """Take the last correction of a picture back."""
+        return await self._run(talks.undo_correction(picture, collection))
+
+    async def corrections(self, picture: str, *, collection: str = "") -> CorrectionsAnswer:
+        """All that was said of a picture, the latest first."""
+        return await self._run(talks.corrections(picture, collection))
+
+    async def learned(self, *, look: bool = False, collection: str = "") -> LearnedAnswer:
+        """What a collection has learned; `look`: see which other descriptions would differ."""
+        return await self._run(talks.learned(collection, look=look))
+
+    async def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
+        """Describe those pictures again whose generated descriptions would differ now."""
+        return await self._run(talks.describe_differing(collection))
+
     async def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""
         return await self._run(talks.collections())
@@ -416,6 +467,10 @@ class AsyncClient:
     async def sync(self, collection: str, options: SyncOptions | None = None) -> JobAnswer:
         """Begin to bring a collection level with its sources; see `Client.sync`."""
         return await self._run(talks.sync(collection, options or SyncOptions()))
+
+    async def describe_again(self, collection: str) -> JobAnswer:
+        """Begin to describe pictures again; see `Client.describe_again`."""
+        return await self._run(talks.describe_again(collection))
 
     async def jobs(self) -> list[JobAnswer]:
         """All ingests that are known, the newest first."""

@@ -1,6 +1,7 @@
 """What is asked and answered, as JSON: one form for terminal, HTTP API, client and exports.
 
-Scores are cosines unless said otherwise; times are in milliseconds by stage.
+Scores are cosines unless said otherwise, in the space `mapped` less what is taken off for being
+near to everything; times are in milliseconds by stage.
 """
 
 from __future__ import annotations
@@ -161,6 +162,22 @@ class DuplicateOptions(_Asked):
     offset: Annotated[int, Field(ge=0, le=MANY, description="Biggest groups to leave out.")] = 0
 
 
+MOST_SAID = 1000
+"""Characters of a description that somebody writes."""
+
+
+class CorrectionOptions(_Asked):
+    """What somebody says of a picture in place of what is said of it."""
+
+    text: Annotated[
+        str, Field(max_length=4 * MOST_SAID, description="What the picture shows, in a sentence.")
+    ] = ""
+    accept: Annotated[
+        bool,
+        Field(description="The text was generated, and is right; without one, what is shown now."),
+    ] = False
+
+
 class Candidate(_Answer):
     """A description that was written; `score` is its cosine with the picture."""
 
@@ -211,7 +228,21 @@ class Failure(_Answer):
     unreadable: bool = False
 
 
-class ImageHit(_Answer):
+class _Told(_Answer):
+    """What a picture's file and the sidecars beside it say of it.
+
+    `places` are the names of where it was taken, the nearest first: town, region, country.
+    `rating` is 1 to 5, -1 for one that was rejected. Their keywords are among its tags.
+    """
+
+    camera: str = ""
+    lens: str = ""
+    places: tuple[str, ...] = ()
+    title: str = ""
+    rating: int | None = None
+
+
+class ImageHit(_Told):
     """A picture that was found; `caption` is the first of its captions.
 
     `uri` is where its file lies, to those who may know; to others the file's name. `copies`: how
@@ -228,10 +259,11 @@ class ImageHit(_Answer):
     chance: float | None = None
 
 
-class PictureAnswer(_Answer):
+class PictureAnswer(_Told):
     """What is known of a picture of a collection; `uri` as in ImageHit.
 
-    `source`: whether people wrote its captions, or they were generated.
+    `source`: whether people wrote its captions, or they were generated. `latitude` and `longitude`
+    are told to those alone who may know where files lie: they may be those of somebody's home.
     """
 
     id: str
@@ -243,6 +275,8 @@ class PictureAnswer(_Answer):
     width: int
     height: int
     taken_at: datetime | None
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 class SearchAnswer(_Answer):
@@ -415,7 +449,7 @@ class JobAnswer(_Answer):
     error: str = ""
     skipped: int = 0
     result: Mapping[str, object] | None = None
-    kind: Literal["ingest", "sync"] = "ingest"
+    kind: Literal["ingest", "sync", "description"] = "ingest"
 
 
 class VersionAnswer(_Answer):
@@ -504,3 +538,79 @@ class DuplicatesAnswer(_Answer):
     spare: int
     waiting: int = 0
     missing: int = 0
+
+
+class NamedAnswer(_Answer):
+    """The picture that is meant by an id, a path or a source's name, and its collection."""
+
+    id: str
+    collection: str
+
+
+class CorrectionAnswer(_Answer):
+    """What somebody said of a picture; `replaced` was shown before.
+
+    `undone` in `kind`: a correction was taken back. `waiting`: it is safe, and found once what
+    else is written to the collection is done.
+    """
+
+    id: str
+    kind: Literal["edited", "accepted", "undone"]
+    text: str
+    replaced: str
+    who: str
+    when: datetime
+    stands: bool = False
+    undone: bool = False
+    waiting: bool = False
+
+
+class CorrectionsAnswer(_Answer):
+    """All that was said of a picture, the latest first, and what is shown of it now."""
+
+    picture: str
+    caption: str
+    corrections: tuple[CorrectionAnswer, ...]
+
+
+class LearnedStep(_Answer):
+    """A collection's map after so many corrections.
+
+    `score` is the mean reciprocal rank of the right caption and picture on `held_out` pairs that
+    the map was not fitted on; null where there were too few to measure.
+    """
+
+    when: datetime
+    corrections: int
+    method: str
+    reason: str
+    score: float | None = None
+    held_out: int = 0
+
+
+class DifferingPicture(_Answer):
+    """A picture whose generated description is `now`, and would be `then` if it were made anew."""
+
+    id: str
+    uri: str
+    now: str
+    then: str
+
+
+class LearnedAnswer(_Answer):
+    """What a collection has learned from corrections, and what it does about them.
+
+    `state` is empty where nothing is left to do; `waiting` corrections are safe and not taken in.
+    Of `checked` pictures with generated descriptions, those most like the corrected ones,
+    `differing` would be described otherwise now; `checked` is null before anybody looked.
+    """
+
+    collection: str
+    state: str = ""
+    trouble: str = ""
+    waiting: int = 0
+    first: LearnedStep | None = None
+    before: LearnedStep | None = None
+    now: LearnedStep | None = None
+    checked: int | None = None
+    differing: tuple[DifferingPicture, ...] = ()

@@ -25,6 +25,8 @@ from mrag_client.models import (
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
+    CorrectionOptions,
+    CorrectionsAnswer,
     Description,
     DuplicateOptions,
     DuplicatesAnswer,
@@ -32,6 +34,8 @@ from mrag_client.models import (
     Failure,
     IngestOptions,
     JobAnswer,
+    LearnedAnswer,
+    NamedAnswer,
     PictureAnswer,
     Problem,
     ReadyAnswer,
@@ -126,6 +130,44 @@ def duplicates(options: DuplicateOptions, collection: str) -> Talk[DuplicatesAns
     return read(DuplicatesAnswer, content(response))
 
 
+def correct(picture: str, options: CorrectionOptions, collection: str) -> Talk[CorrectionsAnswer]:
+    """Say what a picture shows in place of what is said of it."""
+    path = yield from _corrections_path(picture, collection)
+    fields = fields_of(options)
+    return read(CorrectionsAnswer, content((yield Call("POST", path, fields=fields))))
+
+
+def undo_correction(picture: str, collection: str) -> Talk[CorrectionsAnswer]:
+    """Take the last correction of a picture back."""
+    path = yield from _corrections_path(picture, collection)
+    return read(CorrectionsAnswer, content((yield Call("DELETE", path))))
+
+
+def corrections(picture: str, collection: str) -> Talk[CorrectionsAnswer]:
+    """All that was said of a picture."""
+    path = yield from _corrections_path(picture, collection)
+    return read(CorrectionsAnswer, content((yield Call("GET", path))))
+
+
+def learned(collection: str, *, look: bool) -> Talk[LearnedAnswer]:
+    """What a collection has learned from corrections."""
+    asked = _named(collection) | ({"look": ["true"]} if look else {})
+    return read(LearnedAnswer, content((yield Call("GET", "/learned", query=asked))))
+
+
+def describe_differing(collection: str) -> Talk[LearnedAnswer]:
+    """Describe those pictures again whose descriptions would differ."""
+    call = Call("POST", "/learned/describe", query=_named(collection))
+    return read(LearnedAnswer, content((yield call)))
+
+
+def _corrections_path(picture: str, name: str) -> Talk[str]:
+    """Where the corrections of a picture are, which may be named by its path."""
+    asked = {"picture": [picture], **_named(name)}
+    found = read(NamedAnswer, content((yield Call("GET", "/named", query=asked))))
+    return f"{_picture_path(found.id, found.collection)}/corrections"
+
+
 def collections() -> Talk[list[CollectionAnswer]]:
     """All collections at a glance."""
     response = yield Call("GET", "/collections")
@@ -166,6 +208,12 @@ def sync(name: str, options: SyncOptions) -> Talk[JobAnswer]:
     """Bring a collection level with its sources."""
     path = f"/collections/{_part(name)}/syncs"
     return read(JobAnswer, content((yield Call("POST", path, query=fields_of(options)))))
+
+
+def describe_again(name: str) -> Talk[JobAnswer]:
+    """Describe a collection's pictures again, where that was done with something else."""
+    response = yield Call("POST", f"/collections/{_part(name)}/descriptions")
+    return read(JobAnswer, content(response))
 
 
 def jobs() -> Talk[list[JobAnswer]]:

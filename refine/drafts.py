@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
+from corpus.corrections import joined_texts
 from corpus.entry import Entry
 from corpus.ledger import Ledger
 from corpus.shards import Shard
@@ -71,7 +72,7 @@ def write_drafts(
                 lines.flush()
     on_progress(Progress(stage, len(pictures), len(pictures)))
     return [
-        Draft(at.entry.sha256, at.entry.image_id, at.entry.captions, text)
+        Draft(at.entry.sha256, at.entry.image_id, at.captions, text)
         for at in pictures
         if (text := known[at.entry.sha256])
     ]
@@ -90,15 +91,20 @@ class _Picture:
     """A picture with captions of its own, and where its vector lies."""
 
     entry: Entry
+    captions: tuple[str, ...]
     shard: int
     row: int
 
 
 def _pictures(ledger: Ledger, splits: Collection[str]) -> Iterator[_Picture]:
+    reader = ledger.corrections()
     for number, rows in ledger.in_splits(splits):
         entries = Shard(ledger.shard(number)).entries(rows)
+        corrected = reader.by_picture(ledger.corrected.standing_in(number))
         for row, entry in zip(rows, entries, strict=True):
-            yield _Picture(entry, number, row)
+            correction = corrected[row][0] if row in corrected else None
+            captions = joined_texts(entry.captions, correction)
+            yield _Picture(entry, captions, number, row)
 
 
 def _batches(ledger: Ledger, pictures: Sequence[_Picture]) -> Iterator[tuple[list[Entry], Vectors]]:

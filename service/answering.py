@@ -22,17 +22,21 @@ from engine.store import store_status
 from engine.timing import Stopwatch
 from engine.types import CaptionResult, DateOrder, Filters, ImageHit, SearchSpace
 from ingest.delete import delete
+from ingest.jobs.learner import Learner
 from ingest.sources import Sources
 from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import (
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
+    CorrectionOptions,
+    CorrectionsAnswer,
     Description,
     DuplicateOptions,
     DuplicatesAnswer,
     FacetsAnswer,
     Failure,
+    LearnedAnswer,
     SearchAnswer,
     SearchOptions,
 )
@@ -47,6 +51,7 @@ from service.conversion import (
     search_answer,
     search_asked,
 )
+from service.correcting import HERE, Corrector
 from service.duplicates import duplicates
 
 _TOGETHER = 16
@@ -64,12 +69,21 @@ class _Ready:
 class LocalAnswers:
     """The `Answers` of an engine.
 
-    Without `paths` nothing that is answered says where files lie, but errors may.
+    Without `paths` nothing that is answered says where files lie, but errors may. Corrections are
+    made in the name of `who`, and followed up by a `learner`, or here.
     """
 
-    def __init__(self, engine: Engine, *, paths: bool = True) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        paths: bool = True,
+        who: str = HERE,
+        learner: Learner | None = None,
+    ) -> None:
         self._engine = engine
         self._paths = paths
+        self._corrector = Corrector(engine, who, learner, paths)
 
     def caption(
         self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
@@ -178,6 +192,28 @@ class LocalAnswers:
         """What a collection holds more than once, as far as it was compared; see `waiting`."""
         opened = self._engine.open(collection)
         return duplicates(opened, self._engine.settings, options, paths=self._paths)
+
+    def correct(
+        self, picture: str, options: CorrectionOptions, *, collection: str = ""
+    ) -> CorrectionsAnswer:
+        """Say what a picture shows in place of what is said of it; it is on disk then."""
+        return self._corrector.correct(collection, picture, options)
+
+    def undo_correction(self, picture: str, *, collection: str = "") -> CorrectionsAnswer:
+        """Take the last correction of a picture back."""
+        return self._corrector.undo(collection, picture)
+
+    def corrections(self, picture: str, *, collection: str = "") -> CorrectionsAnswer:
+        """All that was said of a picture, the latest first."""
+        return self._corrector.history(collection, picture)
+
+    def learned(self, *, look: bool = False, collection: str = "") -> LearnedAnswer:
+        """What a collection has learned; `look`: see which other descriptions would differ."""
+        return self._corrector.learned(collection, look_again=look)
+
+    def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
+        """Describe those pictures again whose generated descriptions would differ now."""
+        return self._corrector.describe_differing(collection)
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name; one that cannot be read is `broken`.

@@ -128,7 +128,13 @@ def image_hit(hit: FoundImage, *, paths: bool = True) -> ImageHit:
         taken_at=hit.payload["taken_at"],
         copies=hit.copies,
         chance=hit.chance,
+        **_told(hit),
     )
+
+
+def _told(hit: FoundImage) -> dict[str, Any]:
+    """What the file of a picture says of it."""
+    return {name: hit.payload[name] for name in ("camera", "lens", "places", "title", "rating")}
 
 
 def comparison_answer(image: str, compared: Comparison[CaptionHit]) -> ComparisonAnswer:
@@ -175,8 +181,9 @@ def collection_answer(
 
 
 def picture_answer(hit: FoundImage, *, paths: bool = True) -> PictureAnswer:
-    """What is known of a picture; without `paths` of its file only the name is told."""
+    """What is known of a picture; without `paths` not where it lies, nor where on the globe."""
     known = hit.payload
+    place = (paths and known["location"]) or {}
     return PictureAnswer(
         id=hit.id,
         uri=hit.uri if paths else PurePath(hit.uri).name,
@@ -187,6 +194,9 @@ def picture_answer(hit: FoundImage, *, paths: bool = True) -> PictureAnswer:
         width=known["width"],
         height=known["height"],
         taken_at=known["taken_at"],
+        latitude=place.get("lat"),
+        longitude=place.get("lon"),
+        **_told(hit),
     )
 
 
@@ -215,7 +225,7 @@ def job_answer(job: Job, *, paths: bool = True, hide: Hide = str) -> JobAnswer:
         error=job.error,
         skipped=job.skipped,
         result=job.result if paths else _without_places(job.result),
-        kind="sync" if job.sync else "ingest",
+        kind="description" if job.again else "sync" if job.sync else "ingest",
     )
 
 

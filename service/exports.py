@@ -1,20 +1,20 @@
-"""Descriptions as files to take away: JSON lines, a table, or a text file for each picture."""
+"""Descriptions as files to take away: JSON lines, a table, or a file for each picture."""
 
 from __future__ import annotations
 
 import csv
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from io import BytesIO, StringIO
-from typing import Protocol
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from mrag_client.models import Description, DuplicateGroup
+from service.takeaway.packet import merged
+from service.takeaway.values import chosen_score, inert
 
 Descriptions = Iterable[Description]
 
-_FORMULA = tuple("=+-@\t\r\n|")
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
 _LONGEST = 200
 """Bytes of a file's name that are kept, of the 255 that file systems take."""
@@ -40,11 +40,23 @@ def as_csv(descriptions: Descriptions) -> bytes:
 
 def as_sidecars(descriptions: Descriptions) -> bytes:
     """A zip with `photo.jpg.txt` for `photo.jpg`: unpacked beside the pictures, mrag reads it."""
+    return _zipped(descriptions, ".txt", lambda one: f"{one.caption}\n".encode())
+
+
+def as_xmp(descriptions: Descriptions) -> bytes:
+    """A zip with `photo.jpg.xmp` for `photo.jpg`: photo managers read it beside the pictures."""
+    return _zipped(descriptions, ".xmp", lambda one: merged(b"", one, "overwrite"))
+
+
+def _zipped(
+    descriptions: Descriptions, ending: str, content: Callable[[Description], bytes]
+) -> bytes:
     packed = BytesIO()
     taken: set[str] = set()
     with ZipFile(packed, "w", ZIP_DEFLATED) as archive:
         for one in descriptions:
-            archive.writestr(_sidecar_name(one.image, taken), one.caption + "\n")
+            if data := content(one):
+                archive.writestr(_sidecar_name(one.image, ending, taken), data)
     return packed.getvalue()
 
 
@@ -72,42 +84,13 @@ def duplicates_as_csv(groups: Iterable[DuplicateGroup]) -> bytes:
     return page.getvalue().encode("utf-8-sig")
 
 
-class _Written(Protocol):
-    """A text that was written, with its score."""
-
-    @property
-    def text(self) -> str: ...
-    @property
-    def score(self) -> float: ...
-
-
-class _Chosen(Protocol):
-    """A description with what it was chosen from: an engine's result, or its model."""
-
-    @property
-    def caption(self) -> str: ...
-    @property
-    def candidates(self) -> Sequence[_Written]: ...
-
-
-def chosen_score(described: _Chosen) -> float:
-    """The score of the candidate that became the caption."""
-    scores = {made.text: made.score for made in described.candidates}
-    return scores[described.caption]
-
-
-def inert(text: str) -> str:
-    """Text that a spreadsheet does not run: a leading quote mark is its sign for plain text."""
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
-
-
-def _sidecar_name(name: str, taken: set[str]) -> str:
+def _sidecar_name(name: str, ending: str, taken: set[str]) -> str:
     """A file name without folders or what file systems refuse, not used before in this zip."""
     end = name.encode(errors="replace")[-_LONGEST:].decode(errors="ignore")
     base = _NOT_IN_NAMES.sub("_", end).strip(". ") or "picture"
-    unique, count = f"{base}.txt", 1
+    unique, count = f"{base}{ending}", 1
     while unique.casefold() in taken:
         count += 1
-        unique = f"{base} ({count}).txt"
+        unique = f"{base} ({count}){ending}"
     taken.add(unique.casefold())
     return unique

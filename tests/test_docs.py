@@ -11,6 +11,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID
 
 import pytest
 import typer
@@ -20,9 +21,12 @@ from api.app import build_api
 from cli.main import app
 from docs.settings import with_table
 from engine.app import Engine
+from engine.search.filter_terms import FILTER_TERMS
+from engine.search.language import read_search
 from engine.search.thumbnails import Thumbnails
 from engine.settings import Settings, variables
 from ingest.jobs.background import Jobs
+from mrag_client.models import SEARCH_LANGUAGE
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = (
@@ -199,3 +203,25 @@ def test_the_architecture_places_every_file(room: str) -> None:
     modules = {path.stem for path in inside if path.suffix == ".py"} - {"__init__"}
     assert modules <= named, modules - named
     assert named <= {path.stem for path in inside}, named - {path.stem for path in inside}
+
+
+@pytest.mark.parametrize("name", [*FILTER_TERMS, "like"])
+def test_every_filter_is_told_wherever_searches_are_explained(name: str) -> None:
+    """In the README, in the web app's help, and in what the terminal, the API and agents tell."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = readme[readme.index("## How to search") : readme.index("## The web app")]
+    for text in (readme, (ROOT / "ui/search/filters.py").read_text("utf-8"), SEARCH_LANGUAGE):
+        assert f"{name}:" in text
+
+
+def test_the_searches_that_are_shown_can_be_read() -> None:
+    """All that the tables and the commands of the README and of the web app's help show."""
+    texts = [
+        (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "ui/search/filters.py")
+    ]
+    rows = [row for text in texts for row in re.findall(r"^\| (`.*?`) \| ", text, re.MULTILINE)]
+    shown = [typed for row in rows for typed in re.findall(r"`([^`]+)`", row)]
+    searches = [typed.replace("ID", str(UUID(int=1))) for typed in shown if ":" in typed]
+    assert len(searches) > 20
+    for typed in searches:
+        assert read_search(typed).hints == ()

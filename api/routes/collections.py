@@ -94,7 +94,7 @@ async def make(request: Request, asking: Writer, response: Response) -> JobAnswe
 async def add(request: Request, name: str, asking: Writer, response: Response) -> JobAnswer:
     """Add a zip that is sent, or a folder, to a collection, in the background."""
     async with form_of(request, asking.settings) as sent:
-        _folder_of(asking, name)
+        folder_of(asking, name)
         return await _begun(asking, name, sent, response)
 
 
@@ -108,22 +108,38 @@ async def add(request: Request, name: str, asking: Writer, response: Response) -
 async def sync(request: Request, name: str, asking: Writer, response: Response) -> JobAnswer:
     """Bring a collection level with the sources that it knows, in the background, or only look."""
     options = read_fields(SyncOptions, request.query_params.multi_items())
-    _folder_of(asking, name)
+    folder_of(asking, name)
     job = await asking.run(asking.parts.jobs.start_sync, name, options)
+    return _told_of(asking, job, response)
+
+
+@router.post(
+    "/{name}/descriptions",
+    status_code=202,
+    response_model=JobAnswer,
+    responses={202: _BEGUN, **errors(404, 409)},
+)
+async def describe_again(name: str, asking: Writer, response: Response) -> JobAnswer:
+    """Describe pictures again that were described with another map, memory or generator.
+
+    What people wrote stays. It goes on in the background, as an ingest.
+    """
+    folder_of(asking, name)
+    job = await asking.run(asking.parts.jobs.start_again, name)
     return _told_of(asking, job, response)
 
 
 @router.get("/{name}", response_model=CollectionAnswer, responses=errors(404, 409))
 async def collection(name: str, asking: Reader) -> CollectionAnswer:
     """One collection at a glance."""
-    _folder_of(asking, name)
+    folder_of(asking, name)
     return _hidden(asking, await asking.run(asking.answers.collection, name))
 
 
 @router.delete("/{name}", status_code=204, responses=errors(404, 409))
 async def delete(name: str, asking: Admin) -> None:
     """Delete a collection for good; pictures in folders of their owner stay."""
-    _folder_of(asking, name)
+    folder_of(asking, name)
     try:
         await asking.run(asking.answers.delete, name)
     except InvalidInput as error:  # another one needs it
@@ -133,7 +149,7 @@ async def delete(name: str, asking: Admin) -> None:
 @router.get("/{name}/pictures/{key}", response_model=PictureAnswer, responses=errors(404, 409))
 async def picture(name: str, key: str, asking: Reader) -> PictureAnswer:
     """What is known of a picture."""
-    hit = await asking.run(_stored, asking, name, key)
+    hit = await asking.run(stored, asking, name, key)
     return picture_answer(hit, paths=asking.knows_paths)
 
 
@@ -154,7 +170,7 @@ async def thumbnail(
     """A small version of a picture, as WebP; grey where its file has gone."""
 
     def made() -> bytes:
-        hit = _stored(asking, name, key)
+        hit = stored(asking, name, key)
         return asking.parts.thumbnails.get([hit.uri], side)[0]
 
     data = await asking.run(made)
@@ -198,7 +214,7 @@ def _upload_begun(asking: Asking, name: str, upload: UploadFile, options: Ingest
     return asking.parts.jobs.start_upload(name, file, called, options)
 
 
-def _folder_of(asking: Asking, name: str) -> CollectionFolder:
+def folder_of(asking: Asking, name: str) -> CollectionFolder:
     """The folder of a collection that is there; raises NotFound."""
     try:
         folder = asking.parts.engine.folder(name)
@@ -211,8 +227,9 @@ def _folder_of(asking: Asking, name: str) -> CollectionFolder:
     return folder
 
 
-def _stored(asking: Asking, name: str, key: str) -> ImageHit:
-    _folder_of(asking, name)
+def stored(asking: Asking, name: str, key: str) -> ImageHit:
+    """A picture of a collection that is there; raises NotFound."""
+    folder_of(asking, name)
     opened = asking.parts.engine.open(name)
     try:
         return stored_picture(opened, key)

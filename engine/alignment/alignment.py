@@ -217,6 +217,11 @@ class Alignment:
             result[block] = unit_rows(mapped, name)
         return result
 
+    @property
+    def text_origin(self) -> Matrix:
+        """What is taken from captions before they are made unit length: nothing by `raw`."""
+        return np.zeros(self.dim) if self.method == "raw" else self.mean_text
+
     @cached_property
     def hubs(self) -> Hubs | None:
         """What tells how near points are to everything; None without a bank, or a map of both."""
@@ -226,9 +231,7 @@ class Alignment:
 
     def maps_texts_like(self, other: Alignment) -> bool:
         """Whether both maps put captions in the same place, within TOLERANCE."""
-        if self.method == "raw" or other.method == "raw":
-            return self.method == other.method
-        return _near(self.mean_text, other.mean_text, 1.0)
+        return _near(self.text_origin, other.text_origin, 1.0)
 
     def maps_like(self, other: Alignment) -> bool:
         """Whether both maps put pictures and captions in the same places, within TOLERANCE.
@@ -366,6 +369,11 @@ def _checked_mean(mean: ArrayLike, dim: int | None, name: str) -> Matrix:
             "most 1; make the rows unit length before taking their mean"
         )
     return vector
+
+
+def stamped(alignment: Alignment) -> Alignment:
+    """The map as one that was made now, by this program."""
+    return replace(alignment, created=_now(), program=_program())
 
 
 def _now() -> str:

@@ -67,7 +67,7 @@ class Spectrum:
         self._values = np.maximum(values, 0.0)
         self._cross = self.basis.T @ s_xt @ self.basis
         self._mean_value = spread / moments.dim
-        self._gain = float(np.trace(s_xt)) / spread
+        self.gain = float(np.trace(s_xt)) / spread
 
     def apply(self, rows: Rows, method: Method, strength: float | None) -> Rows:
         """Map centred rows x V (n, d) by a learned method, in their own precision.
@@ -84,7 +84,7 @@ class Spectrum:
         inverse = 1.0 / (self._values + penalty)
         result = self._through_cross(rows, inverse)
         if method == "shrink":
-            result += rows * (penalty * self._gain * inverse).astype(rows.dtype)
+            result += rows * (penalty * self.gain * inverse).astype(rows.dtype)
         return result
 
     def matrix(self, method: Method, strength: float | None) -> Matrix:

@@ -58,7 +58,7 @@ class Choice:
     (see `select` for what it is ranked among) and back. `hub_strength`: how much of each point's
     nearness to everything was taken off. `difference`: how far the mean lies below the best row's,
     with the `standard_error` of this paired difference: rows without hub correction are held to
-    the best of these, rows with it to the best of those.
+    the best of these, rows with it to the best of those. `held_out`: pairs.
     """
 
     method: Method
@@ -68,6 +68,7 @@ class Choice:
     standard_error: float
     chosen: bool = False
     hub_strength: float = 0.0
+    held_out: int = 0
 
     def shown(self) -> tuple[str, str, str, str, str]:
         """Both strengths, score, difference and its standard error as people read them."""
@@ -280,7 +281,7 @@ class _HeldOut:
 
     def ranks(self, maps: Sequence[Candidate]) -> Matrix:
         """Reciprocal ranks (maps, count)."""
-        return np.stack([_reciprocal_ranks(*[self._cosines(one, self._count)] * 2) for one in maps])
+        return np.stack([reciprocal_ranks(*[self._cosines(one, self._count)] * 2) for one in maps])
 
     def corrected(self, candidate: Candidate) -> Matrix:
         """Reciprocal ranks (strengths above 0, count) of a map at each hub correction."""
@@ -288,7 +289,7 @@ class _HeldOut:
         count, bank = self._count, self._bank
         held_out = cosines[:count]
         if not bank:
-            return np.stack([_reciprocal_ranks(held_out, held_out)] * len(HUB_STRENGTHS[1:]))
+            return np.stack([reciprocal_ranks(held_out, held_out)] * len(HUB_STRENGTHS[1:]))
         of_pictures = nearest_mean(held_out[:, count : count + bank])[:, None]
         told = cosines[count:].T.copy()
         own = np.arange(bank)
@@ -296,7 +297,7 @@ class _HeldOut:
         of_captions = nearest_mean(told)
         return np.stack(
             [
-                _reciprocal_ranks(held_out - hub * of_captions, held_out - hub * of_pictures)
+                reciprocal_ranks(held_out - hub * of_captions, held_out - hub * of_pictures)
                 for hub in HUB_STRENGTHS[1:]
             ]
         )
@@ -317,7 +318,7 @@ def _together(parts: Sequence[Vectors], dim: int, name: str) -> Matrix:
     return np.concatenate([unit_rows(as_rows(part, dim, name), name) for part in parts])
 
 
-def _reciprocal_ranks(
+def reciprocal_ranks(
     to_captions: NDArray[np.floating], to_pictures: NDArray[np.floating]
 ) -> Matrix:
     """The mean of 1/rank of the partner in its row and in its column, (m,), of scores (m, p).
@@ -355,7 +356,15 @@ def _rows(candidates: Sequence[tuple[Method, float | None, float]], ranks: Matri
     means = ranks.mean(axis=1)
     differences, errors = _held_to(ranks, int(means.argmax()))
     return [
-        Choice(method, strength, float(mean), float(difference), float(error), hub_strength=hub)
+        Choice(
+            method,
+            strength,
+            float(mean),
+            float(difference),
+            float(error),
+            held_out=ranks.shape[1],
+            hub_strength=hub,
+        )
         for (method, strength, hub), mean, difference, error in zip(
             candidates, means, differences, errors, strict=True
         )

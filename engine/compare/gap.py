@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.alignment.alignment import Alignment
+from engine.sampling import Hashes
 from engine.tensorfile import Matrix
 from engine.types import Space, Vector, Vectors
 
@@ -31,7 +32,8 @@ class GapSample:
 
     `images` (n, dim); `captions` (m, dim), of which caption j belongs to picture `owners[j]`,
     -1: to none of them. `fitted`: the map was fitted on these pairs, which favours it.
-    `ids` (n) are those of the pictures, where they have any.
+    `ids` (n) are those of the pictures, where they have any, `numbers` (n,) those by which a bank
+    knows them (`engine.alignment.hubs`).
     """
 
     images: Vectors
@@ -39,6 +41,7 @@ class GapSample:
     owners: NDArray[np.int64]
     fitted: bool
     ids: Sequence[str] = ()
+    numbers: Hashes | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +55,8 @@ class Side:
     component of the raw clouds across it. `distance` is that between the means of the two clouds in
     all dimensions. `matched` and `unmatched` are mean cosines of pictures with their own and
     with other captions, `matched_shares` and `unmatched_shares` (BINS,) their distribution,
-    `own_first` the share of pictures to which a caption of their own is the nearest. What
-    needs pairs is NaN without any.
+    `own_first` the share of pictures to which a caption of their own is the nearest, in the mapped
+    space with hubs taken off. What needs pairs is NaN without any.
     """
 
     images: Matrix
@@ -130,8 +133,13 @@ def measure(sample: GapSample, alignment: Alignment) -> Gap:
     firsts = own.argmax(axis=1)[own.any(axis=1)] if own.any() else np.arange(len(sample.captions))
     drawn = firsts[: len(sample.images)]
     axes = gap_axes(sample.images, sample.captions[drawn])
-    sides = {space: _side(*rows[space], cosines[space], own, edges, drawn, axes) for space in rows}
-    ranks = {space: _own_ranks(cosines[space], own) for space in rows}
+    ranks = {space: _own_ranks(found, own) for space, found in cosines.items()}
+    if alignment.hub_strength:
+        ranks["mapped"] = _own_ranks(cosines["mapped"] - _taken_off(sample, alignment), own)
+    sides = {
+        space: _side(*rows[space], cosines[space], own, ranks[space], edges, drawn, axes)
+        for space in rows
+    }
     return Gap(
         raw=sides["raw"],
         mapped=sides["mapped"],
@@ -147,11 +155,21 @@ def measure(sample: GapSample, alignment: Alignment) -> Gap:
     )
 
 
+def _taken_off(sample: GapSample, alignment: Alignment) -> Vectors:
+    """What is taken off the cosines of captions, (m,)."""
+    numbers = np.zeros(len(sample.images), np.uint64) if sample.numbers is None else sample.numbers
+    owners = np.where(sample.owners < 0, np.uint64(0), numbers[sample.owners])
+    captions, hubs = alignment.map_texts(sample.captions), alignment.hubs
+    near = hubs.of_captions(captions, owners) if hubs else None
+    return np.zeros(len(captions), np.float32) if near is None else alignment.hub_strength * near
+
+
 def _side(
     images: Vectors,
     captions: Vectors,
     cosines: Vectors,
     own: NDArray[np.bool_],
+    ranks: NDArray[np.int64],
     edges: Matrix,
     drawn: NDArray[np.int64],
     axes: Matrix,
@@ -160,7 +178,6 @@ def _side(
     shown = captions[drawn]
     means = images.mean(axis=0, dtype=np.float64), shown.mean(axis=0, dtype=np.float64)
     centre = (means[0] + means[1]) / 2
-    ranks = _own_ranks(cosines, own)
     return Side(
         images=(images - centre) @ axes.T,
         captions=(shown - centre) @ axes.T,

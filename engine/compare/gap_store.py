@@ -16,7 +16,7 @@ import numpy as np
 from engine.alignment.alignment import Alignment
 from engine.compare.gap import Gap, GapSample, Side, measure
 from engine.errors import AlignmentError, CollectionMissing
-from engine.identity import identity_of
+from engine.identity import content_number, identity_of
 from engine.store import CaptionStore, ImageStore, caption_id
 from engine.tensorfile import read_tensors, write_tensors
 from engine.types import SPACES, TRAINING_SPLITS, CaptionHit, Filters, ImageHit, Space, Vectors
@@ -32,7 +32,7 @@ SCANNED = 20_000
 """Pictures that are looked through for some with captions."""
 
 _HUMAN = frozenset(("human",))
-_KIND = "mrag-gap/2"
+_KIND = "mrag-gap/3"
 _READ = 500
 _TENSORS = ("images", "captions", "centre", "axes", "matched_shares", "unmatched_shares")
 _NUMBERS = ("distance", "matched", "unmatched", "own_first")
@@ -93,6 +93,7 @@ class GapKeeper:
             np.array(owners, np.int64),
             bool(own) and fitted,
             [hit.id for hit in pictures],
+            np.array([content_number(hit.payload["sha256"]) for hit in pictures], np.uint64),
         )
 
 

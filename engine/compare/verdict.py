@@ -25,7 +25,8 @@ def on_query(
     Where nothing is, nobody wins, and the sentence says how both sides do on the collection's
     own pairs (`gap`; None: it has none).
     """
-    if method == "raw":
+    raw, mapped = ([hit.id for hit in side] for side in (compared.raw, compared.mapped))
+    if method == "raw" and raw == mapped:  # else hubs were taken off on one of them
         return Verdict(
             None,
             "Nobody wins: this collection has no map (its method is raw), so both sides are "

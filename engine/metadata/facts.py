@@ -89,13 +89,14 @@ def clean(text: str, most: int) -> str:
 
 
 def text_of(value: object) -> str:
-    """A text as files have it: in UTF-8, or else in Latin-1."""
+    """A text as files have it: in UTF-8, or else in Latin-1, and filled up with zeros."""
+    text = value if isinstance(value, str) else ""
     if isinstance(value, bytes):
         try:
-            return value.decode("utf-8")
+            text = value.decode("utf-8")
         except UnicodeDecodeError:
-            return value.decode("latin-1")
-    return value if isinstance(value, str) else ""
+            text = value.decode("latin-1")
+    return text.replace("\0", " ")
 
 
 def moment_of(text: str) -> datetime | None:

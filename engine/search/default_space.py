@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import log
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.alignment.alignment import Alignment
-from engine.identity import identity_of
-from engine.sampling import name_hash
+from engine.identity import content_number, identity_of
+from engine.sampling import Hashes, name_hash
+from engine.search.short_queries import encode_queries
 from engine.store import CaptionStore, ImageStore, caption_id
 from engine.store.paging import reciprocal_ranks
 from engine.types import TRAINING_SPLITS, Encoder, Filters, ImageHit, SearchSpace, Vector, Vectors
@@ -86,7 +87,8 @@ class SpaceChoice:
 
     `scores` are those of every space by kind of query, empty where nothing could be measured;
     then `pictures` and `queries` are 0. `fitted`: the map was fitted on these pictures, which
-    favours what goes by it.
+    favours what goes by it. `as_captions`: short queries answer better in the form of captions
+    (`engine.search.short_queries`).
     """
 
     space: SearchSpace
@@ -95,6 +97,7 @@ class SpaceChoice:
     pictures: int = 0
     queries: Mapping[QueryKind, int] = field(default_factory=dict)
     fitted: bool = False
+    as_captions: bool = False
 
     def mean(self, space: SearchSpace) -> float:
         """The mean nDCG of a space over the kinds of queries."""
@@ -106,7 +109,8 @@ class Judged:
     """Pictures, what the search knows of each, and the captions that are kept from it.
 
     `images` (n, dim) are raw unit rows; `known` and `judges` are n lists of captions;
-    `vectors` has the raw vector of every caption, by its row and text; `ids` those of pictures.
+    `vectors` has the raw vector of every caption, by its row and text; `ids` and `numbers` (n,)
+    are those of pictures.
     """
 
     images: Vectors
@@ -114,6 +118,7 @@ class Judged:
     judges: Sequence[Sequence[str]]
     vectors: Mapping[tuple[int, str], Vector] = field(repr=False)
     ids: Sequence[str] = field(repr=False)
+    numbers: Hashes = field(repr=False)
     fitted: bool = False
 
 
@@ -138,7 +143,24 @@ def choose_space(
     if judged is None:
         return _stated(images)
     queries = graded_queries(judged)
-    return choose(queries, measure(queries, judged, alignment, encoder), judged) or _stated(images)
+    measured = measure(queries, judged, alignment, encoder)
+    choice = choose(queries, measured, judged)
+    if choice is None:
+        return _stated(images)
+    in_captions = measure(queries, judged, alignment, encoder, as_captions=True)
+    if not _clearly_better(in_captions[choice.space], measured[choice.space]):
+        return choice
+    again = choose(queries, in_captions, judged) or choice
+    said = f"{again.reason}; of one word or two it answers better in the form of captions"
+    return replace(again, reason=said, as_captions=True)
+
+
+def _clearly_better(
+    one: Mapping[QueryKind, tuple[Values, Values]], other: Mapping[QueryKind, tuple[Values, Values]]
+) -> bool:
+    """Whether the mean over kinds is higher by more than one standard error."""
+    gain = sum(float((one[kind][0] - other[kind][0]).mean()) for kind in KINDS) / len(KINDS)
+    return gain > _standard_error(one, other)
 
 
 def _stated(images: ImageStore) -> SpaceChoice:
@@ -188,6 +210,7 @@ def judged_pictures(
         [texts[1::2] for texts in said],
         vectors,
         [hit.id for hit in taken],
+        np.array([content_number(hit.payload["sha256"]) for hit in taken], np.uint64),
         fitted,
     )
 
@@ -218,12 +241,17 @@ def graded_queries(judged: Judged) -> list[GradedQuery]:
 
 
 def measure(
-    queries: Sequence[GradedQuery], judged: Judged, alignment: Alignment, encoder: Encoder
+    queries: Sequence[GradedQuery],
+    judged: Judged,
+    alignment: Alignment,
+    encoder: Encoder,
+    *,
+    as_captions: bool = False,
 ) -> Measured:
-    """Search for every query in every space."""
+    """Search for every query in every space; for short ones in the form of captions, if asked."""
     searched = _Searched(judged, alignment)
     typed = [query.text for query in queries if query.source < 0]
-    vectors = iter(encoder.encode_texts(typed) if typed else ())
+    vectors = iter(encode_queries(encoder, typed, as_captions=as_captions) if typed else ())
     found: dict[SearchSpace, dict[QueryKind, list[tuple[float, float]]]] = {
         space: defaultdict(list) for space in MEASURED
     }
@@ -364,6 +392,9 @@ class _Searched:
         self._encoder = _word_encoder()
         self._raw = judged.images
         self._mapped = alignment.map_images(judged.images)
+        hubs = alignment.hubs
+        near = hubs.of_pictures(self._mapped, judged.numbers) if hubs else None
+        self._taken_off = 0.0 if near is None else alignment.hub_strength * near
         self._caption = np.stack(
             [
                 _mean(alignment.map_texts(np.stack([judged.vectors[row, text] for text in known])))
@@ -381,7 +412,7 @@ class _Searched:
         mapped = self._alignment.map_texts(vector[None])[0]
         found: dict[SearchSpace, list[int]] = {
             "raw": _best_first(self._raw @ vector),
-            "mapped": _best_first(self._mapped @ mapped),
+            "mapped": _best_first(self._mapped @ mapped - self._taken_off),
             "caption": _best_first(self._caption @ mapped),
             "words": self._by_words(text),
         }

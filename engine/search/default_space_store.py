@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from engine.files import write_whole
 from engine.search.default_space import SpaceChoice
 
-_KIND = "mrag-default-space/1"
+_KIND = "mrag-default-space/2"
 _CHOICE = TypeAdapter(SpaceChoice)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from engine.errors import InvalidSearch
+from engine.search.language import read_search
+from engine.types import Filters
 from engine.words import words
 
 _SHORT = range(3, 9)
@@ -26,7 +29,16 @@ def example_searches(captions: Sequence[Sequence[str]]) -> tuple[str, ...]:
     found = [*lasts[:1], *(text.rstrip(" .。") for text in _apart(whole)[:2])]
     if len(lasts) > 2:
         found.append(f"{lasts[1]} -{lasts[2]}")
-    return tuple(dict.fromkeys(found))
+    return tuple(text for text in dict.fromkeys(found) if means_itself(text))
+
+
+def means_itself(text: str) -> bool:
+    """Whether nothing in it, such as quotes, is read as more than words to look for."""
+    try:
+        search = read_search(text)
+    except InvalidSearch:
+        return False
+    return search.filters == Filters() and not search.likes and not search.unlikes
 
 
 def _common(found: Iterable[str]) -> list[str]:

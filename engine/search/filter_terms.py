@@ -66,7 +66,7 @@ def _near(value: str) -> Near:
     if len(parts) != 3 or not all(parts):
         raise ValueError(
             f"{value!r} is no circle; write latitude, longitude and radius with commas and without "
-            "spaces, like 38.7,-9.1,20km"
+            "spaces, like 38.7,-9.1,20km; a town is found by its name with place:"
         )
     latitude, longitude = _degrees(parts[0], "latitude", 90), _degrees(parts[1], "longitude", 180)
     return Near(latitude, longitude, _kilometres(parts[2]))

@@ -17,6 +17,7 @@ from engine.identity import identity_of
 from engine.search.copies import NO_COPIES, Copies
 from engine.search.language import Search, written_term
 from engine.search.relevance import Asked, Relevance
+from engine.search.short_queries import encode_queries, is_short
 from engine.search.verdict import LikelyFirst, Verdict
 from engine.store import ImageStore
 from engine.timing import Stopwatch
@@ -125,6 +126,17 @@ class Query:
         return " ".join(part for part in parts if part)
 
 
+@dataclass(frozen=True, eq=False)
+class _Sought:
+    """A query as it is searched: its mapped vector, and what is taken off and left out for it."""
+
+    query: Query
+    mapped: Vector
+    hub_strength: float
+    filters: Filters
+    copies: Copies
+
+
 class Gallery:
     """The pictures of a store, found in any space, of copies the best alone."""
 
@@ -135,12 +147,17 @@ class Gallery:
         store: ImageStore,
         relevance: Callable[[], Relevance] | None = None,
         copies: Copies = NO_COPIES,
+        as_captions: Callable[[], bool] | None = None,
     ) -> None:
-        """With `relevance`, which is asked for at the first search, chances are told."""
+        """With `relevance`, which is asked for at the first search, chances are told.
+
+        `as_captions` is asked for a short query: whether it answers better in that form.
+        """
         self.copies = copies
         self._encoder = encoder
         self._alignment = alignment
         self._relevance = relevance
+        self._as_captions = as_captions
         self.store = store
 
     def search(
@@ -214,8 +231,8 @@ class Gallery:
         hub_strength = self._alignment.hub_strength * share
         copies = NO_COPIES if every_copy else self.copies
         filters = _without(filters or Filters(), known + self._copies_of(known, copies))
-        with watch.stage("judge"):
-            verdict = self._verdict(query, mapped, filters)
+        asked = _Sought(query, mapped, hub_strength, filters, copies)
+        verdict = self._verdict(asked, watch)
         if verdict is None and likely:
             raise InvalidInput(
                 "this collection has too few pictures, or no captions, to tell what is likely; "
@@ -255,16 +272,20 @@ class Gallery:
             results.append(SearchResult(str(query), space, tuple(hits), timings, count))
         return results
 
-    def _verdict(self, query: Query, mapped: Vector, filters: Filters) -> Verdict | None:
+    def _verdict(self, sought: _Sought, watch: Stopwatch) -> Verdict | None:
         """Which pictures are likely; None where that cannot be told."""
         if self._relevance is None:
             return None
-        asked: Asked = "picture" if query.pictures or query.unlikes else "words"
-        judge = self._relevance().judge(mapped, asked, self.store.count(filters))
-        if judge is None:
-            return None
-        words = "" if query.pictures else " ".join(query.words)
-        return Verdict(judge, self.store, mapped, words, query.minus, filters)
+        query, filters = sought.query, sought.filters
+        with watch.stage("judge"):
+            kind: Asked = "picture" if query.pictures or query.unlikes else "words"
+            count = self.store.count(filters)
+            judge = self._relevance().judge(sought.mapped, kind, count, sought.hub_strength)
+            if judge is None:
+                return None
+            words = "" if query.pictures else " ".join(query.words)
+            same = sought.copies.of
+            return Verdict(judge, self.store, words, query.minus, filters=filters, same=same)
 
     def _known(self, query: Query) -> list[ImageHit]:
         """The pictures of the store that the query names, with their vectors, in its order."""
@@ -301,7 +322,9 @@ class Gallery:
 
     def _encode(self, query: Query, known: Sequence[ImageHit]) -> tuple[Vectors, Vectors]:
         """Raw vectors of words, and of pictures: of both the wanted first, then the unwanted."""
-        texts = self._encoder.encode_texts([*query.words, *query.minus])
+        said = [*query.words, *query.minus]
+        asked = self._as_captions is not None and any(map(is_short, said)) and self._as_captions()
+        texts = encode_queries(self._encoder, said, as_captions=asked)
         images = self._encoder.encode_images([query.image] if query.image is not None else [])
         stored = [hit.vector[None] for hit in known if hit.vector is not None]
         return texts, np.concatenate([images, *stored])

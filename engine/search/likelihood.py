@@ -12,7 +12,6 @@ size of the collection says how many unmatched pictures there are for each that 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +19,22 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 
 UPPER = 0.99
-"""The quantile of a query's scores that stands for its upper end."""
+"""The quantile of a query's scores that stands for its upper end..."""
+
+AT_LEAST = 3
+"""... or that so many pictures reach, where there are few: one that matches shall not move it."""
 
 BODY = 0.995
 """Up to this quantile unmatched pairs speak for themselves, beyond it the fitted tail does."""
 
 HEAVIEST, LIGHTEST = 0.5, -0.2
 """Shapes that a tail may have; an end nearer than the lightest has is not believed in."""
+
+_SHAPE_OF_MANY = 200
+"""So many of the highest pairs count as much as what is believed before: a tail without an end."""
+
+_BELIEVED = 1e-3
+"""No share is believed that is smaller than this part of one pair."""
 
 USUAL_WEIGHTS = np.array([2.0, 0.0, -2.0, 0.0])
 """Of the score, and of the mean, upper end and spread of the query: what few pairs cannot tell.
@@ -42,22 +50,52 @@ _TRUST = 3.0
 _PAIRS_OF_USUAL = 10
 _NEGATIVES = 100_000
 _GRID = 400
-_SMALLEST = 1e-15
 
 
-class Background(NamedTuple):
-    """What queries score with pictures in general: mean, spread and upper end, (n,) each."""
+@dataclass(frozen=True, eq=False)
+class Background:
+    """What queries score with `count` pictures in general, (n,) each.
+
+    Their mean, spread and upper end, and that upper end `without` one of the higher scores.
+    """
 
     mean: Values
     spread: Values
     upper: Values
+    without: Values
+    count: int
 
     @classmethod
-    def of(cls, scores: NDArray[np.floating]) -> Background:
-        """Of the scores of queries, (queries, pictures)."""
+    def of(
+        cls, scores: NDArray[np.floating], left_out: NDArray[np.bool_] | None = None
+    ) -> Background:
+        """Of the scores of queries, (queries, pictures), but those `left_out`."""
         wide = np.asarray(scores, np.float64)
-        upper = np.quantile(wide, UPPER, axis=1)
-        return cls(wide.mean(axis=1), np.maximum(wide.std(axis=1), 1e-9), upper)
+        if left_out is not None:
+            wide = np.where(left_out, np.median(wide, axis=1, keepdims=True), wide)
+        count = wide.shape[1]
+        at = max(0.5, min(UPPER, 1 - AT_LEAST / count))
+        upper, without = np.quantile(wide, [at, max(0.0, at * (1 - 1 / count))], axis=1)
+        spread = np.maximum(wide.std(axis=1), 1e-9)
+        return cls(wide.mean(axis=1), spread, upper, without, count)
+
+    def beside(self, scores: Values, centre: float, unit: float, *, among: bool) -> Values:
+        """Scores (n, pictures), each with what its query scores with others, (n, pictures, 4).
+
+        In units of the usual spread. `among`: the pictures are among those of the background, and
+        a picture is none of the others.
+        """
+        of_query = (self.mean, self.spread, self.upper, self.without)
+        mean, spread, upper, without = (
+            np.broadcast_to(one[:, None], scores.shape) for one in of_query
+        )
+        if among and self.count > 1:
+            upper = np.where(scores > upper, without, upper)
+            off, others = scores - mean, self.count - 1
+            variance = spread**2 * self.count / others - off**2 * self.count / others**2
+            mean, spread = mean - off / others, np.sqrt(np.maximum(variance, 1e-18))
+        columns = (scores - centre, mean - centre, upper - centre, spread)
+        return np.stack(columns, axis=-1) / unit
 
 
 @dataclass(frozen=True)
@@ -68,6 +106,7 @@ class Tail:
     threshold: float
     scale: float
     shape: float
+    least: float
 
     @classmethod
     def of(cls, levels: Values) -> Tail:
@@ -75,14 +114,16 @@ class Tail:
         threshold = float(np.quantile(levels, BODY))
         grid = np.quantile(levels, np.linspace(0, BODY, _GRID))
         beyond = np.sort(levels[levels > threshold] - threshold)
+        least = _BELIEVED / len(levels)
         if not len(beyond) or beyond.mean() <= 0:
-            return cls(grid, threshold, 1e-9, 0.0)
+            return cls(grid, threshold, 1e-9, 0.0, least)
         # Probability-weighted moments (Hosking and Wallis 1987): they always have a solution.
         places = 1 - (np.arange(1, len(beyond) + 1) - 0.35) / len(beyond)
         mean, weighted = float(beyond.mean()), float((beyond * places).mean())
         shape = 2 - mean / max(mean - 2 * weighted, 1e-12)
+        shape *= len(beyond) / (len(beyond) + _SHAPE_OF_MANY)
         shape = float(np.clip(shape, LIGHTEST, HEAVIEST))
-        return cls(grid, threshold, mean * (1 - shape), shape)
+        return cls(grid, threshold, mean * (1 - shape), shape, least)
 
     def share(self, levels: Values) -> Values:
         """The share of unmatched pairs at these levels or above; it never grows with the level."""
@@ -90,10 +131,10 @@ class Tail:
         if abs(self.shape) < 1e-6:
             rest = np.exp(-over)
         else:
-            rest = np.maximum(1 + self.shape * over, _SMALLEST) ** (-1 / self.shape)
+            rest = np.maximum(1 + self.shape * over, 1e-12) ** (-1 / self.shape)
         body = 1 - np.interp(levels, self.levels, np.linspace(0, BODY, _GRID))
         found = np.where(levels > self.threshold, (1 - BODY) * rest, body)
-        return np.maximum(found, _SMALLEST)
+        return np.maximum(found, self.least)
 
 
 @dataclass(frozen=True)
@@ -115,72 +156,62 @@ class Likelihood:
     @classmethod
     def fit(
         cls,
-        unmatched: NDArray[np.floating],
-        matched: tuple[Values, Background] | None = None,
+        scores: NDArray[np.floating],
+        matched: Values | None = None,
         *,
         left_out: NDArray[np.bool_] | None = None,
         common: float = 0.0,
     ) -> Likelihood:
         """Of the scores of queries with pictures, (queries, pictures), but those `left_out`.
 
-        `matched`: scores of pairs, each beside the background of its query, both already in
-        units of where they come from (`measured`). Without any the usual weights are taken.
+        `matched`: what matched pairs score beside what their queries do in general, (n, 4), see
+        `matched_pairs`. Without any the usual weights are taken.
         """
-        background = Background.of(unmatched)
-        centre, unit = float(background.mean.mean()), float(background.spread.mean())
-        features = _features(np.asarray(unmatched, np.float64), background, centre, unit)
+        wide, background = np.asarray(scores, np.float64), Background.of(scores, left_out)
+        centre, unit = background.mean.mean(), background.spread.mean()
+        features = background.beside(wide, centre, unit, among=True)
         apart = features.reshape(-1, 4) if left_out is None else features[~left_out]
-        pairs = None if matched is None else _beside(*matched)
-        weights = USUAL_WEIGHTS if pairs is None else _learned(pairs, apart)
+        weights = USUAL_WEIGHTS if matched is None else _learned(matched, apart)
         tail = Tail.of(apart @ weights)
         power = USUAL_POWER
-        if pairs is not None:
-            told = -np.log(tail.share(pairs @ weights)).sum() + _PAIRS_OF_USUAL / USUAL_POWER
-            power = float(np.clip((len(pairs) + _PAIRS_OF_USUAL) / told, 0.02, 0.9))
-        return cls(weights, centre, unit, tail, power, common)
+        if matched is not None:
+            told = -np.log(tail.share(matched @ weights)).sum() + _PAIRS_OF_USUAL / USUAL_POWER
+            power = float(np.clip((len(matched) + _PAIRS_OF_USUAL) / told, 0.02, 0.9))
+        return cls(weights, float(centre), float(unit), tail, power, common)
 
-    def share(self, scores: Values, background: Background) -> Values:
-        """The share of unmatched pictures that score so much for this query, or more."""
-        features = _features(scores[None], background, self.centre, self.unit)[0]
-        return self.tail.share(features @ self.weights)
+    def share(self, scores: Values, background: Background, *, among: bool = False) -> Values:
+        """The share of unmatched pictures that score so much for this query, or more.
 
-    def chance(
-        self, scores: Values, background: Background, count: int, known: Values | None = None
-    ) -> Values:
-        """The chance that pictures of these scores are right, among `count` pictures.
+        `among`: these pictures are among those of the background.
+        """
+        beside = background.beside(scores[None], self.centre, self.unit, among=among)[0]
+        return self.tail.share(beside @ self.weights)
 
-        It grows with the score, and never with the count. `known` are chances that something else
+    def chance(self, shares: Values, count: int, known: Values | None = None) -> Values:
+        """The chance that pictures with these shares are right, among `count` pictures.
+
+        It never grows with the share, nor with the count. `known` are chances that something else
         gave, which the score adds to; without them, and where they are 0, each picture is as
         good as any.
         """
-        before = np.full(len(scores), min(max(1 / max(count, 1), self.common), 0.5))
+        before = np.full(len(shares), min(max(1 / max(count, 1), self.common), 0.5))
         if known is not None:
             before = np.maximum(before, known)
-        ratio = self.power * self.share(scores, background) ** (self.power - 1)
-        odds = before / (1 - before) * ratio
+        odds = before / (1 - before) * self.power * shares ** (self.power - 1)
         return np.asarray(odds / (1 + odds))
 
 
-def measured(scores: Values, background: Background, of: Background) -> tuple[Values, Background]:
-    """Scores and the background of their queries in units of the usual background `of` a place."""
-    centre, unit = float(of.mean.mean()), float(of.spread.mean())
-    return (scores - centre) / unit, Background(
-        (background.mean - centre) / unit,
-        background.spread / unit,
-        (background.upper - centre) / unit,
-    )
+def matched_pairs(
+    scores: NDArray[np.floating], own: NDArray[np.integer], left_out: NDArray[np.bool_]
+) -> Values:
+    """What queries score with their `own` pictures beside what they do in general, (n, 4).
 
-
-def _beside(scores: Values, background: Background) -> Values:
-    """The features of matched pairs, (n, 4), already in units."""
-    return np.stack([scores, background.mean, background.upper, background.spread], axis=-1)
-
-
-def _features(scores: Values, background: Background, centre: float, unit: float) -> Values:
-    """Score, mean, upper end and spread, (queries, pictures, 4), in units of the usual spread."""
-    of_query = [background.mean - centre, background.upper - centre, background.spread]
-    spread = [np.broadcast_to(one[:, None], scores.shape) / unit for one in of_query]
-    return np.stack([(scores - centre) / unit, *spread], axis=-1)
+    Of their scores (n, pictures); pictures that are right too are `left_out` of the general.
+    """
+    background = Background.of(scores, left_out)
+    held = np.asarray(scores, np.float64)[np.arange(len(own)), own]
+    centre, unit = float(background.mean.mean()), float(background.spread.mean())
+    return background.beside(held[:, None], centre, unit, among=False)[:, 0]
 
 
 def _learned(matched: Values, unmatched: Values) -> Values:

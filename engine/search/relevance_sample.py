@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.identity import identity_of
+from engine.identity import content_number, identity_of
 from engine.store import CaptionStore, ImageStore, caption_id
 from engine.types import TRAINING_SPLITS, CaptionHit, ImageHit, Vector, Vectors
 
@@ -35,6 +35,7 @@ Places = NDArray[np.uint64]
 class Sample:
     """Raw unit vectors of `pictures` (p, dim) and of `texts` (t, dim).
 
+    `owners` (p,) are the numbers of the pictures (`engine.identity.content_number`).
     `pairs` (n, 2) are the rows of a text and of the picture that people wrote it of, where the map
     was not fitted on it if there are such. `related` (m, 2) are those of a text and of a picture
     that it may be right for: its own, and those whose captions have all of its words.
@@ -44,6 +45,7 @@ class Sample:
     texts: Vectors
     pairs: Places
     related: Places
+    owners: Places
 
     @property
     def told(self) -> NDArray[np.bool_]:
@@ -51,6 +53,13 @@ class Sample:
         found = np.zeros((len(self.texts), len(self.pictures)), np.bool_)
         found[self.related[:, 0], self.related[:, 1]] = True
         return found
+
+    @property
+    def alike(self) -> Places:
+        """Rows of two pictures, (n, 2), of which a caption of the first is right for the other."""
+        own = dict(self.pairs.tolist())
+        told = ((own.get(text), row) for text, row in self.related.tolist())
+        return _places(sorted({(one, row) for one, row in told if one not in (None, row)}))
 
 
 def take_sample(images: ImageStore, captions: Sequence[CaptionStore], dim: int) -> Sample:
@@ -70,6 +79,7 @@ def take_sample(images: ImageStore, captions: Sequence[CaptionStore], dim: int) 
         _rows([one.vector for one, _ in said], dim),
         _places(pairs),
         _places(sorted(related)),
+        numbers(hits),
     )
 
 
@@ -115,8 +125,16 @@ def _related(texts: Sequence[str], captions: Sequence[Sequence[str]]) -> set[tup
 
 
 def sought_words(text: str) -> frozenset[int]:
-    """What the search for words looks for: without stop words, by their stems."""
-    return frozenset(_word_encoder().query(text).indices)
+    """What the search for words looks for: without stop words, by their stems.
+
+    Nor words that any picture answers to, as captions seldom say that they are of one.
+    """
+    return frozenset(_word_encoder().query(text).indices) - _of_any_picture()
+
+
+@cache
+def _of_any_picture() -> frozenset[int]:
+    return frozenset(_word_encoder().query("photo photograph picture image").indices)
 
 
 def stored_words(captions: Iterable[str]) -> frozenset[int]:
@@ -129,6 +147,11 @@ def _word_encoder() -> WordEncoder:
     from engine.store.bm25 import WordEncoder  # imports an engine that most searches do without
 
     return WordEncoder(typical_words=1.0)
+
+
+def numbers(hits: Sequence[ImageHit]) -> Places:
+    """The numbers of pictures, (n,)."""
+    return np.array([content_number(hit.payload["sha256"]) for hit in hits], np.uint64)
 
 
 def _rows(vectors: Sequence[Vector | None], dim: int) -> Vectors:

@@ -23,7 +23,7 @@ are is asked anew at each search.
 """
 
 _KIND = "mrag-relevance/2"
-_ROWS, _PLACES = ("pictures", "texts"), ("pairs", "related")
+_ROWS, _PLACES = ("pictures", "texts"), ("pairs", "related", "owners")
 
 
 class SampleKeeper:
@@ -73,11 +73,14 @@ def _read(path: Path) -> tuple[list[int], list[int], Sample] | None:
     try:
         tensors, about = read_tensors(path, _KIND, "it is measured again")
         pictures, texts = (tensors[name].astype(np.float32) for name in _ROWS)
-        pairs, related = (tensors[name].astype(np.uint64).reshape(-1, 2) for name in _PLACES)
+        pairs, related = (tensors[name].astype(np.uint64).reshape(-1, 2) for name in _PLACES[:2])
         numbers, held = json.loads(about["numbers"]), json.loads(about["held"])
         for places in (pairs, related):
             if places.size and (places >= (len(texts), len(pictures))).any():
                 return None
-        return numbers, held, Sample(pictures, texts, pairs, related)
+        owners = tensors["owners"].astype(np.uint64)
+        if owners.shape != (len(pictures),):
+            return None
+        return numbers, held, Sample(pictures, texts, pairs, related, owners)
     except (AlignmentError, KeyError, ValueError, TypeError):
         return None

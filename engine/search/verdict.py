@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from engine.search.relevance_sample import sought_words, stored_words
 from engine.store import ImageStore
 from engine.store.interface import Ranked
 from engine.store.paging import RANKED
-from engine.types import Filters, ImageHit, Vector
+from engine.types import Filters, ImageHit
 
 SAID = 64
 """Of so many pictures that the search for words ranks first the captions are read."""
@@ -36,16 +36,29 @@ class Verdict:
         self,
         judge: Judge,
         store: ImageStore,
-        mapped: Vector,
         words: str,
         unwanted: Sequence[str],
+        *,
         filters: Filters,
+        same: Mapping[str, int],
     ) -> None:
-        self._judge, self._store, self._mapped = judge, store, mapped
+        """Look among the best of `mapped`, and of those that the words find."""
+        self._judge, self._store = judge, store
         self._words = sought_words(words)
         self._unwanted = [found for text in unwanted if (found := sought_words(text))]
-        self._scores = dict(store.rank("mapped", RANKED, mapped=mapped, filters=filters))
-        said = store.search("words", SAID, words=words, filters=filters) if self._words else []
+        self._scores = dict(
+            store.rank(
+                "mapped",
+                RANKED,
+                mapped=judge.mapped,
+                hub_strength=judge.hub_strength,
+                filters=filters,
+                same=same,
+            )
+        )
+        said = []
+        if self._words:
+            said = store.search("words", SAID, words=words, filters=filters, same=same)
         self._learn(said)
         known = {hit.id: self._known(hit) for hit in said}
         ids = list(self._scores)
@@ -61,9 +74,8 @@ class Verdict:
     def _learn(self, hits: Sequence[ImageHit]) -> None:
         """Score those in `mapped` that it did not rank."""
         ids = [hit.id for hit in hits if hit.id not in self._scores]
-        vectors = self._store.vectors(ids, "mapped") if ids else {}
-        for key, row in vectors.items():
-            self._scores[key] = float(row @ self._mapped)
+        if ids:
+            self._scores |= self._store.scores(ids, self._judge.mapped, self._judge.hub_strength)
 
     def _chances(self, ids: Sequence[str], known: Sequence[float]) -> list[float]:
         scores = np.array([self._scores.get(key, -1.0) for key in ids], np.float64)

@@ -27,6 +27,7 @@ from engine.store.edge_folder import (
 from engine.store.interface import (
     CORRECTED,
     EVERYTHING,
+    FACET_DEPTH,
     MMR_CANDIDATES,
     NO_CORRECTIONS,
     WORDS,
@@ -181,11 +182,12 @@ class EdgeIndex:
 
     def facet(self, field: str, limit: int, conditions: Conditions = EVERYTHING) -> dict[str, int]:
         """The commonest values of an indexed keyword field, each with its number of points."""
-        request = edge.FacetRequest(field, limit, exact=True, filter=edge_filter(conditions))
+        most = max(limit, FACET_DEPTH)
+        request = edge.FacetRequest(field, most, exact=False, filter=edge_filter(conditions))
         answer = self._call(self._shard.facet, request)
         # Values that only deleted points had are still known, with no points.
         found = [(str(hit.value), int(hit.count)) for hit in answer.hits if hit.count]
-        return dict(sorted(found, key=lambda one: (-one[1], one[0])))
+        return dict(sorted(found, key=lambda one: (-one[1], one[0]))[:limit])
 
     def ordered(
         self, field: str, limit: int, conditions: Conditions = EVERYTHING, *, descending: bool

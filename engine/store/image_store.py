@@ -242,22 +242,27 @@ class ImageStore(IndexStore):
         found = {hit.id: hit.vector for hit in hits if hit.vector is not None}
         return {key: np.asarray(vector, dtype=np.float32) for key, vector in found.items()}
 
+    def scores(
+        self, ids: Sequence[str], mapped: Vector, hub_strength: float = 0.0
+    ) -> dict[str, float]:
+        """What these pictures score in `mapped`, by id; unknown ids are left out."""
+        query = self._checked(mapped)
+        return {
+            hit.id: float(np.asarray(hit.vector, np.float32) @ query)
+            - hub_strength * hit.payload.get(HUB, 0.0)
+            for hit in self._index.get(checked_ids(ids), vector="mapped")
+            if hit.vector is not None
+        }
+
     def facets(self, filters: Filters = NO_FILTERS) -> Facets:
         """What the pictures that satisfy the filters can be filtered by further."""
         conditions = image_conditions(filters)
-
         captioned = also(conditions, any_of={"has": frozenset({"caption"})})
 
         def counts(field: str, of: Conditions = conditions) -> dict[str, int]:
-            found = self._index.facet(field, FACET_VALUES, of)
-            return {value: count for value, count in found.items() if value}
-
-        def named(field: str) -> dict[str, int]:
-            shown = _spellings(counts(field))
-            return {
-                shown.get(value, value): count
-                for value, count in counts(folded_field(field)).items()
-            }
+            found = self._index.facet(field, 2 * FACET_VALUES, of)
+            merged = by_spelling({value: count for value, count in found.items() if value})
+            return dict(islice(merged.items(), FACET_VALUES))
 
         def end(*, last: bool) -> datetime | None:
             found = self._index.ordered("taken_at", 1, conditions, descending=last)
@@ -266,12 +271,12 @@ class ImageStore(IndexStore):
         return Facets(
             splits=counts("split"),
             sources=counts("source", captioned),
-            tags=named("tags"),
+            tags=counts("tags"),
             taken_from=end(last=False),
             taken_until=end(last=True),
-            cameras=named("camera"),
-            lenses=named("lens"),
-            places=named("places"),
+            cameras=counts("camera"),
+            lenses=counts("lens"),
+            places=counts("places"),
             extensions=counts("extension"),
         )
 
@@ -349,12 +354,26 @@ def by_date(hits: Sequence[ImageHit], order: DateOrder) -> list[ImageHit]:
     return dated + [hit for hit in hits if not hit.payload["taken_at"]]
 
 
-def _spellings(counts: Mapping[str, int]) -> dict[str, str]:
-    """By folded name its commonest spelling."""
+def _each_once(names: Sequence[str]) -> list[str]:
+    """Names in their first spelling: so a picture is counted once for each."""
     found: dict[str, str] = {}
-    for name in counts:
+    for name in names:
         found.setdefault(folded(name), name)
-    return found
+    return list(found.values())
+
+
+def _listed(names: list[str] | str) -> list[str]:
+    return names if isinstance(names, list) else [names] if names else []
+
+
+def by_spelling(counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts of names that are compared alike, in one, by its commonest spelling."""
+    shown: dict[str, str] = {}
+    added: dict[str, int] = {}
+    for name, count in counts.items():
+        spelling = shown.setdefault(folded(name), name)
+        added[spelling] = added.get(spelling, 0) + count
+    return dict(sorted(added.items(), key=lambda one: (-one[1], one[0])))
 
 
 def _location(about: Metadata) -> dict[str, float] | None:
@@ -378,10 +397,10 @@ def _stored(point: ImagePoint, vectors: dict[str, list[float]]) -> Point:
         "source": point.source,
         "split": point.split,
         "taken_at": None if point.taken_at is None else point.taken_at.isoformat(),
-        "tags": list(point.tags),
+        "tags": _each_once(point.tags),
         "camera": about.camera,
         "lens": about.lens,
-        "places": list(point.places),
+        "places": _each_once(point.places),
         "location": _location(about),
         "title": about.title,
         "rating": about.rating,
@@ -390,9 +409,7 @@ def _stored(point: ImagePoint, vectors: dict[str, list[float]]) -> Point:
         "said": phrase_text(point.captions),
     }
     for field in FOLDED:
-        shown = payload[field]
-        names = shown if isinstance(shown, list) else [shown] if shown else []
-        payload[folded_field(field)] = list(dict.fromkeys(map(folded, names)))
+        payload[folded_field(field)] = list(map(folded, _listed(payload[field])))
     if point.hub is not None:
         payload[HUB] = point.hub
     return Point(point.id, vectors, payload, "\n".join(point.captions))

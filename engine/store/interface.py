@@ -22,6 +22,13 @@ MMR_CANDIDATES = 256
 """Among how many of the nearest hits diversity is sought; those after them come as they are."""
 
 
+FACET_DEPTH = 5_000
+"""So many values of a field are counted exactly without a look at each point.
+
+A part of an index tells its commonest values only, so where a field has more of them the last are
+counted too low. Asked to be exact, Edge reads every point: 2 ms for 20,000 of them, not 0.02.
+"""
+
 NO_FILTERS = Filters()
 
 FieldKind = Literal["keyword", "datetime", "integer", "location", "text", "number"]

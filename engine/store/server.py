@@ -15,6 +15,7 @@ from engine.store.bm25 import WordEncoder
 from engine.store.interface import (
     CORRECTED,
     EVERYTHING,
+    FACET_DEPTH,
     MMR_CANDIDATES,
     NO_CORRECTIONS,
     WORDS,
@@ -198,10 +199,10 @@ class ServerIndex:
         """The commonest values of an indexed keyword field, each with its number of points."""
         wanted = server_filter(conditions)
         answer = self._call(
-            lambda client: client.facet(self._name, field, wanted, limit=limit, exact=True)
+            lambda client: client.facet(self._name, field, wanted, limit=max(limit, FACET_DEPTH))
         )
         found = [(str(hit.value), hit.count) for hit in answer.hits]
-        return dict(sorted(found, key=lambda one: (-one[1], one[0])))
+        return dict(sorted(found, key=lambda one: (-one[1], one[0]))[:limit])
 
     def ordered(
         self, field: str, limit: int, conditions: Conditions = EVERYTHING, *, descending: bool

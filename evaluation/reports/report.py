@@ -194,6 +194,7 @@ def _map_json(name: str, alignment: Alignment, source: MapSource) -> dict[str, A
         "name": name,
         "method": alignment.method,
         "strength": alignment.strength,
+        "hub_strength": alignment.hub_strength,
         "pairs": alignment.n,
         "source": alignment.source,
         "reason": alignment.reason,

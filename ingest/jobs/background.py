@@ -27,6 +27,7 @@ from engine.progress import (
     check_cancelled,
     told_to,
 )
+from ingest.again import describe_again
 from ingest.delete import empty_trash
 from ingest.filling import Specs, fill, specs_of_card
 from ingest.jobs.archive import (
@@ -38,12 +39,13 @@ from ingest.jobs.archive import (
     unpack_upload,
     uploads,
 )
+from ingest.jobs.learner import Learner
 from ingest.jobs.records import Job, JobRecords, SkippedInput, State, new_id
 from ingest.jobs.roots import check_links, inside, only_inside
 from ingest.pipeline import IngestReport
 from ingest.readers import open_source
 from ingest.readers.detect import detect
-from ingest.reporting import ingest_json
+from ingest.reporting import again_json, ingest_json
 from ingest.sources import Source
 from ingest.survey import sources_to_sync
 from ingest.sync import preview, sync, sync_json
@@ -73,6 +75,7 @@ class Jobs:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.learner = Learner(engine)
         self._records = JobRecords(engine.settings.home)
         self._records.sweep()
         empty_trash(engine.settings.home)
@@ -141,6 +144,15 @@ class Jobs:
         job = self._new(name, folder.path, NOTHING)
         return self._begin(replace(job, name=_ITS_SOURCES, sync=options))
 
+    def start_again(self, name: str) -> Job:
+        """Describe again what a collection has described otherwise than it would now.
+
+        Raises CollectionMissing where there is none, and as `start` does.
+        """
+        self._engine.folder(name).read_card()
+        job = self._new(name, Path(), NOTHING)
+        return self._begin(replace(job, name="its own pictures", again=True))
+
     def all(self) -> list[Job]:
         """All jobs that are known, the newest first."""
         with self._lock:
@@ -208,6 +220,7 @@ class Jobs:
 
     def close(self) -> None:
         """End what runs, as `interrupted`, and wait a little for it."""
+        self.learner.close()
         with self._lock:
             self._closing = True
             self._running.ask()
@@ -294,7 +307,7 @@ class Jobs:
         while (job := self._next()) is not None:
             try:
                 with self._running.watched():
-                    told = self._done(job)
+                    done = self._done(job)
             except Cancelled:
                 self._close(job, "interrupted" if self._closing else "cancelled")
             except MragError as error:
@@ -309,7 +322,7 @@ class Jobs:
                 bug = f"this is a bug: {type(error).__name__}: {error}"
                 self._close(job, "failed", message=bug)
             else:
-                self._close(job, "done", **told)
+                self._close(job, "done", **done)
 
     def _next(self) -> Job | None:
         with self._lock:
@@ -345,6 +358,8 @@ class Jobs:
         """Run a job; what is told of it."""
         if job.sync is not None:
             return self._synced(job, job.sync)
+        if job.again:
+            return self._again(job)
         report = self._ingest(job)
         result = ingest_json(job.collection, report)
         return {"message": report.text, "skipped": _failed(report), "result": result}
@@ -365,6 +380,15 @@ class Jobs:
             "skipped": _failed(report.done) if report.done else 0,
             "result": sync_json(name, report),
         }
+
+    def _again(self, job: Job) -> dict[str, Any]:
+        """Describe again; what is noted of it."""
+        tell = self._teller(job.id)
+        tell(Progress("load the models", 0))
+        with told_to(tell):
+            report = describe_again(self._engine, job.collection, on_progress=tell)
+        result = again_json(job.collection, report)
+        return {"message": report.text, "skipped": report.described.failed, "result": result}
 
     def _ingest(self, job: Job) -> IngestReport:
         tell = self._teller(job.id)

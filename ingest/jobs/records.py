@@ -36,6 +36,7 @@ class Job:
     `name` is what its user calls the source, "" where that is the place's own name. `anywhere`:
     the source need not lie inside the folder allowed, as the owner of this machine named it.
     `owner` is the process that works on it; without that one an active job is `interrupted`.
+    `again`: it describes the collection's own pictures again (`ingest.again`), from no source.
     `stopping`: it was cancelled and ends at the next step. `message`: what it did, or why it
     failed, `error` then being the name of that; `result`: the counts of what it did. `skipped`:
     inputs that could not be read, each of which `JobRecords.skipped` names. `sync`: it brings the
@@ -51,6 +52,7 @@ class Job:
     options: IngestOptions = field(default_factory=IngestOptions)
     models: tuple[str, str] | None = None
     anywhere: bool = False
+    again: bool = False
     state: State = "waiting"
     progress: Progress | None = None
     stopping: bool = False

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
 from engine.errors import AlignmentError, CollectionMissing, InvalidInput
 from engine.progress import OnProgress, Progress, check_cancelled, silent
-from mrag_client.answers import Answers, NamedPicture
+from mrag_client.answers import GivenPicture, NamedPicture
 from mrag_client.errors import ServerRefused
 from mrag_client.models import CaptionOptions, Description, Failure, MadeWith
 from service.takeaway.outputs import Output, Untaken
@@ -19,6 +20,15 @@ _OF_THESE = (AlignmentError, CollectionMissing, InvalidInput)
 """Errors of the pictures that were asked about, and not of whichever come after them."""
 
 _NAMES = frozenset(kind.__name__ for kind in _OF_THESE)
+
+
+class Describes(Protocol):
+    """What describes, as `mrag_client.answers.Answers` does."""
+
+    def caption(
+        self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
+    ) -> Iterator[Description | Failure]:
+        """Describe pictures, each as soon as it is there, in their order."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ class Takeaway:
 
     def __init__(
         self,
-        answers: Answers,
+        answers: Describes,
         outputs: Sequence[Output],
         *,
         collection: str = "",
@@ -117,16 +127,16 @@ class Takeaway:
             if not self.counts.described or (named and named not in _NAMES):
                 raise
             while self._pending:
-                self._fail(self._pending.popleft().picture, str(error))
+                self.fail(self._pending.popleft().picture, str(error))
                 step()
         return True
 
     def _take(self, asked: _Asked, answer: Description | Failure) -> None:
         if isinstance(answer, Failure):
-            self._fail(asked.picture, answer.error)
+            self.fail(asked.picture, answer.error)
             return
         if not answer.caption.strip():
-            self._fail(asked.picture, "the generator wrote nothing")
+            self.fail(asked.picture, "the generator wrote nothing")
             return
         self._now = answer.made_with
         failed = asked.failed
@@ -139,7 +149,8 @@ class Takeaway:
         self._count(failed=failed, described=not failed)
         self._show(answer)
 
-    def _fail(self, picture: Path, reason: str) -> None:
+    def fail(self, picture: Path, reason: str) -> None:
+        """Tell of a picture, or a folder of some, that nothing comes of."""
         self._tell(picture, reason)
         self._count(failed=True)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
+from contextlib import suppress
 from pathlib import Path
+from time import time
 from typing import Protocol
 
 from engine.errors import DiskFull, InvalidInput, MragError
@@ -82,14 +85,25 @@ def put(place: Path, content: bytes) -> None:
         raise refusal(place, error) from error
 
 
-def remove_leftovers(folder: Path, ending: str, now: float) -> None:
-    """Remove what killed processes had begun to write in a folder: files of that ending."""
-    for path in folder.glob(f".*{ending}.*.partial"):
-        try:
-            if now - path.stat().st_mtime > _STALE_S:
-                path.unlink()
-        except OSError:  # somebody else has removed it, or it is another user's
-            continue
+class Sweeper:
+    """Removes what killed processes had begun to write of files, folder by folder, once in each."""
+
+    def __init__(self, *endings: str) -> None:
+        """`endings` are those of the files."""
+        self._endings = tuple(re.escape(ending) for ending in endings)
+        self._begun = re.compile(rf"\..*({'|'.join(self._endings)})\.[0-9a-f]{{8}}\.partial", re.I)
+        self._swept: set[Path] = set()
+
+    def sweep(self, folder: Path) -> None:
+        """Sweep a folder, unless that was done before."""
+        if folder in self._swept:
+            return
+        self._swept.add(folder)
+        with suppress(OSError):  # it need not be there, and what is there may be another user's
+            for path in folder.glob(".*.partial"):
+                is_old = time() - path.stat().st_mtime > _STALE_S
+                if is_old and self._begun.fullmatch(path.name):
+                    path.unlink()
 
 
 def refusal(place: Path, error: OSError) -> MragError:

@@ -16,8 +16,8 @@ from lxml import etree
 from engine.xmp import NAMESPACES, find_rdf, fit_for_xml, name, new_packet, read_packet
 from mrag_client.models import Description, MadeWith
 from mrag_client.version import own_version
-from service.exports import chosen_score
 from service.takeaway.alt_text import alt_text
+from service.takeaway.values import chosen_score
 
 Mode = Literal["skip", "append", "overwrite"]
 Author = Literal["nobody", "mrag", "a person"]
@@ -212,7 +212,7 @@ def _home(rdf: Any) -> Any:
 
 def _set(rdf: Any, home: Any, field: str, text: str) -> None:
     """Write the text that stands for all languages; those of other languages stay."""
-    found = [one for one in rdf.iterfind(f"{_DESCRIPTION}/{name(field)}")]
+    found = rdf.findall(f"{_DESCRIPTION}/{name(field)}")
     for described in rdf.iterfind(_DESCRIPTION):
         described.attrib.pop(name(field), None)
     for more in found[1:]:

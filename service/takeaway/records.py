@@ -12,14 +12,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from mrag_client.models import Description, MadeWith
-from service.exports import chosen_score, inert
 from service.takeaway.alt_text import alt_text
+from service.takeaway.values import chosen_score, inert
 
 COLUMNS = (
-    "image", "caption", "score", "alt_text", "generator", "map", "memory", "captions",
+    "image", "caption", "score", "alt_text", "generator", "map", "memory", "lent",
     "made_from", "described",
 )  # fmt: skip
-"""Of a flat row; `described` is when, and comes last, so that a row that was cut is known."""
+"""Of a flat row: `lent` is how many captions could be borrowed, `described` is when."""
+
+_COLUMN = {"captions": "lent"}
+"""What has another name in a flat row, as readers of tables take `captions` for the captions."""
 
 Record = dict[str, Any]
 """The fields of a Description, and when it was made: what a line of JSON holds."""
@@ -47,9 +50,9 @@ def json_line(record: Record) -> bytes:
 def of_json(line: bytes) -> Record:
     """The record of a line; raises ValueError for anything else."""
     record = json.loads(line.decode("utf-8", "surrogateescape"))
-    if not isinstance(record, dict) or not isinstance(record.get("image"), str):
-        raise ValueError("is no description of an image")
-    return record
+    if isinstance(record, dict) and isinstance(record.get("image"), str):
+        return record
+    raise ValueError("it is no description of an image")
 
 
 def flat(record: Record) -> Record:
@@ -61,7 +64,7 @@ def flat(record: Record) -> Record:
         "caption": caption,
         "score": round(chosen_score(told), 4),
         "alt_text": alt_text(caption),
-        **told.made_with.model_dump(),
+        **{_COLUMN.get(name, name): value for name, value in told.made_with},
         "made_from": [one.text for one in told.retrieved],
         "described": record["described"],
     }
@@ -92,10 +95,10 @@ def of_row(cells: Sequence[str]) -> Record:
     if len(cells) != len(COLUMNS) or not cells[-1].endswith("Z"):
         raise ValueError("is no whole row of descriptions")
     row = dict(zip(COLUMNS, cells, strict=True))
-    return of_columns({**row, "captions": int(row["captions"])})
+    return of_columns({**row, "lent": int(row["lent"])})
 
 
 def of_columns(row: Mapping[str, Any]) -> Record:
     """A row as a record, as far as it is compared with others."""
-    made = {name: row[name] for name in MadeWith.model_fields}
+    made = {name: row[_COLUMN.get(name, name)] for name in MadeWith.model_fields}
     return {"image": row["image"], "caption": row["caption"], "made_with": made}

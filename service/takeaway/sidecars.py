@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import time
 from typing import Literal
 
 from engine.xmp import MOST_BYTES, NotXmp
 from mrag_client.models import Description, MadeWith
 from service.takeaway import packet
-from service.takeaway.outputs import Claims, Untaken, put, read_beside, remove_leftovers
+from service.takeaway.outputs import Claims, Sweeper, Untaken, put, read_beside
 from service.takeaway.packet import Mode
 
 SidecarName = Literal["full", "adobe"]
@@ -24,16 +23,14 @@ class _Beside:
     def __init__(self, ending: str, *, full: bool, remedy: str) -> None:
         self._ending, self._full, self._remedy = ending, full, remedy
         self._claims = Claims()
-        self._swept: set[Path] = set()
+        self._sweeper = Sweeper(ending)
 
     def of(self, picture: Path) -> Path:
         """The file of a picture; raises Untaken where it is another one's."""
         called = picture.name if self._full else picture.stem
         place = picture.with_name(called + self._ending)
         self._claims.claim(place, picture, self._remedy)
-        if picture.parent not in self._swept:
-            self._swept.add(picture.parent)
-            remove_leftovers(picture.parent, self._ending, time())
+        self._sweeper.sweep(picture.parent)
         return place
 
 

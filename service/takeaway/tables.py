@@ -22,7 +22,7 @@ from engine.errors import InvalidInput
 from mrag_client.files import open_regular
 from mrag_client.models import Description, MadeWith
 from service.takeaway import records
-from service.takeaway.outputs import put, refusal
+from service.takeaway.outputs import Sweeper, put, refusal
 from service.takeaway.packet import Mode
 from service.takeaway.records import COLUMNS, Record
 
@@ -55,6 +55,7 @@ class TableFile:
         self._asked: set[str] = set()
         is_gathered = mode == "overwrite" or self._form.line is None
         self._journal = path.with_name(f".{path.name}.mrag-journal") if is_gathered else None
+        Sweeper(path.name).sweep(path.parent)
         with _refusals(path):
             if mode != "overwrite":
                 self._know(self._form.read(path))
@@ -105,7 +106,7 @@ class TableFile:
             self._rows.setdefault(image, []).append(records.made_with(record))
 
     def _called(self, picture: Path) -> str:
-        """A picture's place as seen from the file, so that `mrag ingest` of it finds the picture."""
+        """A picture's place as seen from the file: so `mrag ingest` of that finds the picture."""
         whole, base = picture.absolute(), self._path.absolute().parent
         place = whole.relative_to(base) if whole.is_relative_to(base) else whole
         return place.as_posix()
@@ -146,12 +147,14 @@ class _Lines:
                 self._file.write(self._start)
         end = self._file.tell()
         line = self._line(record)
+        written = 0
         try:
-            if self._file.write(line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError:
-            os.truncate(self._path, end)  # no half line stays
-            raise
+            written = self._file.write(line)
+        finally:
+            if written != len(line):
+                os.truncate(self._path, end)  # no half line stays
+        if written != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if monotonic() - self._synced > _SYNC_EVERY_S:
             os.fsync(self._file.fileno())
             self._synced = monotonic()
@@ -169,7 +172,7 @@ class _Lines:
 
 def _read_json(path: Path) -> list[Record]:
     """The records of a file of lines; a last one that was cut is taken out of it."""
-    found = []
+    found: list[Record] = []
     for number, (at, line) in enumerate(_raw_lines(path), start=1):
         if not line.strip():
             continue
@@ -208,16 +211,15 @@ def _read_csv(path: Path) -> list[Record]:
         raise _foreign(path, 1, "its columns are others")
     found = []
     for number, (at, line) in enumerate(lines[1:], start=2):
+        if not line.endswith(b"\n"):
+            os.truncate(path, at)
+            break
         try:
-            if not line.endswith(b"\n"):
-                raise ValueError("it was cut")
             text = line.decode("utf-8", "surrogateescape")
             (cells,) = csv.reader(StringIO(text, newline=""))
             found.append(records.of_row(cells))
         except (ValueError, csv.Error) as error:
-            if line.endswith(b"\n"):
-                raise _foreign(path, number, error) from error
-            os.truncate(path, at)
+            raise _foreign(path, number, error) from error
     return found
 
 
@@ -225,8 +227,7 @@ def _read_parquet(path: Path) -> list[Record]:
     if not path.exists():
         return []
     table = _parquet(path)
-    names = ("image", "caption", *MadeWith.model_fields)
-    return [records.of_columns(row) for row in table.select(list(names)).to_pylist()]
+    return [records.of_columns(row) for row in table.drop_columns(["made_from"]).to_pylist()]
 
 
 def _parquet(path: Path) -> Any:
@@ -256,7 +257,7 @@ def _whole_parquet(before: Path | None, new: list[Record]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {"score": pa.float64(), "captions": pa.int64(), "made_from": pa.list_(pa.string())}
+    kinds = {"score": pa.float64(), "lent": pa.int64(), "made_from": pa.list_(pa.string())}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
     table = pa.Table.from_pylist([records.flat(record) for record in new], schema)
     if before is not None and before.exists():

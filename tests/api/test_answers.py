@@ -33,7 +33,8 @@ def test_files_and_stored_pictures_are_described(
     response = reader.post(f"{V1}/caption", files=files, data=fields)
     assert response.status_code == 200, response.text
     good, bad, stored, unknown = response.json()["results"]
-    assert set(good) == {"image", "caption", "candidates", "retrieved", "space", "timings_ms"}
+    keys = {"image", "caption", "candidates", "retrieved", "space", "timings_ms", "made_with"}
+    assert set(good) == keys
     assert (good["image"], len(good["retrieved"]), good["space"]) == (
         unknown_pictures[0].name, 3, "mapped",
     )  # fmt: skip
@@ -67,7 +68,9 @@ def test_words_find_pictures_in_each_space(reader: TestClient) -> None:
     assert (raw["space"], words["space"]) == ("raw", "words")
     assert raw["query"] == "a cat +night +snow -day split:train"
     assert len(raw["hits"]) == 3
-    assert set(raw["hits"][0]) == {"id", "uri", "score", "caption", "taken_at"}
+    told = {"id", "uri", "score", "caption", "taken_at", "camera", "places", "chance"}
+    assert told <= set(raw["hits"][0])
+    assert (raw["likely"], words["likely"]) == (None, 1)
     assert "/" not in raw["hits"][0]["uri"]
 
 

@@ -47,6 +47,24 @@ def test_words_find_the_right_picture_first(open_app: OpenApp) -> None:
     assert any(caption in shown for caption in wanted)
 
 
+def test_what_is_likely_stands_above_a_line_and_is_told(open_app: OpenApp) -> None:
+    page = open_app("/search?q=snow&space=fused", size=PHONE)
+    answered(page)
+    told = page.get_by_role("status").filter(has_text="Likely what you asked for:")
+    expect(told).to_have_count(1)
+    above = page.get_by_role("heading", name="Likely (", exact=False)
+    below = page.get_by_role("heading", name="Less likely", exact=True)
+    above_at, below_at = above.bounding_box(), below.bounding_box()
+    assert above_at
+    assert below_at
+    assert above_at["y"] < below_at["y"]
+    page.get_by_role("heading", name="Less likely").scroll_into_view_if_needed()
+    look_for(page, "a spaceship")
+    expect(page.get_by_role("status").filter(has_text="Nothing here is likely")).to_have_count(1)
+    expect(above).to_have_count(0)
+    expect(below).to_have_count(1)
+
+
 def test_the_address_restores_a_search(open_app: OpenApp) -> None:
     words = captions_of(1)[0]
     page = open_app("/search")
@@ -154,6 +172,22 @@ def test_only_unwanted_words_leave_pictures_and_examples_to_click(open_app: Open
     answered(page)
 
 
+def test_filters_are_typed_and_taken_away_by_keyboard_on_a_phone(
+    open_app: OpenApp,
+) -> None:
+    page = open_app("/search?collection=plain", size=PHONE)
+    field = page.get_by_role("textbox", name="What to look for")
+    look_for(page, "two cats after:May")
+    expect(page.get_by_text("at character 10 of the search")).to_be_visible()
+    look_for(page, "two cats -tag:x ext:webp")
+    answered(page)
+    page.get_by_role("button", name="-tag:x").press("Enter")
+    expect(field).to_have_value("two cats ext:webp")
+    page.wait_for_url("**q=two+cats+ext*")
+    look_for(page, "ext:webp")
+    expect(page.get_by_role("status").filter(has_text="newest first")).to_have_count(1)
+
+
 def test_links_of_a_search_name_their_collection(open_app: OpenApp) -> None:
     page = open_app("/search?collection=plain&q=two+cats")
     answered(page)
@@ -225,7 +259,7 @@ def test_markup_in_captions_is_shown_and_never_run(
 def test_a_caption_as_long_as_a_book_leaves_room_for_the_others(
     open_app: OpenApp, hostile: str
 ) -> None:
-    page = open_app("/search?q=long&strict=0&space=mapped", at=hostile)
+    page = open_app("/search?q=long&space=mapped", at=hostile)
     answered(page)
     card = page.get_by_role("listitem").filter(has_text="longlong")
     box = card.bounding_box()

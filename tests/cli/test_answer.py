@@ -14,7 +14,8 @@ def test_a_caption_has_the_promised_keys(mrag: Run, held_out: list[Path]) -> Non
     done = mrag("caption", held_out[0], "-n", "2", "-k", "3", "--json")
     assert done.code == 0, done.err
     (answer,) = done.answers
-    assert set(answer) == {"image", "caption", "candidates", "retrieved", "space", "timings_ms"}
+    keys = {"image", "caption", "candidates", "retrieved", "space", "timings_ms", "made_with"}
+    assert set(answer) == keys
     assert answer["image"] == str(held_out[0])
     assert answer["space"] == "mapped"
     assert answer["caption"] == max(answer["candidates"], key=lambda c: c["score"])["text"]
@@ -92,9 +93,12 @@ def test_search_answers_in_every_space(mrag: Run, space: str) -> None:
     (answer,) = done.answers
     assert answer["query"] == "a dog"
     assert answer["space"] == space
-    assert all({"id", "uri", "score", "caption"} <= set(hit) for hit in answer["hits"])
-    scores = [hit["score"] for hit in answer["hits"]]
-    assert scores == sorted(scores, reverse=True)
+    assert all({"id", "uri", "score", "caption", "chance"} <= set(hit) for hit in answer["hits"])
+    assert (answer["likely"] is None) == (space == "raw")
+    above = answer["likely"] or 0
+    for part in (answer["hits"][:above], answer["hits"][above:]):
+        scores = [hit["score"] for hit in part]
+        assert scores == sorted(scores, reverse=True)
     assert all(Path(hit["uri"]).is_file() for hit in answer["hits"])
 
 
@@ -106,12 +110,36 @@ def test_a_picture_in_the_collection_finds_itself(mrag: Run) -> None:
     assert hit["score"] == pytest.approx(1, abs=2e-3)
 
 
+def test_a_line_stands_below_what_is_likely(mrag: Run) -> None:
+    done = mrag("search", "snow", "--space", "fused", "-k", "30")
+    assert done.code == 0, done.err
+    above, below = done.out.split("── less likely ──")
+    assert above.count("snow") >= 1
+    assert below.strip()
+    (answer,) = mrag("search", "snow", "--space", "fused", "-k", "30", "--json").answers
+    (alone,) = mrag("search", "snow", "--space", "fused", "-k", "30", "--likely", "--json").answers
+    assert 0 < answer["likely"] < 30
+    assert alone["hits"] == answer["hits"][: answer["likely"]]
+
+
+def test_what_is_not_there_is_said_not_to_be(mrag: Run) -> None:
+    done = mrag("search", "a spaceship", "--space", "mapped", "-k", "3")
+    assert "nothing here is likely what was asked for" in done.err
+    assert done.out.count("── less likely ──") == 1
+    done = mrag("search", "a spaceship", "--space", "mapped", "--likely")
+    assert done.code == 0
+    assert "nothing here is likely what was asked for" in done.err
+
+
 def test_a_least_score_leaves_out_what_scores_less(mrag: Run) -> None:
     (usual,) = mrag("search", "a dog", "--space", "mapped", "--json").answers
     least = usual["hits"][3]["score"]
     (answer,) = mrag("search", "a dog", "--min-score", str(least), "--json").answers
     assert answer["space"] == "mapped"  # as the scores of the best one here are no cosines
-    assert [hit["id"] for hit in answer["hits"]] == [hit["id"] for hit in usual["hits"][:4]]
+    by_score = sorted(usual["hits"], key=lambda hit: -hit["score"])
+    kept = [hit["id"] for hit in by_score if hit["score"] >= least]
+    assert [hit["id"] for hit in answer["hits"]][: len(kept)] == kept
+    assert answer["likely"] is None  # what a cut of one's own leaves has no line in it
     done = mrag("search", "a dog", "--min-score", "0.5", "--space", "words")
     assert done.code == 2
     assert "raw, mapped, caption" in done.err

@@ -20,6 +20,13 @@ USAGE = [
         "--device cuda:99", "-c ../etc", "-c a/b", "-c a\0b", "-c UPPER", "-c .",
     )),
     "caption", "caption [EMPTY]", "caption a\0b",
+    *(f"describe FOLDER {bad}" for bad in (
+        "--out x.docx", "--out FOLDER", "--out [EMPTY]", "--mode odd", "--sidecar-name odd",
+        "--embed --embed-to new", "--embed-to FILE", "--again", "--watch --poll 0", "-c ../etc",
+        "--xmp --poll x", "--xmp --poll 3", "--sidecar-name adobe",
+        "--out FOLDER/one.webp", "--device toaster",
+    )),
+    "describe", "describe [EMPTY]", "describe --xmp", "describe --again --xmp", "describe a\0b",
     *(f"search dog {bad}" for bad in (
         f"-k {HUGE}", "-k 10001", f"--offset {HUGE}", "--offset -1", "--min-score nan",
         "--min-score 2", "--diversity nan", "--space odd", "--image [EMPTY]", "-c a\nb",
@@ -81,6 +88,8 @@ MISSING = [
     f"caption {PICTURE} -c no-such", f"compare {PICTURE} -c no-such", "search dog -c no-such",
     f"caption {PICTURE} --encoder local-dir:/no-such", "fit plain --alignment no-such",
     f"caption {PICTURE} --generator /no-such",
+    "describe FOLDER -c no-such", "describe --again -c no-such",
+    "describe FOLDER --generator /no-such",
     "ingest FOLDER --memory no-such --profile sample",
     "ingest FOLDER --alignment no-such --profile sample",
 ]  # fmt: skip
@@ -88,6 +97,8 @@ UNREADABLE = [
     f"{command} {bad}"
     for command in ("caption", "compare", "search dog --image")
     for bad in ("no-such.jpg", "FOLDER", "FILE", "a\nb.jpg", "x" * 5000)
+] + [
+    f"describe {bad}" for bad in ("no-such.jpg", "FILE --xmp", "a\nb.jpg", "x" * 5000, "x/y --txt")
 ]
 
 

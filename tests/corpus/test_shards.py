@@ -28,6 +28,7 @@ from corpus.records import CaptionRecord
 from corpus.shards import SCHEMA, Contents, Shard, Withdrawn
 from engine.errors import StoreUnavailable
 from engine.files import remove_partials
+from engine.types import Metadata
 from engine.vectors import unit
 from tests.corpus.making import contents, describe, entry, halves, refine, sha256_of, write
 
@@ -35,6 +36,16 @@ texts = st.text(st.characters(codec="utf-8"), max_size=8)
 # What `os.fsdecode` makes of a name that is no Unicode.
 paths = st.binary(max_size=8).filter(lambda name: b"\0" not in name).map(os.fsdecode)
 stamps = st.integers(-(2**63), 2**63 - 1)
+metadata = st.builds(
+    Metadata,
+    texts,
+    texts,
+    st.none() | st.floats(-90, 90),
+    st.none() | st.floats(-180, 180),
+    texts,
+    st.none() | st.integers(-1, 5),
+    st.lists(texts, max_size=2).map(tuple),
+)
 names = st.builds(
     Name,
     texts,
@@ -45,6 +56,8 @@ names = st.builds(
     st.lists(texts, max_size=3, unique=True).map(tuple),
     texts,
     st.lists(texts, max_size=2, unique=True).map(tuple),
+    metadata,
+    st.none() | texts,
 )
 dates = st.none() | st.datetimes().map(lambda date: date.isoformat())
 pictures = st.builds(
@@ -157,6 +170,7 @@ def test_others_can_open_a_shard(tmp_path: Path) -> None:
         "captions",
         "image",
         "caption_vectors",
+        "metadata",
     ]
     assert [list(said) for said in frame["captions"]] == [["x", "y"], [], ["l"], []]
     assert frame["sha256"][0].hex() == sha256_of("a")

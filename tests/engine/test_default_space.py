@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from PIL.Image import Image
 
 from engine.alignment.alignment import Alignment
+from engine.alignment.hubs import Bank
 from engine.collection import CollectionCard, CollectionFolder
 from engine.identity import content_key
 from engine.sampling import name_hash
@@ -195,6 +197,49 @@ def test_the_same_pictures_are_asked_the_same(album: Album) -> None:
     assert album.choice() == album.choice()
 
 
+class ShyOfWords(WordsAsDirections):
+    """Says nothing sensible of a word or two without a sentence around them."""
+
+    def encode_texts(self, texts: list[str]) -> Vectors:
+        rows = super().encode_texts(texts)
+        for at, text in enumerate(texts):
+            if len(text.split()) < 3:
+                rows[at] = direction(f"noise {text}")
+        return rows
+
+
+@pytest.mark.parametrize("shy", [True, False])
+def test_short_queries_become_captions_where_that_was_measured_to_help(
+    album: Album, shy: bool
+) -> None:
+    fill(album, seen=True)
+    if shy:
+        album.encoder = ShyOfWords()
+    choice = album.choice()
+    assert choice.as_captions is shy
+    assert ("in the form of captions" in choice.reason) is shy
+
+
+def test_hubs_are_taken_off_here_as_in_a_search(album: Album) -> None:
+    fill(album, seen=True)
+    judged = default_space._judged(album.images, album.captions)
+    assert judged is not None
+    said = album.encoder.encode_texts([*THINGS, *PLACES, "dog dog boat"])
+    # The first caption of the bank is the first picture's own, which does not count against it.
+    owners = np.array([judged.numbers[0], *range(1, len(said))], np.uint64)
+    bank = Bank(said.astype(np.float16), owners, said.astype(np.float16), owners)
+    corrected = replace(NO_GAP, bank=bank, hub_strength=0.75)
+    query = album.encoder.encode_texts(["dog"])[0]
+    found = default_space._Searched(judged, corrected).rankings("dog", query)
+    near = judged.images @ said.T
+    near[0, 0] = -9
+    scores = judged.images @ query - 0.75 * np.sort(near, axis=1)[:, -16:].mean(axis=1)
+    in_order = scores[found["mapped"]]
+    assert np.diff(in_order).max() < 2e-3
+    assert np.ptp(scores - judged.images @ query) > 0.01
+    assert np.diff((judged.images @ query)[found["raw"]]).max() < 1e-6
+
+
 # Keeping the choice.
 
 FUSED = SpaceChoice(
@@ -224,7 +269,7 @@ def test_a_choice_is_kept_until_the_index_holds_something_else(tmp_path: Path) -
 def test_a_damaged_choice_is_measured_again(tmp_path: Path) -> None:
     path = tmp_path / "default_space.json"
     DefaultSpaceKeeper(path).choice("one", lambda: FUSED)
-    for damage in (b"\xff", b"[]", b'{"kind": "mrag-default-space/1", "key": "one"}'):
+    for damage in (b"\xff", b"[]", b'{"kind": "mrag-default-space/2", "key": "one"}'):
         path.write_bytes(damage)
         assert DefaultSpaceKeeper(path).choice("one", lambda: MAPPED) == MAPPED
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from engine.identity import content_key
 from engine.search.copies import Copies
 from engine.search.gallery import Gallery, Query, matched_words
 from engine.search.language import read_search
+from engine.search.short_queries import TEMPLATES
 from engine.settings import Settings
 from engine.store import open_image_store, picture_id
 from engine.types import Filters, ImagePoint, SearchSpace, Vector
@@ -246,6 +249,42 @@ def test_an_empty_query_is_refused() -> None:
 def test_terms_that_cancel_out_are_refused(gallery: Gallery) -> None:
     with pytest.raises(InvalidInput, match="cancel"):
         gallery.search(Query("dog", minus=("dog",)))
+
+
+def test_hubs_are_taken_off_for_words_and_not_for_pictures(
+    tmp_path: Path, fake_encoder: Callable[..., Any]
+) -> None:
+    card = CollectionCard("hubs", "fake", "fake", 4, "consensus")
+    encoder = fake_encoder({"dog": DOG, "snow": SNOW}, {WHITE: SNOW})
+    near = {"both.jpg": 0.9, "dog.jpg": 0.1}
+    away = np.array([0.6, 0, 0.8, 0], np.float32)
+    points = [point("both.jpg", BOTH, "a dog in the snow"), point("dog.jpg", away, "a dog")]
+    corrected = replace(NO_GAP, hub_strength=0.5)
+    folder = CollectionFolder(tmp_path, "hubs")
+    with open_image_store(folder, card, Settings(home=tmp_path), create=True) as store:
+        store.upsert([replace(one, hub=near[one.uri]) for one in points])
+        gallery = Gallery(encoder, corrected, store)
+        found = gallery.search(Query("dog"), "mapped")
+        assert [hit.uri for hit in found.hits] == ["dog.jpg", "both.jpg"]
+        assert found.hits[0].score == pytest.approx(0.6 - 0.05, abs=2e-3)
+        raw = gallery.search(Query("dog"), "raw")
+        assert [hit.uri for hit in raw.hits] == ["both.jpg", "dog.jpg"]
+        assert raw.hits[0].score == pytest.approx(np.sqrt(0.5), abs=2e-3)
+        alike = gallery.search(Query(image=Image.new("RGB", (2, 2), WHITE)), "mapped")
+        assert alike.hits[0].score == pytest.approx(np.sqrt(0.5), abs=2e-3)
+        # Half of what is looked for are words: the sum of both is as long as the root of two.
+        both = gallery.search(Query("dog", Image.new("RGB", (2, 2), WHITE)), "mapped")
+        assert both.hits[0].score == pytest.approx(1 - 0.45 / np.sqrt(2), abs=2e-3)
+
+
+def test_short_words_become_captions_where_that_is_wanted(
+    gallery: Gallery, fake_encoder: Callable[..., Any]
+) -> None:
+    forms = {template.format("dog"): SNOW for template in TEMPLATES}
+    encoder = fake_encoder({"dog": DOG, **forms}, {})
+    for wanted, first in ((True, "snow.jpg"), (False, "dog.jpg")):
+        made = Gallery(encoder, NO_GAP, gallery.store, as_captions=partial(bool, wanted))
+        assert uris(made, Query("dog"), k=1) == [first]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from engine.alignment.alignment import Alignment
+from engine.alignment.hubs import Bank
 from engine.collection import CollectionCard, CollectionFolder
 from engine.compare import gap as gap_module
 from engine.compare import gap_store
@@ -308,3 +309,26 @@ def test_a_collection_without_captions_has_no_gap_to_show(shop: Shop) -> None:
     shop.put(0, "", said=False)
     with pytest.raises(CollectionMissing, match="mrag ingest SOURCE --collection shop"):
         shop.gap()
+
+
+def test_own_captions_stand_higher_where_hubs_are_taken_off() -> None:
+    """One caption is near to every picture, and the nearest of most."""
+    rng = np.random.default_rng(4)
+    drawn = rng.standard_normal((2, 40, 12)).astype(np.float32)
+    pictures = unit(drawn[0] + np.float32(1.2))
+    captions = unit(pictures + drawn[1] * np.float32(0.9 / np.sqrt(12)))
+    hub = unit(pictures.mean(axis=0, keepdims=True))
+    numbers = np.arange(1, 41, dtype=np.uint64)
+    sample = GapSample(
+        pictures, np.concatenate([captions, hub]), np.append(np.arange(40), -1), False, (), numbers
+    )
+    raw = Alignment("raw", 12, np.zeros(12), np.zeros(12))
+    bank = Bank(pictures.astype(np.float16), numbers, captions.astype(np.float16), numbers)
+    found = measure(sample, replace(raw, bank=bank, hub_strength=0.75))
+    near = sample.captions @ pictures.T
+    near[np.arange(40), np.arange(40)] = -9
+    scores = pictures @ sample.captions.T - 0.75 * np.sort(near, axis=1)[:, -16:].mean(axis=1)
+    assert found.mapped.own_first == np.mean(scores.argmax(axis=1) == np.arange(40))
+    assert found.raw.own_first == measure(sample, raw).mapped.own_first
+    assert found.mapped.own_first > found.raw.own_first + 0.2
+    assert found.mapped.matched == pytest.approx(found.raw.matched, abs=1e-6)

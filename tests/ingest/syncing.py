@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 from corpus.ledger import Ledger
+from corpus.records import Leaving, Record
 from corpus.shards import Shard
 from engine.app import Engine
 from engine.collection import CollectionFolder
 from engine.settings import Settings
 from ingest.embed import EmbedOptions, embed
 from ingest.filling import fill
-from ingest.pipeline import IngestReport
+from ingest.pipeline import IngestReport, embed_only
 from ingest.sources import Source, Sources
-from ingest.sync import Allowed, SyncReport, preview, sync
+from ingest.sync import Allowed, SyncReport, brought_level, preview, sync
 from tests.worlds import OneEncoder, PixelEncoder, paint
 
 NAME = "album"
 
 
 class Album:
-    """An engine with a fake encoder, and a collection that knows sources."""
+    """An engine with a fake encoder, and a collection that knows sources.
 
-    def __init__(self, base: Path) -> None:
-        self.base = base
+    Without an index it is embedded alone, which is much quicker.
+    """
+
+    def __init__(self, base: Path, *, has_index: bool = False) -> None:
+        self.base, self.has_index = base, has_index
         self.settings = Settings(
             home=base / "home", generator="consensus", batch_size=8, workers=1, qdrant_url=""
         )
@@ -42,12 +46,35 @@ class Album:
 
     def ingest(self, path: Path, **options: Any) -> IngestReport:
         source = Source(str(path), **options)
+        if not self.has_index:
+            return self.embed(source.records(), source=source)
         return fill(
             self.engine, source.records(), NAME, models=("spec", "consensus"), source=source
         )
 
     def sync(self, allowed: Allowed = "little") -> SyncReport:
+        if not self.has_index:
+            return brought_level(self.folder, self.embed, allowed=allowed)
         return sync(self.engine, NAME, allowed=allowed)
+
+    def embed(
+        self,
+        records: Iterable[Record],
+        leaving: Leaving | None = None,
+        source: Source | None = None,
+    ) -> IngestReport:
+        """Embed alone."""
+        report = embed_only(
+            records,
+            name=NAME,
+            encoder=self.encoder,
+            encoder_spec="spec",
+            generator_spec="consensus",
+            settings=self.settings,
+            leaving=leaving,
+            source=source,
+        )
+        return IngestReport(report, 0, 0, 0)
 
     def preview(self) -> SyncReport:
         return preview(self.engine, NAME)
@@ -100,6 +127,3 @@ class Album:
         # Times of their own: a clock may be too coarse to tell two writes apart.
         self.clock += 10**9
         os.utime(path, ns=(self.clock, self.clock))
-
-
-Make = Callable[..., Album]

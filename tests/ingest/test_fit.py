@@ -424,3 +424,49 @@ def test_pairs_add_up_to_the_same_in_portions_of_any_size(
         np.testing.assert_array_equal(moments.pictures, found[0].pictures)
         np.testing.assert_allclose(moments.image_image, found[0].image_image, atol=1e-12)
         np.testing.assert_allclose(moments.image_text, found[0].image_text, atol=1e-5)
+
+
+def test_a_bank_is_of_the_collections_own_as_far_as_it_has_enough(
+    run: Run,
+    folder: CollectionFolder,
+    card: CollectionCard,
+    memory: CollectionFolder,
+    encoder: PixelEncoder,
+    pictures: Pictures,
+) -> None:
+    lender = [*pictures(30, captions=1, first=100), *captions(40)]
+    embed(lender, encoder, memory, EmbedOptions())
+    lent = fit(memory, memory.read_card()).bank
+    assert lent is not None
+    assert (len(lent.pictures), len(lent.captions)) == (30, 70)
+    borrower = replace(card, memory="memory")
+    run([*pictures(ENOUGH - 1)])
+    few = fit(folder, borrower).bank
+    assert few is not None
+    assert set(few.picture_owners) == set(lent.picture_owners)
+    run([*pictures(ENOUGH)])
+    own = fit(folder, borrower)
+    assert own.bank is not None
+    with Ledger.open(folder) as ledger:
+        there = gather(folder, ledger, encoder.dim).bank
+    assert set(own.bank.picture_owners) == set(there.picture_owners)
+    assert len(own.bank.pictures) == ENOUGH
+    assert set(own.bank.caption_owners) == set(lent.caption_owners)
+    taken = fit(folder, card, other="memory")
+    assert taken.bank is not None
+    assert set(taken.bank.picture_owners) == set(there.picture_owners)
+    assert taken.hub_strength == Alignment.load(memory.alignment).hub_strength
+
+
+def test_a_map_from_before_there_were_banks_is_fitted_again(
+    run: Run, folder: CollectionFolder, card: CollectionCard, pictures: Pictures
+) -> None:
+    run([*pictures(30, captions=1)])
+    known = fit(folder, card)
+    asked = {key: value for key, value in known.fitted_on["request"].items() if key != "hubs"}
+    earlier = replace(known, bank=None, fitted_on={**known.fitted_on, "request": asked})
+    earlier.save(folder.alignment)
+    made, fitted = fit_if_needed(folder, card)
+    assert fitted
+    assert made.bank is not None
+    assert not fit_if_needed(folder, card)[1]

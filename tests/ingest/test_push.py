@@ -14,6 +14,7 @@ from engine.alignment.alignment import Alignment
 from engine.app import Engine
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import CollectionMissing, StoreUnavailable
+from engine.identity import content_key, content_number
 from engine.progress import OnProgress, Progress, silent
 from engine.settings import Settings
 from engine.store import (
@@ -141,6 +142,87 @@ def test_only_what_is_new_is_written(fill: Fill, pictures: Pictures) -> None:
     assert (again.points, again.deleted, again.everything) == (0, 0, False)
     more = fill([*pictures(33, captions=1)])
     assert (more.images, more.captions, more.everything) == (3, 3, False)
+
+
+def taken_off(store: ImageStore | CaptionStore, ids: Sequence[str]) -> dict[str, float]:
+    """What is taken off each point at strength 1."""
+    query = np.full((1, 16), 0.25, np.float32)
+    if isinstance(store, ImageStore):
+        plain, corrected = (
+            store.search("mapped", 99, mapped=query[0], hub_strength=strength)
+            for strength in (0.0, 1.0)
+        )
+        scores = ({hit.id: hit.score for hit in hits} for hits in (plain, corrected))
+    else:
+        found = (store.search(query, "mapped", 99, hub_strength=s)[0] for s in (0.0, 1.0))
+        scores = ({hit.id: hit.score for hit in hits} for hits in found)
+    before, after = scores
+    return {key: before[key] - after[key] for key in ids}
+
+
+def test_points_know_how_near_they_are_to_everything_by_the_bank_of_their_index(
+    fill: Fill, pictures: Pictures, folder: CollectionFolder, images: Images, captions: Captions
+) -> None:
+    fill([*pictures(30, captions=1)])
+    alignment = Alignment.load(folder.alignment)
+    assert alignment.bank is not None
+    one_less = {name: getattr(alignment.bank, name)[1:] for name in ("captions", "caption_owners")}
+    replace(alignment, bank=replace(alignment.bank, **one_less)).save(folder.alignment)
+    more = fill([*pictures(33, captions=1)])
+    assert (more.images, more.everything) == (3, False)
+    assert alignment.hubs is not None
+    assert alignment.bank is not None
+    assert len(alignment.bank.pictures) == len(alignment.bank.captions) == 30
+    with images() as store, captions() as words:
+        ids = list(store.ids())
+        hits = store.get(ids)
+        numbers = [content_number(hit.payload["sha256"]) for hit in hits]
+        assert sum(number in alignment.bank.picture_owners for number in numbers) == 30
+        vectors = store.vectors(ids, "mapped")
+        rows = np.stack([vectors[key] for key in ids])
+        expected = alignment.hubs.of_pictures(rows, np.array(numbers, np.uint64))
+        assert expected is not None
+        found = taken_off(store, ids)
+        assert [found[key] for key in ids] == pytest.approx(expected.tolist(), abs=4e-3)
+        of_them = [
+            caption_id(content_key(hit.payload["sha256"]), hit.captions[0], "human") for hit in hits
+        ]
+        said = words.get(of_them, with_vectors=True)
+        texts = alignment.map_texts(
+            np.stack([one.vector for one in said if one.vector is not None])
+        )
+        expected = alignment.hubs.of_captions(texts, np.array(numbers, np.uint64))
+        assert expected is not None
+        found = taken_off(words, of_them)
+        assert [found[key] for key in of_them] == pytest.approx(expected.tolist(), abs=4e-3)
+
+
+def test_another_bank_writes_everything_again(
+    fill: Fill, pictures: Pictures, folder: CollectionFolder
+) -> None:
+    fill([*pictures(30, captions=1)])
+    known = Alignment.load(folder.alignment)
+    assert known.bank is not None
+    half = {name: getattr(known.bank, name)[:15] for name in ("pictures", "picture_owners")}
+    replace(known, bank=replace(known.bank, **half)).save(folder.alignment)
+    assert fill([*pictures(30, captions=1)]).everything
+    replace(Alignment.load(folder.alignment), hub_strength=0.25).save(folder.alignment)
+    assert fill([*pictures(30, captions=1)]).everything
+    assert not fill([*pictures(30, captions=1)]).everything
+
+
+def test_an_index_of_an_earlier_version_answers_as_it_did(
+    fill: Fill, pictures: Pictures, folder: CollectionFolder, card: CollectionCard, images: Images
+) -> None:
+    fill([*pictures(30, captions=1)])
+    replace(Alignment.load(folder.alignment), bank=None, hub_strength=0.0).save(folder.alignment)
+    assert fill([*pictures(30, captions=1)]).everything
+    with images() as store:
+        assert set(taken_off(store, list(store.ids())).values()) == {0.0}
+    fit(folder, card)
+    assert fill([*pictures(30, captions=1)]).everything
+    with images() as store:
+        assert min(taken_off(store, list(store.ids())).values()) != 0
 
 
 def test_a_new_map_writes_everything_again(

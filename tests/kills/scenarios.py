@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -34,16 +35,21 @@ from engine.settings import Settings
 from engine.store.generations import current
 from engine.types import CaptionResult, Encoder, Vectors
 from ingest import building, describe, push
+from ingest.filling import fill
 from ingest.fit import fit
 from ingest.parts import Part
 from ingest.pipeline import embed_only, ingest, pushed_commit
 from ingest.readers import open_source
 from ingest.sample_filling import SampleFiller
 from ingest.samples import SAMPLES, waiting, want
+from ingest.sources import Source, Sources
+from ingest.sync import sync
 from refine import drafts
 from refine.loop import RefineOptions, refine
 from refine.undo import undo
+from tests.kills.corrections import CORRECTIONS
 from tests.kills.harness import Scenario
+from tests.kills.takeaway import TAKEAWAY
 from tests.refine.refining import ScriptedWriter, TwoTongues, WorthScore, outcome, points
 from tests.worlds import OneEncoder, PixelEncoder, PlainDescriber, paint, record
 
@@ -569,6 +575,79 @@ def same_samples(home: Path, undisturbed: Path) -> None:
         assert found.keys() == expected.keys()
 
 
+# Sync: what is new, changed, moved and gone in a folder, a table and lines of text
+
+
+def lists(home: Path) -> Path:
+    """Where the table and the lines lie: beside the homes, too."""
+    return home.parent / "lists"
+
+
+def syncing(home: Path, seconds: float = 0) -> Engine:
+    engine = Engine(settings(home).model_copy(update={"generator": "consensus"}))
+    engine.models = OneEncoder(engine.settings, SlowEncoder(PixelEncoder(), seconds))
+    return engine
+
+
+def changed_sources(home: Path) -> None:
+    """A collection of three sources, in each of which something has changed since."""
+    paint_source(home)
+    for seed in range(60, 72):
+        paint(lists(home) / f"{seed}.png", seed)
+    _write_lists(home, range(60, 72), range(12))
+    places = source(home), lists(home) / "table.csv", lists(home) / "said.txt"
+    with closing(syncing(home)) as engine:
+        for place in map(str, places):
+            known = Source(place)
+            specs = ("spec", "consensus")
+            fill(engine, known.records(), NAME, models=specs, source=known)
+    for seed in range(80, 90):
+        paint(source(home) / f"{seed}.png", seed)
+    (source(home) / "deep").mkdir()
+    for seed in range(20, 26):
+        (source(home) / f"{seed}.png").rename(source(home) / "deep" / f"{seed}.png")
+    for seed in (30, 31, 33):
+        (source(home) / f"{seed}.png").unlink()
+    paint(source(home) / "34.png", 134)
+    (source(home) / "35.txt").unlink()
+    _write_lists(home, range(63, 72), range(3, 20))
+
+
+def _write_lists(home: Path, rows: range, lines: range) -> None:
+    table = "".join(f"{seed}.png,row {seed} of {len(rows)}\n" for seed in rows)
+    (lists(home) / "table.csv").write_text(f"image,caption\n{table}")
+    (lists(home) / "said.txt").write_text("".join(f"line {number}\n" for number in lines))
+
+
+def sync_all(home: Path) -> None:
+    small_steps()
+    with closing(syncing(home, 0.02)) as engine:
+        sync(engine, NAME, allowed="all")
+
+
+def what_is_given_stays(home: Path, begun: Path) -> None:
+    """No picture is lost that lies in a source still, and what answers is of one map."""
+    files = [*source(home).rglob("*.png"), *(lists(home).glob("6[3-9].png"))]
+    given = {hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    there = {sha256 for sha256, _ in pictures(home)}
+    assert there >= given & {sha256 for sha256, _ in pictures(begun)}
+    answers_are_of_one_map(home)
+
+
+def same_sync(home: Path, undisturbed: Path) -> None:
+    """All is as if nobody had disturbed it, and there is nothing left to sync."""
+    assert pictures(home) == pictures(undisturbed)
+    same_index(home, undisturbed)
+    no_leftovers(home)
+    found, expected = Sources(collection(home)), Sources(collection(undisturbed))
+    assert found.known() == expected.known()
+    for one in found.known():
+        assert found.given(one).tolist() == expected.given(one).tolist()
+    with closing(syncing(home)) as engine:
+        report = sync(engine, NAME)
+    assert report.done is None, report.text
+
+
 INGEST = Scenario("ingest", paint_source, ingest_all, nothing_is_lost, same_ingest)
 SCENARIOS = (
     INGEST,
@@ -578,5 +657,8 @@ SCENARIOS = (
     Scenario("undo", refined, undo_all, nothing_is_lost, same_undone),
     Scenario("compaction", touched, compact_all, nothing_is_lost, same_compacted),
     Scenario("migration", old, migrate_all, still_old_or_whole, same_migrated),
+    Scenario("sync", changed_sources, sync_all, what_is_given_stays, same_sync),
+    TAKEAWAY,
+    CORRECTIONS,
     Scenario("first start", new_home, fill_slowly, unfinished_is_waited_for, same_samples),
 )

@@ -71,7 +71,7 @@ def test_words_find_pictures_with_small_previews(door: EngineDoor) -> None:
     result = ask(door, "search", words="a dog", count=6)
     assert not result.is_error, text(result)
     told = text(result).splitlines()
-    assert told[0].startswith("6 pictures, best first.")
+    assert told[0].startswith("6 pictures, best first; none of them is likely what was asked for.")
     assert "never an instruction" in told[0]
     assert all(f"{rank}. id " in told[rank] for rank in range(1, 7))
     assert "/" not in told[1]
@@ -199,7 +199,7 @@ def test_over_http_whoever_may_read_is_answered(door: EngineDoor) -> None:
 
     names, result = asyncio.run(asked())
     assert names == NAMES
-    assert "2 pictures, best first." in text(result)
+    assert "2 pictures, best first; none of them is likely what was asked for." in text(result)
     assert len(pictures(result)) == 2
 
 

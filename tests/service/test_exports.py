@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from corpus.records import ImageRecord
 from ingest.readers import open_source
 from mrag_client.models import Candidate, Description, RetrievedCaption
-from service.exports import as_csv, as_jsonl, as_sidecars
+from service.exports import as_csv, as_jsonl, as_sidecars, as_xmp
+from service.takeaway import packet
 
 
 def described(image: str, caption: str) -> Description:
@@ -45,7 +46,8 @@ def test_jsonl_has_the_keys_of_the_command_line() -> None:
     assert answer["candidates"][0] == {"text": "something else", "score": 0.9}
     assert answer["retrieved"] == [{"text": "a cat", "score": 0.75, "image_id": "i1"}]
     assert answer["space"] == "mapped"
-    assert list(answer) == ["image", "caption", "candidates", "retrieved", "space", "timings_ms"]
+    keys = ["image", "caption", "candidates", "retrieved", "space", "timings_ms", "made_with"]
+    assert list(answer) == keys
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\t=1", " =1", "\r=1", "|calc"])
@@ -87,3 +89,13 @@ def test_sidecars_are_read_when_the_folder_is_ingested(tmp_path: Path) -> None:
         "photo.jpg": ("A cat.",),
         "photo.png": ("=A dog.",),
     }
+
+
+def test_xmp_sidecars_say_what_was_written() -> None:
+    data = as_xmp(
+        [described("a.jpg", "a cat"), described("a.jpg", "a dog"), described("b", "\x01")]
+    )
+    with ZipFile(BytesIO(data)) as archive:
+        assert archive.namelist() == ["a.jpg.xmp", "a.jpg (2).xmp"]
+        assert set(packet.read(archive.read("a.jpg.xmp")).authors.values()) == {"mrag"}
+        assert b">a dog<" in archive.read("a.jpg (2).xmp")

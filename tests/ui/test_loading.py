@@ -56,7 +56,7 @@ def test_words_are_found_though_the_generator_cannot_be_had(engine: Engine, hub:
     with pytest.raises(ModelMissing, match="hf download org/t5"):
         warming.is_ready(20, writer=True)
     assert warming.is_ready(0, writer=False)
-    assert engine.open("plain").search_tools()
+    assert engine.open("plain").gallery
 
 
 def test_an_encoder_that_cannot_be_had_keeps_no_page_waiting(home: Path, hub: ModelHub) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlencode
 from uuid import UUID
 
@@ -12,26 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from engine.search.language import MAX_TERMS
-from engine.types import Facets, Filters
+from engine.search.language import MAX_TERMS, read_search
+from engine.types import Filters
 from ui.search.address import (
     MAX_PAGE,
     MAX_WORDS,
     PAGE_SIZES,
+    SORTS,
     SPACES,
-    STRICTNESSES,
     SearchAddress,
     read_address,
-    within,
-)
-
-NOTHING = Facets({}, {}, {})
-SOME = Facets(
-    {"train": 3, "val": 1},
-    {"human": 4},
-    {"sea": 2},
-    datetime(2020, 1, 2, 3, tzinfo=UTC),
-    datetime(2021, 4, 5, 6, tzinfo=UTC),
 )
 
 
@@ -39,22 +28,16 @@ def read(parameters: Mapping[str, Sequence[str]]) -> tuple[SearchAddress, list[s
     return read_address(lambda name: parameters.get(name, []))
 
 
-_values = some.lists(some.text(min_size=1, max_size=8), max_size=3, unique=True).map(tuple)
 _ids = some.uuids().map(str) | some.just("")
 _several = some.lists(some.uuids().map(str), max_size=MAX_TERMS, unique=True).map(tuple)
-_days = some.none() | some.dates()
 _addresses = some.builds(
     SearchAddress,
     q=some.text(max_size=MAX_WORDS),
     like=_several,
     unlike=_several,
     space=some.sampled_from(SPACES),
-    strict=some.sampled_from(STRICTNESSES),
-    split=_values,
-    source=_values,
-    tag=_values,
-    taken_from=_days,
-    taken_until=_days,
+    likely=some.booleans(),
+    sort=some.sampled_from(SORTS),
     k=some.sampled_from(PAGE_SIZES),
     page=some.integers(1, MAX_PAGE),
     picture=_ids,
@@ -78,6 +61,12 @@ def test_whatever_the_address_says_is_read_or_named(parameters: dict[str, list[s
     assert len(problems) <= len(parameters)
 
 
+def test_an_address_of_an_earlier_version_still_opens() -> None:
+    address, problems = read({"q": ["snow"], "strict": ["98"]})
+    assert (address, problems) == (SearchAddress(q="snow"), [])
+    assert address.parameters()["strict"] == []  # so that it is taken out
+
+
 def test_what_is_as_by_default_is_not_in_the_address() -> None:
     assert not any(SearchAddress().parameters().values())
     assert read({}) == (SearchAddress(), [])
@@ -93,16 +82,16 @@ def test_what_is_as_by_default_is_not_in_the_address() -> None:
         ("page", "101", "from 1 to 100"),
         ("page", "9" * 5000, "from 1 to 100"),
         ("space", "<script>", "choose one of raw, mapped"),
-        ("strict", "nan", "choose one of 0, 50"),
+        ("likely", "nan", "write 1"),
         ("like", "not-a-uuid", "open a picture"),
         ("picture", "../../etc/passwd", "open a picture"),
-        ("taken_from", "2024-13-01", "like 2024-12-31"),
+        ("sort", "best", "choose one of relevance, newest, oldest"),
         ("q", "x" * (MAX_WORDS + 1), "use fewer words"),
     ],
 )
 def test_what_cannot_be_used_is_named_with_the_remedy(name: str, value: str, remedy: str) -> None:
-    address, (problem,) = read({name: [value], "split": ["val"]})
-    assert address == SearchAddress(split=("val",))
+    address, (problem,) = read({name: [value], "sort": ["oldest"]} | {name: [value]})
+    assert address == (SearchAddress() if name == "sort" else SearchAddress(sort="oldest"))
     assert name in problem
     assert remedy in problem
     assert len(problem) < 200
@@ -112,40 +101,34 @@ def test_the_last_of_several_values_counts() -> None:
     assert read({"space": ["raw", "words"]})[0].space == "words"
 
 
-def test_too_many_filters_are_refused() -> None:
-    _, (problem,) = read({"tag": [str(i) for i in range(51)]})
-    assert "up to 50" in problem
-
-
-def test_filters_that_the_collection_has_nothing_for_are_taken_out() -> None:
-    asked = SearchAddress(split=("val", "nosuch"), source=("human",), tag=("sea",))
-    kept, (problem,) = within(asked, SOME)
-    assert kept == replace(asked, split=("val",))
-    assert "train, val" in problem
-    kept, problems = within(asked, NOTHING)
-    assert kept == SearchAddress()
-    assert len(problems) == 3
-
-
-def test_days_must_be_among_those_of_the_pictures() -> None:
-    first, last = date(2020, 1, 2), date(2021, 4, 5)
-    inside = SearchAddress(taken_from=first, taken_until=last)
-    assert within(inside, SOME) == (inside, [])
-    outside = SearchAddress(taken_from=date(2020, 1, 1), taken_until=date(2021, 4, 6))
-    kept, problems = within(outside, SOME)
-    assert kept == SearchAddress()
-    assert all("from 2020-01-02 to 2021-04-05" in problem for problem in problems)
-    assert "unknown" in within(inside, NOTHING)[1][0]
-
-
-def test_filters_take_whole_days() -> None:
-    day = date(2020, 1, 2)
-    filters = SearchAddress(split=("val",), taken_from=day, taken_until=day).filters
-    assert filters == Filters(
-        splits=frozenset({"val"}),
-        taken_from=datetime(2020, 1, 2, tzinfo=UTC),
-        taken_until=datetime(2020, 1, 2, 23, 59, 59, 999999, UTC),
+def test_filters_of_earlier_addresses_are_typed() -> None:
+    """Links that were shared go on to find what they found."""
+    address, problems = read(
+        {
+            "q": ["snow"],
+            "split": ["val", "train"],
+            "source": ["human"],
+            "tag": ["red car"],
+            "taken_from": ["2020-01-02"],
+            "taken_until": ["2020-03-04"],
+        }
     )
+    assert problems == []
+    assert address.q == (
+        'snow split:val split:train by:human tag:"red car" after:2020-01-02 before:2020-03-04'
+    )
+    assert set(address.parameters()) >= {"split", "tag"}  # they are taken out
+    assert not address.parameters()["split"]
+    assert read_search(address.q).filters == Filters(
+        splits=frozenset({"val", "train"}),
+        sources=frozenset({"human"}),
+        tags=frozenset({"red car"}),
+        taken_from=datetime(2020, 1, 2, tzinfo=UTC),
+        taken_until=datetime(2020, 3, 4, 23, 59, 59, 999999, UTC),
+    )
+    address, (problem,) = read({"q": ["snow"], "tag": ["x" * MAX_WORDS]})
+    assert address.q == "snow"
+    assert "use fewer words" in problem
 
 
 def test_a_page_begins_after_those_before_it() -> None:

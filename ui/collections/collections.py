@@ -120,7 +120,14 @@ def _named(choice: Choice) -> str:
 
 def _show_choices(alignment: Alignment) -> None:
     st.caption(escaped(alignment.reason))
-    titles = ("Method", "Strength", "Held-out MRR", "Below the best", "Standard error")
+    titles = (
+        "Method",
+        "Strength",
+        "Hubs taken off",
+        "Held-out MRR",
+        "Below the best",
+        "Standard error",
+    )
     rows = [
         dict(zip(titles, (_named(choice), *choice.shown()), strict=True))
         for choice in best_of_each(alignment.choices)
@@ -128,7 +135,8 @@ def _show_choices(alignment: Alignment) -> None:
     if rows:
         st.caption(
             "What the map was chosen from. Mean reciprocal rank (MRR) of the right partner on "
-            "held-out pairs, picture to caption and back: 1 is perfect."
+            "held-out pairs, picture to caption and back: 1 is perfect. Hubs are pictures and "
+            "captions that are near to everything: in searches so much of that is taken off."
         )
         st.table(rows, hide_index=True, alt="Methods with their scores on held-out pairs")
 

@@ -40,12 +40,14 @@ def show_figure(gap: Gap | None, method: str) -> None:
 def headline(gap: Gap, method: str) -> str:
     """The figure as a sentence, which names the side that clearly wins."""
     mapped, raw = (share(side.own_first) for side in (gap.mapped, gap.raw))
-    if method == "raw":
+    level = gap.mapped.own_first == gap.raw.own_first
+    if method == "raw" and level:
         return (
             f"{raw} of pictures find their own caption first; no map was better than none, so "
             "there is none"
         )
-    said = f"{mapped} of pictures find their own caption first, {raw} without the map"
+    without = "hubs taken off" if method == "raw" else "the map"
+    said = f"{mapped} of pictures find their own caption first, {raw} without {without}"
     if gap.winner == "raw":
         return f"{said}: here plain CLIP is better"
     return said if gap.winner else f"{said}: no clear difference"

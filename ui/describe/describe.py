@@ -10,13 +10,14 @@ import streamlit as st
 from engine.app import Collection
 from engine.describe.captioner import DescribeOptions
 from service.conversion import description
-from service.exports import Descriptions, as_csv, as_jsonl, as_sidecars
+from service.exports import Descriptions, as_csv, as_jsonl, as_sidecars, as_xmp
 from ui.describe.controls import advanced
 from ui.describe.describer import Described, Describer, Given, admitted
 from ui.describe.intake import clear, tray
 from ui.describe.landing import is_wordless, show_landing
 from ui.describe.presenter import offer_presentation, present, presenting
 from ui.describe.results import announce, remember, show_description
+from ui.shared.corrections import show_corrections, show_learned
 from ui.shared.pictures import escaped
 from ui.shared.resources import engine
 from ui.shared.shell import await_models, chosen, errors_shown
@@ -98,8 +99,24 @@ def _describe(
         several = len(taken) > 1
         said = f"{_heard(item)} ({len(done)} of {len(taken)})" if several else ""
         show_description(item, open_details=not several, said=said)
+        _correct(collection, item)
         if several:
             count.progress(len(done) / len(taken), _told(done, len(taken)))
+    show_learned(collection)
+
+
+def _correct(collection: Collection, item: Described) -> None:
+    """Let a description be corrected for good, where the collection has the picture."""
+    if item.result is None:
+        return
+    if not item.picture:
+        st.caption(
+            "This picture is not in the collection. Add it on the page Collections to correct its "
+            "description and have the collection learn from it."
+        )
+        return
+    with st.expander("Correct or accept it", key=f"correct {item.given.id}"):
+        show_corrections(collection, item.picture, written=item.result.caption)
 
 
 def _told(done: Sequence[Described], total: int) -> str:
@@ -115,6 +132,8 @@ def _take_away(done: Sequence[Described]) -> None:
         ("JSONL", as_jsonl, "captions.jsonl", "application/x-ndjson", "All details, for programs"),
         ("Text files", as_sidecars, "captions.zip", "application/zip",
          "photo.jpg.txt for photo.jpg: unpack beside the pictures"),
+        ("XMP", as_xmp, "sidecars.zip", "application/zip",
+         "photo.jpg.xmp for photo.jpg: photo managers read it beside the pictures"),
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center"):
         for label, write, name, mime, told in kinds:

@@ -42,7 +42,8 @@ class Given:
 class Described:
     """A file and its description, or the trouble with it.
 
-    `preview` is WebP. `known` are the captions that the collection has of this very picture.
+    `preview` is WebP. `known` are the captions that the collection has of this very picture,
+    which is `picture` there; "" where it has it not.
     """
 
     given: Given
@@ -50,6 +51,7 @@ class Described:
     result: CaptionResult | None = None
     known: tuple[str, ...] = ()
     trouble: str = ""
+    picture: str = ""
 
 
 def admitted(given: Sequence[Given], *, max_files: int, max_bytes: int) -> tuple[list[Given], str]:
@@ -142,7 +144,8 @@ class Describer:
                 yield Described(item, file.preview, trouble=str(result))
                 continue
             timed = replace(result, timings_ms={**file.timings_ms, **result.timings_ms})
-            yield Described(item, file.preview, timed, _known(collection, file.sha256))
+            known, picture = _known(collection, file.sha256)
+            yield Described(item, file.preview, timed, known, picture=picture)
 
     def _open(self, given: Sequence[Given], encoder: Encoder) -> dict[str, _Opened]:
         """The files that can be read, by id; the trouble with the others is remembered."""
@@ -179,8 +182,9 @@ class Describer:
             self._opened[encoder.id, id_] = _Opened(picture.sha256, preview, vector, timings)
 
 
-def _known(collection: Collection, sha256: str) -> tuple[str, ...]:
-    """What people wrote of the picture, if the collection has it."""
+def _known(collection: Collection, sha256: str) -> tuple[tuple[str, ...], str]:
+    """What people wrote of the picture, and its id, if the collection has it."""
     hits = collection.images.get([picture_id(sha256)])
     written = [hit for hit in hits if hit.payload["source"] == "human"]
-    return tuple(caption for hit in written for caption in hit.captions)
+    said = tuple(caption for hit in written for caption in hit.captions)
+    return said, next((hit.id for hit in hits), "")

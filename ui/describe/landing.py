@@ -8,8 +8,9 @@ from itertools import islice
 import streamlit as st
 
 from engine.app import Collection
+from engine.search.examples import means_itself
 from engine.types import ImageHit
-from service.exports import chosen_score
+from service.takeaway.values import chosen_score
 from ui.describe.describer import Described, Given
 from ui.describe.intake import first_pictures, sample
 from ui.describe.results import show_example
@@ -69,7 +70,7 @@ def example_searches(collection: Collection) -> list[str]:
     """Short captions of the collection's pictures: what surely finds something."""
     hits = first_pictures(collection, _LOOKED_AT)
     shortest = (min(hit.captions, key=len) for hit in hits[1:] if hit.captions)
-    fitting = (words for words in shortest if len(words) <= _LONGEST)
+    fitting = (words for words in shortest if len(words) <= _LONGEST and means_itself(words))
     return list(islice(dict.fromkeys(fitting), _SEARCHES))
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine.legible import legible
 from engine.types import CaptionResult
-from service.exports import chosen_score
+from service.takeaway.values import chosen_score
 from ui.describe.describer import Described
 from ui.shared.components import as_text, component
 from ui.shared.resources import thumbnails

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from datetime import date
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 from uuid import UUID
 
-from engine.search.language import MAX_TERMS, Filter, Item, Like, read_search
-from engine.types import Facets, Filters, SearchSpace
+from engine.search.language import MAX_TERMS, Filter, Item, Like
+from engine.types import SearchSpace, Sort
 
 SPACES: tuple[SearchSpace, ...] = get_args(SearchSpace)
+SORTS: tuple[Sort, ...] = get_args(Sort)
 PAGE_SIZES = (12, 24, 48, 96)
 MAX_PAGE = 100
 MAX_WORDS = 500
 """Characters of what is looked for."""
 
-CHOICES: Mapping[str, str] = {"split": "splits", "source": "sources", "tag": "tags"}
-"""Filters by any of several values: the field of an address -> that of Filters and Facets."""
+_EARLIER = {
+    "split": "split",
+    "source": "by",
+    "tag": "tag",
+    "taken_from": "after",
+    "taken_until": "before",
+}
+"""Fields that filters had of their own in addresses of earlier versions, and their names now."""
 
-_MAX_VALUES = 50
 _SHOWN = 40
 
 
@@ -28,8 +33,9 @@ _SHOWN = 40
 class SearchAddress:
     """A search as its address says it; fields that have their default are left out of it.
 
-    `like` are ids of pictures whose like is looked for, `unlike` of those to move away from,
-    `picture` is that of the one that is open.
+    `q` is what is typed, filters included: the side panel writes into it as well, so that there is
+    one search, and it means the same in the terminal. `like` are ids of pictures whose like is
+    looked for, `unlike` of those to move away from, `picture` is that of the one that is open.
     `space` is empty where none is named: then it is the one that answers best, see `space_of`.
     `likely`: only what is likely meant is shown.
     """
@@ -38,31 +44,16 @@ class SearchAddress:
     like: tuple[str, ...] = ()
     space: SearchSpace | Literal[""] = ""
     likely: bool = False
-    split: tuple[str, ...] = ()
-    source: tuple[str, ...] = ()
-    tag: tuple[str, ...] = ()
-    taken_from: date | None = None
-    taken_until: date | None = None
     k: int = 24
     page: int = 1
     picture: str = ""
     unlike: tuple[str, ...] = ()
+    sort: Sort = "relevance"
 
     @property
-    def items(self) -> tuple[Item, ...]:
-        """What is asked for beside the words, in the language of searches."""
-        chosen: list[Item] = [*map(Like, self.like), *(Like(one, True) for one in self.unlike)]
-        for name in CHOICES:
-            kind = "by" if name == "source" else name
-            chosen += [Filter(kind, value) for value in getattr(self, name)]
-        for kind, day in (("after", self.taken_from), ("before", self.taken_until)):
-            chosen += [Filter(kind, day.isoformat())] if day else []
-        return tuple(chosen)
-
-    @property
-    def filters(self) -> Filters:
-        """The filters; days are those of UTC."""
-        return read_search("", self.items).filters
+    def pictures(self) -> tuple[Item, ...]:
+        """The pictures whose like is looked for or not, in the language of searches."""
+        return (*map(Like, self.like), *(Like(one, True) for one in self.unlike))
 
     @property
     def offset(self) -> int:
@@ -78,7 +69,7 @@ class SearchAddress:
             values = value if isinstance(value, tuple) else (value,)
             same = value == getattr(default, name)
             found[name] = [] if same else [_written(one) for one in values]
-        return found | {name: [] for name in _RETIRED}
+        return found | {name: [] for name in (*_RETIRED, *_EARLIER)}
 
 
 _NAMES = tuple(field.name for field in fields(SearchAddress))
@@ -102,31 +93,22 @@ def read_address(values: Callable[[str], Sequence[str]]) -> tuple[SearchAddress,
         except ValueError as error:
             shown = given[-1] if len(given[-1]) <= _SHOWN else given[-1][:_SHOWN] + "…"
             problems.append(f"“{name}={shown}” in the address is not used: {error}.")
+    try:
+        read["q"] = _with_earlier(read.get("q", ""), values)
+    except ValueError as error:
+        problems.append(f"Filters in the address are not used: {error}.")
     return SearchAddress(**read), problems
 
 
-def within(address: SearchAddress, facets: Facets) -> tuple[SearchAddress, list[str]]:
-    """The address without filters that the collection has nothing for, and what was taken out."""
-    kept: dict[str, Any] = {}
-    problems = []
-    for name, field in CHOICES.items():
-        counts: Mapping[str, int] = getattr(facets, field)
-        chosen = getattr(address, name)
-        kept[name] = tuple(value for value in chosen if value in counts)
-        if kept[name] != chosen:
-            has = ", ".join(list(counts)[:10]) or "none"
-            problems.append(f"A {name} in the address is not used: this collection has {has}.")
-    first, last = facets.taken_from, facets.taken_until
-    for name in ("taken_from", "taken_until"):
-        day = getattr(address, name)
-        if day is None or (first and last and first.date() <= day <= last.date()):
-            continue
-        kept[name] = None
-        spans = (
-            f"from {first:%Y-%m-%d} to {last:%Y-%m-%d}" if first and last else "at unknown times"
-        )
-        problems.append(f"“{name}” is not used: pictures here were taken {spans}.")
-    return replace(address, **kept), problems
+def _with_earlier(q: str, values: Callable[[str], Sequence[str]]) -> str:
+    """What is typed, with the filters of an earlier version's address."""
+    found = [
+        str(Filter(kind, value))
+        for name, kind in _EARLIER.items()
+        for value in values(name)
+        if value.strip()
+    ]
+    return _words([" ".join([q, *found]).strip()]) if found else q
 
 
 def _written(value: object) -> str:
@@ -166,17 +148,11 @@ def _page(given: Sequence[str]) -> int:
     raise ValueError(f"pages go from 1 to {MAX_PAGE}")
 
 
-def _values(given: Sequence[str]) -> tuple[str, ...]:
-    if len(given) > _MAX_VALUES:
-        raise ValueError(f"choose up to {_MAX_VALUES}")
-    return tuple(dict.fromkeys(given))
-
-
-def _day(given: Sequence[str]) -> date:
-    try:
-        return date.fromisoformat(given[-1])
-    except ValueError:
-        raise ValueError("write a day like 2024-12-31") from None
+def _sort(given: Sequence[str]) -> Sort:
+    for sort in SORTS:
+        if sort == given[-1]:
+            return sort
+    raise ValueError(f"choose one of {', '.join(SORTS)}")
 
 
 def _picture(given: Sequence[str]) -> str:
@@ -199,11 +175,9 @@ _READERS: dict[str, Callable[[Sequence[str]], Any]] = {
     "like": _pictures,
     "space": _space,
     "likely": _likely,
-    **dict.fromkeys(CHOICES, _values),
-    "taken_from": _day,
-    "taken_until": _day,
     "k": _size,
     "page": _page,
     "picture": _picture,
     "unlike": _pictures,
+    "sort": _sort,
 }

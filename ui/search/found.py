@@ -11,7 +11,7 @@ import streamlit as st
 
 from engine.app import Collection
 from engine.search.gallery import Query, matched_words
-from engine.types import Filters, ImageHit, SearchResult, SearchSpace
+from engine.types import ImageHit, SearchResult, SearchSpace, Sort
 from ui.search.address import MAX_PAGE, SearchAddress
 from ui.search.chosen import picking, picking_field
 from ui.search.panel import go
@@ -24,6 +24,11 @@ _turned = component("turned", "<span></span>")
 
 _SIDE = 256
 _FIRST = 12
+_ORDERS: dict[Sort, str] = {
+    "relevance": "best first",
+    "newest": "newest first",
+    "oldest": "oldest first",
+}
 
 
 @dataclass(frozen=True)
@@ -69,15 +74,15 @@ def show_first(collection: Collection) -> str | None:
 
 
 def show_found(
-    page: Page, query: Query, address: SearchAddress, space: SearchSpace
+    page: Page, query: Query, address: SearchAddress, space: SearchSpace, *, filtered: bool
 ) -> tuple[str, str | None]:
-    """Show a page of what was found.
+    """Show a page of what was found; `filtered`: among the pictures that satisfy filters.
 
     Gives a sentence about it, and the id of the picture that was clicked.
     """
     hits = page.hits
     if not hits:
-        told = _nothing(address, space)
+        told = _nothing(address, space, query, filtered=filtered)
         st.info(told)
         if address.page > 1:
             st.button("First page", on_click=go, args=(replace(address, page=1),))
@@ -85,55 +90,79 @@ def show_found(
             by_meaning = replace(address, space="mapped")
             st.button(f"Look {SPACES['mapped'].both}", on_click=go, args=(by_meaning,))
         return told, None
-    told = f"Pictures {address.offset + 1} to {address.offset + len(hits)}, best first"
+    told = f"Pictures {address.offset + 1} to {address.offset + len(hits)}, {_ORDERS[address.sort]}"
     more = bool(page.after)
     _pages(address, more, f"{told} · {SPACES[space].both} · {page.spent_ms:.0f} ms")
     cards = [_card(hit, query, space) for hit in hits]
+    if address.sort != "relevance":
+        cards = [replace(card, score=_date(hit)) for card, hit in zip(cards, hits, strict=True)]
     picking_field()
     if space == "fused" and query.words and not any(card.marked for card in cards):
         st.caption("No caption here has these words: the nearest by meaning come first.")
-    clicked = _parts(page, cards, address)
+    verdict = _told_likely(page.likely, query)
+    clicked = _parts(page, cards, address, verdict)
     _pages(address, more, "")
-    return f"{told}. {_told_likely(page.likely)}", clicked
+    return f"{told}. {verdict}", clicked
 
 
-def _parts(page: Page, cards: Sequence[Card], address: SearchAddress) -> str | None:
+def show_by_date(page: Page, address: SearchAddress) -> tuple[str, str | None]:
+    """Show a page of what filters alone have found; as `show_found`."""
+    hits = page.hits
+    if not hits:
+        told = "No picture satisfies these filters."
+        if address.page > 1:
+            told = "There are fewer pictures: there is no such page."
+            st.button("First page", on_click=go, args=(replace(address, page=1),))
+        st.info(told)
+        return told, None
+    order = _ORDERS["oldest" if address.sort == "oldest" else "newest"]
+    told = f"Pictures {address.offset + 1} to {address.offset + len(hits)}, {order}"
+    _pages(address, bool(page.after), f"{told} · {page.spent_ms:.0f} ms")
+    picking_field()
+    clicked = _grid(hits, [Card(hit.id, b"", _title(hit), _date(hit)) for hit in hits])
+    _pages(address, bool(page.after), "")
+    return told, clicked
+
+
+def _parts(page: Page, cards: Sequence[Card], address: SearchAddress, verdict: str) -> str | None:
     """What is likely, and under a divider what is less so; the id of the one that was clicked."""
-    if page.likely is None:
+    if page.likely is None or address.sort != "relevance":
         return _grid(page.hits, cards)
     clicked = None
     above = min(max(page.likely - address.offset, 0), len(cards))
     if page.likely == 0 and address.page == 1:
-        st.info(f"{_told_likely(0)} The nearest come below.")
+        st.info(f"{verdict} The nearest come below.")
     if above:
-        st.markdown(f"##### Likely ({page.likely})")
+        st.subheader(f"Likely ({page.likely})", anchor=False)
         clicked = _grid(page.hits[:above], cards[:above])
     if above < len(cards):
         if above:
             st.divider()
-        st.markdown("##### Less likely")
+        st.subheader("Less likely", anchor=False)
         clicked = _grid(page.hits[above:], cards[above:], "found less likely") or clicked
     return clicked
 
 
-def _told_likely(count: int | None) -> str:
+def _told_likely(count: int | None, query: Query) -> str:
     """How many are likely, in words."""
     if count is None:
         return ""
+    if count == 0 and query.pictures:
+        return "No picture here stands out as what you asked for."
     if count == 0:
         return "Nothing here is likely what you asked for."
     return f"Likely what you asked for: {count}."
 
 
-def _nothing(address: SearchAddress, space: SearchSpace) -> str:
+def _nothing(address: SearchAddress, space: SearchSpace, query: Query, *, filtered: bool) -> str:
     if address.page > 1:
         return "This search finds fewer pictures: there is no such page."
     remedies = ["use other words"]
-    if address.filters != Filters():
+    if filtered:
         remedies.append("take filters away")
     none = "No picture is like this enough."
-    if address.likely:
-        none = _told_likely(0)
+    if address.likely or address.sort != "relevance":
+        none = _told_likely(0, query)
         remedies.append("look at what is less likely, too")
     elif space == "words":
         none = "No caption has these words."
@@ -165,6 +194,11 @@ def _score(hit: ImageHit, space: SearchSpace) -> str:
     if space == "fused":
         return ""
     return f"{hit.score:.2f}" if space == "words" else f"{hit.score:.3f}"
+
+
+def _date(hit: ImageHit) -> str:
+    """When the picture was taken, empty where that is not known."""
+    return str(hit.payload["taken_at"] or "")[:10]
 
 
 def _title(hit: ImageHit) -> str:

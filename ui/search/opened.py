@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -14,7 +15,9 @@ from engine.types import ImageHit
 from ui.describe.intake import hand_over
 from ui.search.found import Page
 from ui.search.panel import current, forget_upload, go, more_like
+from ui.shared.corrections import show_corrections, show_learned
 from ui.shared.pictures import Card, escaped, picture_grid, thumbnail
+from ui.shared.places import may
 from ui.shared.resources import thumbnails
 from ui.shared.shell import page_file
 
@@ -50,6 +53,8 @@ def show_opened(collection: Collection, page: Page | None) -> None:
     with about:
         _about(hit)
         _actions(hit)
+        show_corrections(collection, hit.id, in_dialog=True)
+        show_learned(collection)
         _copies(hit, collection)
 
 
@@ -59,6 +64,8 @@ def _about(hit: ImageHit) -> None:
             "The picture's file has been moved or removed. Ingest its folder again to have the "
             "collection follow."
         )
+    if hit.payload["title"]:
+        st.markdown(f"**{escaped(hit.payload['title'])}**")
     told = "\n".join(f"- {escaped(caption)}" for caption in hit.captions)
     st.markdown(told or "It has no captions yet.")
     st.caption(escaped(_facts(hit)))
@@ -155,5 +162,24 @@ def _facts(hit: ImageHit) -> str:
         f"split {about['split']}" if about["split"] else "",
         "captions by a model" if about["source"] == "generated" else "",
         f"tags {', '.join(about['tags'])}" if about["tags"] else "",
+        about["camera"],
+        about["lens"],
+        _stars(about["rating"]),
+        ", ".join(about["places"]),
+        _coordinates(about["location"]),
     ]
     return " · ".join(fact for fact in facts if fact)
+
+
+def _stars(rating: int | None) -> str:
+    """A rating as it is shown by most programs; -1 is what they call rejected."""
+    if rating is None:
+        return ""
+    return "rejected" if rating < 0 else f"{'★' * rating}{'☆' * (5 - rating)}"
+
+
+def _coordinates(place: Mapping[str, float] | None) -> str:
+    """Where on the globe it was taken, to those who may know where its file lies."""
+    if place is None or not may("admin"):
+        return ""
+    return f"{place['lat']:.5f}, {place['lon']:.5f}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -11,18 +11,18 @@ from PIL.Image import Image
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from engine.errors import UnreadableImage
+from engine.errors import InvalidSearch, UnreadableImage
 from engine.images import SUFFIXES
 from engine.search.default_space import TOP, QueryKind, SpaceChoice
+from engine.search.language import Filter, Like, read_search, written
 from engine.search.thumbnails import shrunk
-from engine.types import Facets, SearchSpace
+from engine.types import SearchSpace, Sort
 from ui.search.address import (
-    CHOICES,
     MAX_WORDS,
     PAGE_SIZES,
+    SORTS,
     SearchAddress,
     read_address,
-    within,
 )
 from ui.shared.pictures import escaped
 from ui.shared.resources import engine
@@ -30,9 +30,13 @@ from ui.shared.spaces import SPACES as SPACE_WORDS
 
 _BEST: Literal[""] = ""
 _ORDERED: tuple[SearchSpace | Literal[""], ...] = (_BEST, *SPACE_WORDS)
-_LABELS = {"source": "Captions by"}
+_SORTS: dict[Sort, str] = {
+    "relevance": "Best first",
+    "newest": "Newest first",
+    "oldest": "Oldest first",
+}
 _KINDS: dict[QueryKind, str] = {"word": "one word", "words": "several", "caption": "a caption"}
-_WIDGETS = ("q", "space", "likely", *CHOICES, "taken_from", "taken_until", "k")
+_WIDGETS = ("q", "space", "likely", "sort", "k")
 _CHIP = 64
 _ROUND, _OPENED, _LAST = "search round", "search opened", "search last"
 _TOO_LONG = "search too long"
@@ -52,7 +56,36 @@ def more_like(id_: str) -> SearchAddress:
     """The search for more like a picture of the collection, with the filters of now."""
     now = current()
     space = _BEST if now.space == "words" else now.space
-    return replace(now, q="", like=(id_,), unlike=(), space=space, page=1, picture="")
+    return replace(
+        now, q=_filters_of(now.q), like=(id_,), unlike=(), space=space, page=1, picture=""
+    )
+
+
+def _filters_of(typed: str) -> str:
+    """The filters of what is typed, without all else; nothing where it cannot be read."""
+    try:
+        return written(item for item in read_search(typed).items if isinstance(item, Filter))
+    except InvalidSearch:
+        return ""
+
+
+def _without_filters(typed: str) -> str:
+    """What is typed without filters and pictures, as it is where it cannot be read."""
+    try:
+        items = read_search(typed).items
+    except InvalidSearch:
+        return typed
+    return written(item for item in items if not isinstance(item, Filter | Like))
+
+
+def look_for(typed: str) -> None:
+    """Search for that, from its first page on; what is too long is kept to be shortened."""
+    now = current()
+    st.session_state.pop(_TOO_LONG, None)
+    if len(typed) > MAX_WORDS:
+        st.session_state[_TOO_LONG] = typed, now.q
+    else:
+        go(replace(now, q=typed, page=1, picture=""))
 
 
 def forget_upload() -> None:
@@ -72,7 +105,8 @@ def come_back(collection: str) -> None:
         return
     name, address = last
     if name != collection:
-        address = SearchAddress(q=address.q, space=address.space, likely=address.likely)
+        q = _without_filters(address.q)
+        address = SearchAddress(q, space=address.space, likely=address.likely, sort=address.sort)
     go(replace(address, picture=""))
 
 
@@ -81,11 +115,10 @@ def remember(collection: str, address: SearchAddress) -> None:
     st.session_state[_LAST] = (collection, address)
 
 
-def asked(facets: Facets) -> SearchAddress:
+def asked() -> SearchAddress:
     """The search of the address, the fields set to it; says what in it cannot be used."""
     address, problems = read_address(st.query_params.get_all)
-    address, unknown = within(address, facets)
-    for problem in (*problems, *unknown):
+    for problem in problems:
         st.warning(escaped(problem))
     long = _too_long(address)
     for name in _WIDGETS:
@@ -117,9 +150,7 @@ def words_field() -> None:
     st.text_input(
         "What to look for",
         key=_key("q"),
-        placeholder='a dog on the beach +snow -cat -"red car"',
-        help="`+` before a word draws nearer to it, `-` moves away from it. "
-        "Quotation marks keep words together.",
+        placeholder="a dog on the beach +snow -cat after:2024",
         icon=":material/search:",
         on_change=_changed,
     )
@@ -148,9 +179,26 @@ def given_picture(file: UploadedFile | None) -> Image | None:
     return image
 
 
-def options(facets: Facets) -> DeltaGenerator:
-    """The side panel: where to look, and filters for what there is; gives room between them."""
+def options() -> tuple[DeltaGenerator, DeltaGenerator]:
+    """The side panel: in which order, and where to look; gives room for filters and for reasons."""
     with st.sidebar:
+        filters = st.container()
+        st.selectbox(
+            "Order",
+            SORTS,
+            key=_key("sort"),
+            format_func=_SORTS.__getitem__,
+            help="By date comes what is likely what was asked for. Filters alone, without words, "
+            "show the newest first.",
+            on_change=_changed,
+        )
+        st.toggle(
+            "Only what is likely",
+            key=_key("likely"),
+            help="Leaves out what stands under “Less likely”: pictures that score no better than "
+            "some that were not asked for do in a collection of this size.",
+            on_change=_changed,
+        )
         st.radio(
             "Where to look",
             _ORDERED,
@@ -160,18 +208,8 @@ def options(facets: Facets) -> DeltaGenerator:
             on_change=_changed,
         )
         room = st.container()
-        st.toggle(
-            "Only what is likely",
-            key=_key("likely"),
-            help="Leaves out what stands under “Less likely”: pictures that score no better than "
-            "some that were not asked for do in a collection of this size.",
-            on_change=_changed,
-        )
-        for name, field in CHOICES.items():
-            _choice(_LABELS.get(name, name.capitalize()), name, getattr(facets, field))
-        _days(facets)
         st.selectbox("Pictures on a page", PAGE_SIZES, key=_key("k"), on_change=_changed)
-    return room
+    return filters, room
 
 
 def _named(space: SearchSpace | Literal[""]) -> str:
@@ -214,40 +252,10 @@ def show_choice(choice: SpaceChoice) -> None:
     )
 
 
-def _choice(label: str, name: str, counts: Mapping[str, int]) -> None:
-    if counts:
-        st.multiselect(
-            label,
-            list(counts),
-            key=_key(name),
-            format_func=lambda value: f"{value} ({counts[value]})",
-            placeholder="any",
-            on_change=_changed,
-        )
-
-
-def _days(facets: Facets) -> None:
-    if facets.taken_from is None or facets.taken_until is None:
-        return
-    for label, name in (("Taken from", "taken_from"), ("Taken until", "taken_until")):
-        st.date_input(
-            label,
-            value=None,
-            min_value=facets.taken_from.date(),
-            max_value=facets.taken_until.date(),
-            key=_key(name),
-            format="YYYY-MM-DD",
-            on_change=_changed,
-        )
-
-
 def _changed() -> None:
     """Write into the address what the fields say."""
     said = {
         name: st.session_state[_key(name)] for name in _WIDGETS if _key(name) in st.session_state
-    }
-    said = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
     }
     now = current()
     st.session_state.pop(_TOO_LONG, None)

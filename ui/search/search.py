@@ -13,13 +13,22 @@ from streamlit.delta_generator import DeltaGenerator
 from engine.app import Collection
 from engine.search.default_space import SpaceChoice
 from engine.search.gallery import Query
-from engine.search.language import Search, read_search
-from engine.types import Facets, Filters, SearchSpace
+from engine.search.language import Search
+from engine.search.naming import spelled_out
+from engine.timing import Stopwatch
+from engine.types import Facets, Filters, SearchResult, SearchSpace
 from ui.describe.results import announce
 from ui.search.address import SearchAddress
 from ui.search.chosen import examples_field
 from ui.search.examples import show_examples
-from ui.search.found import Page, begins_here, show_first, show_found
+from ui.search.filters import (
+    chosen_filters,
+    filter_fields,
+    how_to_search,
+    read_or_marked,
+    say_what_is_not_here,
+)
+from ui.search.found import Page, begins_here, show_by_date, show_first, show_found
 from ui.search.opened import show_opened
 from ui.search.panel import (
     asked,
@@ -48,7 +57,7 @@ def page() -> None:
     told = ""
     with body, errors_shown():
         facets = collection.images.facets()
-        address = asked(facets)
+        address = asked()
         remember(collection.card.name, address)
         told = _searched(address, facets, collection)
     with spoken:
@@ -57,27 +66,66 @@ def page() -> None:
 
 def _searched(address: SearchAddress, facets: Facets, collection: Collection) -> str:
     """Ask, show what is found and the picture that is open; what is to be read out."""
-    room = options(facets)
+    filters, room = options()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words_field()
-        file = picture_field()
-    search = read_search(address.q, address.items)
-    query = _query(search, given_picture(file))
+        with st.container(horizontal=True, width="content"):  # on a phone, below the words
+            file = picture_field()
+            how_to_search()
+    search = read_or_marked(address.q, address.pictures)
+    with filters:
+        filter_fields(search, facets, collection.images)
+    picture = given_picture(file)
     examples_field(address, collection)
     begins_here(address)
-    if query is None:
-        told, shown = _nothing_asked(search, collection), None
-        clicked = show_first(collection)
-    else:
-        shown, space = _search(query, search.filters, address, collection, room)
-        told, clicked = show_found(shown, query, address, space)
-        if not shown.hits and address.page == 1:
-            show_examples(collection, "Or try:")
+    if search is None:
+        return "The search cannot be read."
+    chosen_filters()
+    told, clicked, shown = _answered(search, picture, address, collection, room)
     if clicked:
         go(replace(address, picture=clicked))
     if clicked or address.picture:
         show_opened(collection, shown)
+    if shown is not None and not shown.hits and address.page == 1:
+        say_what_is_not_here(search, facets)
+        show_examples(collection, "Or try:")
     return told
+
+
+def _answered(
+    search: Search,
+    picture: Image | None,
+    address: SearchAddress,
+    collection: Collection,
+    room: DeltaGenerator,
+) -> tuple[str, str | None, Page | None]:
+    """Show what answers: what is to be read out, which picture was clicked, the page of it."""
+    query = _query(search, picture)
+    filters = spelled_out(search.filters, collection.images)
+    if query is not None:
+        shown, space = _search(query, filters, address, collection, room)
+        told, clicked = show_found(shown, query, address, space, filtered=filters != Filters())
+        return told, clicked, shown
+    if not search.asks and (filters != Filters() or address.sort != "relevance"):
+        shown = _browsed(filters, address, collection)
+        told, clicked = show_by_date(shown, address)
+        return told, clicked, shown
+    return _nothing_asked(search, collection), show_first(collection), None
+
+
+def _browsed(filters: Filters, address: SearchAddress, collection: Collection) -> Page:
+    """A page of the pictures that satisfy the filters, by date."""
+    watch = Stopwatch()
+    before = min(1, address.offset)
+    with watch.stage("search"):
+        hits = collection.images.browse(
+            filters,
+            order="oldest" if address.sort == "oldest" else "newest",
+            k=before + address.k + 1,
+            offset=address.offset - before,
+        )
+    found = SearchResult(address.q, "mapped", tuple(hits), watch.timings_ms)
+    return Page.of(found, address, before)
 
 
 def _query(search: Search, picture: Image | None) -> Query | None:
@@ -126,6 +174,7 @@ def _search(
             filters=filters,
             offset=address.offset - before,
             likely=address.likely,
+            sort=address.sort,
         )
     return Page.of(result, address, before), space
 

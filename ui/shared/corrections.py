@@ -1,0 +1,200 @@
+"""What a visitor says of a picture, in place: saved at once, told with who and when, undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC
+
+import streamlit as st
+
+from corpus.corrections import MOST
+from engine.app import Collection
+from engine.errors import InvalidInput, MragError
+from mrag_client.models import (
+    CorrectionAnswer,
+    CorrectionOptions,
+    CorrectionsAnswer,
+    LearnedAnswer,
+    LearnedStep,
+)
+from service.correcting import Corrector, chance, name_of
+from ui.shared.pictures import escaped
+from ui.shared.places import placed
+from ui.shared.resources import engine, jobs
+from ui.shared.sign_in import visitor
+
+_LOOK_EVERY_S = 1.5
+_SAID = "correction said"
+
+_WORDS = {"edited": "wrote", "accepted": "accepted", "undone": "took back"}
+
+
+def corrector() -> Corrector:
+    """Corrects in the name of who looks at this page."""
+    who = visitor()
+    return Corrector(engine(), name_of(who), jobs().learner, who.may("admin"))
+
+
+def show_corrections(
+    collection: Collection, picture: str, *, written: str = "", in_dialog: bool = False
+) -> None:
+    """The description of a picture of the collection, to be edited, accepted, or undone in place.
+
+    `written` is a description that was generated just now and may be accepted; else what the
+    collection has may be, where it was generated.
+    """
+    name = collection.card.name
+    try:
+        made = corrector().history(name, picture)
+    except MragError as error:
+        st.error(escaped(placed(str(error))))
+        return
+    last = next((one for one in made.corrections if one.stands), None)
+    if last is not None:
+        st.caption(escaped(_who(last)))
+    if visitor().may("write"):
+        _edit(collection, picture, made, written, in_dialog=in_dialog)
+    _history(made)
+
+
+def _edit(
+    collection: Collection,
+    picture: str,
+    made: CorrectionsAnswer,
+    written: str,
+    *,
+    in_dialog: bool,
+) -> None:
+    key = f"{picture} {len(made.corrections)}"  # another text once something was said
+    shown = made.caption if any(one.stands for one in made.corrections) else ""
+    name, offered = collection.card.name, written or _generated(collection, picture)
+    with st.form(f"correct {key}", border=False, enter_to_submit=True):
+        text = st.text_area(
+            "What it shows",
+            shown or written or made.caption,
+            max_chars=MOST,
+            key=f"correct text {key}",
+            help="The collection learns from it, for its other pictures too. Ctrl+Enter saves.",
+        )
+        with st.container(horizontal=True):
+            saved = st.form_submit_button("Save", icon=":material/check:", type="primary")
+            accepted = bool(
+                offered
+                and not shown
+                and st.form_submit_button("It is right", icon=":material/thumb_up:")
+            )
+            undone = bool(shown) and st.form_submit_button("Undo", icon=":material/undo:")
+    if undone:
+        _done(lambda: corrector().undo(name, picture), "Taken back.", in_dialog=in_dialog)
+    elif accepted:
+        options = CorrectionOptions(text=offered, accept=True)
+        _done(
+            lambda: corrector().correct(name, picture, options),
+            "Saved as right.",
+            in_dialog=in_dialog,
+        )
+    elif saved:
+        if text.strip() == shown and shown:
+            st.info("This is what is said of it already.")
+        else:
+            _done(lambda: _corrected(name, picture, text), "Saved.", in_dialog=in_dialog)
+    if said := st.session_state.pop(_SAID, None):
+        st.success(escaped(said))
+
+
+def _corrected(name: str, picture: str, text: str) -> CorrectionsAnswer:
+    if not text.strip():
+        raise InvalidInput("the description has no words; write what the picture shows")
+    return corrector().correct(name, picture, CorrectionOptions(text=text))
+
+
+def _done(act: Callable[[], CorrectionsAnswer], said: str, *, in_dialog: bool) -> None:
+    try:
+        found = act()
+    except MragError as error:
+        st.error(escaped(placed(str(error))))
+        return
+    if found.corrections and found.corrections[0].waiting:
+        said += " It is searched once what else is written to the collection is done."
+    st.session_state[_SAID] = said
+    st.rerun(scope="fragment" if in_dialog else "app")
+
+
+def _generated(collection: Collection, picture: str) -> str:
+    hits = collection.images.get([picture])
+    if hits and hits[0].payload["source"] == "generated":
+        return next(iter(hits[0].captions), "")
+    return ""
+
+
+def _history(made: CorrectionsAnswer) -> None:
+    if not made.corrections:
+        return
+    with st.expander(f"History ({len(made.corrections)})"):
+        for one in made.corrections:
+            st.markdown(escaped(_who(one)))
+            st.caption(escaped(one.text or one.replaced))
+
+
+def _who(one: CorrectionAnswer) -> str:
+    when = one.when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    state = " (undone)" if one.undone else " (waits)" if one.waiting else ""
+    return f"{one.who} {_WORDS[one.kind]} this, {when}{state}"
+
+
+def show_learned(collection: Collection) -> None:
+    """What the collection has learned, told anew while it is at it."""
+    busy = bool(corrector().learned(collection.card.name).state)
+    st.fragment(_learned, run_every=_LOOK_EVERY_S if busy else None)(collection)
+
+
+def _learned(collection: Collection) -> None:
+    name = collection.card.name
+    told = corrector().learned(name)
+    if told.now is None and not told.state and not told.waiting:
+        return
+    with st.container(border=True, key="learned"):
+        st.markdown("**Learned from corrections**")
+        if told.now is not None:
+            st.markdown(_gain(told, told.now))
+        if told.state:
+            st.caption(escaped(f"Now: {told.state} …"))
+        if told.trouble:
+            st.warning(escaped(placed(told.trouble)))
+        _others(told, name)
+
+
+def _gain(told: LearnedAnswer, now: LearnedStep) -> str:
+    count = f"{now.corrections:,} corrected pictures"
+    if told.first is None or told.first.score is None or now.score is None:
+        return f"{count}. Found by search; too few pairs yet to measure what the map gains."
+    return (
+        f"{count}. Held-out score **{told.first.score:.3f}** before, **{now.score:.3f}** now, on "
+        f"{now.held_out:,} pairs (chance alone moves it by up to {chance(now.held_out):.3f})."
+    )
+
+
+def _others(told: LearnedAnswer, name: str) -> None:
+    may = visitor().may("write")
+    if told.checked is None:
+        if may and not told.state and st.button("See what else would change", key="learned look"):
+            corrector().learned(name, look_again=True)
+            st.rerun()
+        return
+    if not told.checked:
+        st.caption("No other picture has a generated description.")
+        return
+    st.caption(
+        f"Of the {told.checked} generated descriptions most like the corrected ones "
+        f"{len(told.differing)} would be others now."
+    )
+    if not told.differing:
+        return
+    with st.expander("Which, and how"):
+        for one in told.differing:
+            st.markdown(f"{escaped(one.now)} → **{escaped(one.then)}**")
+    if may and not told.state:
+        label = f"Describe these {len(told.differing)} again"
+        if st.button(label, icon=":material/refresh:", key="learned again"):
+            corrector().describe_differing(name)
+            st.rerun()
