@@ -128,8 +128,8 @@ class Looker:
                     state = State.CHANGED
             if state in (State.NEW, State.CHANGED) and self._is_bad(job):
                 state = State.BAD
-            placed = replace(job.record, path=path)
-            self._given.add(GivenFile(key, number, state, job.size, placed, own))
+            told = job.record if state == State.SAME else replace(job.record, path=path)
+            self._given.add(GivenFile(key, number, state, job.size, told, own))
             return key
         return None
 

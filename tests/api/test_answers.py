@@ -70,8 +70,21 @@ def test_words_find_pictures_in_each_space(reader: TestClient) -> None:
     assert len(raw["hits"]) == 3
     told = {"id", "uri", "score", "caption", "taken_at", "camera", "places", "chance"}
     assert told <= set(raw["hits"][0])
-    assert (raw["likely"], words["likely"]) == (None, 1)
+    assert raw["likely"] is None
+    assert words["likely"] is not None
     assert "/" not in raw["hits"][0]["uri"]
+
+
+def test_what_is_likely_can_be_asked_for_alone(reader: TestClient) -> None:
+    def asked(**more: str) -> Any:
+        params = {"text": "snow", "space": "fused", "k": "24", **more}
+        return reader.get(f"{V1}/search", params=params).json()["results"][0]
+
+    whole, alone = asked(), asked(likely="true")
+    assert 0 < whole["likely"] < 24
+    assert alone["hits"] == whole["hits"][: whole["likely"]]
+    assert all(hit["chance"] >= 0.5 for hit in alone["hits"])
+    assert asked(text="a spaceship")["likely"] == 0
 
 
 def test_a_search_is_read_in_its_language_and_what_is_wrong_is_placed(reader: TestClient) -> None:
