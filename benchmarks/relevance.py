@@ -318,6 +318,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=[500, 5_000, 50_000])
     parser.add_argument("--searches", type=int, default=80, help="captions of each kind")
     parser.add_argument("--cache", type=Path, help="folder that keeps the embedded pictures")
+    parser.add_argument("--home", type=Path, help="home that has the samples, or gets them")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="of real vectors")
     asked = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -326,11 +327,13 @@ def main() -> None:
         for method, hub_strength in product(("raw", "centred", "shrink"), (0.0, 0.5)):
             rows += real_vectors(asked.folder, method, hub_strength)
     if asked.sizes:
-        with tempfile.TemporaryDirectory() as home:
-            engine = build_engine(Settings(home=Path(home), profile="sample", device="cpu"))
-            fill(engine)
+        with ExitStack() as stack:
+            home = asked.home or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            engine = build_engine(Settings(home=home, profile="sample", device="cpu"))
+            stack.callback(engine.close)
+            if "plain" not in engine.names():
+                fill(engine)
             rows += sample_world(engine.open("plain"), asked.sizes, asked.cache, asked.searches)
-            engine.close()
     print_tables(rows)
 
 

@@ -282,3 +282,13 @@ def test_the_document_and_its_page_need_no_network(reader: TestClient) -> None:
     assert "curl -X DELETE 'http://testserver/api/v1/collections/{name}'" in told
     assert "/api/v1/search" in page.text
     assert not any(part in page.text for part in ("src=", "<link", "<script", "href=http"))
+
+
+def test_duplicates_are_told_in_pages_to_those_who_read(reader: TestClient) -> None:
+    told = reader.get(f"{V1}/duplicates", params={"kind": "near", "k": 5}).json()
+    assert (told["waiting"], told["missing"]) == (0, 0)
+    assert len(told["groups"]) == min(5, told["total"])
+    assert "kind" in problem(reader.get(f"{V1}/duplicates", params={"kind": "odd"}), 422)
+    assert "k: Input" in problem(reader.get(f"{V1}/duplicates", params={"k": "0"}), 422)
+    gone = reader.get(f"{V1}/duplicates", params={"collection": "gone"})
+    assert problem(gone, 404, "CollectionMissing")

@@ -7,13 +7,15 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from corpus.corrections import correction_of
 from corpus.ledger import Ledger
-from engine.errors import NothingToSync, TooMuchLeaves
+from corpus.lock import writing
+from engine.errors import NothingToSync, StoreLocked, TooMuchLeaves
 from engine.store import picture_id
 from ingest.corrections import level, note_correction, take_in
 from ingest.pipeline import pushed_commit
@@ -365,9 +367,37 @@ def test_a_folder_that_cannot_be_read_keeps_its_pictures(
     monkeypatch.setattr(os, "scandir", failing)
     report = album.sync("all")
     monkeypatch.undo()
+    assert report.failed
+    assert "deep: the folder cannot be read: Input/output error" in report.text
     assert report.found.counts["gone"] == 0
     assert len(album.holds()) == 10
     is_level(album)
+
+
+def test_words_that_cannot_be_read_now_are_kept(album: Album) -> None:
+    paths = album.paint(*numbered(3))
+    words = paths[0].with_suffix(".txt")
+    words.write_text("a red door")
+    album.ingest(album.base / "photos")
+    before = album.holds()
+    words.write_bytes(b"\xff\xfe\x00")
+    report = album.sync("all")
+    assert report.failed
+    assert "000.txt: captions not read" in report.text
+    assert album.holds() == before
+    words.write_text("a green door")
+    assert album.sync().found.counts["changed"] == 1
+
+
+def test_one_at_a_time_syncs_and_others_may_look(album: Album) -> None:
+    paths = album.paint(*numbered(5))
+    album.ingest(album.base / "photos")
+    paths[0].unlink()
+    with ThreadPoolExecutor(1) as other, writing(album.folder):
+        with pytest.raises(StoreLocked, match="being written to"):
+            other.submit(album.sync).result()
+        assert other.submit(album.preview).result().found.counts["gone"] == 1
+    assert album.sync().found.counts["gone"] == 1
 
 
 def test_the_same_source_is_one_however_it_is_named(album: Album) -> None:

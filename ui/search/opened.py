@@ -53,7 +53,7 @@ def show_opened(collection: Collection, page: Page | None) -> None:
     with about:
         _about(hit)
         _actions(hit)
-        show_corrections(collection, hit.id, in_dialog=True)
+        show_corrections(collection, hit.id)
         show_learned(collection)
         _copies(hit, collection)
 
