@@ -17,6 +17,7 @@ import argparse
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -39,7 +40,7 @@ from engine.collection import CollectionFolder
 from engine.describe.captioner import Captioner
 from engine.describe.retriever import Retriever
 from engine.settings import Settings
-from engine.types import CaptionResult, Encoder, Generator, Vectors
+from engine.types import CaptionResult, Decoding, Encoder, Generator, Vectors
 from engine.vectors import unit
 from evaluation.matrix_captions import MatrixCaptions
 from evaluation.metrics.intervals import bootstrap
@@ -56,6 +57,23 @@ _NAME, _MEMORY = "postcards", "words"
 Outcomes = NDArray[np.float64]
 
 
+class Remembering:
+    """A generator that writes nothing twice: where nothing was learned the prompts are the same."""
+
+    def __init__(self, plain: Generator) -> None:
+        self._plain, self._written = plain, dict[str, list[str]]()
+        self.id, self.max_input_tokens = plain.id, plain.max_input_tokens
+        self.count_tokens = plain.count_tokens
+
+    def generate(self, prompts: list[str], n: int, decoding: Decoding) -> list[list[str]]:
+        """Write up to `n` candidates for each prompt, as many as ever."""
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._written]
+        if new:
+            told = self._plain.generate(new, n, decoding)
+            self._written |= dict(zip(new, told, strict=True))
+        return [self._written[prompt] for prompt in prompts]
+
+
 class World:
     """The postcards, and the models of the sample, loaded once."""
 
@@ -68,7 +86,7 @@ class World:
         loaded = self.engine.models.generator(generator)
         if loaded is None:
             raise TypeError("the sample profile names no generator")
-        self.generator: Generator = loaded
+        self.generator: Generator = Remembering(loaded)
         self.rows = read_rows(_NAME, "train")
         tests = read_rows(_NAME, "test")
         pictures = [read_picture(_NAME, row) for row in tests]
@@ -173,6 +191,8 @@ def curve(counts: Sequence[int], seeds: int, *, memory: bool) -> Iterator[str]:
                 stored[count].append(world.right(before) if count else nothing)
                 is_same = now.fingerprint == before.fingerprint
                 learned[count].append(stored[count][-1] if is_same else world.right(now))
+            told = [float(np.mean(learned[count])) for count in counts]
+            print(f"after {seed + 1} seeds:", np.round(told, 3), file=sys.stderr, flush=True)
     yield "| corrections | stored | learned from | gain | maps |"
     yield "| --- | --- | --- | --- | --- |"
     for count in counts:
@@ -204,6 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--counts", default=",".join(map(str, COUNTS)))
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--of", default="both", choices=("own", "memory", "both"))
     parser.add_argument("--refit", action="store_true", help="the time of a refit instead")
     args = parser.parse_args()
     logging.disable(logging.WARNING)
@@ -214,6 +235,8 @@ def main() -> None:
         return
     counts = [int(count) for count in args.counts.split(",")]
     for memory in (False, True):
+        if args.of not in {"both", "memory" if memory else "own"}:
+            continue
         print(f"\n### described from {'a memory' if memory else 'captions of its own'}\n")
         for line in curve(counts, args.seeds, memory=memory):
             print(line, flush=True)

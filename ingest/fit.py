@@ -122,7 +122,7 @@ def _made(
         known = _for_memory(gathered, _load_memory(folder, card), card, method)
         return _moved(known, gathered, folder, card) if method == "auto" else known
     if gathered.pictures >= ENOUGH or method not in {"auto", "centred", "raw"}:
-        return Alignment.fit(
+        fitted = Alignment.fit(
             gathered.total(),
             method,
             strength=strength,
@@ -131,6 +131,30 @@ def _made(
             encoder_id=card.encoder_id,
             source=f"collection {card.name}",
         )
+        if method != "auto" or 2 * gathered.pictures > gathered.images.n:
+            return fitted
+        # Of most pictures only their vectors are known, which a map of the pairs alone passes over.
+        known = _of_means(gathered, folder, card, method)
+        return max(fitted, known, key=_held_out_score)
+    return _of_means(gathered, folder, card, method)
+
+
+def _held_out_score(made: Alignment) -> float:
+    """What a map that was chosen was worth on held-out pairs, with nothing taken off for hubs."""
+    chosen = next((one for one in made.choices if one.chosen), None)
+    if chosen is None:
+        return 0.0
+    alike = (one for one in made.choices if one.method == chosen.method)
+    return max(
+        (one.score for one in alike if one.strength == chosen.strength and not one.hub_strength),
+        default=0.0,
+    )
+
+
+def _of_means(
+    gathered: Gathered, folder: CollectionFolder, card: CollectionCard, method: AnyMethod
+) -> Alignment:
+    """A map that needs no pairs, moved towards those that there are."""
     texts = Alignment.from_means(
         None,
         gathered.captions.value,

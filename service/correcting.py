@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from corpus.corrections import Correction, checked_text, correction_of, stands, waiting
+from corpus.corrections import (
+    Correction,
+    CorrectionKind,
+    checked_text,
+    correction_of,
+    stands,
+    waiting,
+)
 from corpus.ledger import Ledger
 from engine.app import Collection, Engine
 from engine.errors import InvalidInput, StoreLocked
@@ -70,7 +77,7 @@ class Corrector:
             raise InvalidInput(
                 "people wrote what is said of this picture; there is nothing to accept"
             )
-        kind = "accepted" if options.accept else "edited"
+        kind: CorrectionKind = "accepted" if options.accept else "edited"
         sha256 = str(hit.payload["sha256"])
         made = correction_of(sha256, kind, text, replaced=shown, who=self.who)
         return self._kept(collection, hit, made)

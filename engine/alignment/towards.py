@@ -92,8 +92,9 @@ class _Moves:
     def __init__(self, prior: Alignment, pairs: PairMoments) -> None:
         self._prior = prior
         self._first = prior.matrix
-        raw = prior.method == "raw" or prior.mean_image is None
-        known = np.zeros(prior.dim) if raw else prior.mean_image
+        known = prior.mean_image
+        if known is None or prior.method == "raw":
+            known = np.zeros(prior.dim)
         self._spectrum = Spectrum(_carried(pairs, self._first))
         share = pairs.n / (pairs.n + PRIOR_PAIRS)
         image, text = pairs.means()

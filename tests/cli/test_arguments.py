@@ -54,6 +54,10 @@ USAGE = [
     *(f"duplicates {bad}" for bad in (
         "--exact --near", "-k 0", f"-k {HUGE}", "--out x.txt", "--out FOLDER", "-c ../x", "odd",
     )),
+    *(f"correct {bad}" for bad in (
+        "no-such", "no-such x", "no-such [EMPTY]", "no-such --undo --history", "no-such x --undo",
+        "no-such --again", "--accept", "[EMPTY] x", "a\0b x", "no-such x -c ../x",
+    )),
     "delete", "delete [EMPTY] --yes", "delete .. --yes", "delete plain",
     "collections odd", "doctor --profile odd",
     *(f"evaluate plain {bad}" for bad in (

@@ -130,6 +130,11 @@ def told(done: Done, home: Path) -> tuple[int, str, list[str]]:
 LINES = [
     "duplicates --json",
     "duplicates --near -k 1",
+    "correct KNOWN --history",
+    "correct KNOWN --history --json",
+    "correct KNOWN --undo",
+    "correct KNOWN --accept",
+    "correct no-such hello",
     "search a-dog --json",
     "search a-dog",
     "search --plus red --minus blue a-dog -k 3 --offset 2 --json --space fused",

@@ -69,6 +69,7 @@ def test_what_captions_have_in_common_is_added_to_every_picture(n: int, strength
     if made is None or made.matrix is None or np.linalg.cond(made.matrix) > 1e4:
         return
     share = n / (n + 10)
+    assert known.mean_image is not None
     mean = (1 - share) * known.mean_image + share * images.mean(0)
     shift = share * (captions.mean(0) - known.mean_text)
     wanted = (images - mean) @ made.matrix + shift

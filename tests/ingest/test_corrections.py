@@ -144,7 +144,7 @@ def test_the_moments_of_a_refit_are_those_of_all_pairs_read_anew(
 ) -> None:
     monkeypatch.setattr(learning, "CHOSEN_ANEW", 0)
     records = [*pictures(100, captions=2), *pictures(4, first=100)]
-    owner.fill(records)
+    owner.fill([*records])
     fit(owner.folder, owner.card)
     chosen = PairMoments.load(owner.folder.moments)
     before = Alignment.load(owner.folder.alignment)
@@ -160,6 +160,8 @@ def test_the_moments_of_a_refit_are_those_of_all_pairs_read_anew(
         wanted = gather(owner.folder, ledger, owner.card.dim).total()
     assert same(PairMoments.load(owner.folder.moments), wanted)
     again = Alignment.fit(wanted, made.method, strength=made.strength)
+    assert made.mean_image is not None
+    assert again.mean_image is not None
     assert np.allclose(made.mean_image, again.mean_image)
     for record in (records[0], records[0], records[100]):
         owner.undo(record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC
+from functools import partial
 
 import streamlit as st
 
@@ -35,9 +36,7 @@ def corrector() -> Corrector:
     return Corrector(engine(), name_of(who), jobs().learner, who.may("admin"))
 
 
-def show_corrections(
-    collection: Collection, picture: str, *, written: str = "", in_dialog: bool = False
-) -> None:
+def show_corrections(collection: Collection, picture: str, *, written: str = "") -> None:
     """The description of a picture of the collection, to be edited, accepted, or undone in place.
 
     `written` is a description that was generated just now and may be accepted; else what the
@@ -53,53 +52,59 @@ def show_corrections(
     if last is not None:
         st.caption(escaped(_who(last)))
     if visitor().may("write"):
-        _edit(collection, picture, made, written, in_dialog=in_dialog)
+        _edit(collection, picture, made, written)
     _history(made)
 
 
-def _edit(
-    collection: Collection,
-    picture: str,
-    made: CorrectionsAnswer,
-    written: str,
-    *,
-    in_dialog: bool,
-) -> None:
-    key = f"{picture} {len(made.corrections)}"  # another text once something was said
+def _edit(collection: Collection, picture: str, made: CorrectionsAnswer, written: str) -> None:
+    key = f"correct text {picture} {len(made.corrections)}"  # another once something was said
     shown = made.caption if any(one.stands for one in made.corrections) else ""
     name, offered = collection.card.name, written or _generated(collection, picture)
-    with st.form(f"correct {key}", border=False, enter_to_submit=True):
-        text = st.text_area(
+    with st.form(f"correct {picture}", border=False, enter_to_submit=True):
+        st.text_area(
             "What it shows",
             shown or written or made.caption,
             max_chars=MOST,
-            key=f"correct text {key}",
+            key=key,
             help="The collection learns from it, for its other pictures too. Ctrl+Enter saves.",
         )
         with st.container(horizontal=True):
-            saved = st.form_submit_button("Save", icon=":material/check:", type="primary")
-            accepted = bool(
-                offered
-                and not shown
-                and st.form_submit_button("It is right", icon=":material/thumb_up:")
+            st.form_submit_button(
+                "Save",
+                icon=":material/check:",
+                type="primary",
+                on_click=partial(_save, name, picture, key, shown),
             )
-            undone = bool(shown) and st.form_submit_button("Undo", icon=":material/undo:")
-    if undone:
-        _done(lambda: corrector().undo(name, picture), "Taken back.", in_dialog=in_dialog)
-    elif accepted:
-        options = CorrectionOptions(text=offered, accept=True)
-        _done(
-            lambda: corrector().correct(name, picture, options),
-            "Saved as right.",
-            in_dialog=in_dialog,
-        )
-    elif saved:
-        if text.strip() == shown and shown:
-            st.info("This is what is said of it already.")
-        else:
-            _done(lambda: _corrected(name, picture, text), "Saved.", in_dialog=in_dialog)
-    if said := st.session_state.pop(_SAID, None):
-        st.success(escaped(said))
+            if offered and not shown:
+                st.form_submit_button(
+                    "It is right",
+                    icon=":material/thumb_up:",
+                    on_click=partial(_accept, name, picture, offered),
+                )
+            if shown:
+                st.form_submit_button(
+                    "Undo", icon=":material/undo:", on_click=partial(_undo, name, picture)
+                )
+    if told := st.session_state.pop(_SAID, None):
+        is_trouble, text = told
+        (st.error if is_trouble else st.success)(escaped(placed(text)))
+
+
+def _save(name: str, picture: str, key: str, shown: str) -> None:
+    text = str(st.session_state[key])
+    if shown and text.strip() == shown:
+        st.session_state[_SAID] = False, "This is what is said of it already."
+        return
+    _do(lambda: _corrected(name, picture, text), "Saved.")
+
+
+def _accept(name: str, picture: str, text: str) -> None:
+    options = CorrectionOptions(text=text, accept=True)
+    _do(lambda: corrector().correct(name, picture, options), "Saved as right.")
+
+
+def _undo(name: str, picture: str) -> None:
+    _do(lambda: corrector().undo(name, picture), "Taken back.")
 
 
 def _corrected(name: str, picture: str, text: str) -> CorrectionsAnswer:
@@ -108,16 +113,18 @@ def _corrected(name: str, picture: str, text: str) -> CorrectionsAnswer:
     return corrector().correct(name, picture, CorrectionOptions(text=text))
 
 
-def _done(act: Callable[[], CorrectionsAnswer], said: str, *, in_dialog: bool) -> None:
+def _do(act: Callable[[], CorrectionsAnswer], said: str) -> None:
+    """Do it before the page is run again, which then says what came of it."""
     try:
+        if not visitor().may("write"):
+            raise InvalidInput("your role may look and not correct; ask who runs this server")
         found = act()
     except MragError as error:
-        st.error(escaped(placed(str(error))))
+        st.session_state[_SAID] = True, str(error)
         return
     if found.corrections and found.corrections[0].waiting:
         said += " It is searched once what else is written to the collection is done."
-    st.session_state[_SAID] = said
-    st.rerun(scope="fragment" if in_dialog else "app")
+    st.session_state[_SAID] = False, said
 
 
 def _generated(collection: Collection, picture: str) -> str:

@@ -1,0 +1,60 @@
+"""`mrag correct`, without a server and through one: said, told, taken back, learned from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import PACK, Done
+from tests.cli.test_doors import running
+
+Mrag = Callable[..., Done]
+TEXT = "A wombat counts <b>lighthouses</b>."
+PICTURE = str(PACK / "plain" / "images" / "000.webp")
+
+
+@pytest.fixture
+def own(home: Path, tmp_path: Path) -> Path:
+    """A copy of the home, which may be changed."""
+    copy = tmp_path / "home"
+    shutil.copytree(home, copy)
+    return copy
+
+
+def check(mrag: Mrag) -> None:
+    before = json.loads(mrag("search", "wombat", "--space", "words", "--json").out)["hits"]
+    assert before == []
+    said = mrag("correct", PICTURE, f"  {TEXT}\n")
+    assert (said.code, said.out.strip()) == (0, TEXT)
+    (hit,) = json.loads(mrag("search", "wombat", "--space", "words", "--json").out)["hits"]
+    assert hit["caption"] == TEXT
+    (told,) = mrag("correct", hit["id"], "--history", "--json").answers
+    assert [(one["text"], one["who"]) for one in told["corrections"]] == [(TEXT, "this machine")]
+    learned = mrag("correct", "--json")
+    assert learned.answers[0]["now"]["corrections"] == 1
+    assert mrag("correct", PICTURE, "--undo").code == 0
+    assert json.loads(mrag("search", "wombat", "--space", "words", "--json").out)["hits"] == []
+    history = mrag("correct", PICTURE, "--history")
+    assert "took it back" in history.out
+    assert history.out.count(TEXT) == 2
+
+
+def test_a_correction_from_the_terminal(mrag: Mrag, own: Path) -> None:
+    check(partial(mrag, at=own))
+
+
+def test_a_correction_through_the_server(mrag: Mrag, own: Path) -> None:
+    with running(own) as server:
+
+        def asked(*args: str) -> Done:
+            done = mrag(*args, at=own)
+            assert server.jobs.learner.rested("plain", 120)
+            return done
+
+        check(asked)
+        assert any("/corrections" in path for path in server.asked)
