@@ -169,7 +169,7 @@ LINES = [
     "caption KNOWN -c no-such",
     "describe UNKNOWN TEXT GONE KNOWN --json",
     "describe UNKNOWN KNOWN",
-    "describe FOLDER",
+    "describe FOLDER --xmp",
     "describe KNOWN -c no-such",
     "describe --again -c plain --json",
     "describe --again -c no-such",
