@@ -21,23 +21,32 @@ from __future__ import annotations
 
 import argparse
 import os
-import pickle
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice, pairwise
+from itertools import islice, product
 from pathlib import Path
 from random import Random
 from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.default_space import fill
 from benchmarks.real_vectors import FOLDER
+from benchmarks.relevance_scores import (
+    Flags,
+    Reliability,
+    Score,
+    Values,
+    at_least,
+    best_constant,
+    print_tables,
+    unlike,
+)
 from engine.alignment.alignment import Alignment
+from engine.alignment.hubs import Bank
 from engine.alignment.moments import PairMoments
 from engine.app import Collection, build_engine
 from engine.collection import CollectionFolder
@@ -62,17 +71,10 @@ SEED, DRAWN = 50_000_000, 424_242
 ABSENT = frozenset(
     ("violin", "penguin", "pizza", "helicopter", "cactus", "tulip", "sheep", "camera")
 )
-OLD = 0.95
-"""The share of unrelated pairs below which the rule of before hid."""
-
-BANDS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1.01)
-LOOKED_AT = 512
-"""Of so many pictures that a search finds it is looked what each rule shows."""
+LOOKED_AT = 64
+"""Of so many pictures that a search finds first the chances are held against what is right."""
 
 _BATCH = 64
-
-Flags = NDArray[np.bool_]
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -83,68 +85,26 @@ class Asked:
     text: str
     wanted: Meaning
 
-    def right(self, scene: Scene) -> bool:
-        """Whether the scene holds all of it."""
-        held = {(group.thing.name, count) for group in scene.groups for count in (0, group.count)}
-        return self.wanted.things <= held and self.wanted.place in ("", scene.place.name)
 
+class World:
+    """Which pictures hold what."""
 
-@dataclass
-class Score:
-    """What a rule shows for searches: right ones, strangers, and what there was to find."""
+    def __init__(self, drawn: Sequence[Scene]) -> None:
+        self.places = np.array([one.place.name for one in drawn])
+        self._holding: dict[tuple[str, int], list[int]] = {}
+        for row, scene in enumerate(drawn):
+            for group in scene.groups:
+                for count in (0, group.count):
+                    self._holding.setdefault((group.thing.name, count), []).append(row)
 
-    right: int = 0
-    strangers: int = 0
-    there: int = 0
-    answered: int = 0
-    answerable: int = 0
-    empty: int = 0
-    absent: int = 0
-    recalls: list[float] = field(default_factory=list)
-
-    def add(self, shown: Flags, right: Flags, there: int) -> None:
-        """Count one search: of the pictures looked at, which are shown and which are right."""
-        found = int((shown & right).sum())
-        self.right += found
-        self.strangers += int(shown.sum()) - found
-        self.there += there
-        if there:
-            self.answerable += 1
-            self.answered += found > 0
-            self.recalls.append(found / there)
-        else:
-            self.absent += 1
-            self.empty += not shown.any()
-
-    def cells(self) -> str:
-        """Precision, recall, answered, empty ones said empty, strangers a search."""
-        shown, searches = self.right + self.strangers, self.answerable + self.absent
-        cells = [
-            f"{self.right / shown:.2f}" if shown else "-",
-            f"{np.mean(self.recalls):.2f}" if self.recalls else "-",
-            f"{self.answered / self.answerable:.2f}" if self.answerable else "-",
-            f"{self.empty / self.absent:.2f}" if self.absent else "-",
-            f"{self.strangers / searches:.2f}",
-        ]
-        return " | ".join(cells)
-
-
-@dataclass
-class Reliability:
-    """How often pictures of a chance are right."""
-
-    count: Values = field(default_factory=lambda: np.zeros(len(BANDS) - 1))
-    right: Values = field(default_factory=lambda: np.zeros(len(BANDS) - 1))
-
-    def add(self, chances: Values, right: Flags) -> None:
-        """Count pictures."""
-        self.count += np.histogram(chances, BANDS)[0]
-        self.right += np.histogram(chances[right], BANDS)[0]
-
-    def cells(self) -> str:
-        """The share that was right, of how many, band by band but the first."""
-        told = zip(self.right[1:], self.count[1:], strict=True)
-        return " | ".join(f"{a / b:.2f} of {b:.0f}" if b else "-" for a, b in told)
+    def right(self, wanted: Meaning) -> Flags:
+        """The pictures that hold all that is wanted, (n,)."""
+        found = np.ones(len(self.places), np.bool_)
+        for thing in wanted.things:
+            holding = np.zeros(len(found), np.bool_)
+            holding[self._holding.get(thing, [])] = True
+            found &= holding
+        return found & (self.places == wanted.place) if wanted.place else found
 
 
 def scenes(count: int, seed: int, *, absent: bool) -> Iterator[Scene]:
@@ -160,16 +120,16 @@ def scenes(count: int, seed: int, *, absent: bool) -> Iterator[Scene]:
 def embedded(count: int, encoder: Encoder, cache: Path | None) -> tuple[list[Scene], Vectors]:
     """That many pictures of the world, and the raw vectors of them."""
     drawn = list(scenes(count, DRAWN, absent=False))
-    kept = cache and cache / f"{encoder.id}-{count}.pickle"
+    kept = cache and cache / f"{encoder.id}-{count}.npy"
     if kept and kept.is_file():
-        return drawn, pickle.loads(kept.read_bytes())
+        return drawn, np.asarray(np.load(kept), np.float32)
     rows = []
     for start in range(0, count, _BATCH):
         part = range(start, min(start + _BATCH, count))
         rows.append(encoder.encode_images([render(drawn[at], SEED + at) for at in part]))
     vectors = np.concatenate(rows)
     if kept:
-        kept.write_bytes(pickle.dumps(vectors))
+        np.save(kept, vectors)
     return drawn, vectors
 
 
@@ -192,20 +152,6 @@ def _holds(*things: tuple[str, int]) -> Meaning:
     return Meaning(frozenset(things), "")
 
 
-def unlike(rows: Vectors, pictures: Vectors, share: float = OLD) -> float:
-    """The rule of before: what that share of unrelated pairs of 256 each scores below."""
-    return float(np.quantile(rows[:256] @ pictures[:256].T, share))
-
-
-def best_constant(scores: Sequence[Values], right: Sequence[Flags], there: int) -> float:
-    """The cosine that gives the best F1 over all searches."""
-    values, hits = np.concatenate(scores), np.concatenate(right)
-    order = np.argsort(-values)
-    found = np.cumsum(hits[order])
-    f1 = 2 * found / (np.arange(1, len(values) + 1) + there)
-    return float(values[order][int(f1.argmax())])
-
-
 def sample_world(
     plain: Collection, sizes: Sequence[int], cache: Path | None, each: int
 ) -> Iterator[str]:
@@ -220,7 +166,8 @@ def sample_world(
                 gallery = _index(
                     plain, drawn[:size], vectors[:size], Path(home), stack, captioned=captioned
                 )
-                yield from _look(f"{size:,} | {told}", gallery, plain, drawn[:size], asked)
+                named = f"{size:,} | {told}"
+                yield from _look(named, gallery, plain, drawn[:size], vectors[:size], asked)
                 print(f"({size:,}, {told}: {perf_counter() - started:.0f} s)", flush=True)
 
 
@@ -240,11 +187,14 @@ def _index(
     mapped = plain.alignment.map_images(vectors)
     said = [tuple(captions(one, SEED + at, 2)) for at, one in enumerate(drawn)]
     shas = [f"{at:064x}" for at in range(len(drawn))]
+    hubs = plain.alignment.hubs
+    near = hubs.of_pictures(mapped) if hubs else None
     images.upsert(
         [
             ImagePoint(
                 picture_id(sha), sha, str(at), sha, 1, 1, vectors[at], mapped[at], None,
                 said[at] if captioned else (),
+                hub=None if near is None else float(near[at]),
             )
             for at, sha in enumerate(shas)
         ]
@@ -273,45 +223,49 @@ def _look(
     gallery: Gallery,
     plain: Collection,
     drawn: Sequence[Scene],
+    vectors: Vectors,
     asked: Sequence[Asked],
 ) -> Iterator[str]:
     """Search, and count what each rule shows."""
-    found, reliability = [], Reliability()
+    world, reliability = World(drawn), Reliability()
+    mapped = plain.alignment.map_images(vectors)
+    found: list[tuple[Asked, Values, Flags, Flags]] = []
     for one in asked:
+        right = world.right(one.wanted)
         result = gallery.search(Query(one.text), "mapped", LOOKED_AT)
-        rows = [int(hit.uri) for hit in result.hits]
-        right = np.array([one.right(drawn[row]) for row in rows])
         chances = np.array([hit.chance for hit in result.hits], np.float64)
-        reliability.add(chances, right)
-        scores = np.array([hit.score for hit in result.hits])
-        likely = np.arange(len(rows)) < (result.likely or 0)
-        found.append((one, scores, right, likely, sum(map(one.right, drawn))))
+        reliability.add(chances, right[[int(hit.uri) for hit in result.hits]])
+        likely = np.zeros(len(drawn), np.bool_)
+        alone = gallery.search(Query(one.text), "mapped", max(1, result.likely or 0), likely=True)
+        likely[[int(hit.uri) for hit in alone.hits]] = True
+        query = plain.alignment.map_texts(plain.encoder.encode_texts([one.text]))
+        scores = (query @ mapped.T)[0].astype(np.float64)
+        found.append((one, scores, right, likely))
     texts = plain.alignment.map_texts(plain.relevance.sample.texts)
-    pictures = plain.alignment.map_images(plain.relevance.sample.pictures)
-    old = unlike(texts, pictures)
+    old = unlike(np.asarray(texts @ mapped[:256].T, np.float64))
     for kind in dict.fromkeys(one.kind for one in asked):
-        rows_of = [row for row in found if row[0].kind == kind]
-        there = sum(row[4] for row in rows_of)
-        constant = best_constant([r[1] for r in rows_of], [r[2] for r in rows_of], there)
+        rows = [row for row in found if row[0].kind == kind]
+        constant = best_constant([row[1] for row in rows], [row[2] for row in rows])
         rules: dict[str, Callable[[Values, Flags], Flags]] = {
-            "95 % of unrelated": partial(_at_least, old),
-            "best constant": partial(_at_least, constant),
+            "95 % of unrelated": partial(at_least, old),
+            "best constant": partial(at_least, constant),
             "**likely**": lambda _, likely: likely,
         }
         for name, rule in rules.items():
             score = Score()
-            for _, scores, right, likely, count in rows_of:
-                score.add(rule(scores, likely), right, count)
+            for _, scores, right, likely in rows:
+                score.add(rule(scores, likely), right)
             yield f"| {named} | {kind} | {name} | {score.cells()} |"
     yield f"@| {named} | {reliability.cells()} |"
 
 
-def _at_least(least: float, scores: Values, _: Flags) -> Flags:
-    return scores >= least
+def real_vectors(
+    folder: Path, method: str, hub_strength: float = 0.0, seeds: int = 2
+) -> Iterator[str]:
+    """Rows of 500 COCO pictures: half fit the map, a quarter is learned from, a quarter sought.
 
-
-def real_vectors(folder: Path, method: str, seeds: int = 2) -> Iterator[str]:
-    """Rows of 500 COCO pictures: half fit the map, a quarter is learned from, a quarter sought."""
+    The half that fits the map is also the bank of the hub correction.
+    """
     images, texts = (np.load(folder / f"{name}_features.npy") for name in ("image", "text"))
     old, new, reliability = Score(), Score(), Reliability()
     seen: list[tuple[Values, Flags]] = []
@@ -320,19 +274,23 @@ def real_vectors(folder: Path, method: str, seeds: int = 2) -> Iterator[str]:
         fitting, rest = np.array_split(order, 2)
         moments = PairMoments(images.shape[1])
         moments.update(images[fitting], texts[fitting])
-        alignment = Alignment.fit(moments, method)
+        numbers = fitting.astype(np.uint64) + 1
+        halves_of = [rows[fitting].astype(np.float16) for rows in (images, texts)]
+        bank = Bank(halves_of[0], numbers, halves_of[1], numbers)
+        fitted = Alignment.fit(moments, method)
+        alignment = replace(fitted, hub_strength=hub_strength, bank=bank)
         halves = np.array_split(np.arange(len(rest)), 2)
         for learned, sought in (halves, halves[::-1]):
             pairs = np.stack([np.arange(len(learned)), learned], axis=1).astype(np.uint64)
             sample = Sample(
-                images[rest], texts[rest[learned]], pairs, pairs, rest.astype(np.uint64)
+                images[rest], texts[rest[learned]], pairs, pairs, rest.astype(np.uint64) + 1
             )
             relevance = Relevance(alignment, sample)
             queries = alignment.map_texts(texts[rest[sought]])
-            least = unlike(queries, alignment.map_images(images[rest]))
+            least = unlike(relevance.scores(queries, hub_strength))
             for query, own in zip(queries, sought, strict=True):
-                judge = relevance.judge(query, "words", len(rest))
-                scores = relevance.scores(query[None])[0].astype(np.float64)
+                judge = relevance.judge(query, "words", len(rest), hub_strength)
+                scores = relevance.scores(query[None], hub_strength)[0]
                 right = np.arange(len(rest)) == own
                 if judge is None:
                     raise RuntimeError("too few pairs")
@@ -341,47 +299,41 @@ def real_vectors(folder: Path, method: str, seeds: int = 2) -> Iterator[str]:
                     one = replace(judge, background=background, count=int(kept.sum()))
                     chances, hits = one.chances(scores[kept]), right[kept]
                     reliability.add(chances, hits)
-                    new.add(chances >= LIKELY, hits, int(hits.sum()))
-                    old.add(scores[kept] >= least, hits, int(hits.sum()))
+                    new.add(chances >= LIKELY, hits)
+                    old.add(scores[kept] >= least, hits)
                     seen.append((scores[kept], hits))
-    constant = best_constant([one[0] for one in seen], [one[1] for one in seen], new.there)
+    constant = best_constant([one[0] for one in seen], [one[1] for one in seen])
     best = Score()
     for scores, hits in seen:
-        best.add(scores >= constant, hits, int(hits.sum()))
+        best.add(scores >= constant, hits)
+    named = f"{method}, hubs {hub_strength:g}" if hub_strength else method
     for name, score in (("95 % of unrelated", old), ("best constant", best), ("**likely**", new)):
-        yield f"| 250 COCO | {method} | caption | {name} | {score.cells()} |"
-    yield f"@| 250 COCO | {method} | {reliability.cells()} |"
-
-
-def print_tables(rows: Sequence[str]) -> None:
-    """What was shown, and how reliable the chances were."""
-    print("\n| pictures | | search | shown | precision | recall | answered | empty said empty "
-          "| strangers a search |\n| ---: | --- | --- | --- |" + " ---: |" * 5)  # fmt: skip
-    print("\n".join(row for row in rows if not row.startswith("@")))
-    bands = " | ".join(f"{a:g} to {min(b, 1):g}" for a, b in pairwise(BANDS[1:]))
-    print(f"\n| pictures | | {bands} |\n| ---: | --- |" + " ---: |" * (len(BANDS) - 2))
-    print("\n".join(row[1:] for row in rows if row.startswith("@")))
+        yield f"| 250 COCO | {named} | caption | {name} | {score.cells()} |"
+    yield f"@| 250 COCO | {named} | {reliability.cells()} |"
 
 
 def main() -> None:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--sizes", type=int, nargs="*", default=[500, 5_000, 50_000])
-    parser.add_argument("--searches", type=int, default=150, help="captions of each kind")
+    parser.add_argument("--searches", type=int, default=80, help="captions of each kind")
     parser.add_argument("--cache", type=Path, help="folder that keeps the embedded pictures")
+    parser.add_argument("--home", type=Path, help="home that has the samples, or gets them")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="of real vectors")
     asked = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     rows: list[str] = []
     if (asked.folder / "image_features.npy").is_file():
-        for method in ("raw", "centred", "shrink"):
-            rows += real_vectors(asked.folder, method)
+        for method, hub_strength in product(("raw", "centred", "shrink"), (0.0, 0.5)):
+            rows += real_vectors(asked.folder, method, hub_strength)
     if asked.sizes:
-        with tempfile.TemporaryDirectory() as home:
-            engine = build_engine(Settings(home=Path(home), profile="sample", device="cpu"))
-            fill(engine)
+        with ExitStack() as stack:
+            home = asked.home or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            engine = build_engine(Settings(home=home, profile="sample", device="cpu"))
+            stack.callback(engine.close)
+            if "plain" not in engine.names():
+                fill(engine)
             rows += sample_world(engine.open("plain"), asked.sizes, asked.cache, asked.searches)
-            engine.close()
     print_tables(rows)
 
 

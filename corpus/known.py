@@ -143,7 +143,7 @@ class KnownRows:
         found = self._db.execute(
             "select d.place, d.sha256 from described d cross join picture p "
             "on p.sha256 = d.sha256 and substr(p.sha256, 1, 8) = substr(d.sha256, 1, 8) "
-            "where d.place >= ? and d.place < ? and p.captions = 0 order by 1",
+            "where d.place >= ? and d.place < ? and p.captions + p.corrected = 0 order by 1",
             (number << SHIFT, (number + 1) << SHIFT),
         )
         return [(row_of(place), sha256.hex()) for place, sha256 in found]

@@ -45,12 +45,13 @@ class CaptionRecord:
 class Skipped:
     """Something in a source that could not be read: where it stands, and why.
 
-    `what`: a part of it, such as a row; its `picture` alone, whose row is there; or the `rest`.
+    `what`: a part of it, such as a row; its `picture` alone, whose row is there; the `captions` of
+    the picture that comes next; or the `rest`.
     """
 
     uri: str
     reason: str
-    what: Literal["part", "picture", "rest"] = field(default="part", compare=False)
+    what: Literal["part", "picture", "captions", "rest"] = field(default="part", compare=False)
 
 
 @dataclass(frozen=True)

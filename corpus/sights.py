@@ -139,6 +139,9 @@ class Sights:
 def _opened(path: Path) -> Database:
     database = Database.to(path, writable=True)
     try:
+        # Others write it too, and what a power cut takes of a cache is made again.
+        database.execute("pragma busy_timeout = 60000")
+        database.execute("pragma synchronous = off")
         (layout,) = database.execute("pragma user_version").fetchone()
         if layout != _LAYOUT:
             database.executescript(_SCHEMA)

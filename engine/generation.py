@@ -132,8 +132,8 @@ class Generation:
             return take_sample(self.images, stores, self.alignment.dim)
 
         held = tuple(count for one in sources for count in one.held)
+        sample = self._samples.sample([one.number for one in sources], held, take)
         with self._lock:
-            sample = self._samples.sample([one.number for one in sources], held, take)
             kept = self._relevance
             if kept is None or kept.sample is not sample or kept.lent is not lent:
                 kept = self._relevance = Relevance(self.alignment, sample, lent)

@@ -136,7 +136,7 @@ class Job:
         """The picture of a record whose file lies there; raises OSError or ValueError."""
         status = path.stat()
         captions = tuple(dict.fromkeys(text for text in record.captions if text.strip()))
-        told = replace(record, captions=captions)
+        told = record if captions == record.captions else replace(record, captions=captions)
         beside = sidecars.of(path)
         return cls(told, path, status.st_size, status.st_mtime_ns, beside, stamp(beside))
 

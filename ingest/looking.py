@@ -27,6 +27,7 @@ from ingest.whereabouts import Placing, holds_anything
 from mrag_client.files import is_regular
 
 _EVERY_SECONDS = 0.1
+_EXAMPLES = 3
 _NO_KEYS = np.empty(0, np.int64)
 
 
@@ -37,7 +38,8 @@ class SourceState:
     `base`: the folder that its pictures lie in. `trouble`: why nothing of it leaves, "" where it
     was read as it should be. `whole`: all of a file was read, so that what it gives no longer was
     taken out of it. `gave`: what a file gave before, as keys; nothing of a folder, whose pictures
-    are known by where they lie; `gives`: what it gives now. `unread` as in `Source`.
+    are known by where they lie; `gives`: what it gives now. `unread` as in `Source`; what was
+    `skipped` could not be read, a few of which are `examples`.
     """
 
     source: Source
@@ -48,6 +50,8 @@ class SourceState:
     trouble: str = ""
     whole: bool = False
     unread: int = 0
+    skipped: int = 0
+    examples: list[Skipped] = field(default_factory=list)
 
 
 class Looker:
@@ -82,18 +86,18 @@ class Looker:
 
     def _read(self, number: int, state: SourceState) -> None:
         """Take what a source gives; notes whether that is all of it."""
-        ids, gives = set[int](), array("q")
+        ids, gives, before = set[int](), array("q"), ""
         for record in state.source.records():
             self._tell()
             if isinstance(record, ImageRecord):
-                if (key := self._take(number, record, ids)) is not None:
+                kept = before == "captions"
+                if (key := self._take(number, record, ids, keep_words=kept)) is not None:
                     gives.append(key)
             elif isinstance(record, CaptionRecord):
                 gives.append(self._take_caption(number, record))
             elif isinstance(record, Skipped):
-                state.unread += record.what == "part"
-                if record.what == "rest":
-                    state.trouble = f"{record.reason}: nothing of it leaves"
+                _note(state, record)
+            before = record.what if isinstance(record, Skipped) else ""
         more = state.unread - state.source.unread
         if state.is_folder or state.trouble:
             return
@@ -107,8 +111,13 @@ class Looker:
         else:
             state.whole = state.source.limit is None
 
-    def _take(self, number: int, record: ImageRecord, ids: set[int]) -> int | None:
-        """Take a picture, unless its id was given before or its file is out of reach; its key."""
+    def _take(
+        self, number: int, record: ImageRecord, ids: set[int], *, keep_words: bool
+    ) -> int | None:
+        """Take a picture, unless its id was given before or its file is out of reach; its key.
+
+        `keep_words`: what is said of it cannot be read now, which takes nothing back.
+        """
         with suppress(OSError, ValueError):
             path = self._place(record.path)
             id_key = key_of(record.image_id)
@@ -121,15 +130,16 @@ class Looker:
             own = known is not None and known.id_key == id_key
             state = State.NEW
             if known is not None:
-                state = State.SAME if known.said == job.name.said else State.LESS
+                same = keep_words or known.said == job.name.said
+                state = State.SAME if same else State.LESS
                 if state == State.LESS and (own or job.record.captions):
                     state = State.SAID
                 if (known.size, known.mtime_ns) != (job.size, job.mtime_ns):
                     state = State.CHANGED
             if state in (State.NEW, State.CHANGED) and self._is_bad(job):
                 state = State.BAD
-            placed = replace(job.record, path=path)
-            self._given.add(GivenFile(key, number, state, job.size, placed, own))
+            told = job.record if state == State.SAME else replace(job.record, path=path)
+            self._given.add(GivenFile(key, number, state, job.size, told, own))
             return key
         return None
 
@@ -152,6 +162,16 @@ class Looker:
         if now - self._told >= _EVERY_SECONDS:
             self._told = now
             self._on_progress(Progress("look", self._looked))
+
+
+def _note(state: SourceState, skipped: Skipped) -> None:
+    """Note what could not be read of a source."""
+    state.skipped += 1
+    state.unread += skipped.what == "part"
+    if len(state.examples) < _EXAMPLES:
+        state.examples.append(skipped)
+    if skipped.what == "rest":
+        state.trouble = f"{skipped.reason}: nothing of it leaves"
 
 
 def _not_there(source: Source, is_folder: bool, base: Path) -> str:

@@ -77,7 +77,8 @@ class Survey:
     @property
     def trouble(self) -> bool:
         """Whether something could not be looked at as it should be."""
-        return bool(self.held or self.bad or any(state.trouble for state in self.states))
+        skipped = any(state.trouble or state.skipped for state in self.states)
+        return bool(self.held or self.bad or skipped)
 
     @property
     def too_much(self) -> bool:

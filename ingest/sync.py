@@ -205,6 +205,9 @@ def _trouble_lines(found: Survey) -> Iterator[str]:
     for state in found.states:
         if state.trouble:
             yield f"left alone: {state.source.path} {state.trouble}"
+        if state.skipped:
+            yield f"could not be read: {state.skipped:,} parts of {state.source.path}"
+            yield from (f"  {one.uri}: {one.reason}" for one in state.examples)
     for folder, count in found.held.items():
         yield (
             f"left alone: {count:,} pictures of {folder}, which is empty or cannot be read, as it "

@@ -42,6 +42,8 @@ Those of `words` (BM25) grow with the rarity and the number of the words, those 
 only at which ranks a picture was found.
 """
 
+_LOOKED_AT = 2000
+
 UNLIKE = 0.25
 """How much pictures count that are not wanted, against those that are.
 
@@ -309,10 +311,14 @@ class Gallery:
     def _counted(
         self, hits: Sequence[ImageHit], copies: Copies, filters: Filters
     ) -> list[ImageHit]:
-        """Hits with the number of copies that each stands for, of those that may be found."""
+        """Hits with the number of copies that each stands for, of those that may be found.
+
+        Where there are very many, with the number of all.
+        """
         beside = {hit.id: copies.beside(hit.id) for hit in hits}
         wanted = [id_ for ids in beside.values() for id_ in ids]
-        there = self.store.which(wanted, filters) if wanted else set()
+        many = len(wanted) > _LOOKED_AT  # of a long series of pictures alike
+        there = set(wanted) if many else self.store.which(wanted, filters)
         return [
             replace(hit, copies=sum(id_ in there for id_ in beside[hit.id]))
             if beside[hit.id]

@@ -44,7 +44,7 @@ The upper end is what a score is best held against on real vectors (RESULTS.md).
 
 USUAL_POWER = 0.15
 """How the shares of matched pairs are distributed where there are too few: the density is
-`power * share ** (power - 1)`. Seen: .08 to .14 (RESULTS.md)."""
+`power * share ** (power - 1)`. Seen: .11 on the sample `plain`, .15 to .16 on 500 COCO pictures."""
 
 _TRUST = 3.0
 _PAIRS_OF_USUAL = 10

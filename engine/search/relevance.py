@@ -112,12 +112,24 @@ class Relevance:
             self.scores_of_texts(self.sample.texts),
             matched,
             left_out=self.sample.told,
-            common=_common(self.sample),
+            common=self._common,
         )
 
     def scores_of_texts(self, texts: Vectors) -> Values:
         """What raw texts (n, dim), each searched for alone, score with the sample."""
         return self.scores(self.alignment.map_texts(texts), self.alignment.hub_strength)
+
+    @property
+    def _common(self) -> float:
+        """Which share of pictures, beside its own, captions say to be right for a text.
+
+        Where there are no pairs here it is that of the memory: much the same is asked for.
+        """
+        sample = self.sample
+        if not len(sample.pairs):
+            return 0.0 if self.lent is None else self.lent._common
+        others = len(sample.related) - len(sample.pairs)
+        return max(0, others) / (len(sample.texts) * len(sample.pictures))
 
     @cached_property
     def _of_pictures(self) -> Likelihood | None:
@@ -143,11 +155,3 @@ def _matched(relevance: Relevance) -> Values | None:
         return None
     scores = relevance.scores_of_texts(relevance.sample.texts[pairs[:, 0]])
     return matched_pairs(scores, pairs[:, 1], relevance.sample.told[pairs[:, 0]])
-
-
-def _common(sample: Sample) -> float:
-    """Which share of pictures, beside its own, captions say to be right for a text."""
-    if not sample.related.size:
-        return 0.0
-    others = len(sample.related) - len(sample.pairs)
-    return max(0, others) / max(1, len(sample.texts) * len(sample.pictures))

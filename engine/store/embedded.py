@@ -39,7 +39,7 @@ from engine.store.interface import (
     Period,
     Point,
     Ranked,
-    moment,
+    moment_at,
 )
 from engine.types import Near, Vector, Vectors
 
@@ -198,10 +198,10 @@ class EdgeIndex:
             limit=limit,
             filter=edge_filter(conditions),
             order_by=order,
-            with_payload=edge.PayloadSelector.Include([field]),
+            with_payload=False,
         )
         records, _ = self._call(self._shard.scroll, request)
-        return [(str(record.id), moment(record.payload[field])) for record in records]
+        return [(str(record.id), moment_at(record.order_value)) for record in records]
 
     def count(self, conditions: Conditions = EVERYTHING) -> int:
         """How many points satisfy the conditions, exactly."""

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain, islice
-from pathlib import PurePath
-from typing import Any
 
 import numpy as np
 
@@ -16,18 +14,16 @@ from engine.errors import InvalidInput
 from engine.identity import content_key
 from engine.store.base import UPSERT_BATCH, IndexStore
 from engine.store.checks import check_page, check_text, checked_ids, point_rows, query_rows
-from engine.store.image_filters import FOLDED, also, extension, folded_field, image_conditions
+from engine.store.image_filters import FOLDED, also, folded_field, image_conditions
+from engine.store.image_points import CAPTIONED_BY, by_date, by_spelling, hit_of, point_of
 from engine.store.interface import (
     HUB,
     NO_FILTERS,
     Conditions,
     Correction,
-    Hit,
     IndexSpec,
     Period,
-    Point,
     Ranked,
-    moment,
 )
 from engine.store.paging import (
     FUSED_DEPTH,
@@ -38,27 +34,19 @@ from engine.store.paging import (
     fused,
     ranking,
 )
-from engine.store.phrases import phrase_text
 from engine.types import (
     DateOrder,
     Facets,
     Filters,
     ImageHit,
     ImagePoint,
-    Metadata,
     SearchSpace,
     Sort,
     Vector,
 )
-from engine.words import folded
 
 FACET_VALUES = 200
 """How many values of a field are offered as filters, the commonest first."""
-
-_SHOWN = (
-    *("sha256", "names", "width", "height", "taken_at", "tags", "split", "source"),
-    *("camera", "lens", "places", "location", "title", "rating"),
-)
 
 
 def image_spec(card: CollectionCard) -> IndexSpec:
@@ -100,7 +88,7 @@ class ImageStore(IndexStore):
             rows = point_rows(name, [ids[i] for i in held], given, self._dim).tolist()
             for i, row in zip(held, rows, strict=True):
                 vectors[i][name] = row
-        stored = [_stored(*pair) for pair in zip(points, vectors, strict=True)]
+        stored = [point_of(*pair) for pair in zip(points, vectors, strict=True)]
         for start in range(0, len(stored), UPSERT_BATCH):
             self._index.upsert(stored[start : start + UPSERT_BATCH])
 
@@ -207,14 +195,12 @@ class ImageStore(IndexStore):
         not change.
         """
         check_page(k, offset)
-        conditions = image_conditions(filters)
-        with_date = also(conditions, any_of={"has": frozenset({"date"})})
-        dated, end = self._index.count(with_date), offset + k
-        found = self._dated(with_date, order, min(end, dated)) if offset < dated else []
-        page = found[offset:end]
-        if end > dated:
+        conditions, end = image_conditions(filters), offset + k
+        dated = self._dated(conditions, order, end)
+        page = dated[offset:]
+        if len(dated) < end:
             rest = self._index.ids(also(conditions, none_of={"has": frozenset({"date"})}))
-            page += islice(rest, max(0, offset - dated), end - dated)
+            page += islice(rest, max(0, offset - len(dated)), end - len(dated))
         return self.get(page)
 
     def which(self, ids: Sequence[str], filters: Filters = NO_FILTERS) -> set[str]:
@@ -231,7 +217,7 @@ class ImageStore(IndexStore):
         `with_vectors` adds each picture's raw vector (float16 precision).
         """
         kept = "raw" if with_vectors else ""
-        return [_found(hit) for hit in self._index.get(checked_ids(ids), vector=kept)]
+        return [hit_of(hit) for hit in self._index.get(checked_ids(ids), vector=kept)]
 
     def vectors(self, ids: Sequence[str], name: str) -> dict[str, Vector]:
         """The vectors `raw`, `mapped` or `caption` of these ids (float16 precision), by id.
@@ -257,10 +243,9 @@ class ImageStore(IndexStore):
     def facets(self, filters: Filters = NO_FILTERS) -> Facets:
         """What the pictures that satisfy the filters can be filtered by further."""
         conditions = image_conditions(filters)
-        captioned = also(conditions, any_of={"has": frozenset({"caption"})})
 
-        def counts(field: str, of: Conditions = conditions) -> dict[str, int]:
-            found = self._index.facet(field, 2 * FACET_VALUES, of)
+        def counts(field: str) -> dict[str, int]:
+            found = self._index.facet(field, 2 * FACET_VALUES, conditions)
             merged = by_spelling({value: count for value, count in found.items() if value})
             return dict(islice(merged.items(), FACET_VALUES))
 
@@ -270,7 +255,7 @@ class ImageStore(IndexStore):
 
         return Facets(
             splits=counts("split"),
-            sources=counts("source", captioned),
+            sources={by: count for by, count in counts("has").items() if by in CAPTIONED_BY},
             tags=counts("tags"),
             taken_from=end(last=False),
             taken_until=end(last=True),
@@ -339,90 +324,8 @@ class ImageStore(IndexStore):
         """A page of a ranking with what is stored of its points."""
         scores = dict(page)
         kept = self._index.get(list(scores))
-        return [_found(replace(hit, score=scores[hit.id])) for hit in kept]
+        return [hit_of(replace(hit, score=scores[hit.id])) for hit in kept]
 
     def _checked(self, query: Vector) -> Vector:
         checked: Vector = query_rows(query[None], self._dim)[0]
         return checked
-
-
-def by_date(hits: Sequence[ImageHit], order: DateOrder) -> list[ImageHit]:
-    """Hits by when their pictures were taken, equal ones as they are, those without a date last."""
-    newest = order == "newest"
-    dated = [hit for hit in hits if hit.payload["taken_at"]]
-    dated.sort(key=lambda hit: moment(hit.payload["taken_at"]), reverse=newest)
-    return dated + [hit for hit in hits if not hit.payload["taken_at"]]
-
-
-def _each_once(names: Sequence[str]) -> list[str]:
-    """Names in their first spelling: so a picture is counted once for each."""
-    found: dict[str, str] = {}
-    for name in names:
-        found.setdefault(folded(name), name)
-    return list(found.values())
-
-
-def _listed(names: list[str] | str) -> list[str]:
-    return names if isinstance(names, list) else [names] if names else []
-
-
-def by_spelling(counts: Mapping[str, int]) -> dict[str, int]:
-    """The counts of names that are compared alike, in one, by its commonest spelling."""
-    shown: dict[str, str] = {}
-    added: dict[str, int] = {}
-    for name, count in counts.items():
-        spelling = shown.setdefault(folded(name), name)
-        added[spelling] = added.get(spelling, 0) + count
-    return dict(sorted(added.items(), key=lambda one: (-one[1], one[0])))
-
-
-def _location(about: Metadata) -> dict[str, float] | None:
-    if about.latitude is None or about.longitude is None:
-        return None
-    return {"lat": about.latitude, "lon": about.longitude}
-
-
-def _stored(point: ImagePoint, vectors: dict[str, list[float]]) -> Point:
-    about = point.metadata
-    has = {"caption": point.captions, "date": point.taken_at is not None}
-    payload: dict[str, Any] = {
-        "picture": content_key(point.sha256),
-        "image_id": point.image_id,
-        "names": list(point.names or (point.image_id,)),
-        "uri": point.uri,
-        "sha256": point.sha256,
-        "width": point.width,
-        "height": point.height,
-        "captions": list(point.captions),
-        "source": point.source,
-        "split": point.split,
-        "taken_at": None if point.taken_at is None else point.taken_at.isoformat(),
-        "tags": _each_once(point.tags),
-        "camera": about.camera,
-        "lens": about.lens,
-        "places": _each_once(point.places),
-        "location": _location(about),
-        "title": about.title,
-        "rating": about.rating,
-        "extension": extension(PurePath(point.uri).suffix),
-        "has": [name for name, there in has.items() if there],
-        "said": phrase_text(point.captions),
-    }
-    for field in FOLDED:
-        payload[folded_field(field)] = list(map(folded, _listed(payload[field])))
-    if point.hub is not None:
-        payload[HUB] = point.hub
-    return Point(point.id, vectors, payload, "\n".join(point.captions))
-
-
-def _found(hit: Hit) -> ImageHit:
-    payload = hit.payload
-    return ImageHit(
-        id=hit.id,
-        image_id=payload["image_id"],
-        uri=payload["uri"],
-        score=hit.score,
-        captions=tuple(payload["captions"]),
-        payload={field: payload[field] for field in _SHOWN},
-        vector=None if hit.vector is None else np.asarray(hit.vector, dtype=np.float32),
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from engine.types import Filters, Near, Vector, Vectors
@@ -119,7 +119,9 @@ Ranked = tuple[str, float]
 
 
 Dated = tuple[str, datetime]
-"""The id of a point, and its moment; one that says no zone is in UTC."""
+"""The id of a point, and its moment in UTC; one that says no zone is taken as that."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,11 @@ class Conditions:
 
 
 EVERYTHING = Conditions()
+
+
+def moment_at(microseconds: float) -> datetime:
+    """The moment so long after 1970 began, in UTC, as engines order by it."""
+    return _EPOCH + timedelta(microseconds=round(microseconds))
 
 
 def moment(text: str) -> datetime:

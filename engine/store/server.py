@@ -27,7 +27,7 @@ from engine.store.interface import (
     IndexSpec,
     Point,
     Ranked,
-    moment,
+    moment_at,
 )
 from engine.store.made_with import check_made_with
 from engine.store.server_calls import ServerCalls
@@ -212,10 +212,10 @@ class ServerIndex:
         order, wanted = models.OrderBy(key=field, direction=direction), server_filter(conditions)
         records, _ = self._call(
             lambda client: client.scroll(
-                self._name, wanted, limit=limit, order_by=order, with_payload=[field]
+                self._name, wanted, limit=limit, order_by=order, with_payload=False
             )
         )
-        return [(str(record.id), moment((record.payload or {})[field])) for record in records]
+        return [(str(record.id), moment_at(record.order_value or 0)) for record in records]
 
     def count(self, conditions: Conditions = EVERYTHING) -> int:
         """How many points satisfy the conditions, exactly."""

@@ -18,6 +18,7 @@ from corpus.records import ImageRecord, Record, Skipped
 from engine.errors import InvalidInput, SourceError
 from engine.files import partial_path
 from engine.images import SUFFIXES
+from engine.metadata.sidecars import SUFFIX as SIDECAR
 from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.settings import Settings
 from ingest.readers import open_source
@@ -29,6 +30,10 @@ Upload = BytesIO | BufferedReader
 TABLES = frozenset({".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json"})
 TEXTS = frozenset({".txt"})
 """Captions beside pictures, or captions alone."""
+
+_SOURCES = SUFFIXES | TABLES | TEXTS
+_TAKEN = _SOURCES | {SIDECAR}
+"""What is taken out of an archive: also what other programs wrote beside pictures."""
 
 RATIO = 100
 """Pictures hardly shrink in a zip, and tables by a few times: what shrinks more is a bomb."""
@@ -209,10 +214,9 @@ def _wanted(
     for member in found:
         path = _path(member, name)
         hidden = any(part.startswith(".") or part in _PASSED_OVER for part in path.parts)
-        known = path.suffix.lower() in SUFFIXES | TABLES | TEXTS
-        if known and not hidden and not member.is_dir():
+        if path.suffix.lower() in _TAKEN and not hidden and not member.is_dir():
             wanted[path] = member
-    if not wanted:
+    if not any(path.suffix.lower() in _SOURCES for path in wanted):
         raise SourceError(f"{name} holds neither pictures nor captions; pack a folder of them")
     _check_size(name, wanted.values(), settings)
     return wanted

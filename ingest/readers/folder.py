@@ -124,7 +124,7 @@ def _read_picture(root: Path, found: _Folder, name: str) -> Iterator[Annotation 
             captions = _read_sidecar(found.path / sidecar)
     except (OSError, ValueError) as error:
         uri = printable(str(found.path / (sidecar or name)))
-        yield Skipped(uri, f"captions not read: {error}")
+        yield Skipped(uri, f"captions not read: {error}", "captions")
     yield Annotation(
         image=str(relative), captions=captions, image_id=printable(relative.as_posix())
     )

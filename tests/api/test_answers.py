@@ -70,8 +70,21 @@ def test_words_find_pictures_in_each_space(reader: TestClient) -> None:
     assert len(raw["hits"]) == 3
     told = {"id", "uri", "score", "caption", "taken_at", "camera", "places", "chance"}
     assert told <= set(raw["hits"][0])
-    assert (raw["likely"], words["likely"]) == (None, 1)
+    assert raw["likely"] is None
+    assert words["likely"] is not None
     assert "/" not in raw["hits"][0]["uri"]
+
+
+def test_what_is_likely_can_be_asked_for_alone(reader: TestClient) -> None:
+    def asked(**more: str) -> Any:
+        params = {"text": "snow", "space": "fused", "k": "24", **more}
+        return reader.get(f"{V1}/search", params=params).json()["results"][0]
+
+    whole, alone = asked(), asked(likely="true")
+    assert 0 < whole["likely"] < 24
+    assert alone["hits"] == whole["hits"][: whole["likely"]]
+    assert all(hit["chance"] >= 0.5 for hit in alone["hits"])
+    assert asked(text="a spaceship")["likely"] == 0
 
 
 def test_a_search_is_read_in_its_language_and_what_is_wrong_is_placed(reader: TestClient) -> None:
@@ -269,3 +282,13 @@ def test_the_document_and_its_page_need_no_network(reader: TestClient) -> None:
     assert "curl -X DELETE 'http://testserver/api/v1/collections/{name}'" in told
     assert "/api/v1/search" in page.text
     assert not any(part in page.text for part in ("src=", "<link", "<script", "href=http"))
+
+
+def test_duplicates_are_told_in_pages_to_those_who_read(reader: TestClient) -> None:
+    told = reader.get(f"{V1}/duplicates", params={"kind": "near", "k": 5}).json()
+    assert (told["waiting"], told["missing"]) == (0, 0)
+    assert len(told["groups"]) == min(5, told["total"])
+    assert "kind" in problem(reader.get(f"{V1}/duplicates", params={"kind": "odd"}), 422)
+    assert "k: Input" in problem(reader.get(f"{V1}/duplicates", params={"k": "0"}), 422)
+    gone = reader.get(f"{V1}/duplicates", params={"collection": "gone"})
+    assert problem(gone, 404, "CollectionMissing")

@@ -12,7 +12,16 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import PHONE, OpenApp, until
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
-PAGES = ("/", "/?present=1", "/search", "/search?q=two+cats", "/compare", "/collections", "/system")
+PAGES = (
+    "/",
+    "/?present=1",
+    "/search",
+    "/search?q=two+cats",
+    "/compare",
+    "/duplicates",
+    "/collections",
+    "/system",
+)
 
 
 def settle(page: Page) -> None:

@@ -265,3 +265,24 @@ def test_a_caption_as_long_as_a_book_leaves_room_for_the_others(
     box = card.bounding_box()
     assert box
     assert box["height"] < 2 * box["width"]
+
+
+def test_several_pictures_are_chosen_by_key_on_a_phone(open_app: OpenApp) -> None:
+    """More like these, not those, across two pages; what was chosen is in the address."""
+    page = open_app("/search?q=two+cats&space=raw", size=PHONE)
+    answered(page)
+    page.get_by_text("Choose several").click()
+    page.get_by_role("button", name="More like this").first.press("Enter")
+    page.get_by_role("button", name="Not like this").nth(1).press("Space")
+    page.get_by_role("button", name="Next", exact=True).first.click()
+    expect(page.get_by_role("status").filter(has_text="Pictures 25 to")).to_have_count(1)
+    page.get_by_role("button", name="More like this").first.click()
+    expect(page.get_by_text("2 like these, 1 not those").first).to_be_visible()
+    page.get_by_role("button", name="Find more").first.click()
+    page.wait_for_url("**unlike=*")
+    assert page.url.count("&like=") == 2
+    expect(page.get_by_text("Like these")).to_be_visible()
+    expect(page.get_by_text("Not like this one")).to_be_visible()
+    page.get_by_role("button", name="Remove").last.click()
+    page.wait_for_url(lambda url: "unlike" not in url)
+    answered(page)

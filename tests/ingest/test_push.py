@@ -400,7 +400,7 @@ def test_the_graph_of_a_large_index_is_built_once_by_a_child(
     monkeypatch.setattr("ingest.push.OPTIMIZE_FROM", 40)
     told: list[Progress] = []
     assert not fill([*pictures(30, captions=1)], told.append).optimized
-    assert {step.stage for step in told} == {"push"}
+    assert {step.stage for step in told} == {"push", "compare pictures"}
     grown = fill([*pictures(40, captions=1)], told.append)
     assert (grown.optimized, grown.everything, grown.images) == (True, False, 10)
     assert "build the graph (seconds)" in {step.stage for step in told}

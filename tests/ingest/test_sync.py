@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from corpus.corrections import correction_of
 from corpus.ledger import Ledger
-from engine.errors import NothingToSync, TooMuchLeaves
+from corpus.lock import writing
+from engine.errors import NothingToSync, StoreLocked, TooMuchLeaves
+from engine.store import picture_id
+from ingest.corrections import level, note_correction, take_in
 from ingest.pipeline import pushed_commit
 from ingest.sources import Source, Sources
 from tests.ingest.syncing import Album
@@ -35,7 +42,7 @@ def numbered(count: int, first: int = 0) -> list[str]:
     return [f"{number:03}.png" for number in range(first, first + count)]
 
 
-def level(album: Album) -> None:
+def is_level(album: Album) -> None:
     """A second sync finds nothing, encodes nothing and pushes nothing; the index holds it all."""
     before, commit = album.encoder.pictures, pushed_commit(album.folder)
     texts = len(album.encoder.texts)
@@ -54,7 +61,7 @@ def test_new_changed_moved_and_gone_pictures_of_a_folder(indexed: Album) -> None
     paths = album.paint(*numbered(30))
     (album.base / "photos" / "000.txt").write_text("the first")
     album.ingest(album.base / "photos")
-    level(album)
+    is_level(album)
     album.paint("new.png")
     shutil.copy(album.paint("other.png", folder="elsewhere")[0], paths[1])
     album.touch(paths[1])
@@ -74,7 +81,7 @@ def test_new_changed_moved_and_gone_pictures_of_a_folder(indexed: Album) -> None
     assert looked.done is None
     assert album.encoder.pictures - before == 2
     assert album.holds() == album.afresh()
-    level(album)
+    is_level(album)
 
 
 def test_a_preview_writes_nothing(album: Album) -> None:
@@ -109,28 +116,26 @@ def test_a_moved_folder_encodes_nothing(album: Album) -> None:
     assert (report.found.counts["moved"], report.found.counts["gone"]) == (60, 0)
     assert album.encoder.pictures == before
     assert album.holds() == album.afresh()
-    level(album)
+    is_level(album)
 
 
-def test_rows_that_are_taken_out_of_a_table_leave_though_their_files_stay(indexed: Album) -> None:
-    album = indexed
+def test_rows_that_are_taken_out_of_a_table_leave_though_their_files_stay(album: Album) -> None:
     paths = album.paint(*numbered(40))
     rows = [f"photos/{path.name},words of {path.stem}" for path in paths]
     table = album.write("table.csv", "image,caption", *rows)
     album.ingest(table)
-    level(album)
+    is_level(album)
     album.write("table.csv", "image,caption", *rows[2:-1], f"photos/{paths[-1].name},")
     report = album.sync()
     assert (report.found.counts["gone"], report.found.counts["changed"]) == (2, 1)
     assert report.found.captions_lost == 1
     assert album.holds() == album.afresh()
     assert all(path.exists() for path in paths)
-    level(album)
+    is_level(album)
 
 
 @pytest.mark.parametrize("kind", ["text", "jsonl", "coco", "karpathy"])
 def test_lines_and_entries_that_are_taken_out_leave(album: Album, kind: str) -> None:
-    import json
 
     paths = album.paint(*numbered(40))
 
@@ -151,17 +156,16 @@ def test_lines_and_entries_that_are_taken_out_leave(album: Album, kind: str) -> 
         return album.write("said.json", json.dumps({"images": entries}))
 
     album.ingest(write(range(40)), images="" if kind == "text" else str(album.base / "photos"))
-    level(album)
+    is_level(album)
     write(range(2, 40))
     report = album.sync()
     lost = report.found.captions_gone if kind == "text" else report.found.counts["gone"]
     assert lost == 2
     assert album.holds() == album.afresh()
-    level(album)
+    is_level(album)
 
 
-def test_what_two_sources_give_stays_while_one_has_it(indexed: Album) -> None:
-    album = indexed
+def test_what_two_sources_give_stays_while_one_has_it(album: Album) -> None:
     paths = album.paint(*numbered(40))
     rows = [f"photos/{path.name},words of {path.stem}" for path in paths]
     table = album.write("table.csv", "image,caption", *rows)
@@ -169,7 +173,7 @@ def test_what_two_sources_give_stays_while_one_has_it(indexed: Album) -> None:
     album.write("also.txt", "both say this")
     for source in (album.base / "photos", table, lines, album.base / "also.txt"):
         album.ingest(source)
-    level(album)
+    is_level(album)
     album.write("table.csv", "image,caption", *rows[1:])
     album.write("said.txt", "nobody said this before")
     report = album.sync("all")
@@ -182,7 +186,7 @@ def test_what_two_sources_give_stays_while_one_has_it(indexed: Album) -> None:
     assert sum(not captions for _, captions, _ in told) == 1
     assert len(holds) == 41
     assert holds == album.afresh()
-    level(album)
+    is_level(album)
 
 
 def test_what_nobody_knows_the_source_of_stays(album: Album) -> None:
@@ -193,7 +197,7 @@ def test_what_nobody_knows_the_source_of_stays(album: Album) -> None:
         album.sync()
     album.ingest(album.base / "photos")
     (album.base / "unknown" / "000.png").unlink()
-    level(album)
+    is_level(album)
     (album.base / "photos" / "010.png").unlink()
     assert album.sync().found.counts["gone"] == 1
     assert len(album.holds()) == 7
@@ -216,7 +220,7 @@ def test_much_leaves_only_where_somebody_says_so(album: Album) -> None:
     assert album.sync("rest").found.only_leaves
     assert album.sync("all").found.counts["gone"] == 4
     assert len(album.holds()) == 27
-    level(album)
+    is_level(album)
 
 
 def test_a_few_of_a_small_collection_leave_unasked_but_never_all(album: Album) -> None:
@@ -273,7 +277,7 @@ def test_a_disk_that_is_not_mounted_takes_nothing_along(album: Album, left: str)
     report = album.sync()
     assert not report.failed
     assert not report.found.changes
-    level(album)
+    is_level(album)
 
 
 def test_a_disk_inside_a_source_takes_nothing_along(album: Album) -> None:
@@ -288,7 +292,7 @@ def test_a_disk_inside_a_source_takes_nothing_along(album: Album) -> None:
     assert len(album.holds()) == 15
     (album.base / "photos/usb").rmdir()  # as is told
     assert album.sync("all").found.counts["gone"] == 10
-    level(album)
+    is_level(album)
 
 
 def test_the_pictures_of_a_table_that_are_out_of_reach_stay(album: Album) -> None:
@@ -309,7 +313,7 @@ def test_the_pictures_of_a_table_that_are_out_of_reach_stay(album: Album) -> Non
     report = album.sync()
     assert report.found.counts["gone"] == 1
     assert len(album.holds()) == 19
-    level(album)
+    is_level(album)
 
 
 @pytest.mark.parametrize(
@@ -335,7 +339,6 @@ def test_a_table_that_cannot_be_read_takes_nothing_along(album: Album, lines: li
 
 
 def test_json_that_is_cut_short_takes_nothing_along(album: Album) -> None:
-    import json
 
     paths = album.paint(*numbered(20))
     rows = [{"image": f"photos/{path.name}", "caption": path.stem} for path in paths]
@@ -364,9 +367,37 @@ def test_a_folder_that_cannot_be_read_keeps_its_pictures(
     monkeypatch.setattr(os, "scandir", failing)
     report = album.sync("all")
     monkeypatch.undo()
+    assert report.failed
+    assert "deep: the folder cannot be read: Input/output error" in report.text
     assert report.found.counts["gone"] == 0
     assert len(album.holds()) == 10
-    level(album)
+    is_level(album)
+
+
+def test_words_that_cannot_be_read_now_are_kept(album: Album) -> None:
+    paths = album.paint(*numbered(3))
+    words = paths[0].with_suffix(".txt")
+    words.write_text("a red door")
+    album.ingest(album.base / "photos")
+    before = album.holds()
+    words.write_bytes(b"\xff\xfe\x00")
+    report = album.sync("all")
+    assert report.failed
+    assert "000.txt: captions not read" in report.text
+    assert album.holds() == before
+    words.write_text("a green door")
+    assert album.sync().found.counts["changed"] == 1
+
+
+def test_one_at_a_time_syncs_and_others_may_look(album: Album) -> None:
+    paths = album.paint(*numbered(5))
+    album.ingest(album.base / "photos")
+    paths[0].unlink()
+    with ThreadPoolExecutor(1) as other, writing(album.folder):
+        with pytest.raises(StoreLocked, match="being written to"):
+            other.submit(album.sync).result()
+        assert other.submit(album.preview).result().found.counts["gone"] == 1
+    assert album.sync().found.counts["gone"] == 1
 
 
 def test_the_same_source_is_one_however_it_is_named(album: Album) -> None:
@@ -377,7 +408,7 @@ def test_the_same_source_is_one_however_it_is_named(album: Album) -> None:
     (source,) = Sources(album.folder).known()
     assert source.path == str(album.base / "photos")
     assert source.limit is None
-    level(album)
+    is_level(album)
 
 
 def test_a_bad_file_is_tried_again_only_when_it_has_changed(album: Album) -> None:
@@ -391,7 +422,7 @@ def test_a_bad_file_is_tried_again_only_when_it_has_changed(album: Album) -> Non
     assert report.failed
     album.paint("bad.png")
     assert album.sync().found.counts["new"] == 1
-    level(album)
+    is_level(album)
 
 
 def test_odd_names_and_links(album: Album) -> None:
@@ -402,7 +433,7 @@ def test_odd_names_and_links(album: Album) -> None:
     odd = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png"))
     shutil.copy(album.paint("odd.png", folder="elsewhere")[0], odd)
     album.ingest(folder)
-    level(album)
+    is_level(album)
     paths[1].rename(folder / "001.PNG")
     odd.rename(Path(os.fsdecode(os.fsencode(folder) + b"/th\xe9.png")))
     paths[0].unlink()
@@ -413,4 +444,28 @@ def test_odd_names_and_links(album: Album) -> None:
     assert album.encoder.pictures == before
     assert len(album.holds()) == 4
     assert album.holds() == album.afresh()
-    level(album)
+    is_level(album)
+
+
+def test_what_the_owner_corrected_stays_whatever_leaves_the_sources(indexed: Album) -> None:
+    album = indexed
+    paths = album.paint(*numbered(30))
+    rows = [f"photos/{path.name},words of {path.stem}" for path in paths]
+    album.ingest(album.write("table.csv", "image,caption", *rows))
+    key = hashlib.sha256(paths[0].read_bytes()).hexdigest()
+    said = correction_of(key, "edited", "a red door", replaced="words of 000", who="ann")
+    note_correction(album.folder, said)
+    take_in(album.folder, album.encoder)
+    level(album.folder, album.folder.read_card(), album.settings)
+    album.write("table.csv", "image,caption", f"photos/{paths[0].name},", *rows[1:])
+    assert album.sync().found.captions_lost == 1
+    stored = album.engine.open("album").images.get([picture_id(key)])
+    assert stored[0].captions == ("a red door",)
+    album.write("table.csv", "image,caption", *rows[1:])
+    assert album.sync().found.counts["gone"] == 1
+    assert album.engine.open("album").images.get([picture_id(key)]) == []
+    album.write("table.csv", "image,caption", *rows)
+    assert album.sync().found.counts["new"] == 1
+    stored = album.engine.open("album").images.get([picture_id(key)])
+    assert stored[0].captions == ("a red door", "words of 000")
+    is_level(album)

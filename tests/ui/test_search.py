@@ -520,7 +520,7 @@ def test_an_opened_picture_shows_captions_and_facts_as_plain_text(
     assert "**b**" not in shown
     assert "<b>Firm" not in shown
     assert "No 1" in shown
-    assert "★★★★☆" in shown
+    assert "rated 4 of 5" in shown
     assert "Lisbon" in shown
     assert "38\\.71120" in shown
     assert page.get("imgs") or page.get("image")

@@ -61,7 +61,7 @@ def _chosen(name: str) -> None:
             for page_name, label, icon in _DOORS:
                 st.page_link(page_file(page_name), label=label, icon=icon, width="content")
         _overview(collection)
-        show_sources(name)
+    show_sources(name)
 
 
 def _overview(collection: Collection) -> None:

@@ -15,12 +15,7 @@ from ui.shared.resources import engine, jobs
 from ui.shared.shell import errors_shown
 
 _LOOKED = "sync looked"
-_KINDS = {
-    "new": ":material/add: new",
-    "changed": ":material/edit: changed",
-    "moved": ":material/drive_file_move: moved",
-    "gone": ":material/remove: gone",
-}
+_KINDS = ("new", "changed", "moved", "gone")
 
 
 def show_sources(name: str) -> None:
@@ -85,8 +80,8 @@ def _offer(name: str) -> None:
 def _show(name: str, report: SyncReport) -> None:
     """What a sync would do."""
     found = report.found
-    counts = ", ".join(f"{found.counts[kind]:,} {told}" for kind, told in _KINDS.items())
-    st.markdown(f"{counts}; {found.unchanged:,} unchanged.")
+    counts = ", ".join(f"{found.counts[kind]:,} {kind}" for kind in _KINDS)
+    st.markdown(f"Pictures: {counts}; {found.unchanged:,} unchanged.")
     lost = found.captions_gone + found.captions_lost
     if found.captions_new or lost:
         st.markdown(f"Captions: {found.captions_new:,} new, {lost:,} gone.")

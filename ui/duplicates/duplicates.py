@@ -135,7 +135,8 @@ def _turning(at: int, pages: int) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         for name, to in (("Previous", at - 1), ("Next", at + 1)):
-            st.button(name, on_click=_turn, args=(to,), disabled=not 1 <= to <= pages)
+            there = 1 <= to <= pages
+            st.button(name, key=f"turn {name}", on_click=_turn, args=(to,), disabled=not there)
         st.caption(f"Page {at} of {pages}", width="content")
 
 

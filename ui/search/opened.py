@@ -68,7 +68,7 @@ def _about(hit: ImageHit) -> None:
         st.markdown(f"**{escaped(hit.payload['title'])}**")
     told = "\n".join(f"- {escaped(caption)}" for caption in hit.captions)
     st.markdown(told or "It has no captions yet.")
-    st.caption(escaped(_facts(hit)))
+    st.caption(_facts(hit))
 
 
 def _turning(id_: str, page: Page) -> None:
@@ -153,29 +153,29 @@ def _width(hit: ImageHit) -> int:
 
 
 def _facts(hit: ImageHit) -> str:
+    """What is known of it, line by line: its file, when and where it was taken, and with what."""
     about = hit.payload
     taken = about["taken_at"]
-    facts = [
+    of_file = [
         Path(hit.uri).name,
         f"{about['width']} × {about['height']} pixels",
-        f"taken {datetime.fromisoformat(taken):%Y-%m-%d %H:%M}" if taken else "",
         f"split {about['split']}" if about["split"] else "",
         "captions by a model" if about["source"] == "generated" else "",
         f"tags {', '.join(about['tags'])}" if about["tags"] else "",
-        about["camera"],
-        about["lens"],
-        _stars(about["rating"]),
+        f"rated {_rating(about['rating'])}" if about["rating"] else "",
+    ]
+    of_moment = [
+        f"taken {datetime.fromisoformat(taken):%Y-%m-%d %H:%M}" if taken else "",
         ", ".join(about["places"]),
         _coordinates(about["location"]),
     ]
-    return " · ".join(fact for fact in facts if fact)
+    lines = (of_file, of_moment, [about["camera"], about["lens"]])
+    told = (" · ".join(filter(None, line)) for line in lines)
+    return "  \n".join(escaped(line) for line in told if line)
 
 
-def _stars(rating: int | None) -> str:
-    """A rating as it is shown by most programs; -1 is what they call rejected."""
-    if rating is None:
-        return ""
-    return "rejected" if rating < 0 else f"{'★' * rating}{'☆' * (5 - rating)}"
+def _rating(stars: int) -> str:
+    return "as rejected" if stars < 0 else f"{stars} of 5"
 
 
 def _coordinates(place: Mapping[str, float] | None) -> str:
