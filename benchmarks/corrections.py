@@ -8,8 +8,10 @@ own, or a memory's. Its owner corrects some of them, each by one true caption. T
 postcards are described: by the map of before, and by the one that the program fits now. What is
 right is told by the scenes: things, their counts, and the place. Intervals (95 %) are over
 pictures, whose outcomes are averaged over the seeds; `stored` are corrections that the map is not
-fitted on, whose captions can be borrowed all the same. With `--refit` the time of a refit instead, with
-`--real FOLDER` the same choice on real CLIP vectors: image_features.npy and text_features.npy there.
+fitted on, whose captions can be borrowed all the same.
+
+With `--refit` the time of a refit instead, with `--real FOLDER` the same choice on real CLIP
+vectors: image_features.npy and text_features.npy there.
 """
 
 from __future__ import annotations
