@@ -209,8 +209,8 @@ class _Watching:
             if not any(paths.values()):
                 whose = ", ".join(self._names) or "any collection"
                 raise NothingToSync(
-                    f"no source of {whose} is known that could change; make it known by ingesting "
-                    "it once more: mrag ingest SOURCE --collection NAME"
+                    f"no source of {whose} is known that could change; make one known by ingesting "
+                    "it once more, with mrag ingest"
                 )
             places = sorted(set().union(*paths.values()))
             say(f"watching {', '.join(map(str, places))}; stop with Ctrl-C")

@@ -13,7 +13,7 @@ from corpus.corrections import (
     stands,
     waiting,
 )
-from corpus.ledger import Ledger
+from corpus.ledger import KnownFile, Ledger
 from engine.app import Collection, Engine
 from engine.errors import InvalidInput, StoreLocked
 from engine.store import picture_id
@@ -179,7 +179,7 @@ def picture_named(collection: Collection, named: str) -> ImageHit:
     if found:
         return found[0]
     with Ledger.read(collection.folder) as ledger:
-        file = ledger.file_at(Path(named).absolute()) or ledger.file_at(Path(named).resolve())
+        file = _file_named(ledger, named)
         known = [file.picture] if file else ledger.named(named)
     if len(known) > 1:
         raise InvalidInput(f"{len(known)} pictures are called {named!r}; name one by its id")
@@ -190,6 +190,13 @@ def picture_named(collection: Collection, named: str) -> ImageHit:
             "search shows, or the path of its file"
         )
     return found[0]
+
+
+def _file_named(ledger: Ledger, named: str) -> KnownFile | None:
+    try:
+        return ledger.file_at(Path(named).absolute()) or ledger.file_at(Path(named).resolve())
+    except (OSError, ValueError):  # what can be no path: too long, or with a null byte
+        return None
 
 
 def _shown(collection: Collection, hit: ImageHit) -> str:

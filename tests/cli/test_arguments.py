@@ -55,6 +55,10 @@ USAGE = [
     *(f"duplicates {bad}" for bad in (
         "--exact --near", "-k 0", f"-k {HUGE}", "--out x.txt", "--out FOLDER", "-c ../x", "odd",
     )),
+    *(f"sync {bad}" for bad in (
+        "no-such", "plain extra", "--poll 5", "--watch --poll 0", "--watch --dry-run", "-c ../x",
+        "-c a\0b",
+    )),
     *(f"correct {bad}" for bad in (
         "no-such", "no-such x", "no-such [EMPTY]", "no-such --undo --history", "no-such x --undo",
         "no-such --again", "--accept", "[EMPTY] x", "a\0b x", "no-such x -c ../x",
