@@ -126,10 +126,10 @@ def _show_learned(told: LearnedAnswer) -> None:
         say("nothing was corrected in this collection yet")
         return
     say(f"{told.now.corrections:,} pictures are corrected; the map is {told.now.method}")
-    if told.first is not None and told.first.score is not None and told.now.score is not None:
+    if told.now.score is not None and told.now.without is not None:
         say(
-            f"held-out score {told.first.score:.3f} before, {told.now.score:.3f} now, on "
-            f"{told.now.held_out:,} pairs (chance alone moves it by up to "
+            f"held-out score {told.now.without:.3f} before learning, {told.now.score:.3f} now, on "
+            f"the same {told.now.held_out:,} pairs (chance alone moves each by up to "
             f"{chance(told.now.held_out):.3f})"
         )
     else:

@@ -31,7 +31,7 @@ from engine.progress import OnProgress, silent
 from engine.settings import Settings
 from engine.types import Encoder
 from ingest.corrected_pairs import PairsChanged, changed_pairs
-from ingest.fit import drifted, fit_if_needed
+from ingest.fit import drifted, fit_if_needed, held_out_score
 from ingest.push import PushReport, push
 
 CHOSEN_ANEW = 2_000
@@ -46,7 +46,8 @@ class Learned:
     """A collection's map after so many corrections.
 
     `score` is the mean reciprocal rank that it had on `held_out` pairs (see
-    `engine.alignment.cross_validation`); None where it was not measured.
+    `engine.alignment.cross_validation`), `without` that of the best map on the same pairs that is
+    not learned from any; None where that was not measured.
     """
 
     when: str
@@ -56,6 +57,7 @@ class Learned:
     score: float | None = None
     held_out: int = 0
     seconds: float = 0.0
+    without: float | None = None
 
 
 _LEARNED = TypeAdapter(Learned)
@@ -223,6 +225,17 @@ def _told(made: Alignment, corrections: int) -> Learned:
         corrections=corrections,
         method=made.method,
         reason=made.reason,
-        score=chosen.score if chosen else None,
+        score=held_out_score(made) if chosen else None,
         held_out=chosen.held_out if chosen else 0,
+        without=_without(made) if chosen else None,
     )
+
+
+def _without(made: Alignment) -> float:
+    """What was worth most of the maps that owe nothing to the held-out pairs' collection.
+
+    The first that was tried is raw, or the map that was there before any pair.
+    """
+    first = made.choices[0]
+    tried = [one for one in made.choices if one is first or one.method == "centred"]
+    return max(one.score for one in tried if not one.hub_strength)

@@ -135,11 +135,11 @@ def _made(
             return fitted
         # Of most pictures only their vectors are known, which a map of the pairs alone passes over.
         known = _of_means(gathered, folder, card, method)
-        return max(fitted, known, key=_held_out_score)
+        return max(fitted, known, key=held_out_score)
     return _of_means(gathered, folder, card, method)
 
 
-def _held_out_score(made: Alignment) -> float:
+def held_out_score(made: Alignment) -> float:
     """What a map that was chosen was worth on held-out pairs, with nothing taken off for hubs."""
     chosen = next((one for one in made.choices if one.chosen), None)
     if chosen is None:

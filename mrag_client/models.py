@@ -577,7 +577,8 @@ class LearnedStep(_Answer):
     """A collection's map after so many corrections.
 
     `score` is the mean reciprocal rank of the right caption and picture on `held_out` pairs that
-    the map was not fitted on; null where there were too few to measure.
+    the map was not fitted on, `without` that of the best map that nothing was learned for, on the
+    same pairs; null where there were too few to measure.
     """
 
     when: datetime
@@ -586,6 +587,7 @@ class LearnedStep(_Answer):
     reason: str
     score: float | None = None
     held_out: int = 0
+    without: float | None = None
 
 
 class DifferingPicture(_Answer):

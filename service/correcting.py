@@ -233,4 +233,5 @@ def _step(one: Learned) -> LearnedStep:
         reason=one.reason,
         score=one.score,
         held_out=one.held_out,
+        without=one.without,
     )

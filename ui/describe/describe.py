@@ -98,8 +98,8 @@ def _describe(
         done.append(item)
         several = len(taken) > 1
         said = f"{_heard(item)} ({len(done)} of {len(taken)})" if several else ""
-        show_description(item, open_details=not several, said=said)
-        _correct(collection, item)
+        then = partial(_correct, collection, item)
+        show_description(item, open_details=not several, said=said, then=then)
         if several:
             count.progress(len(done) / len(taken), _told(done, len(taken)))
     show_learned(collection)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from secrets import token_hex
 
 import streamlit as st
@@ -11,7 +11,7 @@ from engine.legible import legible
 from engine.types import CaptionResult
 from service.takeaway.values import chosen_score
 from ui.describe.describer import Described
-from ui.shared.components import as_text, component
+from ui.shared.components import as_text, component, nothing
 from ui.shared.resources import thumbnails
 from ui.shared.spaces import DESCRIBE_SPACES
 
@@ -54,10 +54,17 @@ def show_example(item: Described, collection: str) -> None:
     _example(key="example picture", data=data)
 
 
-def show_description(item: Described, *, open_details: bool, said: str = "") -> None:
+def show_description(
+    item: Described,
+    *,
+    open_details: bool,
+    said: str = "",
+    then: Callable[[], None] = nothing,
+) -> None:
     """The picture with its caption large, or the trouble with it; the details on demand.
 
     `open_details`: whether they are to be seen without asking. `said` is for screen readers.
+    `then` shows what stands between the caption and its details.
     """
     name, key, said = legible(item.given.name), item.given.id, legible(said)
     if item.result is None:
@@ -72,6 +79,7 @@ def show_description(item: Described, *, open_details: bool, said: str = "") -> 
     }
     with st.container(key=f"picture {key}"):  # its style keeps the room until it is there
         _described(key=f"described {key}", data=data)
+    then()
     with st.expander(
         "How it was made", open_details, key=f"details {key}", on_change="rerun"
     ) as details:

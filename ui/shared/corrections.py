@@ -163,7 +163,7 @@ def _learned(collection: Collection) -> None:
     with st.container(border=True, key="learned"):
         st.markdown("**Learned from corrections**")
         if told.now is not None:
-            st.markdown(_gain(told, told.now))
+            st.markdown(_gain(told.now))
         if told.state:
             st.caption(escaped(f"Now: {told.state} …"))
         if told.trouble:
@@ -171,13 +171,14 @@ def _learned(collection: Collection) -> None:
         _others(told, name)
 
 
-def _gain(told: LearnedAnswer, now: LearnedStep) -> str:
+def _gain(now: LearnedStep) -> str:
     count = f"{now.corrections:,} corrected pictures"
-    if told.first is None or told.first.score is None or now.score is None:
+    if now.score is None or now.without is None:
         return f"{count}. Found by search; too few pairs yet to measure what the map gains."
     return (
-        f"{count}. Held-out score **{told.first.score:.3f}** before, **{now.score:.3f}** now, on "
-        f"{now.held_out:,} pairs (chance alone moves it by up to {chance(now.held_out):.3f})."
+        f"{count}. Held-out score **{now.without:.3f}** before learning, **{now.score:.3f}** now, "
+        f"on the same {now.held_out:,} pairs (chance alone moves each by up to "
+        f"{chance(now.held_out):.3f})."
     )
 
 
