@@ -6,8 +6,8 @@
 `changes` makes copies of every picture in the folders and prints for each kind the share that the
 sight finds, and the share whose CLIP vectors (the encoder of the settings) are more alike than
 those of any two different pictures; then how many pairs of different pictures are taken for
-copies. `scale` compares made-up sights, a tenth of them copies, in a real index: the CPU time of the
-first run, of one after a hundred pictures more, and the peak of memory.
+copies. `scale` compares made-up sights, a tenth of them copies, in a real index: the CPU time of
+the first run, of one after a hundred pictures more, and the peak of memory.
 """
 
 from __future__ import annotations

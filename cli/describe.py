@@ -29,7 +29,7 @@ from cli.options import (
 from cli.output import emit, say, say_lines, short_path
 from cli.progress import progress_bars
 from engine.collection import CollectionFolder
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, SourceError
 from engine.legible import legible
 from mrag_client.models import MANY, Description
 from mrag_client.presence import home_of_user
@@ -134,9 +134,12 @@ def describe(
 
         with _ended(outputs, watch=watch):
             if watch:
+                say("goes on with pictures that come; end it with Ctrl-C")
                 follow(takeaway, sources, find, poll=poll, on_progress=on_progress)
             else:
                 takeaway.run(find(sources), on_progress)
+    if not (takeaway.counts.all or watch):
+        raise SourceError("there are no pictures in what was named; name a folder that has some")
     _tell(takeaway.counts, as_json=as_json and bool(outputs))
 
 

@@ -242,7 +242,10 @@ def _notes(report: Report) -> Iterator[str]:
             "were kept, so figures on them are too good; evaluate on a split that chose nothing."
         )
     if source.own.method == "raw" and {RAW, OWN} <= evaluation.maps.keys():
-        yield f"The collection's map is raw itself, so {OWN!r} and {RAW!r} are the same."
+        hubs = source.own.hub_strength
+        yield f"The collection's map is raw itself, so {OWN!r} and {RAW!r} are the same" + (
+            f" but in rankings, where {OWN!r} takes hubs off ({hubs:g})." if hubs else "."
+        )
     if examples.left_out:
         yield f"{examples.left_out:,} pictures of the same splits have no references: left out."
     if CAPTIONS not in evaluation.missing and options.captions:

@@ -23,12 +23,10 @@ def follow(
     poll: float | None = None,
     settle: float = SETTLE_S,
     on_progress: OnProgress = silent,
-    rest: Callable[[], None] = lambda: None,
 ) -> None:
     """Describe what is there, and then what comes, until it is cancelled.
 
-    `rest` is called whenever all that is there has been described. What is written beside
-    pictures, or into them, is nothing new.
+    What is written beside pictures, or into them, is nothing new.
     """
     seen: dict[Path, Stamp] = {}
     with closing(watch(paths, poll=poll, settle=settle)) as changes:
@@ -37,7 +35,6 @@ def follow(
             if new:
                 takeaway.run(new, on_progress)
                 seen |= {picture: stamp_of(picture) for picture in new}  # as we left them
-                rest()
 
 
 def _looked_at(changed: Iterable[Path]) -> list[Path]:

@@ -60,8 +60,6 @@ def read_beside(place: Path, most: int) -> bytes:
     try:
         if place.is_symlink():
             raise Untaken(f"{place} is a link, and nothing is written through links; remove it")
-        if not os.access(place.parent, os.W_OK):
-            raise Untaken(_refused(place, errno.EACCES, "its folder may not be written to"))
         with open_regular(place) as file:
             content = file.read(most + 1)
     except FileNotFoundError:
@@ -71,6 +69,12 @@ def read_beside(place: Path, most: int) -> bytes:
     if len(content) > most:
         raise Untaken(f"{place} has more than {most:,} bytes; left alone")
     return content
+
+
+def check_writable(place: Path) -> None:
+    """Raise Untaken, before anything is described, where a file could not be written."""
+    if not os.access(place.parent, os.W_OK):
+        raise Untaken(_refused(place, errno.EACCES, "its folder may not be written to"))
 
 
 def put(place: Path, content: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 from engine.xmp import MOST_BYTES, NotXmp
 from mrag_client.models import Description, MadeWith
 from service.takeaway import packet
-from service.takeaway.outputs import Claims, Sweeper, Untaken, put, read_beside
+from service.takeaway.outputs import Claims, Sweeper, Untaken, check_writable, put, read_beside
 from service.takeaway.packet import Mode
 
 SidecarName = Literal["full", "adobe"]
@@ -48,9 +48,12 @@ class XmpSidecars:
         """Whether the sidecar lacks what the mode would write; see `packet.Read.wants`."""
         place = self._beside.of(picture)
         try:
-            return packet.read(read_beside(place, MOST_BYTES)).wants(self._mode, now)
+            wanted = packet.read(read_beside(place, MOST_BYTES)).wants(self._mode, now)
         except NotXmp as error:
             raise Untaken(f"{place} {error}; left alone") from error
+        if wanted:
+            check_writable(place)
+        return wanted
 
     def write(self, picture: Path, told: Description) -> None:
         """Merge a description into the sidecar as it is by now."""
@@ -82,7 +85,11 @@ class TextSidecars:
     def wants(self, picture: Path, now: MadeWith | None) -> bool:
         """Whether there is no text yet, or the mode adds to it or replaces it."""
         del now
-        return not self._lines(self._beside.of(picture)) or self._mode != "skip"
+        place = self._beside.of(picture)
+        if self._lines(place) and self._mode == "skip":
+            return False
+        check_writable(place)
+        return True
 
     def write(self, picture: Path, told: Description) -> None:
         """Write a description as a line."""

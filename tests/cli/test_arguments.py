@@ -26,7 +26,8 @@ USAGE = [
         "--xmp --poll x", "--xmp --poll 3", "--sidecar-name adobe",
         "--out FOLDER/one.webp", "--device toaster",
     )),
-    "describe", "describe [EMPTY]", "describe --xmp", "describe --again --xmp", "describe a\0b",
+    "describe", "describe [EMPTY]", "describe EMPTY-FOLDER --xmp", "describe --xmp",
+    "describe --again --xmp", "describe a\0b",
     *(f"search dog {bad}" for bad in (
         f"-k {HUGE}", "-k 10001", f"--offset {HUGE}", "--offset -1", "--min-score nan",
         "--min-score 2", "--diversity nan", "--space odd", "--image [EMPTY]", "-c a\nb",

@@ -67,6 +67,8 @@ def test_without_an_output_descriptions_are_shown(
     assert mrag("describe", folder / "sub", "--json").answers[0]["image"].startswith(str(folder))
 
 
+@pytest.mark.slow
+@pytest.mark.nightly
 def test_descriptions_are_made_again_after_another_generator(
     mrag: Run, home: Path, tmp_path: Path
 ) -> None:

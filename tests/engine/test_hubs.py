@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.alignment.alignment import Alignment
@@ -37,6 +37,7 @@ def centred(bank: Bank | None = None) -> Alignment:
     return replace(made, bank=bank, hub_strength=0.5)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 20), st.integers(0, 99))
 def test_nearness_is_the_mean_of_the_nearest_others(n: int, b: int, k: int, seed: int) -> None:
     points, others = rows(n, seed), rows(b, seed + 1)

@@ -168,15 +168,21 @@ def test_hostile_and_absurd_xmp_says_nothing(said: bytes) -> None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of damaged tags
 @settings(max_examples=60)
-@given(st.binary(max_size=300), st.integers(0, 600))
-def test_no_damage_to_what_a_file_says_stops_the_picture(noise: bytes, at: int) -> None:
+@given(st.binary(max_size=300), st.integers(0, 600), st.booleans())
+def test_no_damage_to_what_a_file_says_stops_the_picture(
+    noise: bytes, at: int, of_exif: bool
+) -> None:
     exif = exif_of(GPSLatitude=(10.0, 0.0, 0.0), GPSLatitudeRef="N")
     exif[ExifTags.Base.Make] = "Canon"
     data = jpeg(exif, packet(subject=["sea"], title="Trams"))
-    begin = data.index(b"Exif")  # the picture itself comes after both
-    end = data.index(b"</rdf:RDF>")
-    spot = begin + 6 + at % (end - begin)
-    damaged = data[:spot] + noise[: end - spot] + data[spot + len(noise[: end - spot]) :]
+    name = b"http://ns.adobe.com/xap/1.0/\0"
+    between = data.index(name)  # four bytes before it the next segment begins
+    begin, end = between + len(name), data.index(b"</x:xmpmeta>")
+    if of_exif:
+        begin, end = data.index(b"Exif\0\0") + 6, between - 4
+    spot = begin + at % (end - begin)
+    written = noise[: end - spot]
+    damaged = data[:spot] + written + data[spot + len(written) :]
     assert open_picture(damaged).image.size == (8, 8)
 
 

@@ -95,6 +95,7 @@ def test_a_source_becomes_a_collection(run: Ingest, pictures: Pictures) -> None:
         "embed",
         "fit",
         "push",
+        "compare pictures",
         "describe",
         "load what describes",
     }

@@ -494,6 +494,15 @@ def test_tags_and_days_filter_where_there_are_any(open_page: OpenPage, album: Pa
     assert captions(page) == [HOSTILE]
 
 
+def test_what_words_find_is_ordered_by_date_where_that_is_asked(
+    open_page: OpenPage, album: Path
+) -> None:
+    for sort, years in (("newest", ["2022", "2021", "2020"]), ("oldest", ["2020", "2021", "2022"])):
+        page = open_page(PAGE, at=album, q="a dog", sort=sort)
+        assert [card["score"][:4] for card in cards(page)] == years
+        assert f"{sort} first" in told(page)
+
+
 def test_days_are_typed_or_chosen(open_page: OpenPage, album: Path) -> None:
     page = open_page(PAGE, at=album, q="a dog after:2020-05-07")
     assert sorted(captions(page)) == sorted(["a tree", HOSTILE])

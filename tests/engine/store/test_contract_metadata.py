@@ -213,6 +213,15 @@ def test_facets_of_filtered_pictures_count_these_alone(images: ImageStore) -> No
     assert images.facets(Filters(least_rating=5, has_caption=True)).extensions == {}
 
 
+def test_facets_follow_what_is_changed_and_deleted(images: ImageStore) -> None:
+    images.upsert(album())
+    images.upsert([replace(album()[1], metadata=Metadata(camera="Phone"), tags=())])
+    images.delete([album()[0].id])
+    facets = images.facets()
+    assert (facets.cameras, facets.tags, facets.sources) == ({"Phone": 1}, {}, {"human": 1})
+    assert "Lisbon" not in facets.places
+
+
 DAYS = st.lists(st.none() | st.integers(1, 4), max_size=14)
 
 

@@ -168,11 +168,13 @@ def test_a_full_disk_ends_it_with_nothing_half_written(
 def test_folders_that_may_not_be_written_are_told_before_anything_is_described(
     answers: FakeAnswers, photos: Photos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pictures = photos("a.png")
+    pictures = photos("a.png", "b.png")
+    Told(answers, XmpSidecars("skip"), TextSidecars("skip")).run(pictures[:1])
+    answers.asked.clear()
     monkeypatch.setattr(os, "access", lambda *_: False)
-    told = Told(answers, XmpSidecars("skip"))
-    assert told.run(pictures) == Counts(failed=1)
-    assert "--out" in told.reasons["a.png"]
+    told = Told(answers, XmpSidecars("skip"), TextSidecars("skip"))
+    assert told.run(pictures) == Counts(left_out=1, failed=1)
+    assert "--out" in told.reasons["b.png"]
     assert not answers.asked
 
 
