@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -26,19 +25,27 @@ def own(home: Path, tmp_path: Path) -> Path:
     return copy
 
 
+def found(mrag: Mrag) -> list[dict[str, str]]:
+    """The pictures in whose captions the word occurs."""
+    done = mrag("search", "wombat", "--space", "words", "--json")
+    assert done.code == 0, done.err
+    (answer,) = done.answers
+    hits: list[dict[str, str]] = answer["hits"]
+    return hits
+
+
 def check(mrag: Mrag) -> None:
-    before = json.loads(mrag("search", "wombat", "--space", "words", "--json").out)["hits"]
-    assert before == []
+    assert found(mrag) == []
     said = mrag("correct", PICTURE, f"  {TEXT}\n")
     assert (said.code, said.out.strip()) == (0, TEXT)
-    (hit,) = json.loads(mrag("search", "wombat", "--space", "words", "--json").out)["hits"]
+    (hit,) = found(mrag)
     assert hit["caption"] == TEXT
     (told,) = mrag("correct", hit["id"], "--history", "--json").answers
     assert [(one["text"], one["who"]) for one in told["corrections"]] == [(TEXT, "this machine")]
     learned = mrag("correct", "--json")
     assert learned.answers[0]["now"]["corrections"] == 1
     assert mrag("correct", PICTURE, "--undo").code == 0
-    assert json.loads(mrag("search", "wombat", "--space", "words", "--json").out)["hits"] == []
+    assert found(mrag) == []
     history = mrag("correct", PICTURE, "--history")
     assert "took it back" in history.out
     assert history.out.count(TEXT) == 2
