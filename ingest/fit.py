@@ -179,7 +179,7 @@ def _moved(
     if card.memory:
         among = read_distractors(folder.sibling(card.memory))
     made = moved(known, images, captions, among)
-    return made if made.reason == known.reason else replace(made, source=f"collection {card.name}")
+    return made if made.maps_like(known) else replace(made, source=f"collection {card.name}")
 
 
 def _bank(own: Bank, lent: Bank | None) -> Bank:
