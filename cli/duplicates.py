@@ -149,7 +149,8 @@ def _sum_up(found: DuplicatesAnswer, *, shown: int, out: Path | None) -> None:
     if not found.total:
         say("no duplicates were found")
     else:
-        told = f"{found.total:,} groups of {found.files:,} files, {readable(found.spare)} to spare"
+        groups = "group" if found.total == 1 else "groups"
+        told = f"{found.total:,} {groups} of {found.files:,} files, {readable(found.spare)} to spare"
         if out is not None:
             told += f"; written to {out}"
         elif shown < found.total:

@@ -50,8 +50,9 @@ def _shown(collection: Collection) -> str:
         st.info(f"{told} Every picture is there once, as far as its file and its looks can tell.")
         _tell_missing(found)
         return told
+    groups = "group" if found.total == 1 else "groups"
     told = (
-        f"{found.total:,} groups of {found.files:,} files; without copies "
+        f"{found.total:,} {groups} of {found.files:,} files; without copies "
         f"{readable(found.spare)} less"
     )
     pages = -(-found.total // _GROUPS)
