@@ -73,7 +73,7 @@ class Yardstick:
         return replace(
             self,
             centre={metric: float(values[metric].mean()) for metric in self.weights},
-            spread={metric: float(values[metric].std()) or 1.0 for metric in self.weights},
+            spread={metric: _spread(values[metric]) for metric in self.weights},
         )
 
     def combined(self, values: Mapping[str, Values]) -> Values:
@@ -84,6 +84,12 @@ class Yardstick:
             centre, spread = self.centre.get(metric, 0.0), self.spread.get(metric, 1.0)
             worth += weight / total * (values[metric] - centre) / spread
         return worth
+
+
+def _spread(values: Values) -> float:
+    """Their standard deviation; 1 for equal ones, whose mean may be off by a rounding."""
+    spread = float(values.std())
+    return spread if spread > 1e-12 * float(np.abs(values).max(initial=0.0)) else 1.0
 
 
 def _weight(text: str, whole: str) -> float:

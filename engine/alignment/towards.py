@@ -49,6 +49,9 @@ def moved(prior: Alignment, images: Vectors, captions: Vectors, distractors: Vec
     scores = _held_out(prior, images, captions, distractors)
     means = scores.mean(axis=1)
     best = int(means.argmax())  # of equals the first, which moves least
+    made = move(prior, _moments(prior.dim, images, captions), STRENGTHS[best - 1]) if best else None
+    if made is None:  # all pairs together may say nothing, though those of a fold did
+        best = 0
     gaps = scores[best] - scores
     errors = gaps.std(axis=1, ddof=1) / np.sqrt(len(images))
     choices = tuple(
@@ -67,11 +70,9 @@ def moved(prior: Alignment, images: Vectors, captions: Vectors, distractors: Vec
         f"mean reciprocal rank {means[best]:.3f} on {len(images)} held-out pairs of this "
         f"collection, among {len(captions) + len(distractors)} captions"
     )
-    if not best:
+    if made is None:
         reason = f"{prior.reason}; stays with {len(images)} pairs of this collection's own: {told}"
         return replace(prior, choices=choices, reason=reason)
-    made = move(prior, _moments(prior.dim, images, captions), STRENGTHS[best - 1])
-    assert made is not None  # as it was tried
     reason = (
         f"moved towards {len(images)} pairs of this collection's own (strength "
         f"{STRENGTHS[best - 1]:g}): {told}, {means[0]:.3f} before"

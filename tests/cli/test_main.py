@@ -29,9 +29,12 @@ def test_debug_is_heard_before_and_after_the_command(mrag: Run) -> None:
 
 
 def test_debug_may_be_looked_for(mrag: Run) -> None:
-    """After -- it is words."""
-    (answer,) = mrag("search", "--json", "-k", "1", "--", "--debug").answers
-    assert answer["query"] == "--debug"
+    """After -- it is what is looked for: here a word that is not wanted, and none that is."""
+    done = mrag("search", "--json", "-k", "1", "--", "--debug")
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    (answer,) = mrag("search", "--json", "-k", "1", "--", '"--debug" mode').answers
+    assert "--debug" in answer["query"]
 
 
 def test_the_version_can_be_asked_of_a_checkout(mrag: Run, monkeypatch: pytest.MonkeyPatch) -> None:
