@@ -494,6 +494,21 @@ def test_tags_and_days_filter_where_there_are_any(open_page: OpenPage, album: Pa
     assert captions(page) == [HOSTILE]
 
 
+def test_a_count_that_has_changed_is_no_part_of_what_is_chosen(
+    open_page: OpenPage, album: Path
+) -> None:
+    """Browsers send the labels that they were given, and those may be of an earlier count."""
+    page = open_page(PAGE, at=album, q="a dog")
+    page.sidebar.multiselect(key="filter tag").set_value(["pets (7)"]).run()
+    rating = page.sidebar.selectbox(key="filter rating")
+    rating.options = ["★★ or more (7)"]
+    rating.set_value(rating.options[0]).run()
+    assert address(page)["q"] == "a dog tag:pets rating:2"
+    page.sidebar.multiselect(key="filter tag").set_value(["pets (5)"])
+    page.sidebar.selectbox(key="search k").set_value(12).run()
+    assert address(page)["q"] == "a dog tag:pets rating:2"
+
+
 def test_what_words_find_is_ordered_by_date_where_that_is_asked(
     open_page: OpenPage, album: Path
 ) -> None:
