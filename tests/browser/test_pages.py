@@ -16,7 +16,7 @@ PAGES = (
     "/",
     "/?present=1",
     "/search",
-    "/search?q=two+cats",
+    "/search?q=two+cats+ext:webp",
     "/compare",
     "/duplicates",
     "/collections",
