@@ -273,6 +273,8 @@ def test_what_is_not_there_is_said_not_to_be(open_page: OpenPage) -> None:
     page.sidebar.toggle(key="search likely").set_value(True).run()
     assert not cards(page)
     assert "Nothing here is likely" in told(page)
+    page.sidebar.selectbox(key="search sort").set_value("newest").run()
+    assert "have the best first, which shows what is less likely" in told(page)
 
 
 def test_plain_clip_ranks_as_it_does(open_page: OpenPage) -> None:
