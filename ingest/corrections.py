@@ -24,6 +24,7 @@ from corpus.corrections import (
 from corpus.ledger import Ledger
 from corpus.lock import writing
 from engine.alignment.alignment import Alignment
+from engine.alignment.cross_validation import Choice
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import AlignmentError, InvalidInput
 from engine.files import remove_partials, write_whole
@@ -146,9 +147,10 @@ def learn(
         push(folder, card, settings, on_progress=on_progress)
         with Ledger.open(folder) as ledger:
             corrections = ledger.corrected.count()
+        lent = _choices_of_memory(folder, card)
         if not learned(folder):
-            _note(folder, _told(before, 0))
-        done = replace(_told(made, corrections), seconds=monotonic() - started)
+            _note(folder, _told(before, 0, lent))
+        done = replace(_told(made, corrections, lent), seconds=monotonic() - started)
         _note(folder, done)
         return done
 
@@ -218,8 +220,19 @@ def _note(folder: CollectionFolder, done: Learned) -> None:
     write_whole(folder.corrections / "learned.jsonl", "".join(lines))
 
 
-def _told(made: Alignment, corrections: int) -> Learned:
-    chosen = next((one for one in made.choices if one.chosen), None)
+def _choices_of_memory(folder: CollectionFolder, card: CollectionCard) -> tuple[Choice, ...]:
+    if not card.memory:
+        return ()
+    try:
+        return tuple(Alignment.load(folder.sibling(card.memory).alignment).choices)
+    except AlignmentError:
+        return ()
+
+
+def _told(made: Alignment, corrections: int, lent: tuple[Choice, ...]) -> Learned:
+    """`lent`: what the memory's map was chosen from, on the memory's pairs: no gain of these."""
+    tried = () if tuple(made.choices) == lent else made.choices
+    chosen = next((one for one in tried if one.chosen), None)
     return Learned(
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         corrections=corrections,

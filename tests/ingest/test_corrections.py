@@ -189,14 +189,17 @@ def test_a_map_is_moved_by_the_pairs_of_a_collection_with_a_memory(
     owner.fill([*records])
     owner.index()
     before = Alignment.load(owner.folder.alignment)
-    for at, record in enumerate(records):
+    owner.say(records[0], "word 0")
+    owner.follow()
+    assert [one.score for one in learned(owner.folder)] == [None, None]  # none is of its own pairs
+    for at, record in enumerate(records[1:], 1):
         owner.say(record, f"word {at}")
     owner.follow()
     after = Alignment.load(owner.folder.alignment)
     lent = Alignment.load(memory.alignment)
     assert after.maps_texts_like(lent)  # its captions stay where they are
     steps = learned(owner.folder)
-    assert [one.corrections for one in steps] == [0, 30]
+    assert [one.corrections for one in steps] == [0, 1, 30]
     assert steps[-1].held_out == 30
     chosen = [one.score for one in after.choices if one.chosen]
     assert chosen == [max(one.score for one in after.choices)]

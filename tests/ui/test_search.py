@@ -273,6 +273,8 @@ def test_what_is_not_there_is_said_not_to_be(open_page: OpenPage) -> None:
     page.sidebar.toggle(key="search likely").set_value(True).run()
     assert not cards(page)
     assert "Nothing here is likely" in told(page)
+    page.sidebar.selectbox(key="search sort").set_value("newest").run()
+    assert "have the best first, which shows what is less likely" in told(page)
 
 
 def test_plain_clip_ranks_as_it_does(open_page: OpenPage) -> None:
@@ -492,6 +494,21 @@ def test_tags_and_days_filter_where_there_are_any(open_page: OpenPage, album: Pa
     page.sidebar.date_input(key="filter after").set_value(date(2021, 1, 1)).run()
     assert address(page)["q"] == 'a dog tag:pets tag:"<b>" after:2021-01-01'
     assert captions(page) == [HOSTILE]
+
+
+def test_a_count_that_has_changed_is_no_part_of_what_is_chosen(
+    open_page: OpenPage, album: Path
+) -> None:
+    """Browsers send the labels that they were given, and those may be of an earlier count."""
+    page = open_page(PAGE, at=album, q="a dog")
+    page.sidebar.multiselect(key="filter tag").set_value(["pets (7)"]).run()
+    rating = page.sidebar.selectbox(key="filter rating")
+    rating.options = ["★★ or more (7)"]
+    rating.set_value(rating.options[0]).run()
+    assert address(page)["q"] == "a dog tag:pets rating:2"
+    page.sidebar.multiselect(key="filter tag").set_value(["pets (5)"])
+    page.sidebar.selectbox(key="search k").set_value(12).run()
+    assert address(page)["q"] == "a dog tag:pets rating:2"
 
 
 def test_what_words_find_is_ordered_by_date_where_that_is_asked(

@@ -5,6 +5,7 @@ All of them stand in what is typed: a choice in the side panel is written there,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
@@ -32,6 +33,7 @@ _LABELS = {
     "split": "Split",
 }
 _STARS = (5, 4, 3, 2, 1, 0)
+_COUNT = re.compile(r" \([\d,]+\)$")
 _AROUND = 60
 """Characters that are shown before and after what cannot be read."""
 
@@ -152,14 +154,15 @@ def _choice(label: str, kind: str, chosen: list[str], counts: Mapping[str, int])
     spelled = {folded(name): name for name in counts}
     values = list(dict.fromkeys(spelled.get(folded(value), value) for value in chosen))
     _level(kind, values)
+    offered = [*counts, *(value for value in values if value not in counts)]
     st.multiselect(
         label,
-        [*counts, *(value for value in values if value not in counts)],
+        offered,
         key=_key(kind),
         format_func=lambda value: f"{value} ({counts[value]:,})" if value in counts else value,
         placeholder="any",
         on_change=_take,
-        args=(kind,),
+        args=(kind, {value: value for value in offered}),
     )
 
 
@@ -174,10 +177,10 @@ def _rating(filters: Filters, images: ImageStore) -> None:
         _STARS,
         index=None,
         key=_key("rating"),
-        format_func=lambda stars: f"{'★' * stars or 'rated'} or more ({counts[stars]:,})",
+        format_func=lambda stars: f"{_starred(stars)} ({counts[stars]:,})",
         placeholder="any",
         on_change=_take,
-        args=("rating",),
+        args=("rating", {_starred(stars): stars for stars in _STARS}),
     )
 
 
@@ -202,8 +205,12 @@ def _days(filters: Filters, facets: Facets) -> None:
             key=_key(kind),
             format="YYYY-MM-DD",
             on_change=_take,
-            args=(kind,),
+            args=(kind, {}),
         )
+
+
+def _starred(stars: int) -> str:
+    return f"{'★' * stars or 'rated'} or more"
 
 
 def _level(kind: str, value: list[str] | int | date | None) -> None:
@@ -212,16 +219,32 @@ def _level(kind: str, value: list[str] | int | date | None) -> None:
         st.session_state[_key(kind)] = value
 
 
-def _take(kind: str) -> None:
-    """Write into what is typed what a field of the panel says."""
+def _take(kind: str, named: Mapping[str, Any]) -> None:
+    """Write into what is typed what a field of the panel says; `named` are its choices by name."""
     value = st.session_state[_key(kind)]
-    values = value if isinstance(value, list) else [] if value is None else [value]
-    kept = [
+    given = value if isinstance(value, list) else [] if value is None else [value]
+    values = [str(_choice_of(one, named)) for one in given]
+    items = read_search(current().q).items
+    of_it = [
         item
-        for item in read_search(current().q).items
-        if not (isinstance(item, Filter) and item.name == kind and not item.unwanted)
+        for item in items
+        if isinstance(item, Filter) and item.name == kind and not item.unwanted
     ]
-    look_for(written([*kept, *(Filter(kind, str(one)) for one in values)]))
+    if [folded(one) for one in values] == [folded(item.value) for item in of_it]:
+        return  # a label alone is another one: the page that is shown, say, stays
+    kept = [item for item in items if item not in of_it]
+    look_for(written([*kept, *(Filter(kind, one) for one in values)]))
+
+
+def _choice_of(given: Any, named: Mapping[str, Any]) -> Any:
+    """The choice that a field gives.
+
+    A browser says a choice by its label, and one whose count has changed since is no label that is
+    known: it comes as it stands, with the former count.
+    """
+    if given in named.values():
+        return given
+    return named.get(_COUNT.sub("", str(given)), given)
 
 
 def _key(kind: str) -> str:

@@ -163,7 +163,8 @@ def _nothing(address: SearchAddress, space: SearchSpace, query: Query, *, filter
     none = "No picture is like this enough."
     if address.likely or address.sort != "relevance":
         none = _told_likely(0, query)
-        remedies.append("look at what is less likely, too")
+        by_date = "have the best first, which shows " if address.sort != "relevance" else "look at "
+        remedies.append(f"{by_date}what is less likely, too")
     elif space == "words":
         none = "No caption has these words."
         remedies.append("look by meaning instead")

@@ -172,7 +172,7 @@ def _learned(collection: Collection) -> None:
 
 
 def _gain(now: LearnedStep) -> str:
-    count = f"{now.corrections:,} corrected pictures"
+    count = f"{now.corrections:,} corrected picture{'' if now.corrections == 1 else 's'}"
     if now.score is None or now.without is None:
         return f"{count}. Found by search; too few pairs yet to measure what the map gains."
     return (
