@@ -86,6 +86,13 @@ def test_exif_says_camera_lens_date_place_and_rating() -> None:
     assert found.metadata == Metadata("Canon EOS R6", "RF24-105mm", 38.7112, -9.1277, rating=4)
 
 
+@pytest.mark.parametrize("code", ["utf-8", "latin-1"])
+def test_exif_is_read_as_programs_write_it_not_in_ascii_alone(code: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Model] = "Größe".encode(code)
+    assert said_by(jpeg(exif)).metadata.camera == "Größe"
+
+
 @pytest.mark.parametrize(
     "gps",
     [
