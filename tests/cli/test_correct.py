@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.correct import _show_learned
+from mrag_client.models import LearnedAnswer
 from tests.cli.conftest import PACK, Done
 from tests.cli.test_doors import running
 
@@ -65,3 +67,13 @@ def test_a_correction_through_the_server(mrag: Mrag, own: Path) -> None:
 
         check(asked)
         assert any("/corrections" in path for path in server.asked)
+
+
+def test_it_is_not_said_that_nothing_was_corrected_while_a_correction_waits(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _show_learned(LearnedAnswer(collection="plain", waiting=1, state="waits"), again=True)
+    told = capsys.readouterr().err
+    assert "nothing was corrected" not in told
+    assert "1 correction is safe on disk" in told
+    assert "described again once that is done" in told
