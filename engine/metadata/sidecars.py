@@ -11,6 +11,7 @@ from xml.etree.ElementTree import ParseError
 
 from defusedxml import DefusedXmlException
 
+from engine.legible import legible
 from engine.metadata.facts import Facts
 from engine.metadata.xmp import MOST_BYTES, read_xmp
 from mrag_client.files import open_regular
@@ -40,7 +41,8 @@ def stamp(sidecars: Sequence[Path]) -> str:
     for path in sidecars:
         with suppress(OSError):
             status = path.stat()
-            told.append(f"{path.name} {status.st_size} {status.st_mtime_ns}")
+            name = legible(path.name)  # bytes that are no text could not be kept
+            told.append(f"{name} {status.st_size} {status.st_mtime_ns}")
     return "\n".join(told)
 
 

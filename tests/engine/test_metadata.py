@@ -231,6 +231,12 @@ def test_sidecars_lie_beside_under_either_name(tmp_path: Path) -> None:
     assert stamp(()) == ""
 
 
+def test_a_sidecar_whose_name_is_no_text_can_be_noted(tmp_path: Path) -> None:
+    sidecar = tmp_path / os.fsdecode(b"\xff.xmp")
+    sidecar.touch()
+    assert stamp([sidecar]).encode()
+
+
 def test_a_sidecar_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     path = tmp_path / "a.xmp"
     path.write_bytes(BOMB)
