@@ -150,9 +150,8 @@ def _sum_up(found: DuplicatesAnswer, *, shown: int, out: Path | None) -> None:
         say("no duplicates were found")
     else:
         groups = "group" if found.total == 1 else "groups"
-        told = (
-            f"{found.total:,} {groups} of {found.files:,} files, {readable(found.spare)} to spare"
-        )
+        told = f"{found.total:,} {groups} of {found.files:,} files"
+        told += f", {readable(found.spare)} to spare"
         if out is not None:
             told += f"; written to {out}"
         elif shown < found.total:

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from xml.etree.ElementTree import ParseError
-
-from defusedxml import DefusedXmlException
 
 from engine.legible import legible
 from engine.metadata.facts import Facts
-from engine.metadata.xmp import MOST_BYTES, read_xmp
+from engine.metadata.xmp import read_xmp
+from engine.xmp import MOST_BYTES, NotXmp
 from mrag_client.files import open_regular
 
 SUFFIX = ".xmp"
@@ -51,7 +49,9 @@ def read_sidecar(path: Path) -> Facts:
     try:
         with open_regular(path) as file:
             return read_xmp(file.read(MOST_BYTES + 1))
-    except (OSError, ValueError, ParseError, DefusedXmlException, RecursionError) as error:
+    except NotXmp as error:
+        raise ValueError(str(error)) from error
+    except (OSError, ValueError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 

@@ -5,24 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from xml.etree.ElementTree import Element
-
-from defusedxml import ElementTree
+from typing import Any
 
 from engine.metadata.exif import camera_of
 from engine.metadata.facts import NO_FACTS, Facts, facts, moment_of
-
-MOST_BYTES = 2**22
-"""A larger packet is not read: it is no description of a picture."""
-
-_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
-_DC = "{http://purl.org/dc/elements/1.1/}"
-_XMP = "{http://ns.adobe.com/xap/1.0/}"
-_EXIF = "{http://ns.adobe.com/exif/1.0/}"
-_EXIF_EX = "{http://cipa.jp/exif/1.0/}"
-_AUX = "{http://ns.adobe.com/exif/1.0/aux/}"
-_TIFF = "{http://ns.adobe.com/tiff/1.0/}"
-_PHOTOSHOP = "{http://ns.adobe.com/photoshop/1.0/}"
+from engine.xmp import find_rdf, name, read_packet
 
 _DEGREES = re.compile(r"\s*(\d+)(?:,(\d+(?:\.\d+)?))?(?:,(\d+(?:\.\d+)?))?\s*([NSEW])\s*")
 _DECIMAL = re.compile(r"\s*[+-]?\d+(?:\.\d+)?\s*")
@@ -39,53 +26,50 @@ def xmp_facts(packet: object) -> Facts:
 
 
 def read_xmp(packet: object) -> Facts:
-    """What a packet of XMP says; raises ValueError or an error of XML where it cannot be read."""
+    """What a packet of XMP says; raises NotXmp where it cannot be read."""
     if not isinstance(packet, bytes) or not packet:
         return NO_FACTS
-    if len(packet) > MOST_BYTES:
-        raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
     said: Said = {}
-    for about in _descriptions(ElementTree.fromstring(packet.rstrip(b"\0 \r\n\t"))):
-        for name, value in about.attrib.items():
-            said.setdefault(name, []).append(value)
-        for child in about:
+    for about in _descriptions(read_packet(packet.rstrip(b"\0 \r\n\t"))):
+        for key, value in about.attrib.items():
+            said.setdefault(key, []).append(value)
+        for child in about.iterchildren("*"):
             said.setdefault(child.tag, []).extend(_values(child))
-    dates = (_first(said, f"{_EXIF}DateTimeOriginal"), _first(said, f"{_PHOTOSHOP}DateCreated"))
-    lenses = (_first(said, f"{_EXIF_EX}LensModel"), _first(said, f"{_AUX}Lens"))
+    dates = (_first(said, "exif:DateTimeOriginal"), _first(said, "photoshop:DateCreated"))
+    lenses = (_first(said, "exifEX:LensModel"), _first(said, "aux:Lens"))
     return facts(
         taken_at=next(filter(None, map(moment_of, dates)), None),
-        camera=camera_of(_first(said, f"{_TIFF}Make"), _first(said, f"{_TIFF}Model")),
+        camera=camera_of(_first(said, "tiff:Make"), _first(said, "tiff:Model")),
         lens=next(filter(None, lenses), ""),
         place=_place(said),
-        title=_first(said, f"{_DC}title"),
-        rating=_number(_first(said, f"{_XMP}Rating")),
-        keywords=said.get(f"{_DC}subject", ()),
+        title=_first(said, "dc:title"),
+        rating=_number(_first(said, "xmp:Rating")),
+        keywords=said.get(name("dc:subject"), ()),
     )
 
 
-def _descriptions(root: Element) -> Iterator[Element]:
+def _descriptions(tree: Any) -> Iterator[Any]:
     """What is said of the picture itself, not of parts of it."""
-    for rdf in root.iter(f"{_RDF}RDF"):
-        yield from rdf.findall(f"{_RDF}Description")
+    yield from find_rdf(tree).findall(name("rdf:Description"))
 
 
-def _values(field: Element) -> list[str]:
+def _values(field: Any) -> list[str]:
     """The values of a field: one, those of a list, or a text in languages, the default first."""
     listed = [
         (one.get("{http://www.w3.org/XML/1998/namespace}lang"), one.text or "")
-        for one in field.iter(f"{_RDF}li")
+        for one in field.iter(name("rdf:li"))
     ]
     listed.sort(key=lambda one: one[0] not in {None, "x-default"})
     return [text for _, text in listed] or [field.text or ""]
 
 
-def _first(said: Said, name: str) -> str:
-    return next((text for text in said.get(name, ()) if text.strip()), "")
+def _first(said: Said, field: str) -> str:
+    return next((text for text in said.get(name(field), ()) if text.strip()), "")
 
 
 def _place(said: Said) -> tuple[float, float] | None:
-    latitude = _degrees(_first(said, f"{_EXIF}GPSLatitude"), "NS")
-    longitude = _degrees(_first(said, f"{_EXIF}GPSLongitude"), "EW")
+    latitude = _degrees(_first(said, "exif:GPSLatitude"), "NS")
+    longitude = _degrees(_first(said, "exif:GPSLongitude"), "EW")
     return None if latitude is None or longitude is None else (latitude, longitude)
 
 

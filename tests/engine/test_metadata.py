@@ -163,7 +163,7 @@ OUTSIDE = b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><x>&a;</x>'
         BOMB,
         OUTSIDE,
         b"<a>" * 100_000,
-        packet(title="x" * 5_000_000),
+        packet(title="x" * 17_000_000),
         packet(Rating="NaN", GPSLatitude="nan", GPSLongitude="1e999"),
         packet(Rating="4711", DateTimeOriginal="0000-00-00T00:00:00"),
         packet(Rating="0", DateTimeOriginal="0001-01-01T00:00:00", GPSLatitude="95,0N"),
@@ -240,7 +240,7 @@ def test_a_sidecar_whose_name_is_no_text_can_be_noted(tmp_path: Path) -> None:
 def test_a_sidecar_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     path = tmp_path / "a.xmp"
     path.write_bytes(BOMB)
-    with pytest.raises(ValueError, match="Entities"):
+    with pytest.raises(ValueError, match="document type"):
         read_sidecar(path)
     path.unlink()
     os.mkfifo(path)
