@@ -10,11 +10,9 @@ from fastapi import APIRouter, Query, Request
 from api.document import errors, form
 from api.fields import read_fields
 from api.parts import Reader, Writer
-from api.problems import NotFound
 from api.routes.collections import folder_of, stored
 from api.routes.describing import Named
 from api.uploads import form_of
-from engine.errors import InvalidInput
 from mrag_client.models import CorrectionOptions, CorrectionsAnswer, LearnedAnswer, NamedAnswer
 from service.correcting import picture_named
 
@@ -62,10 +60,7 @@ async def named(
 
     def found() -> NamedAnswer:
         opened = asking.parts.engine.open(collection)
-        try:
-            hit = picture_named(opened, picture)
-        except InvalidInput as error:
-            raise NotFound(str(error)) from error
+        hit = picture_named(opened, picture)
         return NamedAnswer(id=hit.id, collection=opened.card.name)
 
     if collection:

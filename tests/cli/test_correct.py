@@ -38,6 +38,8 @@ def found(mrag: Mrag) -> list[dict[str, str]]:
 
 def check(mrag: Mrag) -> None:
     assert found(mrag) == []
+    nothing = mrag("correct", "nowhere.jpg", TEXT)
+    assert (nothing.code, "has no picture 'nowhere.jpg'" in nothing.err) == (2, True)
     said = mrag("correct", PICTURE, f"  {TEXT}\n")
     assert (said.code, said.out.strip()) == (0, TEXT)
     (hit,) = found(mrag)
