@@ -15,6 +15,7 @@ from mrag_client.models import (
     CorrectionOptions,
     CorrectionsAnswer,
     LearnedAnswer,
+    LearnedStep,
 )
 
 
@@ -62,7 +63,7 @@ def correct(
                 if again
                 else answers.learned(look=True, collection=name)
             )
-            emit(told.model_dump(mode="json")) if as_json else _show_learned(told)
+            emit(told.model_dump(mode="json")) if as_json else _show_learned(told, again)
             return
         if undo:
             found = answers.undo_correction(picture, collection=name)
@@ -119,30 +120,43 @@ def _line(one: CorrectionAnswer) -> str:
     return f"{when}  {one.kind:8}  {state:12}  {one.who}: {text}"
 
 
-def _show_learned(told: LearnedAnswer) -> None:
-    from service.correcting import chance
-
-    if told.now is None:
+def _show_learned(told: LearnedAnswer, again: bool) -> None:
+    if told.now is not None:
+        _show_gain(told.now)
+    elif not told.waiting and not told.state:
         say("nothing was corrected in this collection yet")
-        return
-    say(f"{told.now.corrections:,} pictures are corrected; the map is {told.now.method}")
-    if told.now.score is not None and told.now.without is not None:
-        say(
-            f"held-out score {told.now.without:.3f} before learning, {told.now.score:.3f} now, on "
-            f"the same {told.now.held_out:,} pairs (chance alone moves each by up to "
-            f"{chance(told.now.held_out):.3f})"
-        )
-    else:
-        say("too few pairs to measure what the map has gained")
+    if told.waiting:
+        waits = "correction is" if told.waiting == 1 else "corrections are"
+        say(f"{told.waiting:,} {waits} safe on disk, to be taken in")
     if told.state:
         say(f"now: {told.state}")
     if told.trouble:
         say(f"trouble: {told.trouble}")
-    if told.checked is not None:
-        say(
-            f"of the {told.checked:,} generated descriptions most like the corrected ones "
-            f"{len(told.differing):,} would differ; write them with: mrag correct --again"
-        )
-        for one in told.differing:
-            for line in (one.uri, f"  now:  {one.now}", f"  then: {one.then}"):
-                console().print(plain(line))
+    if again and told.state:
+        say("those whose descriptions would differ are described again once that is done")
+    elif told.now is not None and told.checked is not None:
+        _show_differing(told, told.checked)
+
+
+def _show_gain(now: LearnedStep) -> None:
+    from service.correcting import chance
+
+    say(f"{now.corrections:,} pictures are corrected; the map is {now.method}")
+    if now.score is None or now.without is None:
+        say("too few pairs to measure what the map has gained")
+        return
+    say(
+        f"held-out score {now.without:.3f} before learning, {now.score:.3f} now, on the same "
+        f"{now.held_out:,} pairs (chance alone moves each by up to {chance(now.held_out):.3f})"
+    )
+
+
+def _show_differing(told: LearnedAnswer, checked: int) -> None:
+    remedy = "; write them with: mrag correct --again" if told.differing else ""
+    say(
+        f"of the {checked:,} generated descriptions most like the corrected ones "
+        f"{len(told.differing):,} would differ{remedy}"
+    )
+    for one in told.differing:
+        for line in (one.uri, f"  now:  {one.now}", f"  then: {one.then}"):
+            console().print(plain(line))

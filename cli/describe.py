@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -60,9 +61,12 @@ def describe(
     ] = None,
     collection: CollectionOption = "",
     out: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            help="Into one file: .jsonl, .csv or .parquet.", parser=new_file, show_default=False
+            metavar="FILE",
+            help="Into one file: .jsonl, .csv or .parquet; may be repeated.",
+            parser=new_file,
+            show_default=False,
         ),
     ] = None,
     xmp: Annotated[bool, typer.Option("--xmp", help="Into photo.jpg.xmp beside each.")] = False,
@@ -122,7 +126,7 @@ def describe(
         raise InvalidInput("name folders or pictures to describe; or give --again")
     if poll is not None and not watch:
         raise InvalidInput("--poll says how --watch looks; give --watch, too")
-    outputs = _outputs(sources, mode, sidecar_name, out, xmp, txt, embed, embed_to)
+    outputs = _outputs(sources, mode, sidecar_name, out or (), xmp, txt, embed, embed_to)
     show = _nothing if outputs else _printer(as_json)
     with answering(local=local, **models) as answers, progress_bars() as on_progress:
         takeaway = Takeaway(
@@ -147,7 +151,7 @@ def _outputs(
     sources: Sequence[Path],
     mode: Mode,
     named: SidecarName,
-    out: Path | None,
+    out: Sequence[Path],
     xmp: bool,
     txt: bool,
     embed: bool,
@@ -158,9 +162,8 @@ def _outputs(
         raise InvalidInput("--sidecar-name names XMP sidecars; give --xmp, too")
     if embed and embed_to:
         raise InvalidInput("give --embed or --embed-to: into the pictures, or into copies of them")
-    outputs: list[Output] = []
-    if out is not None:
-        outputs.append(TableFile(out, mode))
+    tables = {os.path.realpath(one): one for one in out}.values()
+    outputs: list[Output] = [TableFile(one, mode) for one in tables]
     if xmp:
         outputs.append(XmpSidecars(mode, named))
     if txt:

@@ -16,6 +16,9 @@ from corpus.migration import migrate as migrate_collection
 from corpus.migration import needs_migration
 from corpus.verification import Finding
 from engine.app import Engine
+from engine.errors import IncompatibleIndex, MragError
+from engine.store import open_caption_store, open_image_store
+from engine.store.generations import current
 from ingest.pipeline import pushed_commit
 from ingest.push import push
 from ingest.verify import mend as mend_collection
@@ -87,7 +90,7 @@ def migrate(
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Bring collections over that an earlier version made; an ingest does so by itself."""
+    """Bring collections and indexes over that an earlier version made; an ingest does so itself."""
     with opened_engine(settings_for()) as engine:
         if collection and not engine.folder(collection).exists():
             engine.open(collection)  # says so
@@ -95,13 +98,14 @@ def migrate(
         old = [name for name in names if needs_migration(engine.folder(name))]
         for name in old:
             _migrate(engine, name)
+        old += [name for name in names if name not in old and not _is_read(engine, name)]
         # Only now: the index of one that borrows captions is written with its memory's map.
         for name in old:
             _push(engine, name)
     if as_json:
         emit({"migrated": old})
     elif not old:
-        say("nothing to bring over: all collections are of this version's layout")
+        say("nothing to bring over: this version reads all collections and their indexes")
 
 
 def _migrate(engine: Engine, name: str) -> None:
@@ -113,6 +117,25 @@ def _migrate(engine: Engine, name: str) -> None:
     )
     for told in report.left_out:
         say(f"  left out {told}")
+
+
+def _is_read(engine: Engine, name: str) -> bool:
+    """Whether the index is one that this version reads; what else may be wrong is for `verify`."""
+    folder = engine.folder(name)
+    try:
+        card, answers = folder.read_card(), current(folder)
+    except MragError:
+        return True
+    if answers is None:
+        return True
+    for opened in (open_image_store, open_caption_store):
+        try:
+            opened(folder, card, engine.settings, number=answers.number).close()
+        except IncompatibleIndex:
+            return False
+        except MragError:
+            return True
+    return True
 
 
 def _push(engine: Engine, name: str) -> None:

@@ -28,7 +28,6 @@ from corpus.records import not_text
 from engine.disk import refused
 from engine.errors import InvalidInput
 from engine.files import write_whole
-from engine.legible import legible
 
 _KIND = "mrag-correction/1"
 _VECTOR = "vector"
@@ -86,7 +85,7 @@ def checked_text(text: str) -> str:
     told = " ".join(text.split())
     if trouble := not_text(told):
         raise InvalidInput(f"the description {trouble}")
-    if not any(letter.isalnum() for letter in legible(told)):
+    if not any(map(str.isalnum, told)):
         raise InvalidInput("the description has no words; write what the picture shows")
     if len(told) > MOST:
         raise InvalidInput(

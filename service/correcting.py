@@ -109,13 +109,10 @@ class Corrector:
         return self._learned(collection, self.learner.following(collection.card.name))
 
     def describe_differing(self, name: str) -> LearnedAnswer:
-        """Describe those pictures again whose descriptions would differ, as far as was looked."""
+        """Describe those pictures again whose descriptions would differ, maybe in a background."""
         collection = self.engine.open(name)
         if self.learner is not None:
-            looked = self.learner.following(collection.card.name).looked
-            if looked and looked.differing:
-                again = [one.sha256 for one in looked.differing]
-                self.learner.describe(collection.card.name, again)
+            self.learner.describe_differing(collection.card.name)
             return self._learned(collection, self.learner.following(collection.card.name))
         again = [one.sha256 for one in look(collection).differing]
         if again:

@@ -108,6 +108,9 @@ async def add(request: Request, name: str, asking: Writer, response: Response) -
 async def sync(request: Request, name: str, asking: Writer, response: Response) -> JobAnswer:
     """Bring a collection level with the sources that it knows, in the background, or only look."""
     options = read_fields(SyncOptions, request.query_params.multi_items())
+    if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
+        # What is said there would be overheard, and a sync done that was only to be looked at.
+        raise InvalidInput("a sync has no body; its options are in its address: ?dry_run=true")
     folder_of(asking, name)
     job = await asking.run(asking.parts.jobs.start_sync, name, options)
     return _told_of(asking, job, response)

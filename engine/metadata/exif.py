@@ -83,7 +83,9 @@ def _degrees(place: Mapping[int, Any], tag: int, half: int, sides: str) -> float
 
 def _text(tags: Mapping[int, Any] | Image.Exif, tag: int) -> str:
     with suppress(Exception):
-        return text_of(tags.get(tag))
+        value = tags.get(tag)
+        # EXIF asks for ASCII; programs write UTF-8, which Pillow hands out as Latin-1.
+        return text_of(value.encode("latin-1") if isinstance(value, str) else value)
     return ""
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from engine.legible import legible
 from engine.metadata.facts import Facts
 from engine.metadata.xmp import read_xmp
 from engine.xmp import MOST_BYTES, NotXmp
@@ -38,7 +39,8 @@ def stamp(sidecars: Sequence[Path]) -> str:
     for path in sidecars:
         with suppress(OSError):
             status = path.stat()
-            told.append(f"{path.name} {status.st_size} {status.st_mtime_ns}")
+            name = legible(path.name)  # bytes that are no text could not be kept
+            told.append(f"{name} {status.st_size} {status.st_mtime_ns}")
     return "\n".join(told)
 
 

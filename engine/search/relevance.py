@@ -67,7 +67,9 @@ class Relevance:
         self.alignment = alignment
         self.sample = sample
         self.lent = lent
-        self._pictures = alignment.map_images(sample.pictures)
+        pictures = sample.pictures
+        # Captions without a picture make a map that cannot place any: they lend all the same.
+        self._pictures = alignment.map_images(pictures) if len(pictures) else pictures
 
     def judge(
         self, mapped: Vector, asked: Asked, count: int, hub_strength: float = 0.0

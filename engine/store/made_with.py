@@ -36,9 +36,9 @@ def check_made_with(stored: Mapping[str, Any] | None, spec: IndexSpec, where: st
     for key in ("layout", "vectors", "fields", "words"):
         if stored.get(key) != expected.get(key):
             raise IncompatibleIndex(
-                f"{where} has {key} {stored.get(key, 'of an older version')}, this program reads "
-                f"{key} {expected.get(key)}; "
-                f"write it again with: mrag push {spec.collection} --rebuild"
+                f"{where} was written by another version, with other {key} than this one reads; "
+                "write it again, which embeds nothing anew, with: "
+                f"mrag push {spec.collection} --rebuild"
             )
     if any(stored.get(key) != expected[key] for key in ("encoder_id", "dim")):
         raise IncompatibleIndex(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from threading import Condition, Thread
 from time import monotonic
@@ -38,11 +37,12 @@ class Following:
 
 @dataclass
 class _Wanted:
-    """What is to be done for a collection."""
+    """What is to be done for a collection; `differing`: describe again what a look finds."""
 
     taken: bool = False
     learned: bool = False
     looked: bool = False
+    differing: bool = False
     described: tuple[str, ...] = ()
     not_before: float = 0.0
     learn_not_before: float = 0.0
@@ -77,14 +77,15 @@ class Learner:
         """See which other descriptions of a collection would differ now."""
         self._want(name, looked=True)
 
-    def describe(self, name: str, sha256s: Sequence[str]) -> None:
-        """Describe pictures again whose descriptions were generated."""
-        self._want(name, described=tuple(sha256s))
+    def describe_differing(self, name: str) -> None:
+        """Describe those again that would differ, by a look that comes after all that waits."""
+        self._want(name, looked=True, differing=True)
 
     def following(self, name: str) -> Following:
         """What is being done about a collection's corrections."""
         with self._changed:
-            return self._wanted[name].now if name in self._wanted else Following()
+            one = self._wanted.get(name, _Wanted())
+            return one.now if one.now.state or not one.any else replace(one.now, state=_WAITS)
 
     def settled(self, name: str, seconds: float) -> bool:
         """Wait until corrections are taken in and found; whether they are."""
@@ -181,10 +182,11 @@ class Learner:
             self._done(name, learned=False, looked=True, learn_not_before=monotonic() + rest)
         elif step == "looked":
             looked = look(collection)
-            self._done(name, looked=False, found=looked)
+            again = self._wanted[name].differing
+            described = tuple(one.sha256 for one in looked.differing) if again else ()
+            self._done(name, looked=False, differing=False, described=described, found=looked)
         else:
-            again = self._wanted[name].described
-            describe_differing(collection, settings, again)
+            describe_differing(collection, settings, self._wanted[name].described)
             self._done(name, described=(), looked=True)
 
     def _done(self, name: str, found: Looked | None = None, **noted: object) -> None:
@@ -212,6 +214,7 @@ class Learner:
             self._changed.notify_all()
 
 
+_WAITS = "waits for its turn"
 _STATES = {
     "taken": "takes the correction in",
     "learned": "learns from it",

@@ -83,6 +83,11 @@ def cell(text: str) -> str:
     return inert(" ".join(text.split()))
 
 
+def in_utf8(text: str) -> str:
+    """A text with what cannot be UTF-8, as bytes of a file's name, written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def csv_row(cells: Sequence[str]) -> bytes:
     """Cells as a row."""
     page = StringIO(newline="")

@@ -259,7 +259,8 @@ def _whole_parquet(before: Path | None, new: list[Record]) -> bytes:
 
     kinds = {"score": pa.float64(), "lent": pa.int64(), "made_from": pa.list_(pa.string())}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
-    table = pa.Table.from_pylist([records.flat(record) for record in new], schema)
+    rows = [records.flat({**one, "image": records.in_utf8(one["image"])}) for one in new]
+    table = pa.Table.from_pylist(rows, schema)
     if before is not None and before.exists():
         table = pa.concat_tables([_parquet(before).cast(schema), table])
     buffer = pa.BufferOutputStream()
@@ -273,7 +274,7 @@ _JSON = _Form(b"", records.json_line, _read_json, _whole_json)
 _FORMS = {
     ".jsonl": _JSON,
     ".csv": _Form(_START, records.csv_line, _read_csv, _whole_csv, records.cell),
-    ".parquet": _Form(b"", None, _read_parquet, _whole_parquet),
+    ".parquet": _Form(b"", None, _read_parquet, _whole_parquet, records.in_utf8),
 }
 
 

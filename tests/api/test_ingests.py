@@ -285,6 +285,8 @@ def test_a_sync_needs_a_source_and_a_writer(asked: Asked, writer: TestClient, al
     assert "My summer.zip" in told
     problem(writer.post(f"{V1}/collections/two/syncs"), 404, "NotFound")
     problem(asked.by(READER).post(f"{V1}/collections/one/syncs"), 403, "Forbidden")
+    form = writer.post(f"{V1}/collections/one/syncs", data={"dry_run": "true"})
+    assert "?dry_run=true" in problem(form, 422, "InvalidInput")
     assert "allowed" in problem(
         writer.post(f"{V1}/collections/one/syncs", params={"allowed": "x"}), 422
     )

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.correct import _show_learned
+from mrag_client.models import LearnedAnswer
 from tests.cli.conftest import PACK, Done
 from tests.cli.test_doors import running
 
@@ -36,6 +38,8 @@ def found(mrag: Mrag) -> list[dict[str, str]]:
 
 def check(mrag: Mrag) -> None:
     assert found(mrag) == []
+    nothing = mrag("correct", "nowhere.jpg", TEXT)
+    assert (nothing.code, "has no picture 'nowhere.jpg'" in nothing.err) == (2, True)
     said = mrag("correct", PICTURE, f"  {TEXT}\n")
     assert (said.code, said.out.strip()) == (0, TEXT)
     (hit,) = found(mrag)
@@ -65,3 +69,13 @@ def test_a_correction_through_the_server(mrag: Mrag, own: Path) -> None:
 
         check(asked)
         assert any("/corrections" in path for path in server.asked)
+
+
+def test_it_is_not_said_that_nothing_was_corrected_while_a_correction_waits(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _show_learned(LearnedAnswer(collection="plain", waiting=1, state="waits"), again=True)
+    told = capsys.readouterr().err
+    assert "nothing was corrected" not in told
+    assert "1 correction is safe on disk" in told
+    assert "described again once that is done" in told

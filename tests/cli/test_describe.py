@@ -34,14 +34,16 @@ def test_all_outputs_say_what_caption_says(
     mrag: Run, folder: Path, held_out: list[Path], tmp_path: Path
 ) -> None:
     said = {Path(one["image"]).name: one for one in mrag("caption", *held_out, "--json").answers}
-    out, copies = tmp_path / "out.jsonl", tmp_path / "copies"
-    done = mrag("describe", folder, "--out", out, "--xmp", "--txt", "--embed-to", copies)
+    out, table, copies = tmp_path / "out.jsonl", tmp_path / "out.csv", tmp_path / "copies"
+    outs = ("--out", out, "--out", table, "--out", out)
+    done = mrag("describe", folder, *outs, "--xmp", "--txt", "--embed-to", copies)
     assert done.code == 1
     assert "broken.jpg" in done.err
     assert "described 3, 1 failed" in done.err
     assert done.out == ""
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert len(rows) == 3
+    assert len(table.read_text().splitlines()) == 4
     for row in rows:
         picture, caption = tmp_path / row["image"], said[Path(row["image"]).name]["caption"]
         assert row["caption"] == caption

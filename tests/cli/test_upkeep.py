@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import tarfile
@@ -168,6 +169,19 @@ def test_all_old_collections_are_brought_over_at_once(mrag: Run, old: Path) -> N
     assert again.code == 0
     assert "nothing to bring over" in again.err
     assert mrag("migrate", "--json", at=old).answers == [{"migrated": []}]
+
+
+def test_an_index_of_an_earlier_version_is_brought_over(mrag: Run, own: Path) -> None:
+    (card,) = own.glob("collections/plain/index/*/images/index.json")
+    made = json.loads(card.read_text())
+    card.write_text(json.dumps({**made, "fields": ["picture"]}))
+    told = mrag("search", "two cats", "-c", "plain", at=own)
+    assert told.code == 2
+    assert "another version" in told.err
+    assert "mrag push plain --rebuild" in told.err
+    assert mrag("migrate", "--json", at=own).answers == [{"migrated": ["plain"]}]
+    assert mrag("search", "two cats", "-c", "plain", at=own).code == 0
+    assert mrag("migrate", "--json", at=own).answers == [{"migrated": []}]
 
 
 def test_one_old_collection_is_brought_over_alone(mrag: Run, old: Path) -> None:

@@ -219,7 +219,9 @@ def test_a_text_is_kept_as_it_is_on_one_line(given: str, told: str) -> None:
     assert checked_text(given) == told
 
 
-@pytest.mark.parametrize("text", ["", "  \n", "...", "\u200b", "a" * (MOST + 1), "half \ud83d"])
+@pytest.mark.parametrize(
+    "text", ["", "  \n", "...", "\0", "\u200b", "a" * (MOST + 1), "half \ud83d"]
+)
 def test_what_says_nothing_or_too_much_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
         checked_text(text)

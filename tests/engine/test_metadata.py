@@ -86,6 +86,13 @@ def test_exif_says_camera_lens_date_place_and_rating() -> None:
     assert found.metadata == Metadata("Canon EOS R6", "RF24-105mm", 38.7112, -9.1277, rating=4)
 
 
+@pytest.mark.parametrize("code", ["utf-8", "latin-1"])
+def test_exif_is_read_as_programs_write_it_not_in_ascii_alone(code: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Model] = "Größe".encode(code)
+    assert said_by(jpeg(exif)).metadata.camera == "Größe"
+
+
 @pytest.mark.parametrize(
     "gps",
     [
@@ -222,6 +229,12 @@ def test_sidecars_lie_beside_under_either_name(tmp_path: Path) -> None:
     (tmp_path / "a.xmp").write_text("more")
     assert before != stamp(there.of(tmp_path / "a.jpg"))
     assert stamp(()) == ""
+
+
+def test_a_sidecar_whose_name_is_no_text_can_be_noted(tmp_path: Path) -> None:
+    sidecar = tmp_path / os.fsdecode(b"\xff.xmp")
+    sidecar.touch()
+    assert stamp([sidecar]).encode()
 
 
 def test_a_sidecar_that_cannot_be_read_says_why(tmp_path: Path) -> None:

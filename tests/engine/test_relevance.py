@@ -216,6 +216,14 @@ def test_a_memory_lends_its_pairs() -> None:
     assert judges[0].likelihood.power != judges[1].likelihood.power
 
 
+def test_a_memory_of_captions_alone_keeps_no_search_from_its_borrowers() -> None:
+    words_alone = Alignment.from_means(None, np.zeros(DIM), n_images=0, n_captions=PICTURES)
+    lent = Relevance(words_alone, sampled(ROWS[:0], ROWS))
+    assert lent.judge(ROWS[0], "words", 0) is None
+    helped = Relevance(NO_GAP, sampled(directions(300, 5), ROWS), lent)
+    assert helped.judge(ROWS[0], "words", 300) is not None
+
+
 def test_a_sample_is_kept_until_an_index_has_grown(tmp_path: Path) -> None:
     taken: list[int] = []
 

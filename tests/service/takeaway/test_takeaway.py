@@ -231,6 +231,19 @@ def test_a_table_grows_by_what_is_new(
 
 
 @KINDS
+def test_a_name_that_is_no_text_has_its_row_once(
+    kind: str, answers: FakeAnswers, photos: Photos, tmp_path: Path
+) -> None:
+    answers.says = "A picture."
+    (plain,) = photos("a.png")
+    named = plain.with_name(os.fsdecode(b"\xff.png"))
+    plain.rename(named)
+    out = tmp_path / f"out.{kind}"
+    assert Told(answers, TableFile(out, "skip")).run([named]).described == 1
+    assert Told(answers, TableFile(out, "skip")).run([named]) == Counts(left_out=1)
+
+
+@KINDS
 def test_append_adds_what_was_made_otherwise_and_overwrite_begins_anew(
     kind: str, answers: FakeAnswers, photos: Photos, tmp_path: Path
 ) -> None:
