@@ -122,7 +122,7 @@ def points(folder: CollectionFolder, most: int = 10_000) -> dict[tuple[str, str]
             words = vectors.pop("bm25", None)
             dense = {key: np.array(row, np.float32).tobytes() for key, row in vectors.items()}
             said = None if words is None else (list(words.indices), list(words.values))
-            payload = dict(record.payload)
+            payload = dict(record.payload or {})
             if "hub" in payload:
                 payload["hub"] = Nearly(payload["hub"])
             told = (payload, dense, said)
