@@ -125,7 +125,7 @@ COMMANDS = {
     ),
     "migrate": (
         "cli.upkeep",
-        "Bring collections over that an earlier version made; an ingest does so by itself.",
+        "Bring over what an earlier version made, indexes too; an ingest does so by itself.",
     ),
 }
 """Command -> (the module that registers it, its help's first sentence), in the help's order."""

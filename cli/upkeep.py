@@ -90,7 +90,7 @@ def migrate(
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Bring collections and indexes over that an earlier version made; an ingest does so itself."""
+    """Bring over what an earlier version made, indexes too; an ingest does so by itself."""
     with opened_engine(settings_for()) as engine:
         if collection and not engine.folder(collection).exists():
             engine.open(collection)  # says so
