@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import ExifTags, Image
@@ -63,9 +64,9 @@ def entries(folder: CollectionFolder) -> list[Entry]:
         ]
 
 
-def sidecar(photo: ImageRecord, suffix: str = ".xmp", **said: object) -> Path:
+def sidecar(photo: ImageRecord, suffix: str = ".xmp", **said: Any) -> Path:
     path = photo.path.with_name(photo.path.name + suffix)
-    path.write_bytes(packet(**said))  # type: ignore[arg-type]
+    path.write_bytes(packet(**said))
     return path
 
 

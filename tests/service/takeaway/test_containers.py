@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
+from PIL.MpoImagePlugin import MpoImageFile
 
 from service.takeaway.containers import NoPlace, opened
 from tests.service.takeaway.conftest import Exiftool
@@ -124,8 +125,9 @@ def test_pictures_behind_a_picture_are_still_found() -> None:
                 image.seek(number)
                 plain.seek(number)
                 assert image.tobytes() == plain.tobytes()
-            first = image.mpinfo[0xB002][0]  # type: ignore[attr-defined]
-            second = image.mpinfo[0xB002][1]  # type: ignore[attr-defined]
+            assert isinstance(image, MpoImageFile)
+            assert image.mpinfo is not None
+            first, second = image.mpinfo[0xB002][:2]
             assert first["Size"] + second["Size"] == len(data)
 
 
