@@ -1,0 +1,1 @@
+"""Answers questions about pictures from captions that were found."""
