@@ -13,12 +13,14 @@ from cli.options import (
     CollectionOption,
     DeviceOption,
     EncoderOption,
+    ExplainOption,
     GeneratorOption,
     JsonOption,
     LocalOption,
     named_path,
 )
 from cli.output import console, emit, milliseconds, plain, say, short_path, side_by_side
+from cli.tracing import show_trace
 from cli.typed import TypedCommand
 from cli.waiting import each_waited_for
 from mrag_client.answers import NamedPicture
@@ -92,6 +94,7 @@ def caption(
     own: Annotated[
         bool, typer.Option("--own", help="Borrow the collection's captions of the very picture.")
     ] = False,
+    explain: ExplainOption = False,
     encoder: EncoderOption = "",
     generator: GeneratorOption = "",
     device: DeviceOption = "",
@@ -112,6 +115,7 @@ def caption(
         consensus=consensus,
         borrow=borrow,
         own=own,
+        explain=explain,
     )
     failed = _Failed()
     with answering(local=local, encoder=encoder, generator=generator, device=device) as answers:
@@ -197,6 +201,7 @@ def search(
     likely: Annotated[
         bool, typer.Option("--likely", help="Only what is likely meant, nothing below the line.")
     ] = False,
+    explain: ExplainOption = False,
     encoder: EncoderOption = "",
     device: DeviceOption = "",
     local: LocalOption = False,
@@ -225,6 +230,7 @@ def search(
         sort=sort,
         copies=copies,
         likely=likely,
+        explain=explain,
     )
     if facets:
         with answering(local=local, encoder=encoder, device=device) as answers:
@@ -303,6 +309,7 @@ def show_caption(result: Description) -> None:
     for hit in result.retrieved:
         out.print(f"  {hit.score:.3f}", plain(hit.text))
     out.print(milliseconds(result.timings_ms))
+    show_trace(result.trace)
     out.print()
 
 
@@ -332,6 +339,8 @@ def show_search(results: Sequence[SearchAnswer], offset: int = 0, *, dated: bool
         if not result.hits and result.likely != 0:
             say(f"nothing was found in the {result.space} space")
     out.print(milliseconds(results[0].timings_ms))
+    for result in results:
+        show_trace(result.trace)
 
 
 def show_by_date(result: SearchAnswer) -> None:
@@ -342,6 +351,7 @@ def show_by_date(result: SearchAnswer) -> None:
     if not result.hits:
         say("no picture satisfies the filters")
     out.print(milliseconds(result.timings_ms))
+    show_trace(result.trace)
 
 
 def show_facets(counted: FacetsAnswer) -> None:

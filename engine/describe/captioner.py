@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -11,11 +11,15 @@ from PIL.Image import Image
 
 from engine.alignment.alignment import GapMap
 from engine.describe.prompts import Order, Prompt, build_prompt, split_template
-from engine.describe.reranking import consensus, diverse, worth
+from engine.describe.reranking import consensus, worth
 from engine.describe.retriever import Retriever
+from engine.describe.stages import Diverse, Nearest, Seen, vectors_of
 from engine.errors import AlignmentError, CollectionMissing, InvalidInput, MragError
 from engine.identity import PictureIdentity
-from engine.timing import Stopwatch
+from engine.stages.pipeline import Pipeline
+from engine.stages.protocols import Found, Refiner
+from engine.stages.trace import Step
+from engine.timing import Stopwatch, shared_out
 from engine.types import (
     Candidate,
     CaptionHit,
@@ -100,68 +104,92 @@ class Captioner:
         watch = Stopwatch()
         with watch.stage("encode"):
             raw = self._encoder.encode_images(images)
-        return self._describe(raw, exclude, watch)
+        return self._describe(raw, images, exclude, watch)
 
     def describe_vectors(
         self, raw: Vectors, *, exclude: Sequence[PictureIdentity] | None = None
     ) -> list[CaptionResult]:
         """Describe pictures by their raw vectors, (n, dim) unit rows; see `describe`."""
-        return self._describe(raw, exclude, Stopwatch())
+        return self._describe(raw, [None] * len(raw), exclude, Stopwatch())
 
     def _describe(
-        self, raw: Vectors, exclude: Sequence[PictureIdentity] | None, watch: Stopwatch
+        self,
+        raw: Vectors,
+        images: Sequence[Image | None],
+        exclude: Sequence[PictureIdentity] | None,
+        watch: Stopwatch,
     ) -> list[CaptionResult]:
         if not len(raw):
             return []
-        options = self.options
         with watch.stage("map"):
             mapped = self._alignment.map_images(raw)
-        with watch.stage("retrieve"):
-            retrieved = self._retrieve(raw, mapped, exclude)
-        if not all(retrieved):
-            own = " of other pictures" if exclude else ""
-            raise CollectionMissing(
-                f"there are no captions{own} to describe from; "
-                "ingest a file of captions into the collection, or make a memory (mrag memory "
-                "coco) and ingest the pictures again with --memory coco"
-                + ("; or let the picture's own be borrowed (--own)" if own else "")
-            )
+        began = shared_out(watch.timings_ms, len(raw))
+        first = Step("embed", "embedded the picture", sum(began.values()), 0, 0, parts_ms=began)
+        own: Sequence[PictureIdentity | None] = exclude or [None] * len(raw)
+        asked = [Seen(*one) for one in zip(raw, mapped, own, images, strict=True)]
+        answers = self._pipeline(watch).run(asked, watch)
+        shared = shared_out(watch.timings_ms, len(raw))
+        return [
+            replace(result, timings_ms=shared, trace=trace.after(first))
+            for result, trace in answers
+        ]
+
+    def _pipeline(self, watch: Stopwatch) -> Pipeline[Seen, CaptionHit, CaptionResult]:
+        options = self.options
+        refiners: list[Refiner[Seen, CaptionHit]] = []
+        if options.diversity:
+            refiners.append(Diverse(self._alignment, options.k, options.diversity, watch))
+        count = options.k * (_POOL if refiners else 1)
+        return Pipeline(
+            Nearest(self._retriever, options.space, count, options.per_image, watch),
+            Writer(self._encoder, self._alignment, self._generator, options, self.made_with, watch),
+            refiners=refiners,
+            key=lambda hit: hit.id,
+            name=lambda hit: hit.text,
+        )
+
+
+class Writer:
+    """Writes what is left of the captions into a prompt, and takes the best of what comes of it."""
+
+    name = "answer"
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        alignment: GapMap,
+        generator: Generator | None,
+        options: DescribeOptions,
+        made_with: MadeWith,
+        watch: Stopwatch,
+    ) -> None:
+        self._encoder = encoder
+        self._alignment = alignment
+        self._generator = generator
+        self.options = options
+        self.made_with = made_with
+        self._watch = watch
+
+    def answer(
+        self, asked: Sequence[Seen], found: Sequence[Found[CaptionHit]]
+    ) -> list[CaptionResult]:
+        """Describe each picture; the times of all together are told by the watch."""
+        watch, retrieved = self._watch, [list(one.items) for one in found]
         prompts, texts = self._write(retrieved, watch)
+        mapped = np.stack([one.mapped for one in asked])
         candidates = self._score(texts, mapped, retrieved, watch)
-        shared = {stage: spent / len(raw) for stage, spent in watch.timings_ms.items()}
         return [
             CaptionResult(
                 caption=chosen,
                 candidates=scored,
                 retrieved=tuple(hits),
                 prompt=prompt,
-                space=options.space,
-                timings_ms=shared,
+                space=self.options.space,
+                timings_ms={},
                 made_with=self.made_with,
             )
             for (scored, chosen), hits, prompt in zip(candidates, retrieved, prompts, strict=True)
         ]
-
-    def _retrieve(
-        self, raw: Vectors, mapped: Vectors, exclude: Sequence[PictureIdentity] | None
-    ) -> list[list[CaptionHit]]:
-        options, find = self.options, self._retriever
-        wanted = options.k * (_POOL if options.diversity else 1)
-        if options.space == "fused":
-            found = find.nearest_fused(raw, wanted, per_image=options.per_image, exclude=exclude)
-        else:
-            queries = mapped if options.space == "mapped" else raw
-            found = find.nearest(
-                queries, options.space, wanted, per_image=options.per_image, exclude=exclude
-            )
-        return [self._diverse(hits) for hits in found] if options.diversity else found
-
-    def _diverse(self, hits: list[CaptionHit]) -> list[CaptionHit]:
-        if not hits:
-            return hits
-        rows = self._alignment.map_texts(_vectors(hits))
-        scores = np.array([hit.score for hit in hits])
-        return [hits[i] for i in diverse(scores, rows, self.options.k, self.options.diversity)]
 
     def _write(
         self, retrieved: list[list[CaptionHit]], watch: Stopwatch
@@ -228,7 +256,7 @@ class Captioner:
             return candidates, texts[0]  # the consensus, best first
         value = scores
         if self.options.consensus:
-            evidence = self._alignment.map_texts(_vectors(hits))
+            evidence = self._alignment.map_texts(vectors_of(hits))
             weights = np.array([hit.score for hit in hits])
             value = worth(scores, rows, evidence, weights, self.options.consensus)
         return candidates, texts[int(np.argmax(value))]
@@ -258,11 +286,6 @@ def each_described(
     return answers
 
 
-def _vectors(hits: list[CaptionHit]) -> Vectors:
-    """The raw vectors of hits, which a retriever gives with each."""
-    return np.stack([hit.vector for hit in hits if hit.vector is not None])
-
-
 def _agreed(hits: list[CaptionHit], count: int) -> list[str]:
     scores = np.array([hit.score for hit in hits])
-    return [hits[index].text for index in consensus(_vectors(hits), scores, count)]
+    return [hits[index].text for index in consensus(vectors_of(hits), scores, count)]
