@@ -10,11 +10,12 @@ import numpy as np
 from PIL.Image import Image
 
 from engine.alignment.alignment import GapMap
-from engine.describe.prompts import Order, Prompt, build_prompt, split_template
+from engine.describe.prompts import Order, Prompt, build_prompt, prompt_tokens, split_template
 from engine.describe.reranking import consensus, worth
 from engine.describe.retriever import Retriever
-from engine.describe.stages import Diverse, Nearest, Seen, vectors_of
+from engine.describe.stages import Diverse, First, Nearest, Seen, Timed, vectors_of
 from engine.errors import AlignmentError, CollectionMissing, InvalidInput, MragError
+from engine.evidence.refiners import USUAL, Refinement, check_refinements, choosing, shortening
 from engine.identity import PictureIdentity
 from engine.stages.pipeline import Pipeline
 from engine.stages.protocols import Found, Refiner
@@ -46,7 +47,8 @@ class DescribeOptions:
     `candidates`: how many descriptions are written to choose from; with `borrow` the retrieved
     captions stand for choice too. `consensus`: 0 chooses by likeness to the picture, 1 by
     closeness to the retrieved captions. `prompt_tokens`: the longest prompt in the generator's
-    tokens; None: as long as the generator reads. Raises InvalidInput for a template that has no
+    tokens; None: as long as the generator reads. `refine`: what is done to captions before
+    (`engine.evidence`). Raises InvalidInput for a template that has no
     place for captions and for values out of range.
     """
 
@@ -61,6 +63,7 @@ class DescribeOptions:
     diversity: float = 0.0
     consensus: float = 0.0
     borrow: bool = False
+    refine: tuple[Refinement, ...] = USUAL
 
     def __post_init__(self) -> None:
         if self.candidates < 1:
@@ -69,6 +72,9 @@ class DescribeOptions:
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise InvalidInput(f"{name} is {value}; it must be 0 to 1")
+        check_refinements(self.refine)
+        if self.prompt_tokens is not None and self.prompt_tokens < 1:
+            raise InvalidInput(f"prompt_tokens is {self.prompt_tokens}; it must be 1 or more")
         split_template(self.template)
 
 
@@ -136,17 +142,37 @@ class Captioner:
 
     def _pipeline(self, watch: Stopwatch) -> Pipeline[Seen, CaptionHit, CaptionResult]:
         options = self.options
-        refiners: list[Refiner[Seen, CaptionHit]] = []
-        if options.diversity:
-            refiners.append(Diverse(self._alignment, options.k, options.diversity, watch))
-        count = options.k * (_POOL if refiners else 1)
+        refiners, count = self._choosing(), options.k
+        if refiners:
+            count *= _POOL
+        refiners += self._shortening()
         return Pipeline(
             Nearest(self._retriever, options.space, count, options.per_image, watch),
             Writer(self._encoder, self._alignment, self._generator, options, self.made_with, watch),
-            refiners=refiners,
+            refiners=[Timed(one, watch) for one in refiners],
             key=lambda hit: hit.id,
             name=lambda hit: hit.text,
         )
+
+    def _choosing(self) -> list[Refiner[Seen, CaptionHit]]:
+        """What takes k captions out of more; nothing where the nearest are taken as they come."""
+        options = self.options
+        refiners: list[Refiner[Seen, CaptionHit]] = [*choosing(options.refine)]
+        if options.diversity:
+            return [*refiners, Diverse(self._alignment, options.k, options.diversity)]
+        return [*refiners, First(options.k)] if refiners else []
+
+    def _shortening(self) -> list[Refiner[Seen, CaptionHit]]:
+        """What brings captions within the budget of the prompt; nothing where none is written."""
+        generator, options = self._generator, self.options
+        if generator is None:
+            return []
+
+        def tokens_of(texts: Sequence[str]) -> int:
+            return prompt_tokens(texts, options.template, generator.count_tokens)
+
+        budget = prompt_budget(options.prompt_tokens, generator)
+        return [*shortening(options.refine, budget, tokens_of)]
 
 
 class Writer:
@@ -215,12 +241,11 @@ class Writer:
         return prompts, texts
 
     def _prompt(self, hits: list[CaptionHit], generator: Generator) -> Prompt:
-        longest = generator.max_input_tokens
         return build_prompt(
             [hit.text for hit in hits],
             template=self.options.template,
             order=self.options.order,
-            budget=min(self.options.prompt_tokens or longest, longest),
+            budget=prompt_budget(self.options.prompt_tokens, generator),
             count_tokens=generator.count_tokens,
         )
 
@@ -260,6 +285,11 @@ class Writer:
             weights = np.array([hit.score for hit in hits])
             value = worth(scores, rows, evidence, weights, self.options.consensus)
         return candidates, texts[int(np.argmax(value))]
+
+
+def prompt_budget(asked: int | None, generator: Generator) -> int:
+    """The longest prompt in tokens: as long as was asked for, and no longer than can be read."""
+    return min(asked or generator.max_input_tokens, generator.max_input_tokens)
 
 
 def each_described(

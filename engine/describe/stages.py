@@ -13,7 +13,7 @@ from engine.describe.reranking import diverse
 from engine.describe.retriever import Retriever
 from engine.errors import CollectionMissing
 from engine.identity import UNKNOWN, PictureIdentity
-from engine.stages.protocols import Found
+from engine.stages.protocols import Found, Refiner
 from engine.timing import Stopwatch
 from engine.types import CaptionHit, DescribeSpace, Vector, Vectors
 
@@ -72,8 +72,8 @@ class Diverse:
 
     name = "refine: diversity"
 
-    def __init__(self, alignment: GapMap, k: int, diversity: float, watch: Stopwatch) -> None:
-        self._alignment, self._watch = alignment, watch
+    def __init__(self, alignment: GapMap, k: int, diversity: float) -> None:
+        self._alignment = alignment
         self._k, self._diversity = k, diversity
 
     def refine(
@@ -81,8 +81,7 @@ class Diverse:
     ) -> list[Found[CaptionHit]]:
         """Of each picture's captions those that are kept, the nearest first."""
         del asked
-        with self._watch.stage("refine"):
-            return [Found(self._kept(one.items)) for one in found]
+        return [Found(self._kept(one.items)) for one in found]
 
     def _kept(self, hits: tuple[CaptionHit, ...]) -> tuple[CaptionHit, ...]:
         if not hits:
@@ -90,6 +89,36 @@ class Diverse:
         rows = self._alignment.map_texts(vectors_of(hits))
         scores = np.array([hit.score for hit in hits])
         return tuple(hits[i] for i in diverse(scores, rows, self._k, self._diversity))
+
+
+class First:
+    """Keeps the first captions of those that were taken for others to be left out."""
+
+    def __init__(self, k: int) -> None:
+        self.name = f"refine: the first {k}"
+        self._k = k
+
+    def refine(
+        self, asked: Sequence[Seen], found: Sequence[Found[CaptionHit]]
+    ) -> list[Found[CaptionHit]]:
+        """Of each picture's captions the first."""
+        del asked
+        return [Found(one.items[: self._k]) for one in found]
+
+
+class Timed:
+    """A refiner whose time a watch is told as "refine"."""
+
+    def __init__(self, refiner: Refiner[Seen, CaptionHit], watch: Stopwatch) -> None:
+        self.name = refiner.name
+        self._refiner, self._watch = refiner, watch
+
+    def refine(
+        self, asked: Sequence[Seen], found: Sequence[Found[CaptionHit]]
+    ) -> list[Found[CaptionHit]]:
+        """What the refiner leaves."""
+        with self._watch.stage("refine"):
+            return self._refiner.refine(asked, found)
 
 
 def vectors_of(hits: Sequence[CaptionHit]) -> Vectors:
