@@ -20,9 +20,10 @@ from PIL.Image import Image
 from engine.errors import Busy
 from engine.models.encoder import TEXTS_PER_PICTURE
 from engine.models.generator import prompts_together
+from engine.models.image_text_matching import TEXTS_TOGETHER
 from engine.models.turns import Turns
 from engine.progress import Cancelled, check_cancelled, watched_cancellation
-from engine.types import Chooser, Decoding, Encoder, Generator, Vectors
+from engine.types import Chooser, Decoding, Encoder, Generator, Matcher, Vector, Vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,3 +287,33 @@ class BatchedGenerator:
                 chooser = cast(Chooser, self._generator)
                 return cast(Sequence[Any], chooser.likelihoods(prompts, kind.choices))
             return self._generator.generate(prompts, *kind)
+
+
+class BatchedMatcher:
+    """A matcher whose calls, when they arrive together, are run together; see `Matcher`."""
+
+    def __init__(self, matcher: Matcher, *, max_waiting: int) -> None:
+        self._matcher = matcher
+        self._queue = BatchQueue(
+            "reranker", self._run, max_batch=lambda _: TEXTS_TOGETHER, max_waiting=max_waiting
+        )
+
+    @property
+    def id(self) -> str:
+        """Model and weights."""
+        return self._matcher.id
+
+    def match(self, pairs: list[tuple[Image, str]]) -> Vector:
+        """The log-odds that each text fits its RGB picture: (n,) float32; raises Busy."""
+        return cast(Vector, self._queue.ask("pairs", pairs))
+
+    def figures(self) -> QueueFigures:
+        """What its queue has seen."""
+        return self._queue.figures()
+
+    def close(self) -> None:
+        """Answer what waits and take no more."""
+        self._queue.close()
+
+    def _run(self, _: str, pairs: list[Any]) -> Sequence[Any]:
+        return cast(Sequence[Any], self._matcher.match(pairs))
