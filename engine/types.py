@@ -122,6 +122,42 @@ class TextStream(Protocol):
         """
 
 
+class Chooser(Protocol):
+    """Says which of given answers it would write to a prompt, without writing."""
+
+    @property
+    def id(self) -> str:
+        """Model and weights."""
+
+    @property
+    def max_input_tokens(self) -> int:
+        """The longest prompt, as `count_tokens` counts."""
+
+    def count_tokens(self, text: str) -> int:
+        """The number of the model's tokens in the text, without the end token."""
+
+    def likelihoods(self, prompts: list[str], choices: Sequence[str]) -> Vectors:
+        """Log-probabilities of the choices after each prompt, one row a prompt, float32.
+
+        Of a choice counts what it begins with, as far as that tells it from the others: mostly
+        its first token. Each row's probabilities add up to 1.
+        """
+
+
+class Matcher(Protocol):
+    """Says how well texts fit pictures, looking at both at once."""
+
+    @property
+    def id(self) -> str:
+        """Model and weights."""
+
+    def match(self, pairs: list[tuple[Image, str]]) -> Vector:
+        """The log-odds that each text fits its RGB picture: (n,) float32, not of unit length.
+
+        A picture that is in several pairs, as the same object, is looked at once.
+        """
+
+
 @dataclass(frozen=True)
 class CaptionPoint:
     """A caption as it is stored; `id` follows from picture, text and source.
