@@ -62,33 +62,33 @@ def _days(after: date | None, before: date | None) -> tuple[Item, ...]:
 
 def _during(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
     period = read_period(found["when"], asked.today)
-    return period and _days(period.first, period.last)
+    return _days(period.first, period.last) if period else None
 
 
 def _between(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
     first, last = (read_period(found[name], asked.today) for name in ("when", "until"))
     whole = between(first, last) if first and last else None
-    return whole and _days(whole.first, whole.last)
+    return _days(whole.first, whole.last) if whole else None
 
 
 def _before(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
     period = read_period(found["when"], asked.today)
-    return period and _days(None, period.first - timedelta(days=1))
+    return _days(None, period.first - timedelta(days=1)) if period else None
 
 
 def _until(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
     period = read_period(found["when"], asked.today)
-    return period and _days(None, period.last)
+    return _days(None, period.last) if period else None
 
 
 def _after(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
     period = read_period(found["when"], asked.today)
-    return period and _days(period.last + timedelta(days=1), None)
+    return _days(period.last + timedelta(days=1), None) if period else None
 
 
 def _since(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
-    period = read_period(found["when"], asked.today)
-    return period and _days(period.first, None)
+    period = read_period(found["when"] or found["from"], asked.today)
+    return _days(period.first, None) if period else None
 
 
 def knows_times_of_day() -> bool:
@@ -152,7 +152,7 @@ def _part_of_day(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
 
 
 def _named(kind: str) -> Gives:
-    """The longest of the words that is known by name; nothing where the rest would be lost."""
+    """A filter for what is known by that name."""
 
     def gives(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
         name = found["name"].strip(" ?!.,;:")
@@ -162,7 +162,7 @@ def _named(kind: str) -> Gives:
     return gives
 
 
-_STARS = {word: at for at, word in enumerate("one two three four five".split(), 1)}
+_STARS = {word: at for at, word in enumerate(["one", "two", "three", "four", "five"], 1)}
 
 
 def _rating(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
@@ -199,9 +199,7 @@ def _without(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
 
 _WHEN = any_of((*EXPRESSIONS, *AFTER_A_WORD))
 _SURE = any_of(EXPRESSIONS)
-_TIME = (
-    r"\d{1,2}(?::\d\d)?\s*(?:a\.?m\.?|p\.?m\.?)|\d{1,2}:\d\d|\d{1,2} o'?clock|noon|midday"
-)
+_TIME = r"\d{1,2}(?::\d\d)?\s*(?:a\.?m\.?|p\.?m\.?)|\d{1,2}:\d\d|\d{1,2} o'?clock|noon|midday"
 _NAME = r"(?P<name>[^\s?!,;:]+(?: [^\s?!,;:]+){0,5})"
 _IN_QUOTES = r"[\"“”„‟＂«»](?P<said>[^\"“”„‟＂«»\\]+)[\"“”„‟＂«»]"
 _FILTERS = "|".join(FILTER_TERMS)
@@ -225,7 +223,7 @@ FILTER_RULES: tuple[Rule, ...] = (
     Rule(
         "before a time",
         _pattern(rf"(?:taken )?(?:before|until|till|by|earlier than) (?P<time>{_TIME})"),
-        _before_time, "a time of day", ("white vehicles before 17:00", "before:17:00 white vehicles"),
+        _before_time, "a time of day", ("white cars before 17:00", "before:17:00 white cars"),
     ),
     Rule(
         "after a time",
@@ -262,7 +260,7 @@ FILTER_RULES: tuple[Rule, ...] = (
     Rule(
         "since a date",
         _pattern(rf"(?:taken )?(?:since (?P<when>{_WHEN})|from (?P<from>{_WHEN}) on(?:wards)?)"),
-        lambda found, asked: _since_either(found, asked), "from this on",
+        _since, "from this on",
         ("dogs since last summer", "after:2026-06-01 dogs"),
     ),
     Rule(
@@ -289,7 +287,8 @@ FILTER_RULES: tuple[Rule, ...] = (
     Rule(
         "tag",
         _pattern(
-            rf"(?:tagged|labell?ed|(?:with|having) (?:the )?(?:tag|label|keyword)) (?:as |with )?{_NAME}"
+            rf"(?:tagged|labell?ed|(?:with|having) (?:the )?(?:tag|label|keyword))"
+            rf" (?:as |with )?{_NAME}"
         ),
         _named("tag"), "a tag that the collection has",
         ("dogs tagged holiday", "tag:holiday dogs"),
@@ -311,11 +310,6 @@ FILTER_RULES: tuple[Rule, ...] = (
     Rule(
         "without",
         _pattern(r"without (?:any |a |an |the )?(?P<unwanted>[^\W\d_]+)"),
-        _without, "what is not to be seen", ("dogs without a ball", "-ball dogs"),
+        _without, "what is not to be seen", ("dogs without a ball", "dogs -ball"),
     ),
 )  # fmt: skip
-
-
-def _since_either(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
-    period = read_period(found["when"] or found["from"], asked.today)
-    return period and _days(period.first, None)

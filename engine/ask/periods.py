@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 _MONTHS = (
-    "january february march april may june july august september october november december"
-).split()
+    "january", "february", "march", "april", "may", "june",
+    "july", "august", "september", "october", "november", "december",
+)  # fmt: skip
 _SHORT = {name[:3]: at for at, name in enumerate(_MONTHS, 1)} | {"sept": 9}
 _MONTH_OF = {name: at for at, name in enumerate(_MONTHS, 1)} | _SHORT
-_WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _SEASONS = {"spring": 3, "summer": 6, "autumn": 9, "fall": 9, "winter": 12}
 """The month that each begins with, of three, north of the equator."""
 
-_NUMBERS = {
-    one: at for at, one in enumerate("one two three four five six seven eight nine ten".split(), 1)
-} | {"a": 1, "an": 1, "a couple of": 2}
+_DIGITS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_NUMBERS = {one: at for at, one in enumerate(_DIGITS, 1)} | {"a": 1, "an": 1, "a couple of": 2}
 
 _YEAR = r"(?P<year>(?:18|19|20|21)\d\d)"
 _MONTH = rf"(?P<month>{'|'.join(sorted(_MONTH_OF, key=len, reverse=True))})\.?"

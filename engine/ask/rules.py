@@ -12,7 +12,16 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from engine.ask.filter_rules import FILTER_RULES, Asked, Rule
-from engine.ask.kinds import FILLERS, KIND_RULES, POLITE, THAN, Kind, KindRule, looks_english
+from engine.ask.kinds import (
+    FILLERS,
+    KIND_RULES,
+    LOOSE_ENDS,
+    POLITE,
+    THAN,
+    Kind,
+    KindRule,
+    looks_english,
+)
 from engine.ask.known import Known, NothingKnown
 from engine.errors import InvalidInput, InvalidSearch
 from engine.search.language import Filter, Item, Phrase, Word, read_search, written
@@ -24,8 +33,11 @@ MOST_ASKED = 500
 _TAKEN = "\n"
 """Stands where a rule has taken words out, so that no other rule reaches across."""
 
+_THAN = "\f"
+"""Stands between the two that are compared."""
+
 _EDGES = "?!.,;:'()[]{}…¿¡।。？！،、"
-_BEFORE_NOUNS = frozenset("a an the any some of".split())
+_BEFORE_NOUNS = frozenset(["a", "an", "the", "any", "some", "of"])
 
 
 @dataclass(frozen=True)
@@ -47,8 +59,9 @@ class ReadQuestion:
     """A question as it was read.
 
     `searches` are texts in the language of searches: one, or of a comparison two, of which
-    `which` asks whether the first has more, fewer or as many. `asked_for` is the word that says
-    what kind of thing would answer, as `colour` in "what colour".
+    `which` asks whether the first has more, fewer or as many. `asks` is the word that asks, as
+    `why`, and `asked_for` the one that says what kind of thing would answer, as `colour` in "what
+    colour".
     """
 
     question: str
@@ -56,6 +69,7 @@ class ReadQuestion:
     searches: tuple[str, ...]
     fired: tuple[Fired, ...] = ()
     which: str = ""
+    asks: str = ""
     asked_for: str = ""
 
 
@@ -90,16 +104,19 @@ def read_question(question: str, *, today: date, known: Known | None = None) -> 
     reading = _Reading(text)
     opened = _opened(reading)
     _filter(reading, Asked(today, known or NothingKnown()))
-    _take_out(reading)
     kind: Kind = opened.kind if opened else "open"
-    if kind == "comparison":
-        if sides := _sides(reading):
-            which = opened.which if opened else ""
-            return ReadQuestion(text, kind, sides, tuple(reading.fired), which=which)
+    if kind == "comparison" and not _part(reading):
         kind = "open"
-    asked_for = opened.asked_for if opened else ""
+    _take_out(reading)
+    if kind == "comparison":
+        which = opened.which if opened else ""
+        first, _, last = reading.left.partition(_THAN)
+        sides = _search(reading.items, first), _search(reading.items, last)
+        return ReadQuestion(text, kind, sides, tuple(reading.fired), which=which)
     searches = (_search(reading.items, reading.left),)
-    return ReadQuestion(text, kind, searches, tuple(reading.fired), asked_for=asked_for)
+    asks, asked_for = (opened.asks, opened.asked_for) if opened else ("", "")
+    fired = tuple(reading.fired)
+    return ReadQuestion(text, kind, searches, fired, asks=asks, asked_for=asked_for)
 
 
 def edited(read: ReadQuestion, searches: tuple[str, ...]) -> ReadQuestion:
@@ -119,14 +136,18 @@ class _Opened:
     kind: Kind
     which: str = ""
     asked_for: str = ""
+    asks: str = ""
 
 
 def _check(text: str) -> None:
     if not words(text):
-        raise InvalidInput("the question has no word; ask something, as in: how many dogs are there?")
+        raise InvalidInput(
+            "the question has no word; ask something, as in: how many dogs are there?"
+        )
     if len(text) > MOST_ASKED:
         raise InvalidInput(
-            f"the question has {len(text):,} characters, the limit is {MOST_ASKED}; ask a shorter one"
+            f"the question has {len(text):,} characters, the limit is {MOST_ASKED}; "
+            "ask a shorter one"
         )
 
 
@@ -149,8 +170,10 @@ def _as_opened(reading: _Reading, rule: KindRule, found: re.Match[str]) -> _Open
     asked_for = (said.get("type") or "").strip()
     reading.take(found.start(), found.end(), rule.name, rule.told)
     if asked_for:
-        reading.left = f"{reading.left} {asked_for}"
-    return _Opened(rule.kind, (said.get("which") or "").lower(), asked_for.lower())
+        before, after = reading.left[: found.start()], reading.left[found.start() :]
+        reading.left = f"{before} {asked_for} {after}"
+    asks = (said.get("asks") or "").partition(" ")[0].lower()
+    return _Opened(rule.kind, (said.get("which") or "").lower(), asked_for.lower(), asks)
 
 
 def _filter(reading: _Reading, asked: Asked) -> None:
@@ -191,23 +214,23 @@ def _readable(items: list[Item]) -> bool:
 
 
 def _take_out(reading: _Reading) -> None:
-    """Take wordings out that ask for nothing, as long as something is left."""
-    at = 0
-    while found := FILLERS.search(reading.left, at):
-        reading.take(found.start(), found.end(), "filler", "left out")
-        at = found.start() + 1
+    """Take wordings out that ask for nothing."""
+    for pattern in (FILLERS, LOOSE_ENDS):
+        at = 0
+        while found := pattern.search(reading.left, at):
+            reading.take(found.start(), found.end(), "filler", "left out")
+            at = found.start() + 1
 
 
-def _sides(reading: _Reading) -> tuple[str, str] | None:
-    """The searches of both that are compared, each with all filters."""
-    found = THAN.search(reading.left)
-    if found is None:
-        return None
-    first, last = reading.left[: found.start()], reading.left[found.end() :]
-    if not (words(first) and words(last)):
-        return None
-    reading.fired.append(Fired("than", found[0].strip(), "both are counted"))
-    return _search(reading.items, first), _search(reading.items, last)
+def _part(reading: _Reading) -> bool:
+    """Part the two that are compared; whether there are two."""
+    for found in THAN.finditer(reading.left):
+        first, last = reading.left[: found.start()], reading.left[found.end() :]
+        if words(first) and words(last):
+            reading.left = f"{first}{_TAKEN}{_THAN}{_TAKEN}{last}"
+            reading.fired.append(Fired("than", found[0].strip(), "both are counted"))
+            return True
+    return False
 
 
 def _search(items: Iterable[Item], left: str) -> str:
