@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from mrag_client.models import (
+    AskAnswer,
+    AskOptions,
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
@@ -75,6 +77,14 @@ class Answers(Protocol):
         self, images: Sequence[GivenPicture], k: int = 5, *, collection: str = ""
     ) -> Iterator[ComparisonAnswer | Failure]:
         """The captions nearest to each picture, raw beside mapped."""
+
+    def ask(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> AskAnswer:
+        """Answer a question about pictures that are given, or about a collection.
+
+        Raises UnreadableImage for a picture that cannot be opened, InvalidInput for no question.
+        """
 
     def duplicates(self, options: DuplicateOptions, *, collection: str = "") -> DuplicatesAnswer:
         """What a collection holds more than once, as far as it was compared; see `waiting`."""

@@ -26,6 +26,9 @@ from ingest.jobs.learner import Learner
 from ingest.sources import Sources
 from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import (
+    AskAnswer,
+    AskEvent,
+    AskOptions,
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
@@ -41,6 +44,7 @@ from mrag_client.models import (
     SearchOptions,
 )
 from refine.rounds import standing_rounds
+from service.asking import Asking
 from service.conversion import (
     broken_collection,
     collection_answer,
@@ -84,6 +88,7 @@ class LocalAnswers:
         self._engine = engine
         self._paths = paths
         self._corrector = Corrector(engine, who, learner, paths)
+        self._asking = Asking(engine, self._opened, paths)
 
     def caption(
         self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
@@ -188,6 +193,18 @@ class LocalAnswers:
             else:
                 yield comparison_answer(one.name, opened.compare(one.picture, k))
 
+    def ask(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> AskAnswer:
+        """Answer a question about pictures that are given, or about a collection."""
+        return self._asking.ask(options, images, collection)
+
+    def ask_events(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> Iterator[AskEvent]:
+        """The same, event by event as they come; the last is the answer."""
+        return self._asking.events(options, images, collection)
+
     def duplicates(self, options: DuplicateOptions, *, collection: str = "") -> DuplicatesAnswer:
         """What a collection holds more than once, as far as it was compared; see `waiting`."""
         opened = self._engine.open(collection)
@@ -244,14 +261,18 @@ class LocalAnswers:
     def _ready(self, given: GivenPicture, collection: Collection) -> _Ready | Failure:
         check_cancelled()
         try:
-            if isinstance(given, StoredPicture):
-                return _Ready(given.name, stored_picture(collection, given.id))
-            return _Ready(given.name, self._open(given))
+            return _Ready(given.name, self._opened(given, collection))
         except UnreadableImage as error:
             told = str(error).removeprefix(f"{given.name}: ")
             return Failure(image=given.name, error=told, unreadable=True)
         except InvalidInput as error:
             return Failure(image=given.name, error=str(error), unreadable=True)
+
+    def _opened(self, given: GivenPicture, collection: Collection) -> Picture | ImageHit:
+        """A picture that is given; raises UnreadableImage, or InvalidInput for an unknown id."""
+        if isinstance(given, StoredPicture):
+            return stored_picture(collection, given.id)
+        return self._open(given)
 
     def _open(self, given: NamedPicture) -> Picture:
         """Open a picture; what is said of one that cannot be begins with the name it was given."""
