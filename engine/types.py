@@ -94,6 +94,42 @@ class Generator(Protocol):
         """Write up to `n` different candidates for each prompt, the likeliest first."""
 
 
+class Chooser(Protocol):
+    """Says which of given answers it would write to a prompt, without writing."""
+
+    @property
+    def id(self) -> str:
+        """Model and weights."""
+
+    @property
+    def max_input_tokens(self) -> int:
+        """The longest prompt, as `count_tokens` counts."""
+
+    def count_tokens(self, text: str) -> int:
+        """The number of the model's tokens in the text, without the end token."""
+
+    def likelihoods(self, prompts: list[str], choices: Sequence[str]) -> Vectors:
+        """Log-probabilities of the choices after each prompt, one row a prompt, float32.
+
+        Of a choice counts what it begins with, as far as that tells it from the others: mostly
+        its first token. Each row's probabilities add up to 1.
+        """
+
+
+class Matcher(Protocol):
+    """Says how well texts fit pictures, looking at both at once."""
+
+    @property
+    def id(self) -> str:
+        """Model and weights."""
+
+    def match(self, pairs: list[tuple[Image, str]]) -> Vector:
+        """The log-odds that each text fits its RGB picture: (n,) float32, not of unit length.
+
+        A picture that is in several pairs, as the same object, is looked at once.
+        """
+
+
 class TextStream(Protocol):
     """Writes one text piece by piece, so that it can be read while it is written."""
 
@@ -107,7 +143,7 @@ class TextStream(Protocol):
 
     @property
     def max_input_tokens(self) -> int:
-        """The longest prompt, as `count_tokens` counts, with no picture beside it."""
+        """The longest prompt, as `count_tokens` counts, that fits beside `max_images` pictures."""
 
     def count_tokens(self, text: str) -> int:
         """The number of the model's tokens in the text, without the end token."""
