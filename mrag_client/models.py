@@ -22,7 +22,8 @@ SEARCH_LANGUAGE = (
     'Words, looked for together; +word and -word (or -"several words") draw nearer and move away, '
     '2:word weighs; "words in quotes" must occur in a caption; like:ID and -like:ID name pictures. '
     "Filters, of which all must hold and any value of one is enough: after:2024-05 "
-    'before:2025-01-31 (both ends belong to it) camera:"Canon EOS R6" lens: place:Lisbon '
+    "before:2025-01-31 (both ends belong to it), or times of any day, as after:08:00 before:17:00; "
+    'camera:"Canon EOS R6" lens: place:Lisbon '
     "near:38.7,-9.1,20km tag: split: by:human|generated has:caption ext:jpg rating:3 (or more); "
     "-camera: -lens: -place: -tag: -split: -by: -has: -ext: leave out."
 )
@@ -403,6 +404,10 @@ class IngestOptions(_Asked):
     limit: Annotated[int | None, Field(ge=1, le=MANY)] = None
     image_column: Annotated[str, Field(max_length=200)] = ""
     caption_column: Annotated[str, Field(max_length=200)] = ""
+    started: Annotated[
+        str,
+        Field(max_length=40, description="When a video began, as 2024-05-01T09:00; else it says."),
+    ] = ""
 
 
 class SyncOptions(_Asked):
