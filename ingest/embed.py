@@ -33,6 +33,7 @@ from engine.limits import DEFAULT_LIMITS, Limits
 from engine.metadata.facts import Facts, joined, later
 from engine.metadata.sidecars import Sidecars, read_sidecar, stamp
 from engine.progress import OnProgress, Progress, check_cancelled, silent
+from engine.search.thumbnails import keep_still
 from engine.types import Encoder
 from engine.video.address import Clip, file_at, is_video
 from ingest.building import Item, ShardBuilder, StoredPictures
@@ -80,13 +81,15 @@ class EmbedReport:
 class EmbedOptions:
     """The largest picture that is opened, how many are encoded together, and threads that decode.
 
-    A shard is closed at about `shard_size` pictures.
+    A shard is closed at about `shard_size` pictures. Key frames of videos are kept in `stills`,
+    where thumbnails are.
     """
 
     limits: Limits = DEFAULT_LIMITS
     batch_size: int = 32
     workers: int = 2
     shard_size: int = 1024
+    stills: Path | None = None
 
 
 def embed(
@@ -252,6 +255,8 @@ class _Run:
             picture = open_picture(job.path, self._options.limits, admit)
         else:
             admit(sum(map(image_bytes, (picture.image, *picture.frames))))
+            if self._options.stills:
+                keep_still(self._options.stills, job.path, picture.image)
         self._seen.see(picture)
         return picture
 

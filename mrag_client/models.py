@@ -106,6 +106,19 @@ class CaptionOptions(_Asked):
     ] = False
 
 
+MOST_SHOTS = 1000
+"""Shots of a video that are described at once at most."""
+
+
+class OutlineOptions(CaptionOptions):
+    """How the shots of a video are described, and which of them."""
+
+    start: Annotated[
+        float, Field(ge=0, le=MANY, description="Seconds from the beginning, where a shot begins.")
+    ] = 0.0
+    shots: Annotated[int, Field(ge=1, le=MOST_SHOTS, description="Shots described.")] = 100
+
+
 class SearchOptions(_Asked):
     """What is looked for, beside a picture, and how.
 
@@ -229,6 +242,33 @@ class Failure(_Answer):
     unreadable: bool = False
 
 
+class OutlineShot(_Answer):
+    """A part of a video, in seconds from its beginning, and what is seen there.
+
+    `taken_at`: by the video's own clock. `error`: why nothing could be written of it.
+    """
+
+    start: float
+    end: float
+    caption: str
+    taken_at: datetime | None = None
+    error: str = ""
+
+
+class OutlineAnswer(_Answer):
+    """What is seen in a video, shot by shot.
+
+    `seconds` is how long it says that it is. `next`: where to go on, null where that was all.
+    `trouble`: what of it could not be read.
+    """
+
+    video: str
+    seconds: float | None
+    shots: tuple[OutlineShot, ...]
+    next: float | None = None
+    trouble: str = ""
+
+
 class _Told(_Answer):
     """What a picture's file and the sidecars beside it say of it.
 
@@ -249,6 +289,7 @@ class ImageHit(_Told):
     `uri` is where its file lies, to those who may know; to others the file's name. `copies`: how
     many more pictures show the same and satisfy the filters; they are not among what is found.
     `chance`: how likely it is what was asked for, 0 to 1; null where that cannot be told.
+    Of a shot of a `video`, which is as `uri`, `start` and `end` are seconds from its beginning.
     """
 
     id: str
@@ -258,6 +299,9 @@ class ImageHit(_Told):
     taken_at: datetime | None = None
     copies: int = 0
     chance: float | None = None
+    video: str = ""
+    start: float | None = None
+    end: float | None = None
 
 
 class PictureAnswer(_Told):
@@ -278,6 +322,9 @@ class PictureAnswer(_Told):
     taken_at: datetime | None
     latitude: float | None = None
     longitude: float | None = None
+    video: str = ""
+    start: float | None = None
+    end: float | None = None
 
 
 class SearchAnswer(_Answer):

@@ -49,14 +49,11 @@ def _first_moment(value: str) -> datetime | time:
 
 def _last_moment(value: str) -> datetime | time:
     found = _CLOCK.fullmatch(value.strip())
-    if found is None:
-        return datetime.combine(_days(value)[1], time.max, UTC)
-    last = _clock(value, found)
-    return last if found[3] else last.replace(second=59)
+    return _clock(value, found) if found else datetime.combine(_days(value)[1], time.max, UTC)
 
 
 def _clock(value: str, found: re.Match[str]) -> time:
-    """A time of day; without seconds all of its minute belongs to it, as all of a day does."""
+    """A time of any day."""
     hour, minute, second = (int(part or 0) for part in found.groups())
     try:
         return time(hour, minute, second)

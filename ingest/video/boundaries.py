@@ -72,6 +72,7 @@ class Boundaries:
     def __init__(self, start: float = 0.0) -> None:
         self._detector = AdaptiveDetector(_RATIO, 0, _WINDOW, _LEAST)
         self._count, self._finished = 0, False
+        self._judged = -1.0
         self._seen: deque[_Seen] = deque()
         self._samples: deque[_Seen] = deque()
         self._hard: deque[float] = deque()
@@ -143,6 +144,8 @@ class Boundaries:
         samples = [one for one in self._samples if one.time >= clear]
         for middle in range(_HALF, len(samples) - _HALF):
             begin, end = middle - _HALF, middle + _HALF
+            if samples[middle].time <= self._judged:
+                continue
             if samples[end].time >= (hard or self.decided):
                 if hard is None and not self._finished:
                     return None  # it may be greater yet
@@ -150,6 +153,8 @@ class Boundaries:
             found = self._slow_change(samples, begin, end)
             if best is not None and (found is None or found.change <= best.change):
                 break
+            if found is None:
+                self._judged = samples[middle].time
             best = found
         return None if best is None else self._middle(best)
 
@@ -159,8 +164,14 @@ class Boundaries:
         change = _apart(first.glance, last.glance)
         if change < _SLOW:
             return None
-        before, after = samples[max(0, begin - _SIDE)], self._side(samples, end)
-        still = max(_apart(before.glance, first.glance), _apart(last.glance, after.glance))
+        sides = (samples[max(0, begin - _SIDE)], first), (last, self._side(samples, end))
+        span = last.time - first.time
+        if min(late.time - early.time for early, late in sides) < span / 2:
+            return None  # too little of a side is seen to tell what it does in itself
+        still = max(
+            _apart(early.glance, late.glance) * span / (late.time - early.time)
+            for early, late in sides
+        )
         return _Slow(first.time, last.time, change) if change >= _TIMES * still else None
 
     def _side(self, samples: list[_Seen], at: int) -> _Seen:
@@ -189,7 +200,7 @@ class Boundaries:
 
     def _forget(self) -> None:
         """Forget what no decision needs any more."""
-        until = self.decided - (2 * _HALF + _SIDE) * _SAMPLED - _AROUND
+        until = self.decided - (2 * _HALF + _SIDE + 2) * _SAMPLED - _AROUND
         for kept in (self._seen, self._samples):
             while len(kept) > _WINDOW + 1 and kept[0].time < until:
                 kept.popleft()

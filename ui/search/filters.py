@@ -223,7 +223,7 @@ def _times(filters: Filters, facets: Facets) -> None:
         ("before", "Time of day until", filters.clock_until),
     )
     for kind, label, chosen in ends:
-        _level(f"{kind} clock", chosen and chosen.replace(second=0))
+        _level(f"{kind} clock", chosen)
         st.time_input(
             label,
             value=None,
