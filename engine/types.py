@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -250,6 +250,8 @@ class Filters:
     Names of tags, cameras, lenses and places, and endings of files (without the dot), are
     compared without regard to case and to accents of Latin letters; a place is a town, a region or
     a country. Each of `phrases` must occur in a caption, word by word, accents included.
+    `clock_from` and `clock_until` are times of any day, by the clock that a picture was taken by;
+    where the first is the later one, they reach over midnight.
     """
 
     splits: frozenset[str] = frozenset()
@@ -274,6 +276,8 @@ class Filters:
     not_lenses: frozenset[str] = frozenset()
     not_places: frozenset[str] = frozenset()
     not_extensions: frozenset[str] = frozenset()
+    clock_from: time | None = None
+    clock_until: time | None = None
 
 
 @dataclass(frozen=True)

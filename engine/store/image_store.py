@@ -14,7 +14,7 @@ from engine.errors import InvalidInput
 from engine.identity import content_key
 from engine.store.base import UPSERT_BATCH, IndexStore
 from engine.store.checks import check_page, check_text, checked_ids, point_rows, query_rows
-from engine.store.image_filters import FOLDED, also, folded_field, image_conditions
+from engine.store.image_filters import CLOCK, FOLDED, also, folded_field, image_conditions
 from engine.store.image_points import CAPTIONED_BY, by_date, by_spelling, hit_of, point_of
 from engine.store.interface import (
     HUB,
@@ -64,7 +64,7 @@ def image_spec(card: CollectionCard) -> IndexSpec:
         ),
         datetimes=("taken_at",),
         typical_words=24.0,
-        integers=("rating",),
+        integers=("rating", CLOCK),
         locations=("location",),
         texts=("said",),
         corrections=(HUB,),
