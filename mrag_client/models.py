@@ -23,8 +23,9 @@ SEARCH_LANGUAGE = (
     '2:word weighs; "words in quotes" must occur in a caption; like:ID and -like:ID name pictures. '
     "Filters, of which all must hold and any value of one is enough: after:2024-05 "
     'before:2025-01-31 (both ends belong to it) camera:"Canon EOS R6" lens: place:Lisbon '
-    "near:38.7,-9.1,20km tag: split: by:human|generated has:caption ext:jpg rating:3 (or more); "
-    "-camera: -lens: -place: -tag: -split: -by: -has: -ext: leave out."
+    "near:38.7,-9.1,20km tag: split: by:human|generated has:caption ext:jpg rating:3 (or more) "
+    "label: (given by mrag tag); "
+    "-camera: -lens: -place: -tag: -split: -by: -has: -ext: -label: leave out."
 )
 """How searches are written, in short."""
 
@@ -178,6 +179,45 @@ class CorrectionOptions(_Asked):
     ] = False
 
 
+MOST_LABELLED = 10_000
+"""Pictures that an answer names with their labels at most."""
+
+
+class TagOptions(_Asked):
+    """Which labels pictures are to get, and which of them.
+
+    `name` is that of the tagging: one of the same name is replaced, and it is taken back by it.
+    """
+
+    name: Annotated[str, Field(max_length=63)] = "labels"
+    labels: Annotated[
+        str,
+        Field(
+            max_length=900_000,
+            description="One a line; # begins a comment; other words for a label stand behind it: "
+            "dog = dog, puppy. Without any, those of the examples.",
+        ),
+    ] = ""
+    examples: Annotated[
+        str,
+        Field(
+            max_length=900_000,
+            description="One a line: a picture of the collection (its id, path or name), a tab, a "
+            "label that it has.",
+        ),
+    ] = ""
+    single: Annotated[
+        bool, Field(description="Of each picture the likeliest label alone, or none.")
+    ] = False
+    least: Annotated[
+        float, Field(gt=0, lt=1, description="The chance from which on a picture gets a label.")
+    ] = 0.3
+    dry_run: Annotated[bool, Field(description="Only say what pictures would get.")] = False
+    k: Annotated[
+        int, Field(ge=0, le=MOST_LABELLED, description="Pictures that are named in the answer.")
+    ] = 12
+
+
 class Candidate(_Answer):
     """A description that was written; `score` is its cosine with the picture."""
 
@@ -248,6 +288,7 @@ class ImageHit(_Told):
     `uri` is where its file lies, to those who may know; to others the file's name. `copies`: how
     many more pictures show the same and satisfy the filters; they are not among what is found.
     `chance`: how likely it is what was asked for, 0 to 1; null where that cannot be told.
+    `labels` are what taggings gave it.
     """
 
     id: str
@@ -257,6 +298,7 @@ class ImageHit(_Told):
     taken_at: datetime | None = None
     copies: int = 0
     chance: float | None = None
+    labels: tuple[str, ...] = ()
 
 
 class PictureAnswer(_Told):
@@ -277,6 +319,7 @@ class PictureAnswer(_Told):
     taken_at: datetime | None
     latitude: float | None = None
     longitude: float | None = None
+    labels: tuple[str, ...] = ()
 
 
 class SearchAnswer(_Answer):
@@ -616,3 +659,68 @@ class LearnedAnswer(_Answer):
     now: LearnedStep | None = None
     checked: int | None = None
     differing: tuple[DifferingPicture, ...] = ()
+
+
+class LabelChance(_Answer):
+    """A label that a picture has, and the chance that it is right."""
+
+    label: str
+    chance: float
+
+
+class LabelledPicture(_Answer):
+    """A picture and the labels it gets, the likeliest first; `uri` as in ImageHit."""
+
+    id: str
+    uri: str
+    caption: str
+    labels: tuple[LabelChance, ...]
+
+
+class LabelCount(_Answer):
+    """How many pictures get a label; `captions`: how many name it, of those looked through."""
+
+    label: str
+    pictures: int
+    captions: int = 0
+
+
+class TagsAnswer(_Answer):
+    """What a tagging gives the pictures of a collection, the commonest labels first.
+
+    `labelled` of `pictures` get any. `shown` are some of them, drawn at random. `examples` were
+    learned from, `skipped` are those that could not be, and why.
+    """
+
+    collection: str
+    name: str
+    dry_run: bool
+    pictures: int
+    labelled: int
+    labels: tuple[LabelCount, ...]
+    shown: tuple[LabelledPicture, ...]
+    examples: int = 0
+    skipped: tuple[str, ...] = ()
+
+
+class TaggingAnswer(_Answer):
+    """A tagging that stands; `labels` is its list as it may be given again.
+
+    `trouble`: it cannot be read, and what mends that.
+    """
+
+    name: str
+    labels: str = ""
+    single: bool = False
+    least: float = 0.0
+    examples: int = 0
+    who: str = ""
+    when: datetime | None = None
+    trouble: str = ""
+
+
+class TaggingsAnswer(_Answer):
+    """The taggings of a collection, by name."""
+
+    collection: str
+    taggings: tuple[TaggingAnswer, ...]
