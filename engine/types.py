@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -92,6 +92,34 @@ class Generator(Protocol):
 
     def generate(self, prompts: list[str], n: int, decoding: Decoding) -> list[list[str]]:
         """Write up to `n` different candidates for each prompt, the likeliest first."""
+
+
+class TextStream(Protocol):
+    """Writes one text piece by piece, so that it can be read while it is written."""
+
+    @property
+    def id(self) -> str:
+        """Model and weights."""
+
+    @property
+    def max_images(self) -> int:
+        """The most pictures that it is shown at once; 0: it reads text alone."""
+
+    @property
+    def max_input_tokens(self) -> int:
+        """The longest prompt, as `count_tokens` counts, with no picture beside it."""
+
+    def count_tokens(self, text: str) -> int:
+        """The number of the model's tokens in the text, without the end token."""
+
+    def stream(self, prompt: str, images: Sequence[Image], max_new_tokens: int) -> Iterator[str]:
+        """The pieces of the likeliest text, as they come: joined they are the whole of it.
+
+        The pictures come before the prompt, in their order. Work begins with the first piece;
+        it ends where the iterator is closed, and with `Cancelled` where the `Cancellation` that
+        the reading thread watches is asked. Raises InvalidInput for more pictures than
+        `max_images`, and for a prompt that does not fit beside them.
+        """
 
 
 @dataclass(frozen=True)
