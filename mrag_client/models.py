@@ -24,8 +24,9 @@ SEARCH_LANGUAGE = (
     "Filters, of which all must hold and any value of one is enough: after:2024-05 "
     "before:2025-01-31 (both ends belong to it), or times of any day, as after:08:00 before:17:00; "
     'camera:"Canon EOS R6" lens: place:Lisbon '
-    "near:38.7,-9.1,20km tag: split: by:human|generated has:caption ext:jpg rating:3 (or more); "
-    "-camera: -lens: -place: -tag: -split: -by: -has: -ext: leave out."
+    "near:38.7,-9.1,20km tag: split: by:human|generated has:caption ext:jpg rating:3 (or more) "
+    "label: (given by mrag tag); "
+    "-camera: -lens: -place: -tag: -split: -by: -has: -ext: -label: leave out."
 )
 """How searches are written, in short."""
 
@@ -193,6 +194,45 @@ class CorrectionOptions(_Asked):
     ] = False
 
 
+MOST_LABELLED = 10_000
+"""Pictures that an answer names with their labels at most."""
+
+
+class TagOptions(_Asked):
+    """Which labels pictures are to get, and which of them.
+
+    `name` is that of the tagging: one of the same name is replaced, and it is taken back by it.
+    """
+
+    name: Annotated[str, Field(max_length=63)] = "labels"
+    labels: Annotated[
+        str,
+        Field(
+            max_length=900_000,
+            description="One a line; # begins a comment; other words for a label stand behind it: "
+            "dog = dog, puppy. Without any, those of the examples.",
+        ),
+    ] = ""
+    examples: Annotated[
+        str,
+        Field(
+            max_length=900_000,
+            description="One a line: a picture of the collection (its id, path or name), a tab, a "
+            "label that it has.",
+        ),
+    ] = ""
+    single: Annotated[
+        bool, Field(description="Of each picture the likeliest label alone, or none.")
+    ] = False
+    least: Annotated[
+        float, Field(gt=0, lt=1, description="The chance from which on a picture gets a label.")
+    ] = 0.3
+    dry_run: Annotated[bool, Field(description="Only say what pictures would get.")] = False
+    k: Annotated[
+        int, Field(ge=0, le=MOST_LABELLED, description="Pictures that are named in the answer.")
+    ] = 12
+
+
 class Candidate(_Answer):
     """A description that was written; `score` is its cosine with the picture."""
 
@@ -291,6 +331,7 @@ class ImageHit(_Told):
     many more pictures show the same and satisfy the filters; they are not among what is found.
     `chance`: how likely it is what was asked for, 0 to 1; null where that cannot be told.
     Of a shot of a `video`, which is as `uri`, `start` and `end` are seconds from its beginning.
+    `labels` are what taggings gave it.
     """
 
     id: str
@@ -303,6 +344,7 @@ class ImageHit(_Told):
     video: str = ""
     start: float | None = None
     end: float | None = None
+    labels: tuple[str, ...] = ()
 
 
 class PictureAnswer(_Told):
@@ -326,6 +368,7 @@ class PictureAnswer(_Told):
     video: str = ""
     start: float | None = None
     end: float | None = None
+    labels: tuple[str, ...] = ()
 
 
 class SearchAnswer(_Answer):
@@ -789,3 +832,66 @@ class AskEvent(_Answer):
     found: int = 0
     text: str = ""
     answer: AskAnswer | None = None
+class LabelChance(_Answer):
+    """A label that a picture has, and the chance that it is right."""
+
+    label: str
+    chance: float
+
+
+class LabelledPicture(_Answer):
+    """A picture and the labels it gets, the likeliest first; `uri` as in ImageHit."""
+
+    id: str
+    uri: str
+    caption: str
+    labels: tuple[LabelChance, ...]
+
+
+class LabelCount(_Answer):
+    """How many pictures get a label; `captions`: how many name it, of those looked through."""
+
+    label: str
+    pictures: int
+    captions: int = 0
+
+
+class TagsAnswer(_Answer):
+    """What a tagging gives the pictures of a collection, the commonest labels first.
+
+    `labelled` of `pictures` get any. `shown` are some of them, drawn at random. `examples` were
+    learned from, `skipped` are those that could not be, and why.
+    """
+
+    collection: str
+    name: str
+    dry_run: bool
+    pictures: int
+    labelled: int
+    labels: tuple[LabelCount, ...]
+    shown: tuple[LabelledPicture, ...]
+    examples: int = 0
+    skipped: tuple[str, ...] = ()
+
+
+class TaggingAnswer(_Answer):
+    """A tagging that stands; `labels` is its list as it may be given again.
+
+    `trouble`: it cannot be read, and what mends that.
+    """
+
+    name: str
+    labels: str = ""
+    single: bool = False
+    least: float = 0.0
+    examples: int = 0
+    who: str = ""
+    when: datetime | None = None
+    trouble: str = ""
+
+
+class TaggingsAnswer(_Answer):
+    """The taggings of a collection, by name."""
+
+    collection: str
+    taggings: tuple[TaggingAnswer, ...]

@@ -129,6 +129,7 @@ def image_hit(hit: FoundImage, *, paths: bool = True) -> ImageHit:
         taken_at=hit.payload["taken_at"],
         copies=hit.copies,
         chance=hit.chance,
+        labels=tuple(hit.payload["labels"]),
         **_told(hit),
         **_span(hit, paths=paths),
     )
@@ -207,6 +208,7 @@ def picture_answer(hit: FoundImage, *, paths: bool = True) -> PictureAnswer:
         taken_at=known["taken_at"],
         latitude=place.get("lat"),
         longitude=place.get("lon"),
+        labels=tuple(known["labels"]),
         **_told(hit),
         **_span(hit, paths=paths),
     )
