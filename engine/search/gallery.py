@@ -265,8 +265,9 @@ class Gallery:
         if arrange is not None:
             depth = max(depth, RANKED)
             refiners.append(Likely(arrange))
+        known = verdict.ranked if verdict and space == "mapped" and not page.diversity else None
         return Pipeline(
-            InSpace(self.store, space, depth, page.diversity),
+            InSpace(self.store, space, depth, page.diversity, known),
             Shown(self.store, page, verdict),
             refiners=refiners,
             key=itemgetter(0),

@@ -11,7 +11,7 @@ from engine.search.verdict import LikelyFirst, Verdict
 from engine.stages.protocols import Found
 from engine.store import ImageStore
 from engine.store.interface import Ranked
-from engine.store.paging import first_of_each
+from engine.store.paging import RANKED, first_of_each
 from engine.types import Filters, ImageHit, SearchSpace, Sort, Vector
 
 if TYPE_CHECKING:
@@ -46,17 +46,35 @@ class Page:
 class InSpace:
     """Ranks the pictures of a store in one space, all copies among them."""
 
-    def __init__(self, store: ImageStore, space: SearchSpace, depth: int, diversity: float) -> None:
-        """Take so many pictures at least, not counting copies."""
+    def __init__(
+        self,
+        store: ImageStore,
+        space: SearchSpace,
+        depth: int,
+        diversity: float,
+        ranked: Sequence[Ranked] | None = None,
+    ) -> None:
+        """Take so many pictures at least, not counting copies.
+
+        `ranked` are the first `RANKED` of just this ranking, which are then not asked for again.
+        """
         self.name = f"retrieve: {space}"
         self._store, self._depth, self._diversity = store, depth, diversity
         self._space: SearchSpace = space
+        self._ranked = ranked
 
     def retrieve(self, asked: Sequence[Sought]) -> list[Found[Ranked]]:
         """The ids of pictures with their scores, best first."""
-        return [Found(tuple(self._ranked(one))) for one in asked]
+        return [Found(tuple(self._known(one) or self._searched(one))) for one in asked]
 
-    def _ranked(self, one: Sought) -> list[Ranked]:
+    def _known(self, one: Sought) -> Sequence[Ranked]:
+        """The ranking that is known already, where it goes deep enough; else nothing."""
+        if self._ranked is None:
+            return ()
+        count = len(first_of_each(self._ranked, one.copies.of))
+        return () if RANKED <= count < self._depth else self._ranked  # of fewer there are no more
+
+    def _searched(self, one: Sought) -> list[Ranked]:
         return self._store.rank(
             self._space,
             self._depth,

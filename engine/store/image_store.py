@@ -14,8 +14,15 @@ from engine.errors import InvalidInput
 from engine.identity import content_key
 from engine.store.base import UPSERT_BATCH, IndexStore
 from engine.store.checks import check_page, check_text, checked_ids, point_rows, query_rows
-from engine.store.image_filters import FOLDED, also, folded_field, image_conditions
-from engine.store.image_points import CAPTIONED_BY, by_date, by_spelling, hit_of, point_of
+from engine.store.image_filters import CLOCK, FOLDED, also, folded_field, image_conditions
+from engine.store.image_points import (
+    CAPTIONED_BY,
+    by_date,
+    by_spelling,
+    hit_of,
+    label_fields,
+    point_of,
+)
 from engine.store.interface import (
     HUB,
     NO_FILTERS,
@@ -64,7 +71,7 @@ def image_spec(card: CollectionCard) -> IndexSpec:
         ),
         datetimes=("taken_at",),
         typical_words=24.0,
-        integers=("rating",),
+        integers=("rating", CLOCK),
         locations=("location",),
         texts=("said",),
         corrections=(HUB,),
@@ -91,6 +98,11 @@ class ImageStore(IndexStore):
         stored = [point_of(*pair) for pair in zip(points, vectors, strict=True)]
         for start in range(0, len(stored), UPSERT_BATCH):
             self._index.upsert(stored[start : start + UPSERT_BATCH])
+
+    def set_labels(self, labels: Mapping[str, Sequence[str]]) -> None:
+        """Give pictures, by id, these labels and no others; all else of them stays."""
+        told = dict(zip(checked_ids(list(labels)), map(label_fields, labels.values()), strict=True))
+        self._index.set_payload(told)
 
     def search(
         self,
@@ -272,6 +284,7 @@ class ImageStore(IndexStore):
             lenses=counts("lens"),
             places=counts("places"),
             extensions=counts("extension"),
+            labels=counts("labels"),
         )
 
     def ids(self, filters: Filters = NO_FILTERS) -> Iterator[str]:
