@@ -61,6 +61,8 @@ def describe_options(asked: CaptionOptions) -> DescribeOptions:
         diversity=asked.diversity,
         consensus=asked.consensus,
         borrow=asked.borrow,
+        refine=asked.refine,
+        prompt_tokens=asked.prompt_tokens,
     )
 
 
