@@ -15,6 +15,7 @@ from cli.options import (
     JsonOption,
     LocalOption,
     ProfileOption,
+    RerankerOption,
     opened_engine,
     settings_for,
 )
@@ -58,6 +59,7 @@ def doctor(
     profile: ProfileOption = "",
     encoder: EncoderOption = "",
     generator: GeneratorOption = "",
+    reranker: RerankerOption = "",
     repair: Annotated[
         bool,
         typer.Option(
@@ -69,7 +71,9 @@ def doctor(
     """Say what is installed, found, missing and reachable, and how to get what is missing."""
     from engine.doctor import examine, mend_models
 
-    settings = settings_for(profile=profile, encoder=encoder, generator=generator)
+    settings = settings_for(
+        profile=profile, encoder=encoder, generator=generator, reranker=reranker
+    )
     with opened_engine(settings) as engine:
         mended = mend_models(engine) if repair else []
         checks = [*mended, *examine(engine)]

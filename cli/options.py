@@ -60,6 +60,14 @@ GeneratorOption = Annotated[
         show_default=False,
     ),
 ]
+RerankerOption = Annotated[
+    str,
+    typer.Option(
+        "--reranker",
+        help="BLIP that matches texts with images: name or folder.",
+        show_default=False,
+    ),
+]
 ProfileOption = Annotated[
     str,
     typer.Option(

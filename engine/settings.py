@@ -64,6 +64,11 @@ class Settings(BaseSettings):
         description="transformers seq2seq name or folder, or `consensus`, in place of the "
         "profile's.",
     )
+    reranker: str = Field(
+        default="",
+        description="BLIP that matches texts with images, by name or folder, as "
+        "Salesforce/blip-itm-base-coco: for reranking by picture; empty: there is none.",
+    )
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto", description="Number format of the models; auto chooses by device."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -94,6 +94,42 @@ class Generator(Protocol):
         """Write up to `n` different candidates for each prompt, the likeliest first."""
 
 
+class Chooser(Protocol):
+    """Says which of given answers it would write to a prompt, without writing."""
+
+    @property
+    def id(self) -> str:
+        """Model and weights."""
+
+    @property
+    def max_input_tokens(self) -> int:
+        """The longest prompt, as `count_tokens` counts."""
+
+    def count_tokens(self, text: str) -> int:
+        """The number of the model's tokens in the text, without the end token."""
+
+    def likelihoods(self, prompts: list[str], choices: Sequence[str]) -> Vectors:
+        """Log-probabilities of the choices after each prompt, one row a prompt, float32.
+
+        Of a choice counts what it begins with, as far as that tells it from the others: mostly
+        its first token. Each row's probabilities add up to 1.
+        """
+
+
+class Matcher(Protocol):
+    """Says how well texts fit pictures, looking at both at once."""
+
+    @property
+    def id(self) -> str:
+        """Model and weights."""
+
+    def match(self, pairs: list[tuple[Image, str]]) -> Vector:
+        """The log-odds that each text fits its RGB picture: (n,) float32, not of unit length.
+
+        A picture that is in several pairs, as the same object, is looked at once.
+        """
+
+
 class TextStream(Protocol):
     """Writes one text piece by piece, so that it can be read while it is written."""
 
@@ -107,7 +143,7 @@ class TextStream(Protocol):
 
     @property
     def max_input_tokens(self) -> int:
-        """The longest prompt, as `count_tokens` counts, with no picture beside it."""
+        """The longest prompt, as `count_tokens` counts, that fits beside `max_images` pictures."""
 
     def count_tokens(self, text: str) -> int:
         """The number of the model's tokens in the text, without the end token."""
@@ -214,6 +250,8 @@ class Filters:
     Names of tags, cameras, lenses and places, and endings of files (without the dot), are
     compared without regard to case and to accents of Latin letters; a place is a town, a region or
     a country. Each of `phrases` must occur in a caption, word by word, accents included.
+    `clock_from` and `clock_until` are times of any day, by the clock that a picture was taken by;
+    where the first is the later one, they reach over midnight.
     """
 
     splits: frozenset[str] = frozenset()
@@ -238,6 +276,8 @@ class Filters:
     not_lenses: frozenset[str] = frozenset()
     not_places: frozenset[str] = frozenset()
     not_extensions: frozenset[str] = frozenset()
+    clock_from: time | None = None
+    clock_until: time | None = None
 
 
 @dataclass(frozen=True)

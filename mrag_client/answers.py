@@ -21,6 +21,8 @@ from mrag_client.models import (
     FacetsAnswer,
     Failure,
     LearnedAnswer,
+    OutlineAnswer,
+    OutlineOptions,
     SearchAnswer,
     SearchOptions,
 )
@@ -108,6 +110,11 @@ class Answers(Protocol):
 
     def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
         """Describe those pictures again whose generated descriptions would differ now."""
+
+    def outline(
+        self, video: NamedPicture, options: OutlineOptions, *, collection: str = ""
+    ) -> OutlineAnswer:
+        """What is seen in a video, shot by shot; raises UnreadableImage for what is none."""
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""

@@ -22,7 +22,8 @@ SEARCH_LANGUAGE = (
     'Words, looked for together; +word and -word (or -"several words") draw nearer and move away, '
     '2:word weighs; "words in quotes" must occur in a caption; like:ID and -like:ID name pictures. '
     "Filters, of which all must hold and any value of one is enough: after:2024-05 "
-    'before:2025-01-31 (both ends belong to it) camera:"Canon EOS R6" lens: place:Lisbon '
+    "before:2025-01-31 (both ends belong to it), or times of any day, as after:08:00 before:17:00; "
+    'camera:"Canon EOS R6" lens: place:Lisbon '
     "near:38.7,-9.1,20km tag: split: by:human|generated has:caption ext:jpg rating:3 (or more); "
     "-camera: -lens: -place: -tag: -split: -by: -has: -ext: leave out."
 )
@@ -104,6 +105,19 @@ class CaptionOptions(_Asked):
     own: Annotated[
         bool, Field(description="Borrow the collection's captions of the very picture.")
     ] = False
+
+
+MOST_SHOTS = 1000
+"""Shots of a video that are described at once at most."""
+
+
+class OutlineOptions(CaptionOptions):
+    """How the shots of a video are described, and which of them."""
+
+    start: Annotated[
+        float, Field(ge=0, le=MANY, description="Seconds from the beginning, where a shot begins.")
+    ] = 0.0
+    shots: Annotated[int, Field(ge=1, le=MOST_SHOTS, description="Shots described.")] = 100
 
 
 class SearchOptions(_Asked):
@@ -229,6 +243,33 @@ class Failure(_Answer):
     unreadable: bool = False
 
 
+class OutlineShot(_Answer):
+    """A part of a video, in seconds from its beginning, and what is seen there.
+
+    `taken_at`: by the video's own clock. `error`: why nothing could be written of it.
+    """
+
+    start: float
+    end: float
+    caption: str
+    taken_at: datetime | None = None
+    error: str = ""
+
+
+class OutlineAnswer(_Answer):
+    """What is seen in a video, shot by shot.
+
+    `seconds` is how long it says that it is. `next`: where to go on, null where that was all.
+    `trouble`: what of it could not be read.
+    """
+
+    video: str
+    seconds: float | None
+    shots: tuple[OutlineShot, ...]
+    next: float | None = None
+    trouble: str = ""
+
+
 class _Told(_Answer):
     """What a picture's file and the sidecars beside it say of it.
 
@@ -249,6 +290,7 @@ class ImageHit(_Told):
     `uri` is where its file lies, to those who may know; to others the file's name. `copies`: how
     many more pictures show the same and satisfy the filters; they are not among what is found.
     `chance`: how likely it is what was asked for, 0 to 1; null where that cannot be told.
+    Of a shot of a `video`, which is as `uri`, `start` and `end` are seconds from its beginning.
     """
 
     id: str
@@ -258,6 +300,9 @@ class ImageHit(_Told):
     taken_at: datetime | None = None
     copies: int = 0
     chance: float | None = None
+    video: str = ""
+    start: float | None = None
+    end: float | None = None
 
 
 class PictureAnswer(_Told):
@@ -278,6 +323,9 @@ class PictureAnswer(_Told):
     taken_at: datetime | None
     latitude: float | None = None
     longitude: float | None = None
+    video: str = ""
+    start: float | None = None
+    end: float | None = None
 
 
 class SearchAnswer(_Answer):
@@ -404,6 +452,10 @@ class IngestOptions(_Asked):
     limit: Annotated[int | None, Field(ge=1, le=MANY)] = None
     image_column: Annotated[str, Field(max_length=200)] = ""
     caption_column: Annotated[str, Field(max_length=200)] = ""
+    started: Annotated[
+        str,
+        Field(max_length=40, description="When a video began, as 2024-05-01T09:00; else it says."),
+    ] = ""
 
 
 class SyncOptions(_Asked):

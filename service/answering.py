@@ -40,6 +40,8 @@ from mrag_client.models import (
     FacetsAnswer,
     Failure,
     LearnedAnswer,
+    OutlineAnswer,
+    OutlineOptions,
     SearchAnswer,
     SearchOptions,
 )
@@ -57,6 +59,7 @@ from service.conversion import (
 )
 from service.correcting import HERE, Corrector
 from service.duplicates import duplicates
+from service.outlining import outline
 
 _TOGETHER = 16
 """Pictures described in one batch: enough to fill a batch, few enough to answer soon."""
@@ -232,6 +235,16 @@ class LocalAnswers:
         """Describe those pictures again whose generated descriptions would differ now."""
         return self._corrector.describe_differing(collection)
 
+    def outline(
+        self, video: NamedPicture, options: OutlineOptions, *, collection: str = ""
+    ) -> OutlineAnswer:
+        """What is seen in a video, shot by shot; raises UnreadableImage for what is none."""
+        opened = self._engine.open(collection)
+        try:
+            return outline(opened, video, options, self._engine.settings.limits)
+        except UnreadableImage as error:
+            raise _named_as_given(error, video) from error
+
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name; one that cannot be read is `broken`.
 
@@ -279,9 +292,13 @@ class LocalAnswers:
         try:
             return self._engine.open_picture(given.source)
         except UnreadableImage as error:
-            place = "the given bytes" if isinstance(given.source, bytes) else str(given.source)
-            told = str(error).removeprefix(f"{place}: ")
-            raise UnreadableImage(f"{given.name}: {told}") from error
+            raise _named_as_given(error, given) from error
+
+
+def _named_as_given(error: UnreadableImage, given: NamedPicture) -> UnreadableImage:
+    """The same of a file by the name that it was given."""
+    place = "the given bytes" if isinstance(given.source, bytes) else str(given.source)
+    return UnreadableImage(f"{given.name}: {str(error).removeprefix(f'{place}: ')}")
 
 
 def _with_hints(

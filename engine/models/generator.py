@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.errors import InvalidInput
+from engine.models.choosing import Tokens, beginnings, told_apart
 from engine.models.device import Precision, choose_device, choose_threads, use_threads
 from engine.models.nucleus import NucleusDraw, random_numbers
 from engine.models.seq2seq import load_seq2seq
-from engine.types import Decoding
+from engine.types import Decoding, Vectors
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from torch import Tensor
@@ -28,7 +29,7 @@ DEFAULT_INPUT_TOKENS = 512
 
 
 class Seq2SeqGenerator:
-    """Writes text with a transformers encoder-decoder model; see `types.Generator`.
+    """Writes text with a transformers encoder-decoder model; `types.Generator` and `Chooser`.
 
     Threads may share one. What is written for a prompt does not depend on the prompts it is
     batched with (up to rounding in bfloat16). `max_input_tokens` is the longest prompt, as
@@ -72,16 +73,62 @@ class Seq2SeqGenerator:
         _check(n, decoding)
         tokens = self._tokenize(prompts, end=True)
         self._check_lengths(tokens)
-        # Prompts of like length share a batch, so that little of it is padding.
-        order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]), reverse=True)
         written: list[list[str]] = [[] for _ in prompts]
-        together = prompts_together(n, self._batch_size)
-        for start in range(0, len(order), together):
-            batch = order[start : start + together]
+        for batch in _batches(tokens, prompts_together(n, self._batch_size)):
             sequences = self._write([tokens[i] for i in batch], n, decoding)
             for i, texts in zip(batch, self._decode(sequences, len(batch)), strict=True):
                 written[i] = _different(texts)[:n]
         return written
+
+    def likelihoods(self, prompts: list[str], choices: Sequence[str]) -> Vectors:
+        """Log-probabilities of the choices after each prompt; see `types.Chooser`.
+
+        One pass of the encoder and, where first tokens tell the choices apart, one step of the
+        decoder. Raises InvalidInput for a prompt longer than `max_input_tokens` and for choices
+        that the model cannot tell apart.
+        """
+        tokens = self._tokenize(prompts, end=True)
+        self._check_lengths(tokens)
+        ends = int(self._token_ids["eos_token_id"])
+        paths = told_apart(choices, self._tokenize(list(choices), end=False), ends)
+        rows = np.empty((len(prompts), len(choices)), np.float32)
+        for batch in _batches(tokens, self._batch_size):
+            rows[batch] = self._choose([tokens[i] for i in batch], paths)
+        return rows
+
+    def _choose(self, tokens: list[list[int]], paths: Sequence[Tokens]) -> Vectors:
+        """Log-probabilities for one batch, (prompts, paths)."""
+        import torch
+
+        start = [self._token_ids["decoder_start_token_id"]]
+        if "forced_bos_token_id" in self._token_ids:
+            start.append(self._token_ids["forced_bos_token_id"])
+        with self._model_lock, torch.inference_mode():
+            use_threads(self._threads)
+            hidden, mask = self._encode(tokens)
+            total = torch.zeros(len(tokens), len(paths), device=hidden.device)
+            for begun in beginnings(paths):
+                step = self._next_token(hidden, mask, [*start, *begun])
+                for i, path in enumerate(paths):
+                    if len(path) > len(begun) and path[: len(begun)] == begun:
+                        total[:, i] += step[:, path[len(begun)]]
+            found: Vectors = total.log_softmax(dim=1).cpu().numpy()
+        return found
+
+    def _next_token(self, hidden: Tensor, mask: Tensor, begun: list[int]) -> Tensor:
+        """Log-probabilities of what follows `begun` for each encoded prompt, (prompts, tokens)."""
+        import torch
+        from transformers.modeling_outputs import BaseModelOutput
+
+        given = torch.tensor([begun], device=hidden.device).expand(len(hidden), -1)
+        logits = self._model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=hidden),
+            attention_mask=mask,
+            decoder_input_ids=given,
+            use_cache=False,
+        ).logits
+        step: Tensor = logits[:, -1].float().log_softmax(dim=-1)
+        return step
 
     def _tokenize(self, texts: list[str], *, end: bool) -> list[list[int]]:
         if not texts:
@@ -106,9 +153,7 @@ class Seq2SeqGenerator:
 
         with self._model_lock, torch.inference_mode():
             use_threads(self._threads)
-            ids, mask = self._pad(tokens)
-            encoder = self._model.get_encoder()
-            hidden = encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+            hidden, mask = self._encode(tokens)
             if decoding.method == "nucleus":
                 return [self._draw(tokens, hidden, mask, n, decoding)]
             found = []
@@ -118,6 +163,12 @@ class Seq2SeqGenerator:
                 beams = max(decoding.beams, n)
                 found.append(self._continue(hidden, mask, decoding.max_new_tokens, beams=beams))
             return found
+
+    def _encode(self, tokens: list[list[int]]) -> tuple[Tensor, Tensor]:
+        """What the encoder makes of prompts, (prompts, longest, width), and their mask."""
+        ids, mask = self._pad(tokens)
+        encoder = self._model.get_encoder()
+        return encoder(input_ids=ids, attention_mask=mask).last_hidden_state, mask
 
     def _pad(self, tokens: list[list[int]]) -> tuple[Tensor, Tensor]:
         """Token ids and their mask, both (prompts, longest), on the model's device."""
@@ -187,6 +238,13 @@ class Seq2SeqGenerator:
             for i, own in enumerate(texts):
                 own.extend(found[i * share : (i + 1) * share])
         return texts
+
+
+def _batches(tokens: Sequence[Sequence[int]], together: int) -> Iterator[list[int]]:
+    """Indices of texts; those of like length together, so that little of a batch is padding."""
+    order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]), reverse=True)
+    for start in range(0, len(order), together):
+        yield order[start : start + together]
 
 
 def prompts_together(n: int, texts: int = TEXTS_TOGETHER) -> int:

@@ -20,9 +20,10 @@ from PIL.Image import Image
 from engine.errors import Busy
 from engine.models.encoder import TEXTS_PER_PICTURE
 from engine.models.generator import prompts_together
+from engine.models.image_text_matching import TEXTS_TOGETHER
 from engine.models.turns import Turns
 from engine.progress import Cancelled, check_cancelled, watched_cancellation
-from engine.types import Decoding, Encoder, Generator, Vectors
+from engine.types import Chooser, Decoding, Encoder, Generator, Matcher, Vector, Vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,8 +224,19 @@ class BatchedEncoder:
             return cast(Sequence[Any], encode(items))
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """A kind of call: one that chooses from these answers."""
+
+    choices: tuple[str, ...]
+
+
 class BatchedGenerator:
-    """A generator whose calls for the same decoding are run together; see `Generator`."""
+    """A generator whose calls of one kind are run together; see `Generator` and `Chooser`.
+
+    Of one kind are those that write with the same decoding, and those that choose from the same
+    answers.
+    """
 
     def __init__(
         self, generator: Generator, turns: Turns | None = None, *, max_waiting: int
@@ -235,7 +247,7 @@ class BatchedGenerator:
         self._queue = BatchQueue(
             "generator",
             self._run,
-            max_batch=lambda kind: prompts_together(kind[0]),
+            max_batch=lambda kind: prompts_together(1 if isinstance(kind, _Chosen) else kind[0]),
             max_waiting=max_waiting,
         )
 
@@ -257,6 +269,10 @@ class BatchedGenerator:
         """Write up to `n` different candidates for each prompt; raises Busy."""
         return cast(list[list[str]], self._queue.ask((n, decoding), prompts))
 
+    def likelihoods(self, prompts: list[str], choices: Sequence[str]) -> Vectors:
+        """Log-probabilities of the choices after each prompt; raises Busy."""
+        return cast(Vectors, self._queue.ask(_Chosen(tuple(choices)), prompts))
+
     def figures(self) -> QueueFigures:
         """What its queue has seen."""
         return self._queue.figures()
@@ -265,6 +281,39 @@ class BatchedGenerator:
         """Answer what waits and take no more."""
         self._queue.close()
 
-    def _run(self, kind: tuple[int, Decoding], prompts: list[str]) -> Sequence[Any]:
+    def _run(self, kind: tuple[int, Decoding] | _Chosen, prompts: list[str]) -> Sequence[Any]:
         with self._turns.take("answer"):
+            if isinstance(kind, _Chosen):
+                chooser = cast(Chooser, self._generator)
+                return cast(Sequence[Any], chooser.likelihoods(prompts, kind.choices))
             return self._generator.generate(prompts, *kind)
+
+
+class BatchedMatcher:
+    """A matcher whose calls, when they arrive together, are run together; see `Matcher`."""
+
+    def __init__(self, matcher: Matcher, *, max_waiting: int) -> None:
+        self._matcher = matcher
+        self._queue = BatchQueue(
+            "reranker", self._run, max_batch=lambda _: TEXTS_TOGETHER, max_waiting=max_waiting
+        )
+
+    @property
+    def id(self) -> str:
+        """Model and weights."""
+        return self._matcher.id
+
+    def match(self, pairs: list[tuple[Image, str]]) -> Vector:
+        """The log-odds that each text fits its RGB picture: (n,) float32; raises Busy."""
+        return cast(Vector, self._queue.ask("pairs", pairs))
+
+    def figures(self) -> QueueFigures:
+        """What its queue has seen."""
+        return self._queue.figures()
+
+    def close(self) -> None:
+        """Answer what waits and take no more."""
+        self._queue.close()
+
+    def _run(self, _: str, pairs: list[Any]) -> Sequence[Any]:
+        return cast(Sequence[Any], self._matcher.match(pairs))

@@ -14,7 +14,7 @@ from engine.errors import InvalidInput
 from engine.identity import content_key
 from engine.store.base import UPSERT_BATCH, IndexStore
 from engine.store.checks import check_page, check_text, checked_ids, point_rows, query_rows
-from engine.store.image_filters import FOLDED, also, folded_field, image_conditions
+from engine.store.image_filters import CLOCK, FOLDED, also, folded_field, image_conditions
 from engine.store.image_points import CAPTIONED_BY, by_date, by_spelling, hit_of, point_of
 from engine.store.interface import (
     HUB,
@@ -64,7 +64,7 @@ def image_spec(card: CollectionCard) -> IndexSpec:
         ),
         datetimes=("taken_at",),
         typical_words=24.0,
-        integers=("rating",),
+        integers=("rating", CLOCK),
         locations=("location",),
         texts=("said",),
         corrections=(HUB,),
@@ -108,6 +108,7 @@ class ImageStore(IndexStore):
         same: Mapping[str, int] = NOTHING,
         arrange: Callable[[Sequence[Ranked]], list[Ranked]] | None = None,
         hub_strength: float = 0.0,
+        ranked: Sequence[Ranked] | None = None,
     ) -> list[ImageHit]:
         """The pictures from `offset` to `offset + k`, best first.
 
@@ -118,7 +119,8 @@ class ImageStore(IndexStore):
         relevance. What scores less than `min_score` is left out, and of pictures with the same
         number in `same` all but the best. With another `sort` the best RANKED pictures come by
         date. `arrange` may change the order of the first RANKED, and leave out some. Pages neither
-        overlap nor leave gaps while the store does not change.
+        overlap nor leave gaps while the store does not change. `ranked`: what `rank` gave for just
+        this and RANKED, which is then not asked for again.
 
         So many times its `hub` is taken off a picture's cosine in `mapped`, alone and where it is
         fused; the other spaces stay as they are, `raw` as what all is compared with. Where
@@ -127,17 +129,20 @@ class ImageStore(IndexStore):
         check_page(k, offset)
         end = offset + k
         depth = end if sort == "relevance" else RANKED
-        found = self.rank(
-            space,
-            depth if arrange is None else max(depth, RANKED),
-            raw=raw,
-            mapped=mapped,
-            words=words,
-            filters=filters,
-            diversity=diversity,
-            same=same,
-            hub_strength=hub_strength,
-        )
+        depth = depth if arrange is None else max(depth, RANKED)
+        found = ranked
+        if found is None or RANKED <= len(found) < depth:  # of fewer there are no more
+            found = self.rank(
+                space,
+                depth,
+                raw=raw,
+                mapped=mapped,
+                words=words,
+                filters=filters,
+                diversity=diversity,
+                same=same,
+                hub_strength=hub_strength,
+            )
         if min_score is not None:
             found = [one for one in found if one[1] >= min_score]
         if arrange is not None:
