@@ -13,8 +13,9 @@ from threading import Thread
 from PIL.Image import Image
 
 from engine.app import Collection, Engine
-from engine.ask.answering import Answering, Asked, Asker
+from engine.ask.answering import OF_A_MODEL, Answering, Asked, Asker
 from engine.ask.finding import Finder, Question, Subject
+from engine.ask.kinds import Kind
 from engine.ask.known import KnownHere
 from engine.ask.pieces import Piece, pictures_of
 from engine.ask.rules import ReadQuestion, edited, read_question
@@ -54,12 +55,14 @@ def _silent(event: AskEvent) -> None:
 class Asking:
     """Answers questions over the collections of an engine.
 
-    Without `paths` nothing that is answered says where files lie.
+    Without `paths` nothing that is answered says where files lie. `of_a_model`: what a model that
+    reads captions is asked.
     """
 
     engine: Engine
     opened: Opened
     paths: bool = True
+    of_a_model: frozenset[Kind] = OF_A_MODEL
 
     def ask(
         self,
@@ -134,7 +137,8 @@ class Asking:
 
     def _asker(self, opened: Collection) -> Asker:
         finder = Finder(opened.gallery, opened.retriever, lambda: opened.default_space().space)
-        return Asker(finder, Answering(lambda: self._writer(opened), self._see))
+        writing = Answering(lambda: self._writer(opened), self._see, of_a_model=self.of_a_model)
+        return Asker(finder, writing)
 
     def _writer(self, opened: Collection) -> TextStream | None:
         generator = opened.generator
