@@ -13,6 +13,7 @@ from cli.options import (
     CollectionOption,
     DeviceOption,
     EncoderOption,
+    ExplainOption,
     GeneratorOption,
     JsonOption,
     LocalOption,
@@ -20,6 +21,7 @@ from cli.options import (
 )
 from cli.outline import outlines, show_part
 from cli.output import console, emit, milliseconds, plain, say, short_path, side_by_side
+from cli.tracing import show_trace
 from cli.typed import TypedCommand
 from cli.waiting import each_waited_for
 from engine.errors import UnreadableImage
@@ -97,6 +99,7 @@ def caption(
     own: Annotated[
         bool, typer.Option("--own", help="Borrow the collection's captions of the very picture.")
     ] = False,
+    explain: ExplainOption = False,
     encoder: EncoderOption = "",
     generator: GeneratorOption = "",
     device: DeviceOption = "",
@@ -117,6 +120,7 @@ def caption(
         consensus=consensus,
         borrow=borrow,
         own=own,
+        explain=explain,
     )
     failed = _Failed()
     with answering(local=local, encoder=encoder, generator=generator, device=device) as answers:
@@ -225,6 +229,7 @@ def search(
     likely: Annotated[
         bool, typer.Option("--likely", help="Only what is likely meant, nothing below the line.")
     ] = False,
+    explain: ExplainOption = False,
     encoder: EncoderOption = "",
     device: DeviceOption = "",
     local: LocalOption = False,
@@ -253,6 +258,7 @@ def search(
         sort=sort,
         copies=copies,
         likely=likely,
+        explain=explain,
     )
     if facets:
         with answering(local=local, encoder=encoder, device=device) as answers:
@@ -331,6 +337,7 @@ def show_caption(result: Description) -> None:
     for hit in result.retrieved:
         out.print(f"  {hit.score:.3f}", plain(hit.text))
     out.print(milliseconds(result.timings_ms))
+    show_trace(result.trace)
     out.print()
 
 
@@ -360,6 +367,8 @@ def show_search(results: Sequence[SearchAnswer], offset: int = 0, *, dated: bool
         if not result.hits and result.likely != 0:
             say(f"nothing was found in the {result.space} space")
     out.print(milliseconds(results[0].timings_ms))
+    for result in results:
+        show_trace(result.trace)
 
 
 def show_by_date(result: SearchAnswer) -> None:
@@ -370,6 +379,7 @@ def show_by_date(result: SearchAnswer) -> None:
     if not result.hits:
         say("no picture satisfies the filters")
     out.print(milliseconds(result.timings_ms))
+    show_trace(result.trace)
 
 
 def show_facets(counted: FacetsAnswer) -> None:

@@ -59,6 +59,7 @@ from service.conversion import (
 )
 from service.correcting import HERE, Corrector
 from service.duplicates import duplicates
+from service.explaining import browsing_trace, named_trace
 from service.outlining import outline
 
 _TOGETHER = 16
@@ -114,7 +115,10 @@ class LocalAnswers:
             any_described = any_described or len(failures) < len(answers)
             written = iter(answers)
             for one in ready:
-                yield one if isinstance(one, Failure) else _answer(one.name, next(written))
+                if isinstance(one, Failure):
+                    yield one
+                else:
+                    yield _answer(one.name, next(written), explain=options.explain)
 
     def search(
         self,
@@ -154,7 +158,10 @@ class LocalAnswers:
         order: DateOrder = "oldest" if options.sort == "oldest" else "newest"
         with watch.stage("search"):
             hits = opened.images.browse(filters, order=order, k=options.k, offset=options.offset)
-        return search_answer(asked, "date", hits, watch.timings_ms, paths=self._paths)
+        spent, trace = watch.timings_ms, None
+        if options.explain:
+            trace = named_trace(browsing_trace(order, hits, spent["search"]), opened)
+        return search_answer(asked, "date", hits, spent, trace=trace, paths=self._paths)
 
     def _found(
         self,
@@ -179,7 +186,13 @@ class LocalAnswers:
         )
         return [
             search_answer(
-                asked, one.space, one.hits, one.timings_ms, likely=one.likely, paths=self._paths
+                asked,
+                one.space,
+                one.hits,
+                one.timings_ms,
+                likely=one.likely,
+                trace=named_trace(one.trace, opened) if options.explain else None,
+                paths=self._paths,
             )
             for one in results
         ]
@@ -340,10 +353,12 @@ def stored_picture(collection: Collection, key: str) -> ImageHit:
     return found[0]
 
 
-def _answer(name: str, result: CaptionResult | MragError) -> Description | Failure:
+def _answer(
+    name: str, result: CaptionResult | MragError, *, explain: bool
+) -> Description | Failure:
     if isinstance(result, MragError):
         return Failure(image=name, error=str(result))
-    return description(name, result)
+    return description(name, result, explain=explain)
 
 
 def _described(

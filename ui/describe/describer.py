@@ -15,6 +15,7 @@ from engine.errors import MragError, UnreadableImage
 from engine.images import Picture, open_picture
 from engine.limits import Limits
 from engine.search.thumbnails import shrunk
+from engine.stages.trace import Step
 from engine.store import picture_id
 from engine.timing import Stopwatch
 from engine.types import CaptionResult, Encoder, Vector
@@ -143,7 +144,21 @@ class Describer:
             if isinstance(result, MragError):
                 yield Described(item, file.preview, trouble=str(result))
                 continue
-            timed = replace(result, timings_ms={**file.timings_ms, **result.timings_ms})
+            spent = file.timings_ms
+            timed = replace(
+                result,
+                timings_ms={**spent, **result.timings_ms},
+                trace=result.trace.after(
+                    Step(
+                        "open",
+                        "opened and embedded the file",
+                        sum(spent.values()),
+                        0,
+                        0,
+                        parts_ms=spent,
+                    )
+                ),
+            )
             known, picture = _known(collection, file.sha256)
             yield Described(item, file.preview, timed, known, picture=picture)
 

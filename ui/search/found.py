@@ -35,7 +35,8 @@ _ORDERS: dict[Sort, str] = {
 class Page:
     """A page of what was found, and the ids of the pictures before and after it, "" for none.
 
-    `likely` is how many of the whole search are likely, None where that cannot be told.
+    `result` is what it was cut from; `likely` is how many of the whole search are likely, None
+    where that cannot be told.
     """
 
     hits: tuple[ImageHit, ...]
@@ -43,6 +44,7 @@ class Page:
     after: str
     likely: int | None
     spent_ms: float
+    result: SearchResult
 
     @classmethod
     def of(cls, result: SearchResult, address: SearchAddress, before: int) -> Page:
@@ -51,7 +53,7 @@ class Page:
         after = rest[address.k :] if address.page < MAX_PAGE else ()
         former, later = (one[0].id if one else "" for one in (lead, after))
         spent = sum(result.timings_ms.values())
-        return cls(rest[: address.k], former, later, result.likely, spent)
+        return cls(rest[: address.k], former, later, result.likely, spent, result)
 
 
 def begins_here(address: SearchAddress) -> None:
