@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from threading import RLock
 from time import monotonic
+
+from PIL.Image import Image
 
 from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder, collection_names
@@ -21,20 +24,37 @@ from engine.errors import (
     IncompatibleIndex,
     InvalidInput,
     StoreUnavailable,
+    UnreadableImage,
 )
 from engine.generation import Generation, open_generation
 from engine.identity import PictureIdentity, identity_of
 from engine.images import Picture, open_picture
 from engine.models.loaded import CONSENSUS, Models
+from engine.rerank.budget import Budget
+from engine.rerank.cross_encoder import CrossEncoder
+from engine.rerank.judging import Judging
+from engine.rerank.kept import Kept
+from engine.rerank.listwise import Listwise
+from engine.rerank.pointwise import Pointwise
 from engine.search.copies import Copies, CopiesKeeper
 from engine.search.default_space import SpaceChoice
 from engine.search.gallery import Gallery
 from engine.search.relevance import Relevance
+from engine.search.reranked import SearchReranker
 from engine.settings import Settings
 from engine.store import CaptionStore, ImageStore, picture_id
 from engine.store.generations import pointer_stamp
 from engine.store.sweeping import sweep
-from engine.types import CaptionHit, Encoder, Generator, ImageHit, MadeWith
+from engine.types import (
+    CaptionHit,
+    Chooser,
+    Encoder,
+    Generator,
+    ImageHit,
+    MadeWith,
+    Matcher,
+    RerankMethod,
+)
 
 _SWEEP_AGAIN_S = 5.0
 
@@ -85,6 +105,11 @@ class Collection:
     def generator(self) -> Generator | None:
         """The generator that describes; None: consensus of the retrieved captions."""
         return self._engine.models.batched_generator(self._generator_spec)
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is a generator; loads none."""
+        return self._generator_spec != CONSENSUS
 
     @property
     def _generator_spec(self) -> str:
@@ -265,6 +290,31 @@ class Collection:
             captions=now.lendable() + lent,
         )
 
+    def search_reranker(self, method: RerankMethod, budget: Budget) -> SearchReranker | None:
+        """Reranks what searches find; None for `off`.
+
+        Raises InvalidInput where there is no model for it, and ModelMissing.
+        """
+        if method == "off":
+            return None
+        if method == "picture":
+            matcher = self._engine.matcher()
+            seen: CrossEncoder[str, ImageHit] = CrossEncoder(matcher, self._engine.pair)
+            return SearchReranker(seen, matcher.id, budget, self._engine.kept)
+        chooser = self._chooser()
+        kind = Pointwise if method == "pointwise" else Listwise
+        read: Judging[str, ImageHit] = kind(chooser, str, attrgetter("captions"))
+        return SearchReranker(read, chooser.id, budget, self._engine.kept)
+
+    def _chooser(self) -> Chooser:
+        chooser = self._engine.models.batched_chooser(self._generator_spec)
+        if chooser is None:
+            raise InvalidInput(
+                "captions are judged by the generator, and there is none here (consensus): name "
+                "one with --generator or MRAG_GENERATOR, or rerank by picture"
+            )
+        return chooser
+
     def excluded(
         self, pictures: Sequence[str], *, own: bool = False
     ) -> list[PictureIdentity] | None:
@@ -367,9 +417,27 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.models = Models(settings)
+        self.kept = Kept()
         self.open_picture = partial(open_picture, limits=settings.limits)
         self._open: dict[str, Collection] = {}
         self._lock = RLock()
+
+    def matcher(self) -> Matcher:
+        """The model that reranks by picture; raises InvalidInput where none is named."""
+        if not self.settings.reranker:
+            raise InvalidInput(
+                "no model that reranks by picture is named; set MRAG_RERANKER to one, as "
+                "Salesforce/blip-itm-base-coco or the folder of a BLIP that matches texts with "
+                "images, or rerank by captions: pointwise or listwise"
+            )
+        return self.models.batched_matcher(self.settings.reranker)
+
+    def pair(self, words: str, hit: ImageHit) -> tuple[Image, str] | None:
+        """A picture of a collection beside words; None where its file cannot be read any more."""
+        try:
+            return self.open_picture(Path(hit.uri)).image, words
+        except UnreadableImage:
+            return None
 
     def names(self) -> list[str]:
         """The names of all collections, sorted."""

@@ -40,6 +40,10 @@ DateOrder = Literal["newest", "oldest"]
 Sort = Literal["relevance", "newest", "oldest"]
 """How pictures that were found are ordered."""
 
+RerankMethod = Literal["off", "pointwise", "listwise", "picture"]
+"""How what was found is put in a better order: by its captions one by one, by lists of them, or
+by the pictures themselves."""
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -358,7 +362,10 @@ class MadeWith:
 
 @dataclass(frozen=True)
 class CaptionResult:
-    """A picture described: the chosen caption, what it was chosen from, and what it cost."""
+    """A picture described: the chosen caption, what it was chosen from, and what it cost.
+
+    `reranked` says what of the captions was put in another order.
+    """
 
     caption: str
     candidates: tuple[Candidate, ...]
@@ -367,6 +374,7 @@ class CaptionResult:
     space: DescribeSpace
     timings_ms: Mapping[str, float]
     made_with: MadeWith = MadeWith()
+    reranked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -374,7 +382,8 @@ class SearchResult:
     """The pictures found for a query, best first.
 
     `likely` is how many of the whole ranking, from its first on, are likely what was asked for;
-    None where that cannot be told.
+    None where that cannot be told. `reranked` says what of it was put in another order, and what
+    there was no time for; empty where that was not asked for.
     """
 
     query: str
@@ -382,3 +391,4 @@ class SearchResult:
     hits: tuple[ImageHit, ...]
     timings_ms: Mapping[str, float]
     likely: int | None = None
+    reranked: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from engine.errors import InvalidInput, MragError, UnreadableImage
 from engine.identity import PictureIdentity, identity_of
 from engine.images import Picture
 from engine.progress import check_cancelled
+from engine.rerank.budget import Budget
 from engine.search.gallery import COSINE_SPACES, Query
 from engine.search.language import Search
 from engine.search.naming import not_here, spelled_out
@@ -157,6 +158,7 @@ class LocalAnswers:
         picture: Image | None,
     ) -> list[SearchAnswer]:
         query = Query.of(asked, picture)
+        budget = Budget(options.rerank_top, options.rerank_seconds)
         results = opened.gallery.search_spaces(
             query,
             _spaces(options, query, opened),
@@ -168,10 +170,17 @@ class LocalAnswers:
             sort=options.sort,
             every_copy=options.copies,
             likely=options.likely,
+            reranker=opened.search_reranker(options.rerank, budget),
         )
         return [
             search_answer(
-                asked, one.space, one.hits, one.timings_ms, likely=one.likely, paths=self._paths
+                asked,
+                one.space,
+                one.hits,
+                one.timings_ms,
+                likely=one.likely,
+                reranked=one.reranked,
+                paths=self._paths,
             )
             for one in results
         ]

@@ -83,6 +83,7 @@ def description(image: str, result: CaptionResult) -> Description:
         space=result.space,
         timings_ms=result.timings_ms,
         made_with=MadeWith(**asdict(result.made_with)),
+        reranked=result.reranked,
     )
 
 
@@ -93,6 +94,7 @@ def search_answer(
     timings_ms: Mapping[str, float],
     *,
     likely: int | None = None,
+    reranked: tuple[str, ...] = (),
     paths: bool = True,
 ) -> SearchAnswer:
     """What was found; without `paths` of each file only its name is told."""
@@ -102,6 +104,7 @@ def search_answer(
         hits=tuple(image_hit(hit, paths=paths) for hit in hits),
         timings_ms=timings_ms,
         likely=likely,
+        reranked=reranked,
     )
 
 

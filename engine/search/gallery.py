@@ -17,6 +17,7 @@ from engine.identity import identity_of
 from engine.search.copies import NO_COPIES, Copies
 from engine.search.language import Search, written_term
 from engine.search.relevance import Asked, Relevance
+from engine.search.reranked import Reranked, SearchReranker
 from engine.search.short_queries import encode_queries, is_short
 from engine.search.verdict import LikelyFirst, Verdict
 from engine.store import ImageStore
@@ -175,6 +176,7 @@ class Gallery:
         sort: Sort = "relevance",
         every_copy: bool = False,
         likely: bool = False,
+        reranker: SearchReranker | None = None,
     ) -> SearchResult:
         """Find the k best pictures after the first `offset`, best first.
 
@@ -190,6 +192,8 @@ class Gallery:
         first, but in `raw`, which stays as it is to be compared with, and where `diversity`,
         `min_score` or `sort` ask for another order. With `likely` they alone are found; raises
         InvalidInput where it cannot be told.
+        A `reranker` orders the first of them anew for the query's words, what is likely among
+        itself; raises InvalidInput beside `diversity` and `sort`, which ask for other orders.
         """
         (result,) = self.search_spaces(
             query,
@@ -202,6 +206,7 @@ class Gallery:
             sort=sort,
             every_copy=every_copy,
             likely=likely,
+            reranker=reranker,
         )
         return result
 
@@ -218,10 +223,16 @@ class Gallery:
         sort: Sort = "relevance",
         every_copy: bool = False,
         likely: bool = False,
+        reranker: SearchReranker | None = None,
     ) -> list[SearchResult]:
         """Search as `search` does, in several spaces, embedding the query once."""
         if min_score is not None:
             _check_min_score(min_score, spaces)
+        if reranker is not None and (diversity or sort != "relevance"):
+            raise InvalidInput(
+                "a search for diverse pictures, or by date, has an order of its own: leave either "
+                "that or reranking out"
+            )
         watch = Stopwatch()
         known = self._known(query)
         with watch.stage("encode"):
@@ -249,6 +260,9 @@ class Gallery:
                 arrange = LikelyFirst(
                     verdict.likely, bring=bring, alone=likely or sort != "relevance"
                 )
+            ordered = None
+            if reranker is not None:
+                ordered = Reranked(reranker, self.store, query.words, arrange)
             searching = Stopwatch()
             with searching.stage("search"):
                 hits = self.store.search(
@@ -263,7 +277,7 @@ class Gallery:
                     min_score=min_score,
                     sort=sort,
                     same=copies.of,
-                    arrange=arrange,
+                    arrange=ordered or arrange,
                     hub_strength=hub_strength,
                 )
                 hits = self._counted(hits, copies, filters)
@@ -271,7 +285,8 @@ class Gallery:
                 hits = verdict.marked(hits)
             timings = {**watch.timings_ms, **searching.timings_ms}
             count = None if arrange is None else arrange.count
-            results.append(SearchResult(str(query), space, tuple(hits), timings, count))
+            notes = () if ordered is None else ordered.notes
+            results.append(SearchResult(str(query), space, tuple(hits), timings, count, notes))
         return results
 
     def _verdict(self, sought: _Sought, watch: Stopwatch) -> Verdict | None:
