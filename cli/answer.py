@@ -13,6 +13,7 @@ from cli.options import (
     CollectionOption,
     DeviceOption,
     EncoderOption,
+    ExplainOption,
     GeneratorOption,
     JsonOption,
     LocalOption,
@@ -23,6 +24,7 @@ from cli.options import (
     named_path,
 )
 from cli.output import console, emit, milliseconds, plain, say, short_path, side_by_side
+from cli.tracing import show_trace
 from cli.typed import TypedCommand
 from cli.waiting import each_waited_for
 from mrag_client.answers import NamedPicture
@@ -97,6 +99,7 @@ def caption(
     own: Annotated[
         bool, typer.Option("--own", help="Borrow the collection's captions of the very picture.")
     ] = False,
+    explain: ExplainOption = False,
     rerank: RerankOption = _DEFAULT.rerank,
     rerank_top: RerankTopOption = _DEFAULT.rerank_top,
     rerank_seconds: RerankSecondsOption = _DEFAULT.rerank_seconds,
@@ -121,6 +124,7 @@ def caption(
         consensus=consensus,
         borrow=borrow,
         own=own,
+        explain=explain,
         rerank=rerank,
         rerank_top=rerank_top,
         rerank_seconds=rerank_seconds,
@@ -210,6 +214,7 @@ def search(
     likely: Annotated[
         bool, typer.Option("--likely", help="Only what is likely meant, nothing below the line.")
     ] = False,
+    explain: ExplainOption = False,
     rerank: RerankOption = _SEARCH.rerank,
     rerank_top: RerankTopOption = _SEARCH.rerank_top,
     rerank_seconds: RerankSecondsOption = _SEARCH.rerank_seconds,
@@ -244,6 +249,7 @@ def search(
         sort=sort,
         copies=copies,
         likely=likely,
+        explain=explain,
         rerank=rerank,
         rerank_top=rerank_top,
         rerank_seconds=rerank_seconds,
@@ -327,6 +333,7 @@ def show_caption(result: Description) -> None:
         out.print(f"  {hit.score:.3f}", plain(hit.text))
     show_reranked(result.reranked)
     out.print(milliseconds(result.timings_ms))
+    show_trace(result.trace)
     out.print()
 
 
@@ -364,6 +371,8 @@ def show_search(results: Sequence[SearchAnswer], offset: int = 0, *, dated: bool
     for result in results:
         show_reranked(result.reranked, f"{result.space}: " if len(results) > 1 else "")
     out.print(milliseconds(results[0].timings_ms))
+    for result in results:
+        show_trace(result.trace)
 
 
 def show_by_date(result: SearchAnswer) -> None:
@@ -374,6 +383,7 @@ def show_by_date(result: SearchAnswer) -> None:
     if not result.hits:
         say("no picture satisfies the filters")
     out.print(milliseconds(result.timings_ms))
+    show_trace(result.trace)
 
 
 def show_facets(counted: FacetsAnswer) -> None:

@@ -44,6 +44,9 @@ SeedOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON object a line on stdout, all else on stderr.")
 ]
+ExplainOption = Annotated[
+    bool, typer.Option("--explain", help="Show how it was made: what each stage did, and its time.")
+]
 EncoderOption = Annotated[
     str,
     typer.Option(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
 from threading import RLock
 from time import monotonic
@@ -18,7 +17,9 @@ from engine.compare.comparison import Comparison, compare_captions, compare_pict
 from engine.compare.gap import Gap
 from engine.describe.captioner import Captioner, DescribeOptions
 from engine.describe.lent import LentCaptions
+from engine.describe.reranked import ByAgreement, beside
 from engine.describe.retriever import Retriever
+from engine.describe.stages import Seen
 from engine.errors import (
     CollectionMissing,
     IncompatibleIndex,
@@ -34,8 +35,7 @@ from engine.rerank.budget import Budget
 from engine.rerank.cross_encoder import CrossEncoder
 from engine.rerank.judging import Judging
 from engine.rerank.kept import Kept
-from engine.rerank.listwise import Listwise
-from engine.rerank.pointwise import Pointwise
+from engine.rerank.reading import captions_of, reading, text_of
 from engine.search.copies import Copies, CopiesKeeper
 from engine.search.default_space import SpaceChoice
 from engine.search.gallery import Gallery
@@ -278,7 +278,8 @@ class Collection:
         now = self.current  # one for all parts, though another may take its place meanwhile
         retriever = self._retriever(now, splits)
         made_with = self._made_with(now, generator)
-        return Captioner(encoder, now.alignment, retriever, generator, options, made_with)
+        judging = self._caption_judging(options.rerank) if options else None
+        return Captioner(encoder, now.alignment, retriever, generator, options, made_with, judging)
 
     def _made_with(self, now: Generation, generator: Generator | None) -> MadeWith:
         lender = self.card.memory
@@ -299,12 +300,30 @@ class Collection:
             return None
         if method == "picture":
             matcher = self._engine.matcher()
-            seen: CrossEncoder[str, ImageHit] = CrossEncoder(matcher, self._engine.pair)
+            seen: CrossEncoder[str, ImageHit] = CrossEncoder(matcher, self._beside)
             return SearchReranker(seen, matcher.id, budget, self._engine.kept)
         chooser = self._chooser()
-        kind = Pointwise if method == "pointwise" else Listwise
-        read: Judging[str, ImageHit] = kind(chooser, str, attrgetter("captions"))
+        read = reading(method, chooser, captions_of)
         return SearchReranker(read, chooser.id, budget, self._engine.kept)
+
+    def _caption_judging(self, method: RerankMethod) -> Judging[Seen, CaptionHit] | None:
+        """Reranks the captions for a prompt; as `search_reranker`."""
+        if method == "off":
+            return None
+        if method == "picture":
+            return CrossEncoder(self._engine.matcher(), beside)
+        return ByAgreement(reading(method, self._chooser(), text_of))
+
+    def _beside(self, words: str, hit: ImageHit) -> tuple[Image, str] | None:
+        image = self.picture_of(hit)
+        return None if image is None else (image, words)
+
+    def picture_of(self, hit: ImageHit) -> Image | None:
+        """A picture of this collection; None where its file cannot be read any more."""
+        try:
+            return self._engine.open_picture(Path(hit.uri)).image
+        except UnreadableImage:
+            return None
 
     def _chooser(self) -> Chooser:
         chooser = self._engine.models.batched_chooser(self._generator_spec)
@@ -431,13 +450,6 @@ class Engine:
                 "images, or rerank by captions: pointwise or listwise"
             )
         return self.models.batched_matcher(self.settings.reranker)
-
-    def pair(self, words: str, hit: ImageHit) -> tuple[Image, str] | None:
-        """A picture of a collection beside words; None where its file cannot be read any more."""
-        try:
-            return self.open_picture(Path(hit.uri)).image, words
-        except UnreadableImage:
-            return None
 
     def names(self) -> list[str]:
         """The names of all collections, sorted."""

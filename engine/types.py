@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
+from engine.stages.trace import Trace
+
 Vectors = NDArray[np.float32]
 """(n, dim) float32, one row per item; unit rows unless said otherwise."""
 
@@ -374,6 +376,7 @@ class CaptionResult:
     space: DescribeSpace
     timings_ms: Mapping[str, float]
     made_with: MadeWith = MadeWith()
+    trace: Trace = field(default=Trace(), compare=False, repr=False)
     reranked: tuple[str, ...] = ()
 
 
@@ -391,4 +394,5 @@ class SearchResult:
     hits: tuple[ImageHit, ...]
     timings_ms: Mapping[str, float]
     likely: int | None = None
+    trace: Trace = field(default=Trace(), compare=False, repr=False)
     reranked: tuple[str, ...] = ()

@@ -82,6 +82,7 @@ RerankSeconds = Annotated[
     ),
 ]
 Timings = Mapping[str, float]
+Explain = Annotated[bool, Field(description="Tell how the answer was made, stage by stage.")]
 
 
 class _Asked(BaseModel):
@@ -122,6 +123,7 @@ class CaptionOptions(_Asked):
     own: Annotated[
         bool, Field(description="Borrow the collection's captions of the very picture.")
     ] = False
+    explain: Explain = False
     rerank: Annotated[Rerank, Field(description=f"Order of the captions. {RERANKING}")] = "off"
     rerank_top: RerankTop = 20
     rerank_seconds: RerankSeconds = 2.0
@@ -168,6 +170,7 @@ class SearchOptions(_Asked):
     likely: Annotated[
         bool, Field(description="Only pictures that are likely what was asked for.")
     ] = False
+    explain: Explain = False
     rerank: Annotated[
         Rerank, Field(description=f"A better order of the best, for the words. {RERANKING}")
     ] = "off"
@@ -203,6 +206,51 @@ class CorrectionOptions(_Asked):
         bool,
         Field(description="The text was generated, and is right; without one, what is shown now."),
     ] = False
+
+
+class Move(_Answer):
+    """What became of one item in a stage; ranks count from 1.
+
+    `before` is null for one that the stage found, `after` for one that it dropped; `became` is
+    what it is called now, where the stage changed that.
+    """
+
+    item: str
+    before: int | None
+    after: int | None
+    became: str = ""
+
+    @property
+    def way(self) -> str:
+        """From which rank to which: "3 → 1", "2 → out", "→ 4"."""
+        if self.before == self.after:
+            return f"{self.before}"
+        came = "" if self.before is None else f"{self.before} "
+        return f"{came}→ {'out' if self.after is None else self.after}"
+
+
+class Step(_Answer):
+    """What one stage did, in words, how long it took, and how many items came in and went out.
+
+    `moves` are those nearest to the first rank, `others` the number of those left out; `parts_ms`
+    are times within the stage.
+    """
+
+    stage: str
+    did: str
+    ms: float
+    came: int
+    went: int
+    moves: tuple[Move, ...] = ()
+    others: int = 0
+    notes: tuple[str, ...] = ()
+    parts_ms: Timings = {}
+
+
+class Trace(_Answer):
+    """How an answer was made: its stages, in the order in which they ran."""
+
+    steps: tuple[Step, ...]
 
 
 class Candidate(_Answer):
@@ -245,6 +293,7 @@ class Description(_Answer):
     space: DescribeSpace
     timings_ms: Timings
     made_with: MadeWith = MadeWith()
+    trace: Trace | None = None
     reranked: tuple[str, ...] = ()
 
 
@@ -328,6 +377,7 @@ class SearchAnswer(_Answer):
     timings_ms: Timings
     hints: tuple[str, ...] = ()
     likely: int | None = None
+    trace: Trace | None = None
     reranked: tuple[str, ...] = ()
 
 

@@ -54,6 +54,7 @@ from service.conversion import (
 )
 from service.correcting import HERE, Corrector
 from service.duplicates import duplicates
+from service.explaining import browsing_trace, named_trace
 
 _TOGETHER = 16
 """Pictures described in one batch: enough to fill a batch, few enough to answer soon."""
@@ -107,7 +108,10 @@ class LocalAnswers:
             any_described = any_described or len(failures) < len(answers)
             written = iter(answers)
             for one in ready:
-                yield one if isinstance(one, Failure) else _answer(one.name, next(written))
+                if isinstance(one, Failure):
+                    yield one
+                else:
+                    yield _answer(one.name, next(written), explain=options.explain)
 
     def search(
         self,
@@ -147,7 +151,10 @@ class LocalAnswers:
         order: DateOrder = "oldest" if options.sort == "oldest" else "newest"
         with watch.stage("search"):
             hits = opened.images.browse(filters, order=order, k=options.k, offset=options.offset)
-        return search_answer(asked, "date", hits, watch.timings_ms, paths=self._paths)
+        spent, trace = watch.timings_ms, None
+        if options.explain:
+            trace = named_trace(browsing_trace(order, hits, spent["search"]), opened)
+        return search_answer(asked, "date", hits, spent, trace=trace, paths=self._paths)
 
     def _found(
         self,
@@ -179,6 +186,7 @@ class LocalAnswers:
                 one.hits,
                 one.timings_ms,
                 likely=one.likely,
+                trace=named_trace(one.trace, opened) if options.explain else None,
                 reranked=one.reranked,
                 paths=self._paths,
             )
@@ -311,10 +319,12 @@ def stored_picture(collection: Collection, key: str) -> ImageHit:
     return found[0]
 
 
-def _answer(name: str, result: CaptionResult | MragError) -> Description | Failure:
+def _answer(
+    name: str, result: CaptionResult | MragError, *, explain: bool
+) -> Description | Failure:
     if isinstance(result, MragError):
         return Failure(image=name, error=str(result))
-    return description(name, result)
+    return description(name, result, explain=explain)
 
 
 def _described(
@@ -325,7 +335,7 @@ def _described(
     hits = [one.picture for one in ready if isinstance(one.picture, ImageHit)]
     of_files, of_hits = (
         iter(_files_described(captioner, files, collection, own)),
-        iter(_hits_described(captioner, hits, own)),
+        iter(_hits_described(captioner, hits, collection, own)),
     )
     return [next(of_files if isinstance(one.picture, Picture) else of_hits) for one in ready]
 
@@ -343,13 +353,14 @@ def _files_described(
 
 
 def _hits_described(
-    captioner: Captioner, hits: Sequence[ImageHit], own: bool
+    captioner: Captioner, hits: Sequence[ImageHit], collection: Collection, own: bool
 ) -> list[CaptionResult | MragError]:
     vectors = [hit.vector for hit in hits if hit.vector is not None]
     exclude: list[PictureIdentity] | None = None if own else [identity_of(hit) for hit in hits]
 
     def describe(part: slice) -> list[CaptionResult]:
         rows = np.stack(vectors[part])
-        return captioner.describe_vectors(rows, exclude=exclude and exclude[part])
+        images = [collection.picture_of(hit) for hit in hits[part]] if captioner.looks else None
+        return captioner.describe_vectors(rows, exclude=exclude and exclude[part], images=images)
 
     return each_described(describe, len(hits))

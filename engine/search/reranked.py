@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from engine.rerank.budget import Budget
 from engine.rerank.judging import Judged, Judging, order
 from engine.rerank.kept import Kept
+from engine.search.stages import Sought
 from engine.search.verdict import LikelyFirst
+from engine.stages.protocols import Found
 from engine.store import ImageStore
 from engine.store.interface import Ranked
 from engine.types import ImageHit
@@ -36,33 +38,33 @@ class SearchReranker:
 
 
 class Reranked:
-    """Puts the first of one search's ranking in order, within what is likely and what is not."""
+    """Puts the first of a ranking in order, each part by itself: what is likely, and the rest."""
 
     def __init__(
-        self,
-        reranker: SearchReranker,
-        store: ImageStore,
-        words: Sequence[str],
-        likely_first: LikelyFirst | None,
+        self, reranker: SearchReranker, store: ImageStore, likely_first: LikelyFirst | None
     ) -> None:
-        """`likely_first` arranges the ranking before, where it can be told what is likely."""
-        self._reranker, self._store = reranker, store
-        self._words, self._likely_first = ", ".join(words), likely_first
+        """`likely_first` has arranged the rankings before, where it can be told what is likely."""
+        self._reranker, self._store, self._likely_first = reranker, store, likely_first
         self.name = reranker.judging.name
-        self.notes: tuple[str, ...] = ()
 
-    def __call__(self, found: Sequence[Ranked]) -> list[Ranked]:
-        """The ranking in its new order; `notes` say what was done."""
-        found = list(found) if self._likely_first is None else self._likely_first(found)
-        if not self._words:
-            self.notes = (NO_WORDS,)
-            return found
-        head = found[: self._reranker.budget.top]
-        judged = self._reranker.judge(self._words, self._hits(head))
-        self.notes = judged.notes
+    def refine(
+        self, asked: Sequence[Sought], found: Sequence[Found[Ranked]]
+    ) -> list[Found[Ranked]]:
+        """The rankings in their new order, whole."""
+        return [
+            self._reranked(", ".join(sought.query.words), one.items)
+            for sought, one in zip(asked, found, strict=True)
+        ]
+
+    def _reranked(self, words: str, items: tuple[Ranked, ...]) -> Found[Ranked]:
+        if not words:
+            return Found(items, (NO_WORDS,))
+        head = items[: self._reranker.budget.top]
+        judged = self._reranker.judge(words, self._hits(head))
         likely = None if self._likely_first is None else self._likely_first.count
         parts = [] if likely is None else [min(likely, len(head))]
-        return [*(head[place] for place in order(judged.scores, parts)), *found[len(head) :]]
+        first = [head[place] for place in order(judged.scores, parts)]
+        return Found((*first, *items[len(head) :]), judged.notes)
 
     def _hits(self, head: Sequence[Ranked]) -> list[ImageHit]:
         """What is stored of the pictures; of one that has just been removed its id alone."""

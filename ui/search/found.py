@@ -35,8 +35,8 @@ _ORDERS: dict[Sort, str] = {
 class Page:
     """A page of what was found, and the ids of the pictures before and after it, "" for none.
 
-    `likely` is how many of the whole search are likely, None where that cannot be told.
-    `reranked` says what of it was put in another order.
+    `result` is what it was cut from; `likely` is how many of the whole search are likely, None
+    where that cannot be told.
     """
 
     hits: tuple[ImageHit, ...]
@@ -44,7 +44,7 @@ class Page:
     after: str
     likely: int | None
     spent_ms: float
-    reranked: tuple[str, ...] = ()
+    result: SearchResult
 
     @classmethod
     def of(cls, result: SearchResult, address: SearchAddress, before: int) -> Page:
@@ -53,8 +53,7 @@ class Page:
         after = rest[address.k :] if address.page < MAX_PAGE else ()
         former, later = (one[0].id if one else "" for one in (lead, after))
         spent = sum(result.timings_ms.values())
-        hits = rest[: address.k]
-        return cls(hits, former, later, result.likely, spent, result.reranked)
+        return cls(rest[: address.k], former, later, result.likely, spent, result)
 
 
 def begins_here(address: SearchAddress) -> None:
@@ -96,8 +95,8 @@ def show_found(
     told = f"Pictures {address.offset + 1} to {address.offset + len(hits)}, {_ORDERS[address.sort]}"
     more = bool(page.after)
     _pages(address, more, f"{told} · {SPACES[space].both} · {page.spent_ms:.0f} ms")
-    if page.reranked:
-        reordered = "; ".join(page.reranked)
+    if page.result.reranked:
+        reordered = "; ".join(page.result.reranked)
         st.caption(f"{reordered[0].upper()}{reordered[1:]}.")
     cards = [_card(hit, query, space) for hit in hits]
     if address.sort != "relevance":
