@@ -302,9 +302,8 @@ class Collection:
             matcher = self._engine.matcher()
             seen: CrossEncoder[str, ImageHit] = CrossEncoder(matcher, self._beside)
             return SearchReranker(seen, matcher.id, budget, self._engine.kept)
-        chooser = self._chooser()
-        read = reading(method, chooser, captions_of)
-        return SearchReranker(read, chooser.id, budget, self._engine.kept)
+        read = reading(method, self.chooser, captions_of)
+        return SearchReranker(read, self.chooser.id, budget, self._engine.kept)
 
     def _caption_judging(self, method: RerankMethod) -> Judging[Seen, CaptionHit] | None:
         """Reranks the captions for a prompt; as `search_reranker`."""
@@ -312,7 +311,7 @@ class Collection:
             return None
         if method == "picture":
             return CrossEncoder(self._engine.matcher(), beside)
-        return ByAgreement(reading(method, self._chooser(), text_of))
+        return ByAgreement(reading(method, self.chooser, text_of))
 
     def _beside(self, words: str, hit: ImageHit) -> tuple[Image, str] | None:
         image = self.picture_of(hit)
@@ -325,7 +324,9 @@ class Collection:
         except UnreadableImage:
             return None
 
-    def _chooser(self) -> Chooser:
+    @property
+    def chooser(self) -> Chooser:
+        """The generator as one that judges captions; raises InvalidInput where there is none."""
         chooser = self._engine.models.batched_chooser(self._generator_spec)
         if chooser is None:
             raise InvalidInput(
