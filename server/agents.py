@@ -36,6 +36,7 @@ from mrag_client.answers import Answers, GivenPicture, NamedPicture, StoredPictu
 from mrag_client.models import (
     MAX_WORDS,
     MOST_TERMS,
+    RERANKING,
     SEARCH_LANGUAGE,
     AskedSpace,
     CaptionOptions,
@@ -45,6 +46,7 @@ from mrag_client.models import (
     FacetsAnswer,
     Failure,
     ImageHit,
+    Rerank,
     RetrievedCaption,
     SearchAnswer,
     SearchOptions,
@@ -223,6 +225,9 @@ class _Looking:
             Sort, Field(description="By relevance, or by when pictures were taken.")
         ] = "relevance",
         explain: Explain = False,
+        rerank: Annotated[
+            Rerank, Field(description=f"A better order of the best, for the words. {RERANKING}")
+        ] = "off",
     ) -> Content:
         """Find pictures by words, like pictures of the collection (their ids), or by both.
 
@@ -239,12 +244,13 @@ class _Looking:
             spaces=(space,),
             sort=sort,
             explain=explain,
+            rerank=rerank,
         )
         with self._asked() as asked:
             (found,) = asked.answers.search(options, collection=collection)
             order = sort if sort != "relevance" else _ORDERS.get(found.space, "best")
             told = [f"{len(found.hits)} pictures, {order} first{_likely(found)}. {_IS_DATA}"]
-            told += map(legible, found.hints)
+            told += map(legible, (*found.hints, *found.reranked))
             told += [f"{rank}. {_hit(hit)}" for rank, hit in enumerate(found.hits, 1)]
             told += _made(found.trace)
             return [_text(*told), *self._previews(asked, found.hits[:PREVIEWS], collection)]

@@ -15,6 +15,7 @@ from engine.errors import InvalidInput, MragError, UnreadableImage
 from engine.identity import PictureIdentity, identity_of
 from engine.images import Picture
 from engine.progress import check_cancelled
+from engine.rerank.budget import Budget
 from engine.search.gallery import COSINE_SPACES, Query
 from engine.search.language import Search
 from engine.search.naming import not_here, spelled_out
@@ -172,6 +173,7 @@ class LocalAnswers:
         picture: Image | None,
     ) -> list[SearchAnswer]:
         query = Query.of(asked, picture)
+        budget = Budget(options.rerank_top, options.rerank_seconds)
         results = opened.gallery.search_spaces(
             query,
             _spaces(options, query, opened),
@@ -183,6 +185,7 @@ class LocalAnswers:
             sort=options.sort,
             every_copy=options.copies,
             likely=options.likely,
+            reranker=opened.search_reranker(options.rerank, budget),
         )
         return [
             search_answer(
@@ -192,6 +195,7 @@ class LocalAnswers:
                 one.timings_ms,
                 likely=one.likely,
                 trace=named_trace(one.trace, opened) if options.explain else None,
+                reranked=one.reranked,
                 paths=self._paths,
             )
             for one in results
@@ -369,7 +373,7 @@ def _described(
     hits = [one.picture for one in ready if isinstance(one.picture, ImageHit)]
     of_files, of_hits = (
         iter(_files_described(captioner, files, collection, own)),
-        iter(_hits_described(captioner, hits, own)),
+        iter(_hits_described(captioner, hits, collection, own)),
     )
     return [next(of_files if isinstance(one.picture, Picture) else of_hits) for one in ready]
 
@@ -387,13 +391,14 @@ def _files_described(
 
 
 def _hits_described(
-    captioner: Captioner, hits: Sequence[ImageHit], own: bool
+    captioner: Captioner, hits: Sequence[ImageHit], collection: Collection, own: bool
 ) -> list[CaptionResult | MragError]:
     vectors = [hit.vector for hit in hits if hit.vector is not None]
     exclude: list[PictureIdentity] | None = None if own else [identity_of(hit) for hit in hits]
 
     def describe(part: slice) -> list[CaptionResult]:
         rows = np.stack(vectors[part])
-        return captioner.describe_vectors(rows, exclude=exclude and exclude[part])
+        images = [collection.picture_of(hit) for hit in hits[part]] if captioner.looks else None
+        return captioner.describe_vectors(rows, exclude=exclude and exclude[part], images=images)
 
     return each_described(describe, len(hits))

@@ -61,6 +61,9 @@ def describe_options(asked: CaptionOptions) -> DescribeOptions:
         diversity=asked.diversity,
         consensus=asked.consensus,
         borrow=asked.borrow,
+        rerank=asked.rerank,
+        rerank_top=asked.rerank_top,
+        rerank_seconds=asked.rerank_seconds,
     )
 
 
@@ -127,6 +130,7 @@ def description(image: str, result: CaptionResult, *, explain: bool = False) -> 
         timings_ms=result.timings_ms,
         made_with=MadeWith(**asdict(result.made_with)),
         trace=trace_answer(result.trace) if explain else None,
+        reranked=result.reranked,
     )
 
 
@@ -138,6 +142,7 @@ def search_answer(
     *,
     likely: int | None = None,
     trace: Trace | None = None,
+    reranked: tuple[str, ...] = (),
     paths: bool = True,
 ) -> SearchAnswer:
     """What was found; without `paths` of each file only its name is told."""
@@ -148,6 +153,7 @@ def search_answer(
         timings_ms=timings_ms,
         likely=likely,
         trace=trace,
+        reranked=reranked,
     )
 
 
