@@ -13,8 +13,9 @@ from threading import Thread
 from PIL.Image import Image
 
 from engine.app import Collection, Engine
-from engine.ask.answering import Answering, Asked, Asker
+from engine.ask.answering import OF_A_MODEL, Answering, Asked, Asker
 from engine.ask.finding import Finder, Question, Subject
+from engine.ask.kinds import Kind
 from engine.ask.known import KnownHere
 from engine.ask.pieces import Piece, pictures_of
 from engine.ask.rules import ReadQuestion, edited, read_question
@@ -27,7 +28,7 @@ from engine.search.naming import not_here, spelled_out
 from engine.store import picture_id
 from engine.timing import Stopwatch
 from engine.types import Filters, ImageHit, TextStream
-from mrag_client.answers import GivenPicture
+from mrag_client.answers import GivenPicture, StoredPicture
 from mrag_client.models import (
     AskAnswer,
     AskedCount,
@@ -54,12 +55,14 @@ def _silent(event: AskEvent) -> None:
 class Asking:
     """Answers questions over the collections of an engine.
 
-    Without `paths` nothing that is answered says where files lie.
+    Without `paths` nothing that is answered says where files lie. `of_a_model`: what a model that
+    reads captions is asked.
     """
 
     engine: Engine
     opened: Opened
     paths: bool = True
+    of_a_model: frozenset[Kind] = OF_A_MODEL
 
     def ask(
         self,
@@ -71,6 +74,9 @@ class Asking:
         """Answer a question; `tell` hears what is done on the way, and the answer at last."""
         watch = Stopwatch()
         opened = self.engine.open(collection)
+        images = sorted(
+            images, key=lambda one: isinstance(one, StoredPicture)
+        )  # as a form has them
         with watch.stage("read"):
             read = self._read(options, opened)
         tell(AskEvent(event="searched", searches=read.searches, rules=_rules(read)))
@@ -116,7 +122,8 @@ class Asking:
     def _read(self, options: AskOptions, opened: Collection) -> ReadQuestion:
         today = options.today or datetime.now().astimezone().date()
         read = read_question(options.question, today=today, known=KnownHere(opened.images))
-        return edited(read, options.searches) if options.searches else read
+        searches = tuple(one for one in options.searches if one.strip())
+        return edited(read, searches) if searches else read
 
     def _subject(self, given: GivenPicture, opened: Collection) -> Subject:
         picture = self.opened(given, opened)
@@ -129,9 +136,9 @@ class Asking:
         return Subject(given.name, raw, None, picture.image)
 
     def _asker(self, opened: Collection) -> Asker:
-        space = opened.default_space().space if opened.images.count() else "mapped"
-        finder = Finder(opened.gallery, opened.retriever, space)
-        return Asker(finder, Answering(self._writer(opened), self._see))
+        finder = Finder(opened.gallery, opened.retriever, lambda: opened.default_space().space)
+        writing = Answering(lambda: self._writer(opened), self._see, of_a_model=self.of_a_model)
+        return Asker(finder, writing)
 
     def _writer(self, opened: Collection) -> TextStream | None:
         generator = opened.generator
