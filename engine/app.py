@@ -34,7 +34,7 @@ from engine.settings import Settings
 from engine.store import CaptionStore, ImageStore, picture_id
 from engine.store.generations import pointer_stamp
 from engine.store.sweeping import sweep
-from engine.types import CaptionHit, Encoder, Generator, ImageHit, MadeWith
+from engine.types import CaptionHit, Encoder, Generator, ImageHit, MadeWith, TextStream
 
 _SWEEP_AGAIN_S = 5.0
 
@@ -85,6 +85,15 @@ class Collection:
     def generator(self) -> Generator | None:
         """The generator that describes; None: consensus of the retrieved captions."""
         return self._engine.models.batched_generator(self._generator_spec)
+
+    @property
+    def answerer(self) -> TextStream | None:
+        """What answers questions piece by piece: the model that sees pictures, or the generator.
+
+        None where neither a model that sees nor one that writes is configured.
+        """
+        models = self._engine.models
+        return models.queued_answerer(self._engine.settings.answerer, self._generator_spec)
 
     @property
     def _generator_spec(self) -> str:
