@@ -18,10 +18,13 @@ from cli.options import (
     LocalOption,
     named_path,
 )
+from cli.outline import outlines, show_part
 from cli.output import console, emit, milliseconds, plain, say, short_path, side_by_side
 from cli.typed import TypedCommand
 from cli.waiting import each_waited_for
-from mrag_client.answers import NamedPicture
+from engine.errors import UnreadableImage
+from engine.video.address import clock, is_video
+from mrag_client.answers import Answers, NamedPicture
 from mrag_client.models import (
     MANY,
     MOST_HITS,
@@ -36,6 +39,7 @@ from mrag_client.models import (
     Failure,
     ImageHit,
     Order,
+    OutlineOptions,
     SearchAnswer,
     SearchOptions,
     Sort,
@@ -45,6 +49,7 @@ SOME_FAILED = 1
 _SIDE_BY_SIDE: tuple[AskedSpace, ...] = ("best", "raw", "mapped")
 
 _DEFAULT = CaptionOptions()
+_CAPTION_FIELDS = tuple(CaptionOptions.model_fields)
 
 
 def register(app: typer.Typer) -> None:
@@ -56,7 +61,7 @@ def register(app: typer.Typer) -> None:
 
 def caption(
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE", parser=named_path, show_default=False)
+        list[Path], typer.Argument(metavar="IMAGE|VIDEO", parser=named_path, show_default=False)
     ],
     collection: CollectionOption = "",
     space: Annotated[
@@ -98,9 +103,9 @@ def caption(
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Describe pictures; those of the collection as if they were new, unless with --own."""
+    """Describe pictures, and videos shot by shot; as if they were new, unless with --own."""
     options = asked(
-        CaptionOptions,
+        OutlineOptions,
         space=space,
         k=k,
         per_image=per_image,
@@ -115,7 +120,12 @@ def caption(
     )
     failed = _Failed()
     with answering(local=local, encoder=encoder, generator=generator, device=device) as answers:
-        told = answers.caption(_named(images), options, collection=collection_named(collection))
+        named = collection_named(collection)
+        for video in filter(is_video, images):
+            _outline(answers, video, options, named, failed, as_json=as_json)
+        pictures = _named(one for one in images if not is_video(one))
+        asked_of_pictures = CaptionOptions(**options.model_dump(include=set(_CAPTION_FIELDS)))
+        told = answers.caption(pictures, asked_of_pictures, collection=named)
         for answer in each_waited_for("describe", told):
             if isinstance(answer, Failure):
                 failed.tell(answer)
@@ -124,6 +134,24 @@ def caption(
             else:
                 show_caption(answer)
     failed.exit_if_any()
+
+
+def _outline(
+    answers: Answers,
+    video: Path,
+    options: OutlineOptions,
+    collection: str,
+    failed: _Failed,
+    *,
+    as_json: bool,
+) -> None:
+    try:
+        parts = outlines(answers, video, options, collection)
+        for part in each_waited_for("watch", parts):
+            show_part(part, as_json=as_json)
+    except UnreadableImage as error:
+        told = str(error).removeprefix(f"{video}: ")
+        failed.tell(Failure(image=str(video), error=told, unreadable=True))
 
 
 def search(
@@ -372,6 +400,8 @@ def show_comparison(comparison: ComparisonAnswer) -> None:
 
 def _image_line(hit: ImageHit) -> str:
     path = short_path(hit.uri)
+    if hit.start is not None:
+        path = f"{short_path(hit.video)} at {clock(hit.start)}"
     told = f"{path}: {hit.caption}" if hit.caption else path
     if not hit.copies:
         return told

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import RLock
 from time import monotonic
 
-from engine.alignment.alignment import Alignment
+from engine.alignment.alignment import Alignment, PairMoments
 from engine.collection import CollectionCard, CollectionFolder, collection_names
 from engine.compare.comparison import Comparison, compare_captions, compare_pictures
 from engine.compare.gap import Gap
@@ -17,6 +17,7 @@ from engine.describe.captioner import Captioner, DescribeOptions
 from engine.describe.lent import LentCaptions
 from engine.describe.retriever import Retriever
 from engine.errors import (
+    AlignmentError,
     CollectionMissing,
     IncompatibleIndex,
     InvalidInput,
@@ -34,6 +35,7 @@ from engine.settings import Settings
 from engine.store import CaptionStore, ImageStore, picture_id
 from engine.store.generations import pointer_stamp
 from engine.store.sweeping import sweep
+from engine.tags.making import Known, known_of
 from engine.types import CaptionHit, Encoder, Generator, ImageHit, MadeWith, TextStream
 
 _SWEEP_AGAIN_S = 5.0
@@ -238,6 +240,15 @@ class Collection:
                 f"bring both level with: mrag push {lender} && mrag fit {name} && mrag push {name}"
             )
         return [lent.captions]
+
+    def known(self) -> Known:
+        """What labels are learned from: pictures, captions and, where there is one, its memory's."""
+        now = self.current
+        try:
+            moments = PairMoments.load(self.folder.moments)
+        except AlignmentError:
+            moments = None
+        return known_of(now.alignment, now.images, [now.captions, *self._lent(now)], moments)
 
     def captioner(self, options: DescribeOptions | None = None) -> Captioner:
         """Describes pictures with this collection's captions, map and models."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -208,7 +208,7 @@ class ImagePoint:
     `caption` is the mapped vector of its captions, None while it has none.
     `places` are the names of where it was taken, the nearest first: town, region, country.
     `hub` is how near its mapped vector is to all captions (`engine.alignment.hubs`), None where
-    that is not known.
+    that is not known. `labels` are what taggings gave it (`engine.tags`), `tags` what people did.
     """
 
     id: str
@@ -229,6 +229,7 @@ class ImagePoint:
     metadata: Metadata = NO_METADATA
     places: tuple[str, ...] = ()
     hub: float | None = None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -247,9 +248,11 @@ class Filters:
     Sets mean "any of these", those that begin with `not_` "none of these"; `not_pictures` are
     keys of pictures (`engine.identity`), whose captions are excluded, too.
     `proven` leaves out captions that neither people wrote nor a refinement round added.
-    Names of tags, cameras, lenses and places, and endings of files (without the dot), are
+    Names of tags, labels, cameras, lenses and places, and endings of files (without the dot), are
     compared without regard to case and to accents of Latin letters; a place is a town, a region or
     a country. Each of `phrases` must occur in a caption, word by word, accents included.
+    `clock_from` and `clock_until` are times of any day, by the clock that a picture was taken by;
+    where the first is the later one, they reach over midnight.
     """
 
     splits: frozenset[str] = frozenset()
@@ -274,6 +277,10 @@ class Filters:
     not_lenses: frozenset[str] = frozenset()
     not_places: frozenset[str] = frozenset()
     not_extensions: frozenset[str] = frozenset()
+    clock_from: time | None = None
+    clock_until: time | None = None
+    labels: frozenset[str] = frozenset()
+    not_labels: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -293,6 +300,7 @@ class Facets:
     lenses: Mapping[str, int] = field(default_factory=dict)
     places: Mapping[str, int] = field(default_factory=dict)
     extensions: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ from mrag_client.models import (
     IngestOptions,
     JobAnswer,
     LearnedAnswer,
+    OutlineAnswer,
+    OutlineOptions,
     PictureAnswer,
     ReadyAnswer,
     SearchAnswer,
@@ -114,9 +116,12 @@ class Client:
         address: str,
         key: str = "",
         *,
+        of_home: bool = False,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """`of_home`: the server runs over a home of this machine, and reads its files."""
+        self._reads_files = of_home
         self._to = _Address(address, key)
         self._http = httpx.Client(**self._to.options(), transport=transport)
         self._sleep = sleep
@@ -128,7 +133,7 @@ class Client:
         Raises ServerGone where none runs.
         """
         found = _found(home)
-        return cls(found.address, found.token)
+        return cls(found.address, found.token, of_home=True)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -176,6 +181,19 @@ class Client:
         """The captions nearest to each picture, raw beside mapped."""
         for batch in talks.batches(images):
             yield from self._run(talks.compare(batch, k, collection))
+
+    def outline(
+        self,
+        video: NamedPicture,
+        options: OutlineOptions | None = None,
+        *,
+        collection: str = "",
+    ) -> OutlineAnswer:
+        """What is seen in a video, shot by shot; see `OutlineAnswer.next`."""
+        upload = not self._reads_files
+        return self._run(
+            talks.outline(video, options or OutlineOptions(), collection, upload=upload)
+        )
 
     def duplicates(
         self, options: DuplicateOptions | None = None, *, collection: str = ""
@@ -410,6 +428,18 @@ class AsyncClient:
         for batch in talks.batches(images):
             for answer in await self._run(talks.compare(batch, k, collection)):
                 yield answer
+
+    async def outline(
+        self,
+        video: NamedPicture,
+        options: OutlineOptions | None = None,
+        *,
+        collection: str = "",
+    ) -> OutlineAnswer:
+        """What is seen in a video, shot by shot; see `OutlineAnswer.next`."""
+        return await self._run(
+            talks.outline(video, options or OutlineOptions(), collection, upload=True)
+        )
 
     async def duplicates(
         self, options: DuplicateOptions | None = None, *, collection: str = ""

@@ -36,6 +36,8 @@ from mrag_client.models import (
     JobAnswer,
     LearnedAnswer,
     NamedAnswer,
+    OutlineAnswer,
+    OutlineOptions,
     PictureAnswer,
     Problem,
     ReadyAnswer,
@@ -121,6 +123,25 @@ def compare(
     """The captions nearest to each picture of a batch."""
     asked = {"k": [str(k)], **_named(collection)}
     return (yield from _of_pictures("/compare", ComparisonAnswer, batch, asked))
+
+
+def outline(
+    video: NamedPicture, options: OutlineOptions, collection: str, *, upload: bool
+) -> Talk[OutlineAnswer]:
+    """What is seen in a video; without `upload` the server reads it where it lies."""
+    fields = fields_of(options, collection=collection)
+    if isinstance(video.source, Path) and not upload:
+        call = Call("POST", "/outline", fields=fields | {"source": [str(video.source.absolute())]})
+        answer = read(OutlineAnswer, content((yield call)))
+        return answer.model_copy(update={"video": video.name})
+    with ExitStack() as opened:
+        file = _file("video", video, 0, opened)
+        try:
+            call = Call("POST", "/outline", fields=fields, files=[file])
+            answer = read(OutlineAnswer, content((yield call)))
+        except ServerRefused as error:
+            raise _renamed(error, "picture-1", video.name) from error
+    return answer.model_copy(update={"video": video.name})
 
 
 def duplicates(options: DuplicateOptions, collection: str) -> Talk[DuplicatesAnswer]:

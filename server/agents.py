@@ -31,6 +31,7 @@ from engine.errors import MragError
 from engine.images import open_picture
 from engine.legible import legible
 from engine.search.thumbnails import Thumbnails, shrunk
+from engine.video.address import clock
 from mrag_client.answers import Answers, GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import (
     MAX_WORDS,
@@ -388,9 +389,11 @@ def _likely(found: SearchAnswer) -> str:
 
 
 def _hit(hit: ImageHit) -> str:
-    name = Path(hit.uri).name
+    name = Path(hit.video or hit.uri).name
+    at = "" if hit.start is None else f" at {clock(hit.start)}"
     return (
-        f"id {hit.id}, score {hit.score:.3f}, file {_quoted(name)}, caption {_quoted(hit.caption)}"
+        f"id {hit.id}, score {hit.score:.3f}, file {_quoted(name)}{at}, "
+        f"caption {_quoted(hit.caption)}"
     )
 
 

@@ -26,6 +26,9 @@ from ingest.jobs.learner import Learner
 from ingest.sources import Sources
 from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import (
+    AskAnswer,
+    AskEvent,
+    AskOptions,
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
@@ -37,10 +40,13 @@ from mrag_client.models import (
     FacetsAnswer,
     Failure,
     LearnedAnswer,
+    OutlineAnswer,
+    OutlineOptions,
     SearchAnswer,
     SearchOptions,
 )
 from refine.rounds import standing_rounds
+from service.asking import Asking
 from service.conversion import (
     broken_collection,
     collection_answer,
@@ -53,6 +59,7 @@ from service.conversion import (
 )
 from service.correcting import HERE, Corrector
 from service.duplicates import duplicates
+from service.outlining import outline
 
 _TOGETHER = 16
 """Pictures described in one batch: enough to fill a batch, few enough to answer soon."""
@@ -84,6 +91,7 @@ class LocalAnswers:
         self._engine = engine
         self._paths = paths
         self._corrector = Corrector(engine, who, learner, paths)
+        self._asking = Asking(engine, self._opened, paths)
 
     def caption(
         self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
@@ -188,6 +196,18 @@ class LocalAnswers:
             else:
                 yield comparison_answer(one.name, opened.compare(one.picture, k))
 
+    def ask(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> AskAnswer:
+        """Answer a question about pictures that are given, or about a collection."""
+        return self._asking.ask(options, images, collection)
+
+    def ask_events(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> Iterator[AskEvent]:
+        """The same, event by event as they come; the last is the answer."""
+        return self._asking.events(options, images, collection)
+
     def duplicates(self, options: DuplicateOptions, *, collection: str = "") -> DuplicatesAnswer:
         """What a collection holds more than once, as far as it was compared; see `waiting`."""
         opened = self._engine.open(collection)
@@ -214,6 +234,16 @@ class LocalAnswers:
     def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
         """Describe those pictures again whose generated descriptions would differ now."""
         return self._corrector.describe_differing(collection)
+
+    def outline(
+        self, video: NamedPicture, options: OutlineOptions, *, collection: str = ""
+    ) -> OutlineAnswer:
+        """What is seen in a video, shot by shot; raises UnreadableImage for what is none."""
+        opened = self._engine.open(collection)
+        try:
+            return outline(opened, video, options, self._engine.settings.limits)
+        except UnreadableImage as error:
+            raise _named_as_given(error, video) from error
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name; one that cannot be read is `broken`.
@@ -244,23 +274,31 @@ class LocalAnswers:
     def _ready(self, given: GivenPicture, collection: Collection) -> _Ready | Failure:
         check_cancelled()
         try:
-            if isinstance(given, StoredPicture):
-                return _Ready(given.name, stored_picture(collection, given.id))
-            return _Ready(given.name, self._open(given))
+            return _Ready(given.name, self._opened(given, collection))
         except UnreadableImage as error:
             told = str(error).removeprefix(f"{given.name}: ")
             return Failure(image=given.name, error=told, unreadable=True)
         except InvalidInput as error:
             return Failure(image=given.name, error=str(error), unreadable=True)
 
+    def _opened(self, given: GivenPicture, collection: Collection) -> Picture | ImageHit:
+        """A picture that is given; raises UnreadableImage, or InvalidInput for an unknown id."""
+        if isinstance(given, StoredPicture):
+            return stored_picture(collection, given.id)
+        return self._open(given)
+
     def _open(self, given: NamedPicture) -> Picture:
         """Open a picture; what is said of one that cannot be begins with the name it was given."""
         try:
             return self._engine.open_picture(given.source)
         except UnreadableImage as error:
-            place = "the given bytes" if isinstance(given.source, bytes) else str(given.source)
-            told = str(error).removeprefix(f"{place}: ")
-            raise UnreadableImage(f"{given.name}: {told}") from error
+            raise _named_as_given(error, given) from error
+
+
+def _named_as_given(error: UnreadableImage, given: NamedPicture) -> UnreadableImage:
+    """The same of a file by the name that it was given."""
+    place = "the given bytes" if isinstance(given.source, bytes) else str(given.source)
+    return UnreadableImage(f"{given.name}: {str(error).removeprefix(f'{place}: ')}")
 
 
 def _with_hints(

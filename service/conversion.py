@@ -14,6 +14,7 @@ from engine.search.filter_terms import FILTER_TERMS
 from engine.search.language import Filter, Item, Like, Search, Term, read_search
 from engine.types import CaptionHit, CaptionResult, Decoding, Facets, SearchSpace
 from engine.types import ImageHit as FoundImage
+from engine.video.address import Clip
 from ingest.jobs.records import Job
 from ingest.sources import Source
 from mrag_client.models import (
@@ -128,13 +129,24 @@ def image_hit(hit: FoundImage, *, paths: bool = True) -> ImageHit:
         taken_at=hit.payload["taken_at"],
         copies=hit.copies,
         chance=hit.chance,
+        labels=tuple(hit.payload["labels"]),
         **_told(hit),
+        **_span(hit, paths=paths),
     )
 
 
 def _told(hit: FoundImage) -> dict[str, Any]:
     """What the file of a picture says of it."""
     return {name: hit.payload[name] for name in ("camera", "lens", "places", "title", "rating")}
+
+
+def _span(hit: FoundImage, *, paths: bool) -> dict[str, Any]:
+    """Of which video a shot is, and from when to when."""
+    clip = Clip.at(hit.uri)
+    if clip is None:
+        return {}
+    video = str(clip.file) if paths else clip.file.name
+    return {"video": video, "start": clip.start, "end": clip.end}
 
 
 def comparison_answer(image: str, compared: Comparison[CaptionHit]) -> ComparisonAnswer:
@@ -196,7 +208,9 @@ def picture_answer(hit: FoundImage, *, paths: bool = True) -> PictureAnswer:
         taken_at=known["taken_at"],
         latitude=place.get("lat"),
         longitude=place.get("lon"),
+        labels=tuple(known["labels"]),
         **_told(hit),
+        **_span(hit, paths=paths),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,7 +9,7 @@ from typing import Literal, get_args
 from unicodedata import category
 
 from engine.errors import InvalidInput
-from engine.words import letters
+from engine.words import cut_to_fit
 
 Order = Literal["nearest-first", "nearest-last"]
 
@@ -109,23 +108,9 @@ def _longest_prefix(lines: Sequence[str], fits: Callable[[Sequence[str]], bool])
 
 
 def _cut(caption: str, fits: Callable[[Sequence[str]], bool]) -> list[str]:
-    """The caption as far as it fits, to the end of a word if it has several; nothing if none."""
-    parts = letters(caption)
-
-    def begin(size: int) -> str:
-        return "".join(parts[:size]).rstrip()
-
-    def too_long(size: int) -> bool:
-        return not fits([begin(size)])
-
-    size = 1
-    while size < len(parts) and not too_long(size):
-        size *= 2  # so that what is tokenized is never much longer than what fits
-    longest = bisect_left(range(1, min(size, len(parts))), True, key=too_long)
-    kept = begin(longest)
-    at_end = " " in parts[longest - 1 : longest + 1]
-    of_words = kept if at_end else kept.rpartition(" ")[0]
-    return [text for text in (of_words, kept) if text and fits([text])][:1]
+    """The caption as far as it fits; nothing if not one letter of it does."""
+    kept = cut_to_fit(caption, lambda begin: fits([begin]))
+    return [kept] if kept else []
 
 
 def _sentence(caption: str) -> str:

@@ -265,6 +265,9 @@ class Gallery:
                     same=copies.of,
                     arrange=arrange,
                     hub_strength=hub_strength,
+                    ranked=verdict.ranked
+                    if verdict and space == "mapped" and not diversity
+                    else None,
                 )
                 hits = self._counted(hits, copies, filters)
             if verdict is not None:

@@ -29,7 +29,7 @@ class Verdict:
 
     By their scores in `mapped`, and by what captions say, which counts whatever these scores are.
     `likely` are the ids of those that are likely, the likeliest first: together they are expected
-    to hold at most `STRANGERS` that are not right.
+    to hold at most `STRANGERS` that are not right. `ranked` is how `mapped` ranks.
     """
 
     def __init__(
@@ -46,16 +46,15 @@ class Verdict:
         self._judge, self._store = judge, store
         self._words = sought_words(words)
         self._unwanted = [found for text in unwanted if (found := sought_words(text))]
-        self._scores = dict(
-            store.rank(
-                "mapped",
-                RANKED,
-                mapped=judge.mapped,
-                hub_strength=judge.hub_strength,
-                filters=filters,
-                same=same,
-            )
+        self.ranked = store.rank(
+            "mapped",
+            RANKED,
+            mapped=judge.mapped,
+            hub_strength=judge.hub_strength,
+            filters=filters,
+            same=same,
         )
+        self._scores = dict(self.ranked)
         said = []
         if self._words:
             said = store.search("words", SAID, words=words, filters=filters, same=same)

@@ -14,8 +14,15 @@ from engine.errors import InvalidInput
 from engine.identity import content_key
 from engine.store.base import UPSERT_BATCH, IndexStore
 from engine.store.checks import check_page, check_text, checked_ids, point_rows, query_rows
-from engine.store.image_filters import FOLDED, also, folded_field, image_conditions
-from engine.store.image_points import CAPTIONED_BY, by_date, by_spelling, hit_of, point_of
+from engine.store.image_filters import CLOCK, FOLDED, also, folded_field, image_conditions
+from engine.store.image_points import (
+    CAPTIONED_BY,
+    by_date,
+    by_spelling,
+    hit_of,
+    label_fields,
+    point_of,
+)
 from engine.store.interface import (
     HUB,
     NO_FILTERS,
@@ -64,7 +71,7 @@ def image_spec(card: CollectionCard) -> IndexSpec:
         ),
         datetimes=("taken_at",),
         typical_words=24.0,
-        integers=("rating",),
+        integers=("rating", CLOCK),
         locations=("location",),
         texts=("said",),
         corrections=(HUB,),
@@ -92,6 +99,11 @@ class ImageStore(IndexStore):
         for start in range(0, len(stored), UPSERT_BATCH):
             self._index.upsert(stored[start : start + UPSERT_BATCH])
 
+    def set_labels(self, labels: Mapping[str, Sequence[str]]) -> None:
+        """Give pictures, by id, these labels and no others; all else of them stays."""
+        told = dict(zip(checked_ids(list(labels)), map(label_fields, labels.values()), strict=True))
+        self._index.set_payload(told)
+
     def search(
         self,
         space: SearchSpace,
@@ -108,6 +120,7 @@ class ImageStore(IndexStore):
         same: Mapping[str, int] = NOTHING,
         arrange: Callable[[Sequence[Ranked]], list[Ranked]] | None = None,
         hub_strength: float = 0.0,
+        ranked: Sequence[Ranked] | None = None,
     ) -> list[ImageHit]:
         """The pictures from `offset` to `offset + k`, best first.
 
@@ -118,7 +131,8 @@ class ImageStore(IndexStore):
         relevance. What scores less than `min_score` is left out, and of pictures with the same
         number in `same` all but the best. With another `sort` the best RANKED pictures come by
         date. `arrange` may change the order of the first RANKED, and leave out some. Pages neither
-        overlap nor leave gaps while the store does not change.
+        overlap nor leave gaps while the store does not change. `ranked`: what `rank` gave for just
+        this and RANKED, which is then not asked for again.
 
         So many times its `hub` is taken off a picture's cosine in `mapped`, alone and where it is
         fused; the other spaces stay as they are, `raw` as what all is compared with. Where
@@ -127,17 +141,20 @@ class ImageStore(IndexStore):
         check_page(k, offset)
         end = offset + k
         depth = end if sort == "relevance" else RANKED
-        found = self.rank(
-            space,
-            depth if arrange is None else max(depth, RANKED),
-            raw=raw,
-            mapped=mapped,
-            words=words,
-            filters=filters,
-            diversity=diversity,
-            same=same,
-            hub_strength=hub_strength,
-        )
+        depth = depth if arrange is None else max(depth, RANKED)
+        found = ranked
+        if found is None or RANKED <= len(found) < depth:  # of fewer there are no more
+            found = self.rank(
+                space,
+                depth,
+                raw=raw,
+                mapped=mapped,
+                words=words,
+                filters=filters,
+                diversity=diversity,
+                same=same,
+                hub_strength=hub_strength,
+            )
         if min_score is not None:
             found = [one for one in found if one[1] >= min_score]
         if arrange is not None:
@@ -263,6 +280,7 @@ class ImageStore(IndexStore):
             lenses=counts("lens"),
             places=counts("places"),
             extensions=counts("extension"),
+            labels=counts("labels"),
         )
 
     def ids(self, filters: Filters = NO_FILTERS) -> Iterator[str]:

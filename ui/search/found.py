@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from itertools import islice
-from pathlib import Path
 
 import streamlit as st
 
 from engine.app import Collection
 from engine.search.gallery import Query, matched_words
 from engine.types import ImageHit, SearchResult, SearchSpace, Sort
+from engine.video.address import Clip, clock, file_at
 from ui.search.address import MAX_PAGE, SearchAddress
 from ui.search.chosen import picking, picking_field
 from ui.search.panel import go
@@ -70,7 +70,7 @@ def show_first(collection: Collection) -> str | None:
         )
         return None
     st.caption("Type what to look for, add a picture, or open one of these to find more like it.")
-    return _grid(hits, [Card(hit.id, b"", _title(hit)) for hit in hits])
+    return _grid(hits, [Card(hit.id, b"", _title(hit), note=_told_time(hit)) for hit in hits])
 
 
 def show_found(
@@ -119,7 +119,8 @@ def show_by_date(page: Page, address: SearchAddress) -> tuple[str, str | None]:
     told = f"Pictures {address.offset + 1} to {address.offset + len(hits)}, {order}"
     _pages(address, bool(page.after), f"{told} · {page.spent_ms:.0f} ms")
     picking_field()
-    clicked = _grid(hits, [Card(hit.id, b"", _title(hit), _date(hit)) for hit in hits])
+    cards = [Card(hit.id, b"", _title(hit), _date(hit), _told_time(hit)) for hit in hits]
+    clicked = _grid(hits, cards)
     _pages(address, bool(page.after), "")
     return told, clicked
 
@@ -180,7 +181,7 @@ def _card(hit: ImageHit, query: Query, space: SearchSpace) -> Card:
         b"",
         caption or _title(hit),
         _score(hit, space),
-        note=_told_copies(hit.copies),
+        note=" · ".join(filter(None, (_told_time(hit), _told_copies(hit.copies)))),
         marked=matches.get(caption, ()),
     )
 
@@ -203,7 +204,13 @@ def _date(hit: ImageHit) -> str:
 
 
 def _title(hit: ImageHit) -> str:
-    return next(iter(hit.captions), Path(hit.uri).name)
+    return next(iter(hit.captions), file_at(hit.uri).name)
+
+
+def _told_time(hit: ImageHit) -> str:
+    """When in its video a shot begins."""
+    clip = Clip.at(hit.uri)
+    return f"at {clock(clip.start)}" if clip else ""
 
 
 def _grid(hits: Sequence[ImageHit], cards: Sequence[Card], key: str = "found") -> str | None:

@@ -1,0 +1,149 @@
+"""Answers questions: what was found, refined, then put into words by rules or by a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from PIL.Image import Image
+
+from engine.ask.citing import checked
+from engine.ask.composing import not_said, of_pictures, unanswerable
+from engine.ask.finding import Finder, Question
+from engine.ask.indexed import INDEXED, of_collection
+from engine.ask.kinds import Kind
+from engine.ask.pieces import Answered, Piece
+from engine.ask.writing import MOST_WRITTEN, prompt_of
+from engine.errors import InvalidInput
+from engine.stages.pipeline import Pipeline
+from engine.stages.protocols import Found, Refiner, Reranker
+from engine.stages.trace import Trace
+from engine.types import TextStream
+
+OF_A_MODEL: frozenset[Kind] = frozenset(("open",))
+"""Kinds of questions that a model that reads captions alone is asked; the others go by rules."""
+
+See = Callable[[Piece], Image | None]
+"""The picture of a piece, for a model that sees; None where it cannot be opened."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An answer, all that was looked at for it, and how it was made."""
+
+    answered: Answered
+    pieces: tuple[Piece, ...]
+    trace: Trace
+
+
+class Answering:
+    """Puts answers into words; the last stage of the pipeline."""
+
+    name = "answer"
+
+    def __init__(
+        self,
+        writer: TextStream | None,
+        see: See | None = None,
+        of_a_model: frozenset[Kind] = OF_A_MODEL,
+    ) -> None:
+        """Without a writer all goes by rules; `see` gives it pictures, where it takes some."""
+        self._writer, self._see, self._of_a_model = writer, see, of_a_model
+
+    def answer(self, asked: Sequence[Question], found: Sequence[Found[Piece]]) -> list[Answered]:
+        """The answer to each question."""
+        return [self._one(one, it.items) for one, it in zip(asked, found, strict=True)]
+
+    def _one(self, question: Question, pieces: Sequence[Piece]) -> Answered:
+        read = question.read
+        if not question.subjects and read.kind in INDEXED:
+            return of_collection(read, question.counts, pieces)
+        if not question.subjects and not any(count.among for count in question.counts):
+            return of_collection(read, question.counts, pieces)
+        with_captions = [piece for piece in pieces if piece.text]
+        writer = self._writer
+        sees = writer is not None and writer.max_images > 0 and self._see is not None
+        if not with_captions and not (sees and pieces):
+            return not_said("nothing that was found says anything of it")
+        if writer is None or not (sees or read.kind in self._of_a_model):
+            return of_pictures(read, with_captions)
+        images = self._images(question, pieces) if sees else []
+        if not images and unanswerable(read, with_captions) and read.asks == "why":
+            return of_pictures(read, with_captions)
+        return self._written(question, with_captions, images, writer)
+
+    def _written(
+        self,
+        question: Question,
+        pieces: Sequence[Piece],
+        images: Sequence[Image],
+        writer: TextStream,
+    ) -> Answered:
+        """What the model writes, as far as the captions, or its sight of the pictures, bear it."""
+        read = question.read
+        try:
+            prompt = prompt_of(read.question, pieces, writer)
+        except InvalidInput:  # no caption fits beside a question of that length
+            return of_pictures(read, pieces)
+        written = []
+        for text in writer.stream(prompt, images, MOST_WRITTEN):
+            question.tell(text)
+            written.append(text)
+        answered = checked("".join(written), read, pieces, writer.id, seen=bool(images))
+        if answered.said:
+            return answered
+        ruled = of_pictures(read, pieces)
+        return ruled if ruled.said else answered
+
+    def _images(self, question: Question, pieces: Sequence[Piece]) -> list[Image]:
+        """The given pictures, else those of the first pieces: as many as the model takes."""
+        if self._writer is None or self._see is None:
+            return []
+        most = self._writer.max_images
+        given = [one.image for one in question.subjects if one.image is not None]
+        if given:
+            return given[:most]
+        seen = {piece.picture: piece for piece in pieces if piece.hit is not None}
+        opened = (self._see(piece) for piece in list(seen.values())[:most])
+        return [image for image in opened if image is not None]
+
+
+class Asker:
+    """Answers questions: retrieve, rerank, refine, answer."""
+
+    def __init__(
+        self,
+        finder: Finder,
+        answering: Answering,
+        *,
+        rerankers: Sequence[Reranker[Question, Piece]] = (),
+        refiners: Sequence[Refiner[Question, Piece]] = (),
+    ) -> None:
+        self._answering = answering
+        self._pipeline = Pipeline(
+            finder,
+            self,
+            rerankers=rerankers,
+            refiners=refiners,
+            key=lambda piece: (piece.picture, piece.text),
+            name=lambda piece: piece.text or piece.name,
+        )
+
+    @property
+    def name(self) -> str:
+        """What a trace calls the last stage."""
+        return self._answering.name
+
+    def answer(
+        self, asked: Sequence[Question], found: Sequence[Found[Piece]]
+    ) -> list[tuple[Answered, tuple[Piece, ...]]]:
+        """The answers, and the pieces that were left for them."""
+        answers = self._answering.answer(asked, found)
+        return [(one, it.items) for one, it in zip(answers, found, strict=True)]
+
+    def ask(self, asked: Sequence[Question]) -> list[Asked]:
+        """Answer questions, each with a trace of how it was made."""
+        return [
+            Asked(answered, pieces, trace)
+            for (answered, pieces), trace in self._pipeline.run(asked)
+        ]
