@@ -21,6 +21,8 @@ from mrag_client import talks
 from mrag_client.answers import GivenPicture, NamedPicture
 from mrag_client.errors import ClientError, ServerGone
 from mrag_client.models import (
+    AskAnswer,
+    AskOptions,
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
@@ -181,6 +183,12 @@ class Client:
         """The captions nearest to each picture, raw beside mapped."""
         for batch in talks.batches(images):
             yield from self._run(talks.compare(batch, k, collection))
+
+    def ask(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> AskAnswer:
+        """Answer a question about pictures that are given, or about a collection."""
+        return self._run(talks.ask(options, images, collection))
 
     def outline(
         self,
@@ -428,6 +436,12 @@ class AsyncClient:
         for batch in talks.batches(images):
             for answer in await self._run(talks.compare(batch, k, collection)):
                 yield answer
+
+    async def ask(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> AskAnswer:
+        """Answer a question about pictures that are given, or about a collection."""
+        return await self._run(talks.ask(options, images, collection))
 
     async def outline(
         self,

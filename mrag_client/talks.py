@@ -22,6 +22,8 @@ from mrag_client.errors import PictureUnreadable, ServerRefused
 from mrag_client.files import open_to_send
 from mrag_client.models import (
     SINGULAR,
+    AskAnswer,
+    AskOptions,
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
@@ -123,6 +125,29 @@ def compare(
     """The captions nearest to each picture of a batch."""
     asked = {"k": [str(k)], **_named(collection)}
     return (yield from _of_pictures("/compare", ComparisonAnswer, batch, asked))
+
+
+def ask(options: AskOptions, images: Sequence[GivenPicture], collection: str) -> Talk[AskAnswer]:
+    """Answer a question."""
+    asked = fields_of(options, collection=collection)
+    named = [one for one in images if isinstance(one, NamedPicture)]
+    if ids := [one.id for one in images if isinstance(one, StoredPicture)]:
+        asked |= {"id": ids}
+    with ExitStack() as opened:
+        files = []
+        for place, one in enumerate(named):
+            try:
+                files.append(_file("image", one, place, opened))
+            except PictureUnreadable as error:
+                raise PictureUnreadable(f"{one.name}: {error}") from error
+        response = yield Call("POST", "/ask", fields=asked, files=files)
+    try:
+        return read(AskAnswer, content(response))
+    except ServerRefused as error:
+        for (_, (sent, *_)), one in zip(files, named, strict=True):
+            if error.detail.startswith(f"{sent}:"):
+                raise _renamed(error, sent, one.name) from error
+        raise
 
 
 def outline(

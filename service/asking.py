@@ -27,7 +27,7 @@ from engine.search.naming import not_here, spelled_out
 from engine.store import picture_id
 from engine.timing import Stopwatch
 from engine.types import Filters, ImageHit, TextStream
-from mrag_client.answers import GivenPicture
+from mrag_client.answers import GivenPicture, StoredPicture
 from mrag_client.models import (
     AskAnswer,
     AskedCount,
@@ -71,6 +71,9 @@ class Asking:
         """Answer a question; `tell` hears what is done on the way, and the answer at last."""
         watch = Stopwatch()
         opened = self.engine.open(collection)
+        images = sorted(
+            images, key=lambda one: isinstance(one, StoredPicture)
+        )  # as a form has them
         with watch.stage("read"):
             read = self._read(options, opened)
         tell(AskEvent(event="searched", searches=read.searches, rules=_rules(read)))
@@ -116,7 +119,8 @@ class Asking:
     def _read(self, options: AskOptions, opened: Collection) -> ReadQuestion:
         today = options.today or datetime.now().astimezone().date()
         read = read_question(options.question, today=today, known=KnownHere(opened.images))
-        return edited(read, options.searches) if options.searches else read
+        searches = tuple(one for one in options.searches if one.strip())
+        return edited(read, searches) if searches else read
 
     def _subject(self, given: GivenPicture, opened: Collection) -> Subject:
         picture = self.opened(given, opened)
@@ -129,9 +133,8 @@ class Asking:
         return Subject(given.name, raw, None, picture.image)
 
     def _asker(self, opened: Collection) -> Asker:
-        space = opened.default_space().space if opened.images.count() else "mapped"
-        finder = Finder(opened.gallery, opened.retriever, space)
-        return Asker(finder, Answering(self._writer(opened), self._see))
+        finder = Finder(opened.gallery, opened.retriever, lambda: opened.default_space().space)
+        return Asker(finder, Answering(lambda: self._writer(opened), self._see))
 
     def _writer(self, opened: Collection) -> TextStream | None:
         generator = opened.generator

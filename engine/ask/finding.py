@@ -9,7 +9,7 @@ from PIL.Image import Image
 
 from engine.ask.composing import asked_words
 from engine.ask.counting import Count, Counter
-from engine.ask.indexed import INDEXED, told
+from engine.ask.indexed import told
 from engine.ask.inflection import stems
 from engine.ask.pieces import Piece, Weight
 from engine.ask.rules import ReadQuestion
@@ -67,8 +67,10 @@ class Finder:
 
     name = "retrieve"
 
-    def __init__(self, gallery: Gallery, retriever: Retriever, space: SearchSpace) -> None:
-        """`space`: where words are looked for."""
+    def __init__(
+        self, gallery: Gallery, retriever: Retriever, space: Callable[[], SearchSpace]
+    ) -> None:
+        """`space` is asked where words are looked for, where that matters."""
         self._gallery, self._retriever, self._space = gallery, retriever, space
         self._counter = Counter(gallery)
 
@@ -109,7 +111,7 @@ class Finder:
             f"{search or 'all pictures'}: {told(count)}"
             for search, count in zip(read.searches, question.counts, strict=True)
         )
-        if read.kind not in INDEXED:
+        if not read.is_listed:
             return Found(tuple(self._best(question)), notes)
         pieces: dict[str, Piece] = {}
         for at, count in enumerate(question.counts):
@@ -126,7 +128,7 @@ class Finder:
         if count.likely is not None:
             return []
         found = self._gallery.search(
-            Query.of(search), self._space, question.k, filters=filters
+            Query.of(search), self._space(), question.k, filters=filters
         )  # it cannot be told what is likely: the nearest, which the answer must bear out
         return [_piece(hit, words, "near") for hit in found.hits if hit.captions]
 

@@ -8,9 +8,9 @@ from engine.ask.composing import asked_words, not_said, places_counted, verdict
 from engine.ask.counting import Count
 from engine.ask.pieces import Answered, Piece
 from engine.ask.rules import ReadQuestion
+from engine.ask.told import unlike
 
-INDEXED = frozenset(("pictures", "existence", "listing", "comparison", "things", "place"))
-"""Kinds of questions about a collection that no model is asked."""
+_EXAMPLES = 3
 
 
 def of_collection(read: ReadQuestion, counts: Sequence[Count], pieces: Sequence[Piece]) -> Answered:
@@ -24,6 +24,8 @@ def of_collection(read: ReadQuestion, counts: Sequence[Count], pieces: Sequence[
         return _places(count, pieces)
     if read.kind == "existence":
         return _exists(count, pieces)
+    if read.kind == "open":
+        return _what(count, pieces)
     return _counted(count, pieces, things=read.kind == "things")
 
 
@@ -46,6 +48,19 @@ def _counted(count: Count, pieces: Sequence[Piece], *, things: bool) -> Answered
     if things:
         text += " How many there are in all of them together is not counted."
     return Answered(text[:1].upper() + text[1:], said=True, cited=_shown(pieces), by="index")
+
+
+def _what(count: Count, pieces: Sequence[Piece]) -> Answered:
+    """What is there: how many pictures, and captions of some that tell different things."""
+    captioned = [piece for piece in pieces if piece.text]
+    if not count.at_most or not captioned:
+        return not_said(_nothing(count) if not count.at_most else "none of these has a caption")
+    examples = unlike([piece.text for piece in captioned], _EXAMPLES)
+    shown = [captioned[at] for at in examples]
+    quoted = ", ".join(f"“{' '.join(piece.text.split()).rstrip(' .')}”" for piece in shown)
+    told_of = told(count)
+    text = f"{told_of[:1].upper()}{told_of[1:]}, such as {quoted}."
+    return Answered(text, said=True, cited=tuple(shown), by="index")
 
 
 def _compared(read: ReadQuestion, counts: Sequence[Count], pieces: Sequence[Piece]) -> Answered:
