@@ -22,7 +22,7 @@ import json
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
@@ -30,7 +30,6 @@ from time import perf_counter
 import numpy as np
 
 from engine.app import Engine, build_engine
-from engine.ask import answering
 from engine.ask.kinds import KIND_RULES
 from engine.ask.prompts import NOT_SAID
 from engine.settings import SAMPLE_PACK, Settings
@@ -47,6 +46,7 @@ from sample.world.questions import (
     truth_of_rows,
 )
 from service.answering import LocalAnswers
+from service.asking import Asking
 
 KNOWN, ASKED = "known", "asked"
 _ALL = 10_000
@@ -88,9 +88,10 @@ def main() -> None:
         rows = _rows(args.sample, args.split)
         prepare(engine, args.sample, args.split)
         questions = question_set(truth_of_rows(rows), args.seed, args.questions)
+        asking = LocalAnswers(engine).asking
         if args.everything:
-            answering.OF_A_MODEL = frozenset(rule.kind for rule in KIND_RULES)
-        done = [*ask_all(engine, questions, args.sample), *majority(questions)]
+            asking = replace(asking, of_a_model=frozenset(rule.kind for rule in KIND_RULES))
+        done = [*ask_all(engine, asking, questions, args.sample), *majority(questions)]
         engine.close()
     report(done)
     for one in [one for one in done if not one.right and one.way != "majority"][: args.wrong]:
@@ -113,9 +114,10 @@ def prepare(engine: Engine, sample: str, split: str) -> None:
     fill(engine, asked, ASKED, models=specs(engine, ASKED), alignment=KNOWN)
 
 
-def ask_all(engine: Engine, questions: Sequence[Question], sample: str) -> Iterator[Done]:
+def ask_all(
+    engine: Engine, asking: Asking, questions: Sequence[Question], sample: str
+) -> Iterator[Done]:
     """Ask every question in each way that it can be asked."""
-    answers = LocalAnswers(engine)
     ids = {
         str(Path(hit.uri).relative_to(SAMPLE_PACK / sample)): hit.id
         for hit in engine.open(ASKED).images.browse(k=_ALL)
@@ -123,17 +125,17 @@ def ask_all(engine: Engine, questions: Sequence[Question], sample: str) -> Itera
     names = {key: name for name, key in ids.items()}
     for question in questions:
         if question.scope == "collection":
-            yield from _asked(answers, question, "collection", (), ASKED, names)
+            yield from _asked(asking, question, "collection", (), ASKED, names)
             continue
         (picture,) = question.about
         path = SAMPLE_PACK / sample / picture
         stored, file = StoredPicture(ids[picture]), NamedPicture(path.name, path)
-        yield from _asked(answers, question, "picture, own captions", (stored,), ASKED, names)
-        yield from _asked(answers, question, "picture, undescribed", (file,), KNOWN, names)
+        yield from _asked(asking, question, "picture, own captions", (stored,), ASKED, names)
+        yield from _asked(asking, question, "picture, undescribed", (file,), KNOWN, names)
 
 
 def _asked(
-    answers: LocalAnswers,
+    asking: Asking,
     question: Question,
     way: str,
     images: Sequence[GivenPicture],
@@ -142,7 +144,7 @@ def _asked(
 ) -> Iterator[Done]:
     options = AskOptions(question=question.text, shown=_ALL)
     began = perf_counter()
-    told = answers.ask(options, images=images, collection=collection)
+    told = asking.ask(options, images, collection)
     spent = (perf_counter() - began) * 1000
     cited = [names.get(one.id, one.id) for one in told.cited]
     yield Done(question, way, told.answer, right(told.answer, question, cited), spent)

@@ -91,7 +91,7 @@ class LocalAnswers:
         self._engine = engine
         self._paths = paths
         self._corrector = Corrector(engine, who, learner, paths)
-        self._asking = Asking(engine, self._opened, paths)
+        self.asking = Asking(engine, self._opened, paths)
 
     def caption(
         self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
@@ -200,13 +200,13 @@ class LocalAnswers:
         self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
     ) -> AskAnswer:
         """Answer a question about pictures that are given, or about a collection."""
-        return self._asking.ask(options, images, collection)
+        return self.asking.ask(options, images, collection)
 
     def ask_events(
         self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
     ) -> Iterator[AskEvent]:
         """The same, event by event as they come; the last is the answer."""
-        return self._asking.events(options, images, collection)
+        return self.asking.events(options, images, collection)
 
     def duplicates(self, options: DuplicateOptions, *, collection: str = "") -> DuplicatesAnswer:
         """What a collection holds more than once, as far as it was compared; see `waiting`."""

@@ -13,8 +13,9 @@ from threading import Thread
 from PIL.Image import Image
 
 from engine.app import Collection, Engine
-from engine.ask.answering import Answering, Asked, Asker
+from engine.ask.answering import OF_A_MODEL, Answering, Asked, Asker
 from engine.ask.finding import Finder, Question, Subject
+from engine.ask.kinds import Kind
 from engine.ask.known import KnownHere
 from engine.ask.pieces import Piece, pictures_of
 from engine.ask.rules import ReadQuestion, edited, read_question
@@ -53,12 +54,14 @@ def _silent(event: AskEvent) -> None:
 class Asking:
     """Answers questions over the collections of an engine.
 
-    Without `paths` nothing that is answered says where files lie.
+    Without `paths` nothing that is answered says where files lie. `of_a_model`: what a model that
+    reads captions is asked.
     """
 
     engine: Engine
     opened: Opened
     paths: bool = True
+    of_a_model: frozenset[Kind] = OF_A_MODEL
 
     def ask(
         self,
@@ -133,8 +136,13 @@ class Asking:
 
     def _asker(self, opened: Collection) -> Asker:
         finder = Finder(opened.gallery, opened.retriever, lambda: opened.default_space().space)
-        sees = bool(self.engine.settings.answerer)
-        return Asker(finder, Answering(lambda: opened.answerer, self._see, sees=sees))
+        answering = Answering(
+            lambda: opened.answerer,
+            self._see,
+            sees=bool(self.engine.settings.answerer),
+            of_a_model=self.of_a_model,
+        )
+        return Asker(finder, answering)
 
     def _see(self, piece: Piece) -> Image | None:
         if piece.hit is None:
