@@ -832,6 +832,8 @@ class AskEvent(_Answer):
     found: int = 0
     text: str = ""
     answer: AskAnswer | None = None
+
+
 class LabelChance(_Answer):
     """A label that a picture has, and the chance that it is right."""
 
