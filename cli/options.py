@@ -87,6 +87,14 @@ RerankerOption = Annotated[
         show_default=False,
     ),
 ]
+AnswererOption = Annotated[
+    str,
+    typer.Option(
+        "--answerer",
+        help="transformers image-text-to-text model that sees the pictures: name or folder.",
+        show_default=False,
+    ),
+]
 ProfileOption = Annotated[
     str,
     typer.Option(

@@ -56,6 +56,7 @@ from engine.types import (
     MadeWith,
     Matcher,
     RerankMethod,
+    TextStream,
 )
 
 _SWEEP_AGAIN_S = 5.0
@@ -112,6 +113,15 @@ class Collection:
     def writes(self) -> bool:
         """Whether there is a generator; loads none."""
         return self._generator_spec != CONSENSUS
+
+    @property
+    def answerer(self) -> TextStream | None:
+        """What answers questions piece by piece: the model that sees pictures, or the generator.
+
+        None where neither a model that sees nor one that writes is configured.
+        """
+        models = self._engine.models
+        return models.queued_answerer(self._engine.settings.answerer, self._generator_spec)
 
     @property
     def _generator_spec(self) -> str:
