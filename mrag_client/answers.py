@@ -21,6 +21,9 @@ from mrag_client.models import (
     LearnedAnswer,
     SearchAnswer,
     SearchOptions,
+    TaggingsAnswer,
+    TagOptions,
+    TagsAnswer,
 )
 
 
@@ -98,6 +101,18 @@ class Answers(Protocol):
 
     def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
         """Describe those pictures again whose generated descriptions would differ now."""
+
+    def tag(self, options: TagOptions, *, collection: str = "") -> TagsAnswer:
+        """Give pictures labels of a list, or only say which they would get.
+
+        Labels are those of the tagging's name: one of the same name is replaced.
+        """
+
+    def taggings(self, *, collection: str = "") -> TaggingsAnswer:
+        """The taggings of a collection, by name."""
+
+    def untag(self, name: str, *, collection: str = "") -> TaggingsAnswer:
+        """Take a tagging back; what stands then."""
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""

@@ -244,7 +244,7 @@ class _Looking:
         ] = "",
         collection: Collection = "",
     ) -> Content:
-        """Count what pictures can be filtered by: cameras, places, tags and so on, with dates."""
+        """Count what pictures can be filtered by: cameras, places, tags, labels and so on, with dates."""
         with self._asked() as asked:
             found = asked.answers.facets(SearchOptions(text=words), collection=collection)
         return [_text(*_counts(found))]
@@ -389,8 +389,10 @@ def _likely(found: SearchAnswer) -> str:
 
 def _hit(hit: ImageHit) -> str:
     name = Path(hit.uri).name
+    labels = f", labels {', '.join(map(_quoted, hit.labels))}" if hit.labels else ""
     return (
-        f"id {hit.id}, score {hit.score:.3f}, file {_quoted(name)}, caption {_quoted(hit.caption)}"
+        f"id {hit.id}, score {hit.score:.3f}, file {_quoted(name)}, "
+        f"caption {_quoted(hit.caption)}{labels}"
     )
 
 

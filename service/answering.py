@@ -39,6 +39,9 @@ from mrag_client.models import (
     LearnedAnswer,
     SearchAnswer,
     SearchOptions,
+    TaggingsAnswer,
+    TagOptions,
+    TagsAnswer,
 )
 from refine.rounds import standing_rounds
 from service.conversion import (
@@ -53,6 +56,7 @@ from service.conversion import (
 )
 from service.correcting import HERE, Corrector
 from service.duplicates import duplicates
+from service.tagging import TagMaker
 
 _TOGETHER = 16
 """Pictures described in one batch: enough to fill a batch, few enough to answer soon."""
@@ -84,6 +88,7 @@ class LocalAnswers:
         self._engine = engine
         self._paths = paths
         self._corrector = Corrector(engine, who, learner, paths)
+        self._tags = TagMaker(engine, who, learner, paths)
 
     def caption(
         self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
@@ -214,6 +219,18 @@ class LocalAnswers:
     def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
         """Describe those pictures again whose generated descriptions would differ now."""
         return self._corrector.describe_differing(collection)
+
+    def tag(self, options: TagOptions, *, collection: str = "") -> TagsAnswer:
+        """Give pictures labels of a list, or only say which they would get."""
+        return self._tags.tag(collection, options)
+
+    def taggings(self, *, collection: str = "") -> TaggingsAnswer:
+        """The taggings of a collection, by name."""
+        return self._tags.taggings(collection)
+
+    def untag(self, name: str, *, collection: str = "") -> TaggingsAnswer:
+        """Take a tagging back; what stands then."""
+        return self._tags.untag(collection, name)
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name; one that cannot be read is `broken`.
