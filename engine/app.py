@@ -268,7 +268,7 @@ class Collection:
         return [lent.captions]
 
     def known(self) -> Known:
-        """What labels are learned from: pictures, captions and, where there is one, its memory's."""
+        """What labels are learned from: pictures, captions, and those of its memory."""
         now = self.current
         try:
             moments = PairMoments.load(self.folder.moments)

@@ -263,7 +263,7 @@ class _Looking:
         ] = "",
         collection: Collection = "",
     ) -> Content:
-        """Count what pictures can be filtered by: cameras, places, tags and so on, with dates."""
+        """Count what pictures can be filtered by: cameras, places, labels and so on, with dates."""
         with self._asked() as asked:
             found = asked.answers.facets(SearchOptions(text=words), collection=collection)
         return [_text(*_counts(found))]
@@ -418,9 +418,10 @@ def _likely(found: SearchAnswer) -> str:
 def _hit(hit: ImageHit) -> str:
     name = Path(hit.video or hit.uri).name
     at = "" if hit.start is None else f" at {clock(hit.start)}"
+    labels = f", labels {', '.join(map(_quoted, hit.labels))}" if hit.labels else ""
     return (
         f"id {hit.id}, score {hit.score:.3f}, file {_quoted(name)}{at}, "
-        f"caption {_quoted(hit.caption)}"
+        f"caption {_quoted(hit.caption)}{labels}"
     )
 
 

@@ -45,6 +45,9 @@ from mrag_client.models import (
     OutlineOptions,
     SearchAnswer,
     SearchOptions,
+    TaggingsAnswer,
+    TagOptions,
+    TagsAnswer,
 )
 from refine.rounds import standing_rounds
 from service.asking import Asking
@@ -62,6 +65,7 @@ from service.correcting import HERE, Corrector
 from service.duplicates import duplicates
 from service.explaining import browsing_trace, named_trace
 from service.outlining import outline
+from service.tagging import TagMaker
 
 _TOGETHER = 16
 """Pictures described in one batch: enough to fill a batch, few enough to answer soon."""
@@ -94,6 +98,7 @@ class LocalAnswers:
         self._paths = paths
         self._corrector = Corrector(engine, who, learner, paths)
         self.asking = Asking(engine, self._opened, paths)
+        self._tags = TagMaker(engine, who, learner, paths)
 
     def caption(
         self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
@@ -261,6 +266,18 @@ class LocalAnswers:
             return outline(opened, video, options, self._engine.settings.limits)
         except UnreadableImage as error:
             raise _named_as_given(error, video) from error
+
+    def tag(self, options: TagOptions, *, collection: str = "") -> TagsAnswer:
+        """Give pictures labels of a list, or only say which they would get."""
+        return self._tags.tag(collection, options)
+
+    def taggings(self, *, collection: str = "") -> TaggingsAnswer:
+        """The taggings of a collection, by name."""
+        return self._tags.taggings(collection)
+
+    def untag(self, name: str, *, collection: str = "") -> TaggingsAnswer:
+        """Take a tagging back; what stands then."""
+        return self._tags.untag(collection, name)
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name; one that cannot be read is `broken`.
