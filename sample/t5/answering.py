@@ -25,6 +25,7 @@ OTHER_ANSWER = (
 )
 _COUNTS = (1, 2, 3, 3, 4, 4, 4, 5, 6, 8)
 _MOST_PICTURES = 8
+_SAME = 0.25
 # Counts and lists of a collection are told by its index, so few of these are learnt.
 _MANY_KINDS: tuple[Kind, ...] = (
     "existence", "existence", "existence", "place", "comparison", "unanswerable", "unanswerable",
@@ -32,8 +33,11 @@ _MANY_KINDS: tuple[Kind, ...] = (
 )  # fmt: skip
 
 
-def _prompt(texts: Sequence[str], question: str, rng: Random) -> str:
-    lines = (LISTED.format(number=at, caption=text) for at, text in enumerate(texts, 1))
+def _prompt(texts: Sequence[str], question: str, rng: Random, same: bool = False) -> str:
+    """The prompt; captions of the `same` picture have one number."""
+    lines = (
+        LISTED.format(number=1 if same else at, caption=text) for at, text in enumerate(texts, 1)
+    )
     wording = reworded(ANSWER, OTHER_ANSWER, rng)
     return wording.format(captions="\n".join(lines), question=question)
 
@@ -51,7 +55,8 @@ def about_one(found: Retrieved, rng: Random) -> Pair:
         kind = rng.choice(KINDS)
         question = question_about("", found.scene.meaning, kind, rng, training=True)
         if question is not None:
-            return _prompt(texts, question.text, rng), _answer(question, texts)
+            prompt = _prompt(texts, question.text, rng, same=rng.random() < _SAME)
+            return prompt, _answer(question, texts)
 
 
 def _pictured(rng: Random) -> list[Scene]:

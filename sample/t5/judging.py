@@ -24,18 +24,19 @@ OTHER_LISTWISE = (
     "{captions}\nQuery: {query}\nThe letter of the caption that fits this query best is:",
     "Query: {query}\nCaptions:\n{captions}\nThe best caption is:",
 )
-_LONGEST_LIST = 10
+_LISTED = (2, 4, 6, 8, 10, 10, 14, 20)
 _ASKED_OTHERWISE = 0.25
 
 
-def _scene(rng: Random) -> Scene:
+def any_scene(rng: Random) -> Scene:
+    """A scene of the grammar whose meaning is not held out, most often a natural one."""
     draw: Draw = natural_scene if rng.random() < 0.6 else random_scene
     return avoiding(draw, held_out_meanings())(rng)
 
 
 def _caption_near(scene: Scene, rng: Random) -> str:
     """A caption of a scene that is like this one, or of quite another."""
-    other = sibling(scene, rng) if rng.random() < 0.75 else _scene(rng)
+    other = sibling(scene, rng) if rng.random() < 0.75 else any_scene(rng)
     while other.meaning in held_out_meanings():
         other = sibling(scene, rng)
     return caption(other, rng)
@@ -50,10 +51,10 @@ def _asked(scene: Scene, rng: Random) -> Query:
     return query if meaning in held_out_meanings() else other
 
 
-def pointwise(rng: Random) -> Pair:
+def pointwise(rng: Random, draw: Draw = any_scene) -> Pair:
     """A caption, a query, and yes or no, each as often."""
     while True:
-        scene, fits = _scene(rng), rng.random() < 0.5
+        scene, fits = draw(rng), rng.random() < 0.5
         query = _asked(scene, rng)
         text = _caption_near(scene, rng) if rng.random() < 0.5 else caption(scene, rng)
         if query.fits(read_caption(text)) == fits:
@@ -61,13 +62,13 @@ def pointwise(rng: Random) -> Pair:
             return prompt.format(caption=text, query=query.text), YES if fits else NO
 
 
-def listwise(rng: Random) -> Pair:
+def listwise(rng: Random, draw: Draw = any_scene) -> Pair:
     """Some captions by letter, a query, and the letter of one that fits."""
-    scene = _scene(rng)
+    scene = draw(rng)
     query, text = query_of(scene, rng), caption(scene, rng)
     while not query.fits(read_caption(text)):
         text = caption(scene, rng)
-    texts = [text, *(_caption_near(scene, rng) for _ in range(rng.randint(1, _LONGEST_LIST - 1)))]
+    texts = [text, *(_caption_near(scene, rng) for _ in range(rng.choice(_LISTED) - 1))]
     rng.shuffle(texts)
     fitting = [at for at, one in enumerate(texts) if query.fits(read_caption(one))]
     lines = (
