@@ -75,7 +75,7 @@ class Cycle:
 
 
 CYCLES = (
-    Cycle(600, 2e-3, _cosine, 1, 1_000_000, 0.05, 0.15, 0.7, 8),
+    Cycle(600, 2e-3, _cosine, 1, 1_000_000, 0.05, 0.15, 0.7, 8, families=1500),
     Cycle(3000, 1.6e-3, _late_linear, 5, 2_000_000, 0, 0, 0.85, 4),
 )
 QUICK_CYCLES = (
