@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
+from engine.stages.trace import Trace
+
 Vectors = NDArray[np.float32]
 """(n, dim) float32, one row per item; unit rows unless said otherwise."""
 
@@ -39,6 +41,10 @@ DateOrder = Literal["newest", "oldest"]
 
 Sort = Literal["relevance", "newest", "oldest"]
 """How pictures that were found are ordered."""
+
+RerankMethod = Literal["off", "pointwise", "listwise", "picture"]
+"""How what was found is put in a better order: by its captions one by one, by lists of them, or
+by the pictures themselves."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +214,7 @@ class ImagePoint:
     `caption` is the mapped vector of its captions, None while it has none.
     `places` are the names of where it was taken, the nearest first: town, region, country.
     `hub` is how near its mapped vector is to all captions (`engine.alignment.hubs`), None where
-    that is not known.
+    that is not known. `labels` are what taggings gave it (`engine.tags`), `tags` what people did.
     """
 
     id: str
@@ -229,6 +235,7 @@ class ImagePoint:
     metadata: Metadata = NO_METADATA
     places: tuple[str, ...] = ()
     hub: float | None = None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -247,7 +254,7 @@ class Filters:
     Sets mean "any of these", those that begin with `not_` "none of these"; `not_pictures` are
     keys of pictures (`engine.identity`), whose captions are excluded, too.
     `proven` leaves out captions that neither people wrote nor a refinement round added.
-    Names of tags, cameras, lenses and places, and endings of files (without the dot), are
+    Names of tags, labels, cameras, lenses and places, and endings of files (without the dot), are
     compared without regard to case and to accents of Latin letters; a place is a town, a region or
     a country. Each of `phrases` must occur in a caption, word by word, accents included.
     `clock_from` and `clock_until` are times of any day, by the clock that a picture was taken by;
@@ -278,6 +285,8 @@ class Filters:
     not_extensions: frozenset[str] = frozenset()
     clock_from: time | None = None
     clock_until: time | None = None
+    labels: frozenset[str] = frozenset()
+    not_labels: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -297,6 +306,7 @@ class Facets:
     lenses: Mapping[str, int] = field(default_factory=dict)
     places: Mapping[str, int] = field(default_factory=dict)
     extensions: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -362,7 +372,10 @@ class MadeWith:
 
 @dataclass(frozen=True)
 class CaptionResult:
-    """A picture described: the chosen caption, what it was chosen from, and what it cost."""
+    """A picture described: the chosen caption, what it was chosen from, and what it cost.
+
+    `reranked` says what of the captions was put in another order.
+    """
 
     caption: str
     candidates: tuple[Candidate, ...]
@@ -371,6 +384,8 @@ class CaptionResult:
     space: DescribeSpace
     timings_ms: Mapping[str, float]
     made_with: MadeWith = MadeWith()
+    trace: Trace = field(default=Trace(), compare=False, repr=False)
+    reranked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -378,7 +393,8 @@ class SearchResult:
     """The pictures found for a query, best first.
 
     `likely` is how many of the whole ranking, from its first on, are likely what was asked for;
-    None where that cannot be told.
+    None where that cannot be told. `reranked` says what of it was put in another order, and what
+    there was no time for; empty where that was not asked for.
     """
 
     query: str
@@ -386,3 +402,5 @@ class SearchResult:
     hits: tuple[ImageHit, ...]
     timings_ms: Mapping[str, float]
     likely: int | None = None
+    trace: Trace = field(default=Trace(), compare=False, repr=False)
+    reranked: tuple[str, ...] = ()

@@ -19,7 +19,6 @@ from engine.ask.kinds import Kind
 from engine.ask.known import KnownHere
 from engine.ask.pieces import Piece, pictures_of
 from engine.ask.rules import ReadQuestion, edited, read_question
-from engine.ask.writing import Whole
 from engine.errors import MragError
 from engine.images import Picture
 from engine.progress import Cancellation, Cancelled
@@ -27,7 +26,7 @@ from engine.search.language import read_search
 from engine.search.naming import not_here, spelled_out
 from engine.store import picture_id
 from engine.timing import Stopwatch
-from engine.types import Filters, ImageHit, TextStream
+from engine.types import Filters, ImageHit
 from mrag_client.answers import GivenPicture, StoredPicture
 from mrag_client.models import (
     AskAnswer,
@@ -137,12 +136,13 @@ class Asking:
 
     def _asker(self, opened: Collection) -> Asker:
         finder = Finder(opened.gallery, opened.retriever, lambda: opened.default_space().space)
-        writing = Answering(lambda: self._writer(opened), self._see, of_a_model=self.of_a_model)
-        return Asker(finder, writing)
-
-    def _writer(self, opened: Collection) -> TextStream | None:
-        generator = opened.generator
-        return None if generator is None else Whole(generator)
+        answering = Answering(
+            lambda: opened.answerer,
+            self._see,
+            sees=bool(self.engine.settings.answerer),
+            of_a_model=self.of_a_model,
+        )
+        return Asker(finder, answering)
 
     def _see(self, piece: Piece) -> Image | None:
         if piece.hit is None:
@@ -170,7 +170,7 @@ class Asking:
             pictures=pictures,
             counts=_counts(question),
             timings_ms=timings,
-            hints=_hints(question, opened),
+            hints=(*_hints(question, opened), *answered.notes),
         )
 
     def _pictures(self, asked: Asked) -> tuple[AskedPicture, ...]:

@@ -35,22 +35,8 @@ _YES, _NO = frozenset(("yes", "yeah", "true")), frozenset(("no", "not", "none", 
 
 _NUMBERED = frozenset(
     (
-        "year",
-        "date",
-        "time",
-        "day",
-        "month",
-        "age",
-        "price",
-        "size",
-        "old",
-        "much",
-        "long",
-        "far",
-        "heavy",
-        "tall",
-        "big",
-        "large",
+        *("year", "date", "time", "day", "month", "age", "price", "size"),
+        *("old", "much", "long", "far", "heavy", "tall", "big", "large"),
     )
 )
 """Words for what is asked that a number answers."""

@@ -38,13 +38,15 @@ class Piece:
 class Answered:
     """An answer in words, and the pieces that it rests on; not `said`: nothing answers it.
 
-    `by` is what wrote it: `captions` (by rules), `index`, or a model.
+    `by` is what wrote it: `captions` (by rules), `index`, or a model. `notes` tell what a model
+    that sees was not shown.
     """
 
     text: str
     said: bool
     cited: tuple[Piece, ...] = ()
     by: str = "captions"
+    notes: tuple[str, ...] = ()
 
 
 def pictures_of(pieces: Iterable[Piece]) -> tuple[str, ...]:

@@ -11,22 +11,8 @@ from engine.words import words
 
 COLOURS = frozenset(
     (
-        "black",
-        "white",
-        "grey",
-        "gray",
-        "red",
-        "green",
-        "blue",
-        "yellow",
-        "orange",
-        "brown",
-        "pink",
-        "purple",
-        "golden",
-        "silver",
-        "beige",
-        "turquoise",
+        *("black", "white", "grey", "gray", "red", "green", "blue", "yellow", "orange", "brown"),
+        *("pink", "purple", "golden", "silver", "beige", "turquoise"),
     )
 )
 

@@ -1,0 +1,5 @@
+CATEGORIES = []
+
+
+def named_in(x):
+    return []
