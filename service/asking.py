@@ -20,6 +20,7 @@ from engine.ask.known import KnownHere
 from engine.ask.pieces import Piece, pictures_of
 from engine.ask.rules import ReadQuestion, edited, read_question
 from engine.errors import MragError
+from engine.evidence.refiners import USUAL, Refinement, choosing
 from engine.images import Picture
 from engine.progress import Cancellation, Cancelled
 from engine.search.language import read_search
@@ -36,6 +37,7 @@ from mrag_client.models import (
     AskEvent,
     AskOptions,
 )
+from service.conversion import trace_answer
 
 MARKED = 6
 """So many pictures are named by number in an answer; the others are listed below it."""
@@ -55,13 +57,14 @@ class Asking:
     """Answers questions over the collections of an engine.
 
     Without `paths` nothing that is answered says where files lie. `of_a_model`: what a model that
-    reads captions is asked.
+    reads captions is asked; `refine`: how captions are refined before.
     """
 
     engine: Engine
     opened: Opened
     paths: bool = True
     of_a_model: frozenset[Kind] = OF_A_MODEL
+    refine: tuple[Refinement, ...] = USUAL
 
     def ask(
         self,
@@ -85,7 +88,7 @@ class Asking:
         question.tell = lambda text: tell(AskEvent(event="text", text=text))
         (asked,) = self._asker(opened).ask([question])
         timings = watch.timings_ms | {step.stage: step.ms for step in asked.trace.steps}
-        answer = self._told(question, asked, timings, opened)
+        answer = self._told(question, asked, timings, opened, options)
         tell(AskEvent(event="answer", answer=answer))
         return answer
 
@@ -142,7 +145,7 @@ class Asking:
             sees=bool(self.engine.settings.answerer),
             of_a_model=self.of_a_model,
         )
-        return Asker(finder, answering)
+        return Asker(finder, answering, refiners=choosing(self.refine))
 
     def _see(self, piece: Piece) -> Image | None:
         if piece.hit is None:
@@ -153,7 +156,12 @@ class Asking:
             return None
 
     def _told(
-        self, question: Question, asked: Asked, timings: dict[str, float], opened: Collection
+        self,
+        question: Question,
+        asked: Asked,
+        timings: dict[str, float],
+        opened: Collection,
+        options: AskOptions,
     ) -> AskAnswer:
         read, answered = question.read, asked.answered
         pictures = self._pictures(asked)
@@ -170,6 +178,7 @@ class Asking:
             pictures=pictures,
             counts=_counts(question),
             timings_ms=timings,
+            trace=trace_answer(asked.trace) if options.explain else None,
             hints=(*_hints(question, opened), *answered.notes),
         )
 
@@ -229,6 +238,7 @@ def _counts(question: Question) -> tuple[AskedCount, ...]:
             likely=one.likely,
             among=one.among,
             by_filters=one.by_filters,
+            doubted=one.doubted,
         )
         for search, one in counted
     )

@@ -146,7 +146,8 @@ def _own(subject: Subject, at: int) -> list[Piece]:
 
 def _borrowed(hit: CaptionHit, at: int) -> Piece:
     name = hit.uri or hit.image_id
-    return Piece(hit.text, hit.picture or hit.id, None, name, hit.score, subject=at)
+    key = hit.picture or hit.id
+    return Piece(hit.text, key, None, name, hit.score, subject=at, vector=hit.vector)
 
 
 def _pieces(count: Count, words: str) -> list[Piece]:

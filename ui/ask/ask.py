@@ -86,7 +86,7 @@ def _answer(question: str, given: list[GivenPicture], collection: Collection) ->
         return known[1]
     await_models(name)
     answers = LocalAnswers(engine(), paths=may("admin"))
-    options = AskOptions(question=question, searches=searches)
+    options = AskOptions(question=question, searches=searches, explain=True)
     place, written = st.empty(), ""
     with place, st.spinner("Looking for what answers it …", show_time=False):
         for event in answers.ask_events(options, images=given, collection=name):
