@@ -52,6 +52,10 @@ COMMANDS = {
         "cli.correct",
         "Say what a picture shows: the collection learns from it, for its other pictures too.",
     ),
+    "tag": (
+        "cli.tag",
+        "Give pictures labels of a list: as filters and counts of what a collection holds.",
+    ),
     "ingest": (
         "cli.ingest",
         "Fill a collection: embed, fit the map, push, and describe what has no caption.",

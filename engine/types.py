@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
+from engine.stages.trace import Trace
+
 Vectors = NDArray[np.float32]
 """(n, dim) float32, one row per item; unit rows unless said otherwise."""
 
@@ -39,6 +41,10 @@ DateOrder = Literal["newest", "oldest"]
 
 Sort = Literal["relevance", "newest", "oldest"]
 """How pictures that were found are ordered."""
+
+RerankMethod = Literal["off", "pointwise", "listwise", "picture"]
+"""How what was found is put in a better order: by its captions one by one, by lists of them, or
+by the pictures themselves."""
 
 
 @dataclass(frozen=True)
@@ -366,7 +372,10 @@ class MadeWith:
 
 @dataclass(frozen=True)
 class CaptionResult:
-    """A picture described: the chosen caption, what it was chosen from, and what it cost."""
+    """A picture described: the chosen caption, what it was chosen from, and what it cost.
+
+    `reranked` says what of the captions was put in another order.
+    """
 
     caption: str
     candidates: tuple[Candidate, ...]
@@ -375,6 +384,8 @@ class CaptionResult:
     space: DescribeSpace
     timings_ms: Mapping[str, float]
     made_with: MadeWith = MadeWith()
+    trace: Trace = field(default=Trace(), compare=False, repr=False)
+    reranked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -382,7 +393,8 @@ class SearchResult:
     """The pictures found for a query, best first.
 
     `likely` is how many of the whole ranking, from its first on, are likely what was asked for;
-    None where that cannot be told.
+    None where that cannot be told. `reranked` says what of it was put in another order, and what
+    there was no time for; empty where that was not asked for.
     """
 
     query: str
@@ -390,3 +402,5 @@ class SearchResult:
     hits: tuple[ImageHit, ...]
     timings_ms: Mapping[str, float]
     likely: int | None = None
+    trace: Trace = field(default=Trace(), compare=False, repr=False)
+    reranked: tuple[str, ...] = ()

@@ -26,6 +26,9 @@ from mrag_client.models import (
     OutlineOptions,
     SearchAnswer,
     SearchOptions,
+    TaggingsAnswer,
+    TagOptions,
+    TagsAnswer,
 )
 
 
@@ -121,6 +124,18 @@ class Answers(Protocol):
         self, video: NamedPicture, options: OutlineOptions, *, collection: str = ""
     ) -> OutlineAnswer:
         """What is seen in a video, shot by shot; raises UnreadableImage for what is none."""
+
+    def tag(self, options: TagOptions, *, collection: str = "") -> TagsAnswer:
+        """Give pictures labels of a list, or only say which they would get.
+
+        Labels are those of the tagging's name: one of the same name is replaced.
+        """
+
+    def taggings(self, *, collection: str = "") -> TaggingsAnswer:
+        """The taggings of a collection, by name."""
+
+    def untag(self, name: str, *, collection: str = "") -> TaggingsAnswer:
+        """Take a tagging back; what stands then."""
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""

@@ -44,6 +44,9 @@ from mrag_client.models import (
     SearchAnswer,
     SearchOptions,
     SyncOptions,
+    TaggingsAnswer,
+    TagOptions,
+    TagsAnswer,
     VersionAnswer,
 )
 from mrag_client.presence import Presence, running_server
@@ -250,6 +253,18 @@ class Client:
     def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
         """Describe those pictures again whose generated descriptions would differ now."""
         return self._run(talks.describe_differing(collection))
+
+    def tag(self, options: TagOptions, *, collection: str = "") -> TagsAnswer:
+        """Give pictures labels of a list, or only say which they would get."""
+        return self._run(talks.tag(options, collection))
+
+    def taggings(self, *, collection: str = "") -> TaggingsAnswer:
+        """The taggings of a collection, by name."""
+        return self._run(talks.taggings(collection))
+
+    def untag(self, name: str, *, collection: str = "") -> TaggingsAnswer:
+        """Take a tagging back; what stands then."""
+        return self._run(talks.untag(name, collection))
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""
@@ -520,6 +535,18 @@ class AsyncClient:
     async def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
         """Describe those pictures again whose generated descriptions would differ now."""
         return await self._run(talks.describe_differing(collection))
+
+    async def tag(self, options: TagOptions, *, collection: str = "") -> TagsAnswer:
+        """Give pictures labels of a list, or only say which they would get."""
+        return await self._run(talks.tag(options, collection))
+
+    async def taggings(self, *, collection: str = "") -> TaggingsAnswer:
+        """The taggings of a collection, by name."""
+        return await self._run(talks.taggings(collection))
+
+    async def untag(self, name: str, *, collection: str = "") -> TaggingsAnswer:
+        """Take a tagging back; what stands then."""
+        return await self._run(talks.untag(name, collection))
 
     async def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""

@@ -36,6 +36,9 @@ MAX_WORDS = 500
 MOST_TERMS = 16
 """Texts, or pictures, to draw nearer to or to move away from: each text is embedded."""
 
+MOST_RERANKED, MOST_RERANK_SECONDS = 200, 60
+"""How many, and for how long, are reranked at most: a visitor waits for it."""
+
 MOST_GROUPS = 1000
 """Groups of duplicates that are told at once at most."""
 
@@ -48,6 +51,7 @@ Decoding = Literal["greedy", "beam", "nucleus"]
 Order = Literal["nearest-first", "nearest-last"]
 Sort = Literal["relevance", "newest", "oldest"]
 MapMethod = Literal["auto", "raw", "centred", "shrink", "ridge", "procrustes", "ols"]
+Rerank = Literal["off", "pointwise", "listwise", "picture"]
 DuplicateKind = Literal["all", "exact", "near"]
 JobState = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
 
@@ -65,7 +69,23 @@ Words = Annotated[str, Field(max_length=MAX_WORDS)]
 Terms = Annotated[tuple[Words, ...], Field(max_length=MOST_TERMS)]
 Ids = Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=MOST_TERMS)]
 Share = Annotated[float, Field(ge=0, le=1)]
+RERANKING = (
+    "pointwise: the text model judges captions one by one; listwise: lists of them; picture: a "
+    "model that looks at the pictures."
+)
+RerankTop = Annotated[
+    int, Field(ge=1, le=MOST_RERANKED, description="The first so many are put in a better order.")
+]
+RerankSeconds = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=MOST_RERANK_SECONDS,
+        description="For so long; what there is no time for keeps its place.",
+    ),
+]
 Timings = Mapping[str, float]
+Explain = Annotated[bool, Field(description="Tell how the answer was made, stage by stage.")]
 
 
 class _Asked(BaseModel):
@@ -106,6 +126,10 @@ class CaptionOptions(_Asked):
     own: Annotated[
         bool, Field(description="Borrow the collection's captions of the very picture.")
     ] = False
+    explain: Explain = False
+    rerank: Annotated[Rerank, Field(description=f"Order of the captions. {RERANKING}")] = "off"
+    rerank_top: RerankTop = 20
+    rerank_seconds: RerankSeconds = 2.0
 
 
 MOST_SHOTS = 1000
@@ -162,6 +186,12 @@ class SearchOptions(_Asked):
     likely: Annotated[
         bool, Field(description="Only pictures that are likely what was asked for.")
     ] = False
+    explain: Explain = False
+    rerank: Annotated[
+        Rerank, Field(description=f"A better order of the best, for the words. {RERANKING}")
+    ] = "off"
+    rerank_top: RerankTop = 50
+    rerank_seconds: RerankSeconds = 2.0
 
 
 class DuplicateOptions(_Asked):
@@ -192,6 +222,51 @@ class CorrectionOptions(_Asked):
         bool,
         Field(description="The text was generated, and is right; without one, what is shown now."),
     ] = False
+
+
+class Move(_Answer):
+    """What became of one item in a stage; ranks count from 1.
+
+    `before` is null for one that the stage found, `after` for one that it dropped; `became` is
+    what it is called now, where the stage changed that.
+    """
+
+    item: str
+    before: int | None
+    after: int | None
+    became: str = ""
+
+    @property
+    def way(self) -> str:
+        """From which rank to which: "3 → 1", "2 → out", "→ 4"."""
+        if self.before == self.after:
+            return f"{self.before}"
+        came = "" if self.before is None else f"{self.before} "
+        return f"{came}→ {'out' if self.after is None else self.after}"
+
+
+class Step(_Answer):
+    """What one stage did, in words, how long it took, and how many items came in and went out.
+
+    `moves` are those nearest to the first rank, `others` the number of those left out; `parts_ms`
+    are times within the stage.
+    """
+
+    stage: str
+    did: str
+    ms: float
+    came: int
+    went: int
+    moves: tuple[Move, ...] = ()
+    others: int = 0
+    notes: tuple[str, ...] = ()
+    parts_ms: Timings = {}
+
+
+class Trace(_Answer):
+    """How an answer was made: its stages, in the order in which they ran."""
+
+    steps: tuple[Step, ...]
 
 
 MOST_LABELLED = 10_000
@@ -261,7 +336,10 @@ class MadeWith(_Answer):
 
 
 class Description(_Answer):
-    """A picture described: the caption, what it was chosen from and what it was made of."""
+    """A picture described: the caption, what it was chosen from and what it was made of.
+
+    `reranked` says what of the retrieved captions was put in another order, and what was not.
+    """
 
     image: str
     caption: str
@@ -270,6 +348,8 @@ class Description(_Answer):
     space: DescribeSpace
     timings_ms: Timings
     made_with: MadeWith = MadeWith()
+    trace: Trace | None = None
+    reranked: tuple[str, ...] = ()
 
 
 class Failure(_Answer):
@@ -379,6 +459,8 @@ class SearchAnswer(_Answer):
     was looked for as words, and which filter nothing here can satisfy.
     `likely` is how many of the whole ranking, from its first on, are likely what was asked for, 0
     where nothing is; null where that cannot be told.
+    `reranked` says how many of the first were put in a better order, within each of the two parts,
+    and what there was no time for; scores stay those of the search.
     """
 
     query: str
@@ -387,6 +469,8 @@ class SearchAnswer(_Answer):
     timings_ms: Timings
     hints: tuple[str, ...] = ()
     likely: int | None = None
+    trace: Trace | None = None
+    reranked: tuple[str, ...] = ()
 
 
 class FacetsAnswer(_Answer):

@@ -47,6 +47,9 @@ from mrag_client.models import (
     SearchAnswer,
     SearchOptions,
     SyncOptions,
+    TaggingsAnswer,
+    TagOptions,
+    TagsAnswer,
     VersionAnswer,
 )
 
@@ -221,6 +224,23 @@ def _corrections_path(picture: str, name: str) -> Talk[str]:
     asked = {"picture": [picture], **_named(name)}
     found = read(NamedAnswer, content((yield Call("GET", "/named", query=asked))))
     return f"{_picture_path(found.id, found.collection)}/corrections"
+
+
+def tag(options: TagOptions, collection: str) -> Talk[TagsAnswer]:
+    """Give pictures labels of a list."""
+    call = Call("POST", "/tags", query=_named(collection), fields=fields_of(options))
+    return read(TagsAnswer, content((yield call)))
+
+
+def taggings(collection: str) -> Talk[TaggingsAnswer]:
+    """The taggings of a collection."""
+    return read(TaggingsAnswer, content((yield Call("GET", "/tags", query=_named(collection)))))
+
+
+def untag(name: str, collection: str) -> Talk[TaggingsAnswer]:
+    """Take a tagging back."""
+    call = Call("DELETE", f"/tags/{quote(name, safe='')}", query=_named(collection))
+    return read(TaggingsAnswer, content((yield call)))
 
 
 def collections() -> Talk[list[CollectionAnswer]]:

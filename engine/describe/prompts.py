@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -70,7 +70,7 @@ def build_prompt(
 
     def render(kept: Sequence[str]) -> str:
         shown = kept if order == "nearest-first" else reversed(kept)
-        return before + "\n".join(map(_sentence, shown)) + after
+        return _framed(before, after, shown)
 
     def fits(kept: Sequence[str]) -> bool:
         return count_tokens(render(kept)) <= budget
@@ -83,6 +83,14 @@ def build_prompt(
     return Prompt(render(lines), tuple(lines))
 
 
+def prompt_tokens(
+    captions: Sequence[str], template: str, count_tokens: Callable[[str], int]
+) -> int:
+    """How long the prompt of all these captions would be."""
+    lines = (" ".join(caption.split()) for caption in captions)
+    return count_tokens(_framed(*split_template(template), (line for line in lines if line)))
+
+
 def split_template(template: str) -> tuple[str, str]:
     """The text before and after the captions of a template; see `build_prompt`."""
     text = TEMPLATES.get(template, template)
@@ -93,6 +101,10 @@ def split_template(template: str) -> tuple[str, str]:
         )
     before, _, after = text.partition(SLOT)
     return before, after
+
+
+def _framed(before: str, after: str, lines: Iterable[str]) -> str:
+    return before + "\n".join(map(_sentence, lines)) + after
 
 
 def _longest_prefix(lines: Sequence[str], fits: Callable[[Sequence[str]], bool]) -> int:

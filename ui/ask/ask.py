@@ -53,7 +53,8 @@ def _asked(collection: Collection) -> str:
             icon=":material/help:",
             on_change=_question_changed,
         )
-        files = _files_field()
+        with st.container(horizontal=True, width="content"):  # on a phone, below the question
+            files = _files_field()
     given = _given(files, collection)
     if not question.strip():
         _show_examples(collection)
