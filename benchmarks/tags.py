@@ -136,10 +136,16 @@ def _embedded(drawn: Sequence[Scene], encoder: Encoder, cache: Path | None) -> d
 # What is measured.
 
 
+def judged(tagger: Tagger, raw: Vectors) -> tuple[Values, Values]:
+    """Scores and chances of the labels of the list, (n, labels) each."""
+    scores = tagger.scorer.scores(raw)
+    count = len(tagger.labels)
+    return scores[:, :count], tagger.calibration.chances(scores)[:, :count]
+
+
 def many(tagger: Tagger, raw: Vectors, right: Flags, *, seed: int = 3) -> str:
     """mAP, and F1, precision, recall and pictures exactly right at each least chance."""
-    scores = tagger.scorer.scores(raw)
-    chances = tagger.calibration.chances(scores)
+    scores, chances = judged(tagger, raw)
     cells = [f"{mean_precision(scores, right):.3f} ({_map_interval(scores, right, seed)})"]
     for least in LEASTS:
         given = chances >= least
@@ -177,7 +183,7 @@ def one(tagger: Tagger, raw: Vectors, right: NDArray[np.int64]) -> str:
 
 def reliability(tagger: Tagger, raw: Vectors, right: Flags) -> str:
     """Chances as they are told, and how often they are right."""
-    chances = tagger.calibration.chances(tagger.scorer.scores(raw))
+    _, chances = judged(tagger, raw)
     cells = []
     for low, high in ((0.0, 0.1), (0.1, 0.3), (0.3, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 1.01)):
         at = (chances >= low) & (chances < high)
@@ -256,7 +262,7 @@ def template_rows(collection: Collection, test: World) -> Iterator[str]:
     for told, templates in OTHER_TEMPLATES.items():
         prompting.TEMPLATES = templates
         tagger = make_tagger(THING_LABELS, collection.encoder, known)
-        precision = mean_precision(tagger.scorer.scores(test.vectors[name]), test.things())
+        precision = mean_precision(judged(tagger, test.vectors[name])[0], test.things())
         place = make_tagger(PLACE_LABELS, collection.encoder, known, single=True)
         yield f"templates @ {name} | {told} | {precision:.3f} | " + one(
             place, test.vectors[name], test.places()

@@ -244,7 +244,7 @@ class _Looking:
         ] = "",
         collection: Collection = "",
     ) -> Content:
-        """Count what pictures can be filtered by: cameras, places, tags, labels and so on, with dates."""
+        """Count what pictures can be filtered by: cameras, places, tags, labels, with dates."""
         with self._asked() as asked:
             found = asked.answers.facets(SearchOptions(text=words), collection=collection)
         return [_text(*_counts(found))]
