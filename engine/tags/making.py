@@ -19,7 +19,7 @@ from engine.tags.directions import Flags
 from engine.tags.labels import Label
 from engine.tags.prototypes import General, Prototypes, prototypes
 from engine.tags.tagger import LEAST, Scorer, Tagger
-from engine.tags.zero_shot import CAPTIONS, beside_everyday, naming, told_by, zero_shot
+from engine.tags.zero_shot import CAPTIONS, TEMPLATES, beside_everyday, naming, told_by, zero_shot
 from engine.types import CaptionHit, Encoder, ImageHit, Vectors
 
 EXAMPLES_COUNT = 4
@@ -82,13 +82,14 @@ def make_tagger(
     *,
     single: bool = False,
     least: float = LEAST,
+    templates: Sequence[str] = TEMPLATES,
 ) -> Tagger:
-    """A tagger for these labels."""
+    """A tagger for these labels, which are put into these templates."""
     every = beside_everyday(labels)
     told = told_by(every, known.captions, known.alignment) if known.captions else None
     check_cancelled()
     origin = known.alignment.map_images(known.pictures).mean(axis=0).astype(np.float64)
-    sentences = zero_shot(every, encoder, known.alignment, told, origin)
+    sentences = zero_shot(every, encoder, known.alignment, told, origin, templates)
     check_cancelled()
     weights, learned = np.zeros(len(every)), None
     if examples is not None:

@@ -105,13 +105,18 @@ class ZeroShot:
 
 
 def zero_shot(
-    labels: Sequence[Label], encoder: Encoder, alignment: GapMap, told: Told | None, origin: Values
+    labels: Sequence[Label],
+    encoder: Encoder,
+    alignment: GapMap,
+    told: Told | None,
+    origin: Values,
+    templates: Sequence[str] = TEMPLATES,
 ) -> ZeroShot:
     """Directions of these labels; `told` are captions of them.
 
     `origin` (dim,) is the mean of mapped pictures.
     """
-    prompts = alignment.map_texts(prompt_vectors(labels, encoder)).astype(np.float64)
+    prompts = alignment.map_texts(prompt_vectors(labels, encoder, templates)).astype(np.float64)
     apart = prompts - prompts.mean(axis=0)
     if told is None or not told.holds.any():
         return ZeroShot(unit(apart).T, origin)
@@ -130,9 +135,11 @@ def beside_everyday(labels: Sequence[Label]) -> tuple[Label, ...]:
     return (*labels, *(one for one in EVERYDAY if one.name not in named))
 
 
-def prompt_vectors(labels: Sequence[Label], encoder: Encoder) -> Vectors:
+def prompt_vectors(
+    labels: Sequence[Label], encoder: Encoder, templates: Sequence[str] = TEMPLATES
+) -> Vectors:
     """The mean of each label's prompts, (labels, dim) unit rows."""
-    forms = [prompts(label) for label in labels]
+    forms = [prompts(label, templates) for label in labels]
     rows = encoder.encode_texts([text for of_label in forms for text in of_label])
     parts = np.split(rows, np.cumsum([len(of_label) for of_label in forms])[:-1])
     return np.asarray(unit(np.stack([part.mean(axis=0) for part in parts])), np.float32)
