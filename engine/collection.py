@@ -63,6 +63,7 @@ class CollectionFolder:
         self.skipped = self.path / "skipped.jsonl"
         self.sights = self.path / "sights.sqlite"
         self.copies = self.path / "copies.json"
+        self.videos = self.path / "videos.sqlite"
         self.writing_lock = self.path / ".writing.lock"
         self._card = self.path / "collection.json"
 

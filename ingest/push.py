@@ -340,14 +340,9 @@ class _Push:
     def _compare(self, answers: GenerationFolder) -> None:
         """Find copies among pictures that a fill has looked at; others wait until they are asked
         for, as all of them would have to be decoded."""
-        with self._stores(answers) as stores:
-            find_copies(
-                self._folder,
-                stores.images,
-                self._settings,
-                look=False,
-                on_progress=self._on_progress,
-            )
+        folder, settings = self._folder, self._settings
+        with open_image_store(folder, self._card, settings, number=answers.number) as images:
+            find_copies(folder, images, settings, look=False, on_progress=self._on_progress)
 
     # Points
 

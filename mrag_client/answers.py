@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from mrag_client.models import (
+    AskAnswer,
+    AskOptions,
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
@@ -19,6 +21,8 @@ from mrag_client.models import (
     FacetsAnswer,
     Failure,
     LearnedAnswer,
+    OutlineAnswer,
+    OutlineOptions,
     SearchAnswer,
     SearchOptions,
     TaggingsAnswer,
@@ -79,6 +83,14 @@ class Answers(Protocol):
     ) -> Iterator[ComparisonAnswer | Failure]:
         """The captions nearest to each picture, raw beside mapped."""
 
+    def ask(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> AskAnswer:
+        """Answer a question about pictures that are given, or about a collection.
+
+        Raises UnreadableImage for a picture that cannot be opened, InvalidInput for no question.
+        """
+
     def duplicates(self, options: DuplicateOptions, *, collection: str = "") -> DuplicatesAnswer:
         """What a collection holds more than once, as far as it was compared; see `waiting`."""
 
@@ -101,6 +113,11 @@ class Answers(Protocol):
 
     def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
         """Describe those pictures again whose generated descriptions would differ now."""
+
+    def outline(
+        self, video: NamedPicture, options: OutlineOptions, *, collection: str = ""
+    ) -> OutlineAnswer:
+        """What is seen in a video, shot by shot; raises UnreadableImage for what is none."""
 
     def tag(self, options: TagOptions, *, collection: str = "") -> TagsAnswer:
         """Give pictures labels of a list, or only say which they would get.

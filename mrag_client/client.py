@@ -21,6 +21,8 @@ from mrag_client import talks
 from mrag_client.answers import GivenPicture, NamedPicture
 from mrag_client.errors import ClientError, ServerGone
 from mrag_client.models import (
+    AskAnswer,
+    AskOptions,
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
@@ -34,6 +36,8 @@ from mrag_client.models import (
     IngestOptions,
     JobAnswer,
     LearnedAnswer,
+    OutlineAnswer,
+    OutlineOptions,
     PictureAnswer,
     ReadyAnswer,
     SearchAnswer,
@@ -117,9 +121,12 @@ class Client:
         address: str,
         key: str = "",
         *,
+        of_home: bool = False,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """`of_home`: the server runs over a home of this machine, and reads its files."""
+        self._reads_files = of_home
         self._to = _Address(address, key)
         self._http = httpx.Client(**self._to.options(), transport=transport)
         self._sleep = sleep
@@ -131,7 +138,7 @@ class Client:
         Raises ServerGone where none runs.
         """
         found = _found(home)
-        return cls(found.address, found.token)
+        return cls(found.address, found.token, of_home=True)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -179,6 +186,25 @@ class Client:
         """The captions nearest to each picture, raw beside mapped."""
         for batch in talks.batches(images):
             yield from self._run(talks.compare(batch, k, collection))
+
+    def ask(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> AskAnswer:
+        """Answer a question about pictures that are given, or about a collection."""
+        return self._run(talks.ask(options, images, collection))
+
+    def outline(
+        self,
+        video: NamedPicture,
+        options: OutlineOptions | None = None,
+        *,
+        collection: str = "",
+    ) -> OutlineAnswer:
+        """What is seen in a video, shot by shot; see `OutlineAnswer.next`."""
+        upload = not self._reads_files
+        return self._run(
+            talks.outline(video, options or OutlineOptions(), collection, upload=upload)
+        )
 
     def duplicates(
         self, options: DuplicateOptions | None = None, *, collection: str = ""
@@ -425,6 +451,24 @@ class AsyncClient:
         for batch in talks.batches(images):
             for answer in await self._run(talks.compare(batch, k, collection)):
                 yield answer
+
+    async def ask(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> AskAnswer:
+        """Answer a question about pictures that are given, or about a collection."""
+        return await self._run(talks.ask(options, images, collection))
+
+    async def outline(
+        self,
+        video: NamedPicture,
+        options: OutlineOptions | None = None,
+        *,
+        collection: str = "",
+    ) -> OutlineAnswer:
+        """What is seen in a video, shot by shot; see `OutlineAnswer.next`."""
+        return await self._run(
+            talks.outline(video, options or OutlineOptions(), collection, upload=True)
+        )
 
     async def duplicates(
         self, options: DuplicateOptions | None = None, *, collection: str = ""

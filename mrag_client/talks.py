@@ -22,6 +22,8 @@ from mrag_client.errors import PictureUnreadable, ServerRefused
 from mrag_client.files import open_to_send
 from mrag_client.models import (
     SINGULAR,
+    AskAnswer,
+    AskOptions,
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
@@ -36,6 +38,8 @@ from mrag_client.models import (
     JobAnswer,
     LearnedAnswer,
     NamedAnswer,
+    OutlineAnswer,
+    OutlineOptions,
     PictureAnswer,
     Problem,
     ReadyAnswer,
@@ -124,6 +128,48 @@ def compare(
     """The captions nearest to each picture of a batch."""
     asked = {"k": [str(k)], **_named(collection)}
     return (yield from _of_pictures("/compare", ComparisonAnswer, batch, asked))
+
+
+def ask(options: AskOptions, images: Sequence[GivenPicture], collection: str) -> Talk[AskAnswer]:
+    """Answer a question."""
+    asked = fields_of(options, collection=collection)
+    named = [one for one in images if isinstance(one, NamedPicture)]
+    if ids := [one.id for one in images if isinstance(one, StoredPicture)]:
+        asked |= {"id": ids}
+    with ExitStack() as opened:
+        files = []
+        for place, one in enumerate(named):
+            try:
+                files.append(_file("image", one, place, opened))
+            except PictureUnreadable as error:
+                raise PictureUnreadable(f"{one.name}: {error}") from error
+        response = yield Call("POST", "/ask", fields=asked, files=files)
+    try:
+        return read(AskAnswer, content(response))
+    except ServerRefused as error:
+        for (_, (sent, *_)), one in zip(files, named, strict=True):
+            if error.detail.startswith(f"{sent}:"):
+                raise _renamed(error, sent, one.name) from error
+        raise
+
+
+def outline(
+    video: NamedPicture, options: OutlineOptions, collection: str, *, upload: bool
+) -> Talk[OutlineAnswer]:
+    """What is seen in a video; without `upload` the server reads it where it lies."""
+    fields = fields_of(options, collection=collection)
+    if isinstance(video.source, Path) and not upload:
+        call = Call("POST", "/outline", fields=fields | {"source": [str(video.source.absolute())]})
+        answer = read(OutlineAnswer, content((yield call)))
+        return answer.model_copy(update={"video": video.name})
+    with ExitStack() as opened:
+        file = _file("video", video, 0, opened)
+        try:
+            call = Call("POST", "/outline", fields=fields, files=[file])
+            answer = read(OutlineAnswer, content((yield call)))
+        except ServerRefused as error:
+            raise _renamed(error, "picture-1", video.name) from error
+    return answer.model_copy(update={"video": video.name})
 
 
 def duplicates(options: DuplicateOptions, collection: str) -> Talk[DuplicatesAnswer]:

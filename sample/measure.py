@@ -1,7 +1,11 @@
-"""Measure the sample pack through the program's engine, on its test pictures.
+"""Measure the sample pack through the program's engine, on its test pictures or on fresh ones.
 
     python -m sample.measure            both collections, every map, and the time of a caption
     python -m sample.measure --looks    the plain pictures in four looks that CLIP never saw
+    python -m sample.measure --fresh 400 --seed 1    pictures drawn now, of unseen meanings
+
+Fresh pictures and those of `--split dev` are rendered and compressed as the pack's are; the maps
+are fitted on the train pictures of the pack all the same. Give a seed of your own.
 
 Every share is of test pictures, with a bootstrap 95 % interval. Retrieval is among the test
 captions of one collection (5 a picture): picture -> caption counts as found if the nearest
@@ -18,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -32,11 +36,12 @@ from engine.settings import Settings
 from engine.types import Encoder, Generator
 from sample.trial import Memory, Outcome, Outcomes, Part, embed, fill_store, fit, try_map
 from sample.world.reading import read_truth
-from sample.world.render import LOOKS, Look
-from sample.world.splits import COLLECTIONS
-from sample.write_pack import PACK
+from sample.world.render import LOOKS, Look, postcard, render
+from sample.world.splits import COLLECTIONS, Shown, dev_scenes, fresh_scenes
+from sample.write_pack import PACK, as_shipped
 
 RESAMPLES = 2000
+METHODS: tuple[Method | Literal["auto"], ...] = (*get_args(Method), "auto")
 _HEADER = (
     "| map | captions fully right | minus raw | nearest caption fully right "
     "| picture -> caption R@1 | back |\n| --- | --- | --- | --- | --- | --- |"
@@ -45,6 +50,9 @@ _HEADER = (
 
 def _same(picture: Image.Image) -> Image.Image:
     return picture
+
+
+_LOOK_OF: dict[str, Look] = {"plain": _same, "postcards": postcard}
 
 
 def read_rows(collection: str, split: str) -> list[dict[str, Any]]:
@@ -57,6 +65,16 @@ def read_picture(collection: str, row: dict[str, Any]) -> Image.Image:
     """The picture of a row, decoded."""
     with Image.open(PACK / collection / row["image"]) as picture:
         return picture.convert("RGB")
+
+
+def _drawn_part(encoder: Encoder, scenes: Sequence[Shown], look: Look) -> Part:
+    """Scenes that no file shows, drawn and compressed as the pack's pictures are."""
+    return embed(
+        encoder,
+        [as_shipped(look(render(shown.scene, shown.seed))) for shown in scenes],
+        [shown.captions for shown in scenes],
+        [shown.scene.meaning for shown in scenes],
+    )
 
 
 def _part(encoder: Encoder, collection: str, split: str, look: Look) -> Part:
@@ -97,7 +115,13 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
 class Bench:
     """The pack's models as the program loads them, and its embedded memory."""
 
-    def __init__(self, options: DescribeOptions, split: str = "test") -> None:
+    def __init__(
+        self,
+        options: DescribeOptions,
+        split: str = "test",
+        scenes: Sequence[Shown] = (),
+        methods: Sequence[Method | Literal["auto"]] = METHODS,
+    ) -> None:
         models = Models(Settings(profile="sample", device="cpu"))
         encoder, generator = Settings(profile="sample").models()
         self.encoder: Encoder = models.encoder(encoder)
@@ -106,17 +130,17 @@ class Bench:
             raise TypeError("the sample profile names no generator")
         self.generator: Generator = loaded
         self.options = options
-        self.split = split
+        self.split, self.scenes, self.methods = split, scenes, methods
         texts = (PACK / "memory.txt").read_text(encoding="utf-8").splitlines()
         self.memory = Memory(texts, self.encoder.encode_texts(texts))
 
     def outcomes(self, collection: str, look: Look = _same) -> list[Outcome]:
         """Every map, fitted on the train pictures and tried on the pictures of the split."""
         train = _part(self.encoder, collection, "train", look)
-        test = _part(self.encoder, collection, self.split, look)
+        test = self._tested(collection, look)
         tried = []
         with TemporaryDirectory() as home:
-            for method in (*get_args(Method), "auto"):
+            for method in self.methods:
                 tried.append(
                     try_map(
                         Path(home),
@@ -130,6 +154,11 @@ class Bench:
                     )
                 )
         return tried
+
+    def _tested(self, collection: str, look: Look) -> Part:
+        if self.scenes:
+            return _drawn_part(self.encoder, self.scenes, _LOOK_OF[collection])
+        return _part(self.encoder, collection, self.split, look)
 
     def milliseconds(self, pictures: int = 50) -> dict[str, float]:
         """The median time of one description on one core, by stage and altogether."""
@@ -170,12 +199,18 @@ def main() -> None:
     """Measure from the command line."""
     parser = argparse.ArgumentParser(description="Measure the sample pack on its test pictures.")
     parser.add_argument("--looks", action="store_true", help="the four unseen looks instead")
-    parser.add_argument("--split", default="test", choices=("val", "test"))
+    parser.add_argument("--split", default="test", choices=("val", "test", "dev"))
+    parser.add_argument("--fresh", type=int, default=0, help="so many pictures, drawn now")
+    parser.add_argument("--seed", type=int, default=1, help="what the fresh pictures are drawn by")
+    parser.add_argument("--maps", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--k", type=int, default=DescribeOptions.k)
     parser.add_argument("--candidates", type=int, default=DescribeOptions.candidates)
     args = parser.parse_args()
     logging.disable(logging.WARNING)
-    bench = Bench(DescribeOptions(k=args.k, candidates=args.candidates), args.split)
+    drawn = fresh_scenes(args.fresh, args.seed) if args.fresh else ()
+    scenes = dev_scenes() if args.split == "dev" else drawn
+    options = DescribeOptions(k=args.k, candidates=args.candidates)
+    bench = Bench(options, args.split, scenes, args.maps)
     for line in report(bench, args.looks):
         print(line, flush=True)
 

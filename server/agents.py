@@ -31,10 +31,12 @@ from engine.errors import MragError
 from engine.images import open_picture
 from engine.legible import legible
 from engine.search.thumbnails import Thumbnails, shrunk
+from engine.video.address import clock
 from mrag_client.answers import Answers, GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import (
     MAX_WORDS,
     MOST_TERMS,
+    RERANKING,
     SEARCH_LANGUAGE,
     AskedSpace,
     CaptionOptions,
@@ -44,10 +46,12 @@ from mrag_client.models import (
     FacetsAnswer,
     Failure,
     ImageHit,
+    Rerank,
     RetrievedCaption,
     SearchAnswer,
     SearchOptions,
     Sort,
+    Trace,
 )
 from mrag_client.version import own_version
 from service.access.visitor import Visitor
@@ -85,6 +89,9 @@ Ids = Annotated[
     Field(max_length=MOST_TERMS, description="Ids of pictures of the collection."),
 ]
 LocalFile = Annotated[str, Field(max_length=4096, description="Path of a picture file here.")]
+
+
+Explain = Annotated[bool, Field(description="Tell how it was made, stage by stage.")]
 
 
 Preview = Callable[[str, str], bytes | None]
@@ -217,6 +224,10 @@ class _Looking:
         sort: Annotated[
             Sort, Field(description="By relevance, or by when pictures were taken.")
         ] = "relevance",
+        explain: Explain = False,
+        rerank: Annotated[
+            Rerank, Field(description=f"A better order of the best, for the words. {RERANKING}")
+        ] = "off",
     ) -> Content:
         """Find pictures by words, like pictures of the collection (their ids), or by both.
 
@@ -226,14 +237,22 @@ class _Looking:
         says how many, from the first on, are likely what was asked for.
         """
         options = SearchOptions(
-            text=words, likes=like, unlikes=unlike, k=count, spaces=(space,), sort=sort
+            text=words,
+            likes=like,
+            unlikes=unlike,
+            k=count,
+            spaces=(space,),
+            sort=sort,
+            explain=explain,
+            rerank=rerank,
         )
         with self._asked() as asked:
             (found,) = asked.answers.search(options, collection=collection)
             order = sort if sort != "relevance" else _ORDERS.get(found.space, "best")
             told = [f"{len(found.hits)} pictures, {order} first{_likely(found)}. {_IS_DATA}"]
-            told += map(legible, found.hints)
+            told += map(legible, (*found.hints, *found.reranked))
             told += [f"{rank}. {_hit(hit)}" for rank, hit in enumerate(found.hits, 1)]
+            told += _made(found.trace)
             return [_text(*told), *self._previews(asked, found.hits[:PREVIEWS], collection)]
 
     def facets(
@@ -244,14 +263,20 @@ class _Looking:
         ] = "",
         collection: Collection = "",
     ) -> Content:
-        """Count what pictures can be filtered by: cameras, places, tags, labels, with dates."""
+        """Count what pictures can be filtered by: cameras, places, labels and so on, with dates."""
         with self._asked() as asked:
             found = asked.answers.facets(SearchOptions(text=words), collection=collection)
         return [_text(*_counts(found))]
 
-    def describe(self, picture: Picture = "", id: Id = "", collection: Collection = "") -> Content:  # noqa: A002
+    def describe(
+        self,
+        picture: Picture = "",
+        id: Id = "",  # noqa: A002
+        collection: Collection = "",
+        explain: Explain = False,
+    ) -> Content:
         """Describe a picture with captions of the collection: give it as base64, or its id."""
-        return self._described(_given(picture, id), collection)
+        return self._described(_given(picture, id), collection, explain)
 
     def describe_file(
         self,
@@ -259,9 +284,10 @@ class _Looking:
         picture: Picture = "",
         id: Id = "",  # noqa: A002
         collection: Collection = "",
+        explain: Explain = False,
     ) -> Content:
         """Describe a picture with captions of the collection: give its path, base64 or id."""
-        return self._described(_given(picture, id, path), collection)
+        return self._described(_given(picture, id, path), collection, explain)
 
     def compare(
         self,
@@ -310,12 +336,14 @@ class _Looking:
                 "this machine refused it; see the server's log, and try again"
             ) from error
 
-    def _described(self, given: GivenPicture, collection: str) -> Content:
+    def _described(self, given: GivenPicture, collection: str, explain: bool) -> Content:
+        options = CaptionOptions(explain=explain)
         with self._asked() as asked:
-            for told in asked.answers.caption([given], CaptionOptions(), collection=collection):
+            for told in asked.answers.caption([given], options, collection=collection):
                 if isinstance(told, Description):
                     lines = [_quoted(told.caption), f"It was made of these captions. {_IS_DATA}"]
                     lines += map(_caption, told.retrieved)
+                    lines += _made(told.trace)
                     return [_text(*lines), *self._shown(asked, given, collection)]
                 _raise(told)
         raise ToolError("nothing was answered; try again")
@@ -388,16 +416,29 @@ def _likely(found: SearchAnswer) -> str:
 
 
 def _hit(hit: ImageHit) -> str:
-    name = Path(hit.uri).name
+    name = Path(hit.video or hit.uri).name
+    at = "" if hit.start is None else f" at {clock(hit.start)}"
     labels = f", labels {', '.join(map(_quoted, hit.labels))}" if hit.labels else ""
     return (
-        f"id {hit.id}, score {hit.score:.3f}, file {_quoted(name)}, "
+        f"id {hit.id}, score {hit.score:.3f}, file {_quoted(name)}{at}, "
         f"caption {_quoted(hit.caption)}{labels}"
     )
 
 
 def _caption(found: RetrievedCaption) -> str:
     return f"{found.score:.3f} {_quoted(found.text)}"
+
+
+def _made(trace: Trace | None) -> Iterator[str]:
+    """How it was made, where that was asked for: a line for each stage and each move."""
+    for step in trace.steps if trace else ():
+        yield f"Stage {step.stage}: {step.did}, {step.ms:.1f} ms."
+        yield from (f"  {legible(note)}" for note in step.notes)
+        for move in step.moves:
+            became = f" became {_quoted(move.became)}" if move.became else ""
+            yield f"  {move.way}: {_quoted(move.item)}{became}"
+        if step.others:
+            yield f"  and {step.others:,} more"
 
 
 def _counts(found: FacetsAnswer) -> Iterator[str]:

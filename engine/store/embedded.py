@@ -297,6 +297,10 @@ def edge_filter(conditions: Conditions) -> edge.Filter | None:
         for field, least in conditions.at_least.items()
     ]
     must += [
+        edge.FieldCondition(field, range=edge.RangeFloat(lte=most))
+        for field, most in conditions.at_most.items()
+    ]
+    must += [
         edge.FieldCondition(field, geo_radius=_circle(near))
         for field, near in conditions.near.items()
     ]

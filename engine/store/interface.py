@@ -138,9 +138,9 @@ class Conditions:
     """Conditions on payload fields, all of which must hold; without any, every point passes.
 
     `any_of` and `none_of` map a field to the values it must or must not have, `at_least` to the
-    smallest number that it may hold, `near` to the circle that it must lie in, and `phrases` to
-    words that must stand in it one after the other (see `engine.store.phrases`). Of `either`,
-    where there are any, one must hold.
+    smallest number that it may hold, `at_most` to the largest, `near` to the circle that it must
+    lie in, and `phrases` to words that must stand in it one after the other (see
+    `engine.store.phrases`). Of `either`, where there are any, one must hold.
     """
 
     any_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -150,6 +150,7 @@ class Conditions:
     either: tuple[Conditions, ...] = ()
     near: Mapping[str, Near] = field(default_factory=dict)
     phrases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    at_most: Mapping[str, int] = field(default_factory=dict)
 
 
 EVERYTHING = Conditions()

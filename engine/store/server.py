@@ -327,6 +327,10 @@ def server_filter(conditions: Conditions) -> models.Filter | None:
         for field, least in conditions.at_least.items()
     ]
     must += [
+        models.FieldCondition(key=field, range=models.Range(lte=most))
+        for field, most in conditions.at_most.items()
+    ]
+    must += [
         models.FieldCondition(key=field, geo_radius=_circle(near))
         for field, near in conditions.near.items()
     ]
