@@ -939,11 +939,10 @@ class LabelledPicture(_Answer):
 
 
 class LabelCount(_Answer):
-    """How many pictures get a label; `captions`: how many name it, of those looked through."""
+    """How many pictures get a label."""
 
     label: str
     pictures: int
-    captions: int = 0
 
 
 class TagsAnswer(_Answer):
