@@ -40,7 +40,8 @@ from sample.trial import Memory, Outcome, Outcomes, Part, embed, fill_store, fit
 from sample.world.reading import read_truth
 from sample.world.render import LOOKS, Look, postcard, render
 from sample.world.scenes import Meaning
-from sample.world.splits import COLLECTIONS, Shown, dev_scenes, fresh_scenes, pack_scenes
+from sample.world.splits import COLLECTIONS, SPLITS, Shown, dev_scenes, fresh_scenes, pack_scenes
+from sample.world.things import THINGS, plural, with_article
 from sample.write_pack import PACK, as_shipped
 
 RESAMPLES = 2000
@@ -55,6 +56,13 @@ def _same(picture: Image.Image) -> Image.Image:
     return picture
 
 
+_FEW = THINGS[::4][:15]
+_WORDS = {
+    "15 words": [(thing.name, thing.name) for thing in _FEW],
+    "all 66 words": [(thing.name, thing.name) for thing in THINGS],
+    "their plurals": [(plural(thing.name), thing.name) for thing in THINGS],
+    'these with "a"': [(with_article(thing.name), thing.name) for thing in THINGS],
+}
 _LOOK_OF: dict[str, Look] = {"plain": _same, "postcards": postcard}
 
 
@@ -176,6 +184,20 @@ class Bench:
         texts = ([hit.text for hit in hits] for hits in found)
         return list(zip(test.meanings, texts, strict=True))
 
+    def words(self, collection: str, words: Sequence[tuple[str, str]]) -> Outcomes:
+        """Whether the nearest picture of the collection holds the thing, by (word, thing).
+
+        By vectors alone, with the program's map, among all pictures that the pack has of it.
+        """
+        parts = [_part(self.encoder, collection, split, _same) for split in SPLITS]
+        alignment = fit(parts[0], self.memory, "auto")
+        images = alignment.map_images(np.concatenate([part.images for part in parts]))
+        queries = alignment.map_texts(self.encoder.encode_texts([word for word, _ in words]))
+        meanings = [meaning for part in parts for meaning in part.meanings]
+        nearest = (queries @ images.T).argmax(axis=1)
+        hits = [thing in meanings[at].names for (_, thing), at in zip(words, nearest, strict=True)]
+        return np.array(hits, np.float64)
+
     def milliseconds(self, pictures: int = 50) -> dict[str, float]:
         """The median time of one description on one core, by stage and altogether."""
         torch.set_num_threads(1)
@@ -205,6 +227,9 @@ def tasks(bench: Bench) -> Iterator[str]:
     yield f"| yes or no: does a caption fit a query | {_share(pointwise_right(reader, scenes))} |"
     yield f"| of ten captions, one that fits | {_share(listwise_right(reader, scenes))} |"
     for collection in COLLECTIONS:
+        for told, words in _WORDS.items():
+            hits = bench.words(collection, words)
+            yield f"| {collection}, first hit of {told} | {hits.sum():.0f} of {len(hits)} |"
         for kind, flags in answers_right(reader, bench.retrieved(collection)):
             yield f"| {collection}, a picture: {kind} | {_share(flags)} |"
 
