@@ -172,6 +172,20 @@ async def pictures_of(form: Form, settings: Settings) -> AsyncIterator[list[Name
         await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
 
 
+@asynccontextmanager
+async def video_of(form: Form) -> AsyncIterator[NamedPicture | None]:
+    """The video that a form holds, as a file that is gone when the block ends; None without."""
+    uploads = form.uploads("video")
+    if len(uploads) > 1:
+        raise BadRequest(f"{len(uploads)} videos are sent; send one at a time")
+    folder = Path(await run_in_threadpool(tempfile.mkdtemp, prefix="mrag-upload-"))
+    try:
+        given = await run_in_threadpool(named_pictures, uploads, folder)
+        yield next(iter(given), None)
+    finally:
+        await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
+
+
 def _kept(upload: UploadFile, place: Path) -> Path:
     upload.file.seek(0)
     with place.open("wb") as file:

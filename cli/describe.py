@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,11 +28,13 @@ from cli.options import (
     opened_engine,
     settings_for,
 )
+from cli.outline import VideoDescriber, show_part
 from cli.output import emit, say, say_lines, short_path
 from cli.progress import progress_bars
 from engine.collection import CollectionFolder
 from engine.errors import InvalidInput, SourceError
 from engine.legible import legible
+from engine.video.address import is_video
 from mrag_client.models import MANY, Description
 from mrag_client.presence import home_of_user
 from service.takeaway.describing import Counts, Takeaway
@@ -41,6 +44,7 @@ from service.takeaway.outputs import Output
 from service.takeaway.packet import Mode
 from service.takeaway.pictures import pictures_of
 from service.takeaway.sidecars import SidecarName, TextSidecars, XmpSidecars
+from service.takeaway.subtitles import SubtitleFiles
 from service.takeaway.tables import TableFile
 
 if TYPE_CHECKING:  # httpx is loaded where a server runs
@@ -71,6 +75,10 @@ def describe(
     ] = None,
     xmp: Annotated[bool, typer.Option("--xmp", help="Into photo.jpg.xmp beside each.")] = False,
     txt: Annotated[bool, typer.Option("--txt", help="Into photo.txt beside each.")] = False,
+    vtt: Annotated[
+        bool, typer.Option("--vtt", help="Of videos, shot by shot into trip.vtt beside each.")
+    ] = False,
+    srt: Annotated[bool, typer.Option("--srt", help="The same into trip.srt.")] = False,
     embed: Annotated[
         bool, typer.Option("--embed", help="Into the pictures; keeps photo.jpg_original.")
     ] = False,
@@ -115,10 +123,13 @@ def describe(
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write descriptions of pictures into tables, sidecars, text files or the pictures."""
+    """Write descriptions of pictures into tables, sidecars, text files or the pictures.
+
+    Of videos into subtitles, shot by shot.
+    """
     models = {"encoder": encoder, "generator": generator, "device": device}
     if again:
-        if sources or out or xmp or txt or embed or embed_to or watch:
+        if sources or out or xmp or txt or vtt or srt or embed or embed_to or watch:
             raise InvalidInput("--again is about the collection's own pictures; give it alone")
         describe_again(collection_named(collection), models, local=local, as_json=as_json)
         return
@@ -127,14 +138,29 @@ def describe(
     if poll is not None and not watch:
         raise InvalidInput("--poll says how --watch looks; give --watch, too")
     outputs = _outputs(sources, mode, sidecar_name, out or (), xmp, txt, embed, embed_to)
+    subtitles = [SubtitleFiles(kind, mode) for kind, on in (("vtt", vtt), ("srt", srt)) if on]
     show = _nothing if outputs else _printer(as_json)
     with answering(local=local, **models) as answers, progress_bars() as on_progress:
         takeaway = Takeaway(
             answers, outputs, collection=collection_named(collection), tell=_failed, show=show
         )
 
+        films = VideoDescriber(
+            answers,
+            subtitles,
+            collection=collection_named(collection),
+            show=partial(show_part, as_json=as_json),
+        )
+
         def find(paths: Iterable[Path]) -> list[Path]:
-            return list(pictures_of(paths, takeaway.fail, without=embed_to))
+            found = list(pictures_of(paths, takeaway.fail, without=embed_to))
+            videos = [one for one in found if is_video(one)]
+            if subtitles or not outputs:
+                films.run(videos, on_progress)
+            elif videos:
+                say(f"left out {len(videos):,} videos: --vtt and --srt are for those")
+            only_films = bool(subtitles) and not outputs
+            return [] if only_films else [one for one in found if not is_video(one)]
 
         with _ended(outputs, watch=watch):
             if watch:
@@ -142,9 +168,10 @@ def describe(
                 follow(takeaway, sources, find, poll=poll, on_progress=on_progress)
             else:
                 takeaway.run(find(sources), on_progress)
-    if not (takeaway.counts.all or watch):
+    counts = films.added_to(takeaway.counts)
+    if not (counts.all or watch):
         raise SourceError("there are no pictures in what was named; name a folder that has some")
-    _tell(takeaway.counts, as_json=as_json and bool(outputs))
+    _tell(counts, as_json=as_json and bool(outputs or subtitles))
 
 
 def _outputs(

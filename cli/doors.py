@@ -108,7 +108,7 @@ def _client(models: Mapping[str, str]) -> Client | None:
         say(f"the running server uses other models than {option} names: working here without it")
         return None
     try:
-        client = _import_client()(found.address, found.token)
+        client = _import_client()(found.address, found.token, of_home=True)
     except ClientError:  # the file names no address that a server could have
         return None
     try:

@@ -115,6 +115,7 @@ def _ingest_there(
         limit=source.limit,
         image_column=source.image_column,
         caption_column=source.caption_column,
+        started=source.started,
     )
     job = followed(client, client.ingest(name, source.source.absolute(), options))
     result = dict(job.result or {})
@@ -154,10 +155,9 @@ def _steps(job: JobAnswer) -> Iterator[Progress]:
 
 
 def _step(told: JobProgress) -> Progress:
-    """Progress as it is shown here; what does not read like a count is one of bytes."""
-    step = Progress(told.stage, told.done, told.total)
-    plain = told.amount in {"", step.amount}
-    return step if plain else Progress(told.stage, told.done, told.total, unit="bytes")
+    """Progress as it is shown here: counted in what it reads like."""
+    steps = [Progress(told.stage, told.done, told.total, unit) for unit in ("", "seconds", "bytes")]
+    return next((one for one in steps if told.amount in {"", one.amount}), steps[-1])
 
 
 def _unfinished(job: JobAnswer) -> MragError:

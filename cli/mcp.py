@@ -108,12 +108,13 @@ def _of_server(client: Client, key: str, collection: str) -> bytes | None:
 
 
 def _of_engine(engine: Engine, key: str, collection: str) -> bytes | None:
+    from engine.images import open_pixels
     from engine.search.thumbnails import shrunk
     from server.agents import SIDE
     from service.answering import stored_picture
 
     hit = stored_picture(engine.open(collection), key)
     try:
-        return shrunk(engine.open_picture(Path(hit.uri)).image, SIDE)
+        return shrunk(open_pixels(Path(hit.uri), engine.settings.limits), SIDE)
     except UnreadableImage:  # its file has gone
         return None

@@ -22,9 +22,9 @@ if TYPE_CHECKING:  # the readers are loaded where something is read
 SourceArgument = Annotated[
     Path,
     typer.Argument(
-        help="A folder of pictures, captions in COCO's or Karpathy's JSON, a table (.csv, .tsv, "
-        ".jsonl, .json) with columns for picture and caption, or a .txt file of captions, one a "
-        "line.",
+        help="A folder of pictures and videos, a video, captions in COCO's or Karpathy's JSON, a "
+        "table (.csv, .tsv, .jsonl, .json) with columns for picture and caption, or a .txt file of "
+        "captions, one a line.",
         parser=named_path,
         show_default=False,
     ),
@@ -63,6 +63,16 @@ MemoryOption = Annotated[
 ]
 
 
+StartedOption = Annotated[
+    str,
+    typer.Option(
+        metavar="TIME",
+        help="When a video began, like 2024-05-01T09:00; by default as its file says.",
+        show_default=False,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class SourceOptions:
     """A source, what of it is taken, and what it fills."""
@@ -75,6 +85,7 @@ class SourceOptions:
     image_column: ImageColumnOption = ""
     caption_column: CaptionColumnOption = ""
     memory: MemoryOption = ""
+    started: StartedOption = ""
 
     def name(self) -> str:
         """The collection to fill."""
@@ -92,6 +103,7 @@ class SourceOptions:
             limit=self.limit,
             image_column=self.image_column,
             caption_column=self.caption_column,
+            started=self.started,
         )
 
     def known(self) -> Source:
@@ -105,6 +117,7 @@ class SourceOptions:
             limit=self.limit,
             image_column=self.image_column,
             caption_column=self.caption_column,
+            started=self.started,
         )
 
     def pictures_found(self) -> Path | None:

@@ -16,6 +16,8 @@ class ImageRecord:
 
     `image_id` is stable from one read of the source to the next; `uri` is what a search shows.
     `takes_over`: what another source said of the file before, that source says no longer.
+    `started`: when a video began (ISO 8601), "" for when it says itself. Of a video its shots are
+    taken, each of which has a record of its own, with its address (`engine.video`) as its path.
     """
 
     image_id: str
@@ -25,6 +27,7 @@ class ImageRecord:
     split: str = ""
     tags: tuple[str, ...] = ()
     takes_over: bool = False
+    started: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -87,6 +88,11 @@ def content_key(sha256: str) -> str:
 def name_key(name: str) -> str:
     """The key of a picture of which only a name is known, "" for no name."""
     return f"name:{name}" if name else ""
+
+
+def shot_sha256(video: str, start_ms: int) -> str:
+    """What stands for the content of a shot: the sha256 of its video, and where it begins."""
+    return hashlib.sha256(f"{video.lower()}#t={start_ms}".encode()).hexdigest()
 
 
 def content_number(sha256: str) -> int:

@@ -20,9 +20,10 @@ from PIL import ExifTags, Image, ImageCms
 
 from engine.errors import UnreadableImage
 from engine.limits import DEFAULT_LIMITS, Limits
-from engine.metadata.facts import Facts
+from engine.metadata.facts import Facts, later
 from engine.metadata.reading import facts_of
 from engine.types import NO_METADATA, Metadata
+from engine.video.address import Clip
 from mrag_client.files import NotAFile, open_regular
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
@@ -59,7 +60,8 @@ class Picture:
     """An opened picture: upright RGB, and what its file says about it.
 
     `sha256` is of the file's bytes; `width` and `height` are those of the upright picture.
-    `taken_at` is without time zone where the camera gave none.
+    `taken_at` is without time zone where the camera gave none. Of a shot of a video it is the key
+    frame, made small, with `frames` as others of it, and `sha256` as `identity.shot_sha256` has it.
     """
 
     image: Image.Image
@@ -68,6 +70,7 @@ class Picture:
     height: int
     taken_at: datetime | None = None
     metadata: Metadata = NO_METADATA
+    frames: tuple[Image.Image, ...] = ()
 
     @property
     def facts(self) -> Facts:
@@ -86,9 +89,13 @@ def open_picture(
 
     Transparency is laid on white; of an animation the first frame is taken; 16-bit and
     floating-point values are scaled to 8 bits. `admit` is asked once, when the header has been
-    read and no pixel yet. Raises UnreadableImage for whatever cannot be opened whole and within
-    the limits.
+    read and no pixel yet. The address of a shot (`engine.video.address`) opens its key frame.
+    Raises UnreadableImage for whatever cannot be opened whole and within the limits.
     """
+    if not isinstance(source, bytes) and (clip := Clip.at(source)):
+        from engine.video.still import open_shot  # decoders of videos, which pictures do not need
+
+        return open_shot(clip, limits)
     name = "the given bytes" if isinstance(source, bytes) else str(source)
     data = source if isinstance(source, bytes) else _read(source, limits.max_bytes)
     _check_bytes(name, len(data), limits.max_bytes)
@@ -124,8 +131,26 @@ def open_picture(
     return Picture(image, digest, width, height, said.taken_at, said.metadata)
 
 
+def open_pixels(path: Path, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
+    """A picture to look at: as `open_picture`, but a shot's key frame in its full size."""
+    if clip := Clip.at(path):
+        from engine.video.still import open_still
+
+        return open_still(clip, limits)
+    return open_picture(path, limits).image
+
+
 def read_facts(path: Path, limits: Limits = DEFAULT_LIMITS) -> Facts | None:
-    """What a picture file says of itself, without its pixels; None where it cannot be opened."""
+    """What a picture file says of itself, without its pixels; None where it cannot be opened.
+
+    Of a shot what its video says, taken as much later as it begins later.
+    """
+    if clip := Clip.at(path):
+        from engine.video.container import Video
+
+        with suppress(UnreadableImage), Video(clip.file, limits) as video:
+            return later(video.facts, clip.start)
+        return None
     try:
         with open_regular(path) as file:
             image = _identified(str(path), file, file.read(16))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -10,13 +10,14 @@ from threading import Event, Lock, Thread
 from time import monotonic
 
 from engine.footprint import readable
+from engine.video.address import clock
 
 
 @dataclass(frozen=True)
 class Progress:
     """Where a stage stands; `total` and `seconds_left` are None where they are not known.
 
-    `unit` says what is counted, where that is not plain from the stage: "bytes".
+    `unit` says what is counted, where that is not plain from the stage: "bytes", "seconds".
     """
 
     stage: str
@@ -28,7 +29,7 @@ class Progress:
     @property
     def amount(self) -> str:
         """How much is done, in words: "3 of 40", or "1.2 GB of 3 GB, 70 s left"."""
-        show = readable if self.unit == "bytes" else "{:,}".format
+        show = _SHOWN.get(self.unit, "{:,}".format)
         told = show(self.done) if self.total is None else f"{show(self.done)} of {show(self.total)}"
         return told if self.seconds_left is None else f"{told}, {self.seconds_left:,} s left"
 
@@ -37,6 +38,8 @@ class Progress:
         """How much is done, from 0 to 1; 0 where the total is not known."""
         return min(1.0, self.done / self.total) if self.total else 0.0
 
+
+_SHOWN: Mapping[str, Callable[[int], str]] = {"bytes": readable, "seconds": clock}
 
 OnProgress = Callable[[Progress], None]
 """Told of progress, so that a front end can draw it; it decides nothing."""

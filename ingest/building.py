@@ -20,6 +20,7 @@ from engine.errors import InvalidInput
 from engine.images import image_bytes
 from engine.models.encoder import TEXTS_PER_PICTURE
 from engine.types import Encoder, Vectors
+from engine.vectors import unit
 
 T = TypeVar("T")
 
@@ -34,11 +35,12 @@ SHARD_SECONDS = 60.0
 class Item:
     """A picture on its way into a shard: pixels or a usable vector, captions with or without.
 
+    Of several `images`, which are frames of a shot, it gets the unit mean of their vectors.
     `since`: the commit in which what an index shows of it last changed; None: the next one.
     """
 
     entry: Entry
-    image: Image | None = None
+    images: tuple[Image, ...] = ()
     vector: Halves | None = None
     captions: Halves | None = None
     since: int | None = None
@@ -57,7 +59,7 @@ class StoredPictures:
         if shard is None or shard.number != known.shard:
             shard = self._shard = Shard(self._ledger.shard(known.shard))
         captions = shard.captions[shard.span(known.row)]
-        return Item(shard.entry(known.row), None, shard.images[known.row], captions, known.since)
+        return Item(shard.entry(known.row), (), shard.images[known.row], captions, known.since)
 
 
 class _Items(dict[str, Item]):
@@ -90,9 +92,8 @@ class _Items(dict[str, Item]):
         self.captions += captions
         if item.captions is None:
             self.captions_to_encode += captions
-        if item.image is not None:
-            self.images += sign
-            self.image_bytes += sign * image_bytes(item.image)
+        self.images += sign * len(item.images)
+        self.image_bytes += sign * sum(map(image_bytes, item.images))
 
 
 @dataclass
@@ -208,7 +209,7 @@ class ShardBuilder:
     def _encode(self) -> None:
         """Give every waiting picture and caption its vector and move them to the draft."""
         waiting, self._waiting = self._waiting, _Items()
-        self._encode_pictures([item for item in waiting.values() if item.image is not None])
+        self._encode_pictures([item for item in waiting.values() if item.images])
         self._encode_captions([item for item in waiting.values() if item.captions is None])
         for item in waiting.values():
             if item.vector is None or item.captions is None:
@@ -217,13 +218,14 @@ class ShardBuilder:
                 self._draft.items.put(item)
 
     def _encode_pictures(self, items: Sequence[Item]) -> None:
-        images = [item.image for item in items if item.image is not None]
+        images = [image for item in items for image in item.images]
         if not images:
             return
-        vectors = self._vectors(self._encoder.encode_images, images)
-        for item, vector, good in zip(items, vectors, _finite(vectors), strict=True):
-            item.vector, item.image = vector if good else None, None
-        self.pictures_encoded += len(images)
+        vectors, start = self._vectors(self._encoder.encode_images, images), 0
+        for item in items:
+            end = start + len(item.images)
+            item.vector, item.images, start = _mean(vectors[start:end]), (), end
+        self.pictures_encoded += len(items)
 
     def _encode_captions(self, items: Sequence[Item]) -> None:
         texts = [text for item in items for text in item.entry.captions]
@@ -300,6 +302,16 @@ def _checked(vectors: Vectors, rows: int, encoder: Encoder) -> Halves:
             f"({rows}, {encoder.dim}); it cannot be used"
         )
     return np.asarray(vectors, dtype=np.float16)
+
+
+def _mean(frames: Halves) -> Halves | None:
+    """The vector of a picture by those of its frames (n, dim); None without a usable one."""
+    usable = frames[_finite(frames)]
+    if len(usable) < 2:
+        return usable[0] if len(usable) else None
+    mean = unit(usable).mean(axis=0)
+    norm = float(np.linalg.norm(mean))
+    return np.asarray(mean / norm, np.float16) if norm else None
 
 
 def _finite(vectors: Halves) -> list[bool]:

@@ -83,7 +83,7 @@ def _opened(work: _Work[Job], budget: Budget, open_one: OpenOne[Job]) -> Opened:
     except UnreadableImage as error:
         budget.settle(work.turn, 0)
         return error
-    budget.settle(work.turn, image_bytes(picture.image))
+    budget.settle(work.turn, sum(map(image_bytes, (picture.image, *picture.frames))))
     return picture
 
 

@@ -25,18 +25,23 @@ from corpus.records import (
     WholeFolder,
 )
 from corpus.shards import Shard
+from corpus.videos import Videos
 from engine.collection import CollectionFolder
-from engine.images import Admit, Picture, open_picture, read_facts
+from engine.errors import UnreadableImage
+from engine.images import Admit, Picture, image_bytes, open_picture, read_facts
 from engine.limits import DEFAULT_LIMITS, Limits
-from engine.metadata.facts import Facts, joined
+from engine.metadata.facts import Facts, joined, later
 from engine.metadata.sidecars import Sidecars, read_sidecar, stamp
 from engine.progress import OnProgress, Progress, check_cancelled, silent
+from engine.search.thumbnails import keep_still
 from engine.types import Encoder
+from engine.video.address import Clip, file_at, is_video
 from ingest.building import Item, ShardBuilder, StoredPictures
 from ingest.decoding import Opened, opened_in_order
 from ingest.likeness import Seen
 from ingest.readers.annotation import printable
 from ingest.skips import Kind, SkipLog
+from ingest.video.watching import ShotRecord, Watcher
 from ingest.whereabouts import Placing, below, is_gone
 
 _EVERY_SECONDS = 0.1
@@ -76,13 +81,15 @@ class EmbedReport:
 class EmbedOptions:
     """The largest picture that is opened, how many are encoded together, and threads that decode.
 
-    A shard is closed at about `shard_size` pictures.
+    A shard is closed at about `shard_size` pictures. Key frames of videos are kept in `stills`,
+    where thumbnails are.
     """
 
     limits: Limits = DEFAULT_LIMITS
     batch_size: int = 32
     workers: int = 2
     shard_size: int = 1024
+    stills: Path | None = None
 
 
 def embed(
@@ -112,7 +119,8 @@ def embed(
         ledger = stack.enter_context(Ledger.open(folder))
         skips = stack.enter_context(SkipLog(folder.skipped))
         other = stack.enter_context(Ledger.read(beside)) if beside else None
-        run = _Run(encoder, folder, ledger, skips, how, other)
+        videos = stack.enter_context(Videos.open(folder.videos))
+        run = _Run(encoder, folder, ledger, skips, how, other, videos)
         on_progress(Progress("embed", 0))  # to count what a large file holds takes a while
         run.total = length_hint(records) or None
         run.on_progress = on_progress
@@ -122,7 +130,10 @@ def embed(
 
 @dataclass(frozen=True)
 class Job:
-    """A picture to look at: its record, and its file and the sidecars beside it as they are now."""
+    """A picture to look at: its record, and its file and the sidecars beside it as they are now.
+
+    `shot`: what is known of it already, where it is one of a video.
+    """
 
     record: ImageRecord
     path: Path
@@ -130,15 +141,18 @@ class Job:
     mtime_ns: int
     sidecars: tuple[Path, ...]
     sidecar: str
+    shot: ShotRecord | None = None
 
     @classmethod
     def of(cls, record: ImageRecord, path: Path, sidecars: Sidecars) -> Self:
         """The picture of a record whose file lies there; raises OSError or ValueError."""
-        status = path.stat()
+        file = file_at(path)
+        status = file.stat()
         captions = tuple(dict.fromkeys(text for text in record.captions if text.strip()))
         told = record if captions == record.captions else replace(record, captions=captions)
-        beside = sidecars.of(path)
-        return cls(told, path, status.st_size, status.st_mtime_ns, beside, stamp(beside))
+        beside = sidecars.of(file)
+        said = stamp(beside) + (f"\nstarted {record.started}" if record.started else "")
+        return cls(told, path, status.st_size, status.st_mtime_ns, beside, said)
 
     @property
     def name(self) -> Name:
@@ -173,6 +187,7 @@ class _Run:
         skips: SkipLog,
         options: EmbedOptions,
         beside: Ledger | None,
+        videos: Videos,
     ) -> None:
         self._ledger = ledger
         self._beside = beside
@@ -187,6 +202,9 @@ class _Run:
             on_bad=self._not_finite,
         )
         self._stored = StoredPictures(ledger)
+        self._watcher = Watcher(videos, options.limits, self._is_known, self._tell_time)
+        self._watching = ""
+        self._watched: set[Path] = set()
         self._seen = Seen(folder)
         self._place = Placing()
         self._sidecars = Sidecars()
@@ -232,7 +250,13 @@ class _Run:
 
     def _opened(self, job: Job, admit: Admit) -> Picture:
         """Open a picture, and look at it for copies while it is here."""
-        picture = open_picture(job.path, self._options.limits, admit)
+        picture = job.shot.picture if job.shot else None
+        if picture is None:
+            picture = open_picture(job.path, self._options.limits, admit)
+        else:
+            admit(sum(map(image_bytes, (picture.image, *picture.frames))))
+            if self._options.stills:
+                keep_still(self._options.stills, job.path, picture.image)
         self._seen.see(picture)
         return picture
 
@@ -250,8 +274,61 @@ class _Run:
                 self._skip("source", record.uri, record.reason)
             elif isinstance(record, CaptionRecord):
                 self._take_caption(record)
+            elif is_video(record.path):
+                yield from self._shots(record)
             elif (job := self._look(record)) is not None:
                 yield job
+
+    def _shots(self, record: ImageRecord) -> Iterator[Job]:
+        """The shots of a video that must be looked at; those that it had before leave."""
+        try:
+            path = self._place(record.path)
+            before = self._watcher.before(path)
+            self._watching, given = path.name, 0
+            for shot in self._watcher.shots(record, path):
+                if isinstance(shot, Skipped):
+                    self._skip("source", shot.uri, shot.reason)
+                    continue
+                given += 1
+                job = self._look(shot.record)
+                if job is None:
+                    continue
+                if shot.picture is None and (item := self._there(shot.sha256)) is not None:
+                    self._let_go(job, shot.sha256)
+                    self._name(item, job)
+                else:
+                    yield replace(job, shot=shot)
+            self._leave(before)
+            self._watcher.settled(path)
+            self._watched.add(path)
+            self._read += given - 1
+            self.total = self.total and self.total + given - 1
+        except (OSError, ValueError) as error:
+            self._skip("unreadable", record.uri, f"{record.path}: cannot be read ({error})")
+        except UnreadableImage as error:
+            self._skip("unreadable", record.uri, str(error).removeprefix(f"{path}: "))
+        finally:
+            self._watching = ""
+
+    def _leave(self, before: Iterable[Path]) -> None:
+        """Take their names from the shots that a video had before it was changed."""
+        for address in before:
+            known = self._ledger.file_at(address)
+            if known and not self._ledger.was_seen(str(address)):
+                self._unname(known.picture, partial(_is_at, {str(address)}))
+
+    def _there(self, sha256: str) -> Item | None:
+        """A picture of that content, on its way or in its shard."""
+        if pending := self._builder.pending(sha256):
+            return pending
+        known = self._ledger.picture(sha256)
+        return self._stored.item(known) if known else None
+
+    def _is_known(self, sha256: str) -> bool:
+        """Whether there is a picture of that content, and it is not being withdrawn."""
+        if self._builder.is_withdrawn(sha256):
+            return False
+        return bool(self._builder.pending(sha256) or self._ledger.picture(sha256))
 
     def _look(self, record: ImageRecord) -> Job | None:
         """Settle a picture by its file's size and time if that will do."""
@@ -300,17 +377,22 @@ class _Run:
             names = (replace(job.name, metadata=facts.metadata),)
             size = opened.width, opened.height
             entry = Entry(opened.sha256, *size, names, _iso(facts.taken_at))
-            self._builder.add(Item(entry, image=opened.image))
+            self._builder.add(Item(entry, (opened.image, *opened.frames)))
             self._count()
         else:
             self._name(item, job, opened.facts)
 
     def _facts(self, job: Job, said: Facts) -> Facts:
-        """What is said of a picture: by its sidecars, and by its file."""
-        found = []
+        """What is said of a picture: by its sidecars, and by its file.
+
+        When a video began, in place of what it says itself, is said of each of its shots.
+        """
+        clip, started = Clip.at(job.path), job.record.started
+        after = clip.start if clip else 0.0
+        found = [later(Facts(datetime.fromisoformat(started)), after)] if started else []
         for sidecar in job.sidecars:
             try:
-                found.append(read_sidecar(sidecar))
+                found.append(later(read_sidecar(sidecar), after))
             except ValueError as error:
                 reason = f"what it says of {job.path.name} cannot be read ({error})"
                 self._skips.add("source", Skipped(printable(str(sidecar)), printable(reason)))
@@ -399,7 +481,7 @@ class _Run:
         captions = item.captions if entry.captions == item.entry.captions else None
         # A file that was merely touched is nothing that an index has to be told.
         since = item.since if _shown(entry) == _shown(item.entry) else None
-        self._builder.add(Item(entry, item.image, item.vector, captions, since))
+        self._builder.add(Item(entry, item.images, item.vector, captions, since))
 
     def _take_caption(self, caption: CaptionRecord) -> None:
         if self._ledger.has_loose(caption) or self._builder.pending_loose(caption):
@@ -426,7 +508,7 @@ class _Run:
                     for name in entry.names
                     if not self._ledger.was_seen(name.path)
                     and (place := below(folder, name.path, name.uri)) is not None
-                    and is_gone(place, folder)
+                    and (is_gone(place, folder) or file_at(name.path) in self._watched)
                 }
                 known = self._ledger.picture(entry.sha256)
                 if gone and known is not None and (known.shard, known.row) == (number, row):
@@ -461,9 +543,18 @@ class _Run:
 
     def _tell(self, *, last: bool = False) -> None:
         now = monotonic()
-        if last or now - self._told >= _EVERY_SECONDS:
+        if last or (now - self._told >= _EVERY_SECONDS and not self._watching):
             self._told = now
             self.on_progress(Progress("embed", self._settled, self.total))
+
+    def _tell_time(self, seconds: float, length: float | None) -> None:
+        """Tell how far a video has been watched."""
+        now = monotonic()
+        if now - self._told >= _EVERY_SECONDS:
+            self._told = now
+            total = None if length is None else max(1, round(length))
+            stage = f"watch {printable(self._watching)}"
+            self.on_progress(Progress(stage, int(seconds), total, "seconds"))
 
 
 def _shown(entry: Entry) -> tuple[object, ...]:
@@ -495,7 +586,7 @@ def _joined(names: tuple[Name, ...], name: Name) -> tuple[Name, ...]:
 def _is_there(name: Name) -> bool:
     """Whether a picture's file is still there as it was."""
     try:
-        status = Path(name.path).stat()
+        status = file_at(name.path).stat()
     except (OSError, ValueError):
         return False
     return (status.st_size, status.st_mtime_ns) == (name.size, name.mtime_ns)

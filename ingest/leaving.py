@@ -16,7 +16,10 @@ from corpus.ledger import Ledger
 from corpus.records import CaptionRecord
 from corpus.shards import Shard
 from corpus.tables import path_key
+from engine.identity import shot_sha256
 from engine.progress import check_cancelled
+from engine.video.address import Clip, file_at
+from engine.video.still import content_of
 from ingest.given import Given, GivenFile, State
 from ingest.looking import SourceState
 from ingest.sources import Keys
@@ -75,7 +78,7 @@ def find_lost(ledger: Ledger, given: Given, states: Sequence[SourceState]) -> Lo
     """What the collection has from these sources and none of them gives."""
     known = ledger.file_keys()
     unseen = np.setdiff1d(known, given.keys("file"), assume_unique=True)
-    verdicts = Verdicts(states, unseen)
+    verdicts = Verdicts(states, unseen, given.keys("file"))
     lost = Lost()
     wanted = set(unseen.tolist())
     for number, rows in ledger.files_at(wanted):
@@ -98,7 +101,8 @@ class Verdicts:
     A file of which nobody knows where it came from stays.
     """
 
-    def __init__(self, states: Sequence[SourceState], unseen: Keys) -> None:
+    def __init__(self, states: Sequence[SourceState], unseen: Keys, given: Keys) -> None:
+        self._given = given
         self._folders = [state for state in states if state.is_folder]
         self._files = [
             (state, set(np.intersect1d(unseen, state.gave).tolist()))
@@ -117,7 +121,9 @@ class Verdicts:
         states = [*(state for state, _ in covering), *listing]
         if not states or any(state.trouble for state in states):
             return "stays", Path()
-        path = Path(name.path)
+        path = file_at(name.path)
+        if str(path) != name.path and np.isin(path_key(str(path)), self._given):
+            return "stays", Path()  # its video has changed: when that was watched it is known
         try:
             path.lstat()
         except FileNotFoundError:
@@ -158,8 +164,10 @@ def _find_moved(lost: Lost, given: Given) -> None:
 
 
 def _sha256(path: Path) -> str:
-    """The digest of a file's bytes; "" where it cannot be read."""
+    """What stands for a file's content, or a shot's; "" where it cannot be read."""
     try:
+        if clip := Clip.at(path):
+            return shot_sha256(content_of(clip.file), clip.start_ms)
         with open_regular(path) as file:
             digest = hashlib.sha256()
             while part := file.read(2**20):

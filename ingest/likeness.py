@@ -22,6 +22,7 @@ from engine.search.sight import Known, as_words, sight_of
 from engine.settings import Settings
 from engine.store import ImageStore, picture_id
 from engine.types import ImageHit
+from engine.video.address import file_at
 from ingest.decoding import opened_in_order
 
 _TOGETHER = 16
@@ -117,7 +118,7 @@ class _Finding:
         living, known = set(self._images.ids()), self._sights.ids()
         if forget:
             self._sights.forget(known - living)
-        back = [hit.id for hit in self._hits(self._sights.missing()) if Path(hit.uri).is_file()]
+        back = [hit.id for hit in self._hits(self._sights.missing()) if file_at(hit.uri).is_file()]
         self._sights.forget(back)
         return sorted(living - known) + back
 
@@ -194,5 +195,5 @@ def _seen(hit: ImageHit, opened: Picture | UnreadableImage) -> Sight:
     """What is known of a picture whose file was opened, or could not be."""
     pixels = hit.payload["width"] * hit.payload["height"]
     if isinstance(opened, UnreadableImage):
-        return Sight(b"", pixels, missing=not Path(hit.uri).is_file())
+        return Sight(b"", pixels, missing=not file_at(hit.uri).is_file())
     return Sight(sight_of(opened.image), pixels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,13 +16,16 @@ from corpus.entry import key_of
 from corpus.ledger import Ledger
 from corpus.records import CaptionRecord, ImageRecord, Skipped
 from corpus.tables import loose_key, path_key
+from corpus.videos import Videos
 from engine.collection import CollectionFolder
 from engine.errors import InvalidInput, SourceError
 from engine.metadata.sidecars import Sidecars
 from engine.progress import OnProgress, Progress, check_cancelled
+from engine.video.address import file_at, is_video
 from ingest.embed import Job
 from ingest.given import Given, GivenFile, State
 from ingest.sources import Keys, Source, Sources
+from ingest.video.watching import known_shots
 from ingest.whereabouts import Placing, holds_anything
 from mrag_client.files import is_regular
 
@@ -66,6 +69,7 @@ class Looker:
         self._on_progress = on_progress
         self._place = Placing()
         self._sidecars = Sidecars()
+        self._videos = Videos.open(folder.videos)
         self._bad, self._bad_since = _known_bad(folder)
         self._looked, self._told = 0, 0.0
 
@@ -91,8 +95,9 @@ class Looker:
             self._tell()
             if isinstance(record, ImageRecord):
                 kept = before == "captions"
-                if (key := self._take(number, record, ids, keep_words=kept)) is not None:
-                    gives.append(key)
+                for one in self._shots(record):
+                    if (key := self._take(number, one, ids, keep_words=kept)) is not None:
+                        gives.append(key)
             elif isinstance(record, CaptionRecord):
                 gives.append(self._take_caption(number, record))
             elif isinstance(record, Skipped):
@@ -110,6 +115,16 @@ class Looker:
             )
         else:
             state.whole = state.source.limit is None
+
+    def _shots(self, record: ImageRecord) -> Iterator[ImageRecord]:
+        """The shots of a video that is as it was watched; it, or a picture, as it is."""
+        if not is_video(record.path):
+            yield record
+            return
+        with suppress(OSError, ValueError):
+            path = self._place(record.path)
+            found = known_shots(self._videos, record, path)
+            yield from [record] if found is None else found
 
     def _take(
         self, number: int, record: ImageRecord, ids: set[int], *, keep_words: bool
@@ -147,7 +162,7 @@ class Looker:
         """Whether a file could not be read by the last run, and is still the same."""
         if job.record.uri not in self._bad:
             return False
-        status = job.path.stat()
+        status = file_at(job.path).stat()
         return max(status.st_mtime_ns, status.st_ctime_ns) < self._bad_since
 
     def _take_caption(self, number: int, caption: CaptionRecord) -> int:

@@ -27,6 +27,7 @@ from corpus.parquet import DamagedShard, Halves
 from corpus.records import CaptionRecord, ImageRecord, NextSource, Record, Skipped, WholeFolder
 from corpus.shards import Shard
 from corpus.sights import Sights
+from corpus.videos import Videos
 from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import IncompatibleIndex, InvalidInput, StoreLocked
 from engine.files import write_whole
@@ -155,6 +156,8 @@ def adopt_parts(folder: CollectionFolder, on_progress: OnProgress = silent) -> A
                     done = _Adoption(folder, ledger, card, done).all(theirs, on_progress)
                 with Sights.open(folder.sights) as sights, Sights.open(place.sights) as seen:
                     sights.take(seen)
+                with Videos.open(folder.videos) as videos, Videos.open(place.videos) as watched:
+                    videos.take(watched)
             _remove(place)
         except StoreLocked:
             done = replace(done, left=(*done.left, name))
@@ -223,7 +226,7 @@ class _Adoption:
         for row, entry in zip(live.pictures, shard.entries(live.pictures), strict=True):
             vectors = shard.captions[shard.span(row)]
             self._let_go(entry)
-            self._take(Item(entry, None, shard.images[row], vectors))
+            self._take(Item(entry, (), shard.images[row], vectors))
         self._take_loose(shard, live.loose)
 
     def _let_go(self, entry: Entry) -> None:
@@ -252,7 +255,7 @@ class _Adoption:
         if entry != first.entry:
             rows = [vectors[text][None] for text in entry.captions]
             captions = np.concatenate([np.empty((0, self._dim), np.float16), *rows])
-            self._builder.add(Item(entry, first.image, first.vector, captions))
+            self._builder.add(Item(entry, first.images, first.vector, captions))
 
     def _take(self, item: Item) -> None:
         sha256 = item.entry.sha256

@@ -215,7 +215,8 @@ def embed_only(
     """
     folder = CollectionFolder(settings.home, name)
     records = _begun(records, folder)
-    how = EmbedOptions(settings.limits, settings.batch_size, settings.workers)
+    stills = settings.home / "thumbnails"
+    how = EmbedOptions(settings.limits, settings.batch_size, settings.workers, stills=stills)
     card = partial(_card, folder, encoder, encoder_spec, generator_spec, memory)
     if part is not None:
         wanted = card()

@@ -15,6 +15,7 @@ from engine.collection import CollectionFolder
 from engine.progress import OnProgress, silent
 from engine.settings import Settings
 from engine.types import Encoder
+from engine.video.address import file_at
 from ingest.embed import EmbedOptions, embed
 
 
@@ -54,7 +55,7 @@ def _records(ledger: Ledger) -> Iterator[Record]:
         corrected = reader.by_picture(ledger.corrected.standing_in(file.number))
         for row, entry in zip(live.pictures, shard.entries(live.pictures), strict=True):
             paths = [Path(name.path) for name in entry.names]
-            path = next((path for path in paths if path.exists()), paths[0])
+            path = next((path for path in paths if file_at(path).exists()), paths[0])
             correction = corrected[row][0] if row in corrected else None
             captions, split = joined_texts(entry.captions, correction), entry.split
             yield ImageRecord(entry.image_id, entry.uri, path, captions, split, entry.tags)

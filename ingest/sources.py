@@ -39,7 +39,7 @@ class Source:
     `name` is what its user calls it, "" where that is the place's own name. `images` is the folder
     that a file's pictures lie in. `captions_only`: no pictures are looked for. `root`: nothing
     outside this folder may be read, as the owner of this machine did not name the source. `unread`
-    parts of it could not be read when it was last read whole.
+    parts of it could not be read when it was last read whole. `started`: when a video began.
     """
 
     path: str
@@ -53,6 +53,7 @@ class Source:
     captions_only: bool = False
     root: str = ""
     unread: int = 0
+    started: str = ""
 
     @property
     def key(self) -> str:
@@ -84,6 +85,7 @@ class Source:
             limit=self.limit,
             image_column=self.image_column,
             caption_column=self.caption_column,
+            started=self.started,
         )
         if not self.root:
             return records

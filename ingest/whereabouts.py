@@ -6,6 +6,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
+from engine.video.address import file_at
 from ingest.readers.clutter import is_clutter
 
 
@@ -29,7 +30,7 @@ def is_gone(path: Path, root: Path) -> bool:
     A folder that cannot be read, or holds nothing of a user's, may be a disk that is not mounted.
     """
     try:
-        path.lstat()
+        file_at(path).lstat()
     except FileNotFoundError:
         return holds_anything(nearest_folder(path, root))
     except OSError:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby, islice
-from pathlib import Path
+from pathlib import PurePath
 
 from corpus.entry import Name
 from corpus.known import FilesOf, Known
@@ -16,6 +16,7 @@ from engine.app import Collection
 from engine.settings import Settings
 from engine.store import ImageStore, picture_id
 from engine.types import ImageHit
+from engine.video.address import file_at
 from ingest.likeness import Outlook, find_copies
 from mrag_client.models import (
     DuplicateFile,
@@ -189,10 +190,9 @@ def _picture(hit: ImageHit, names: Sequence[Name], *, keep: bool, paths: bool) -
 
 
 def _file(name: Name, *, paths: bool) -> DuplicateFile:
-    path = Path(name.path)
     return DuplicateFile(
-        path=str(path) if paths else path.name,
+        path=name.path if paths else PurePath(name.path).name,
         bytes=name.size,
         modified=datetime.fromtimestamp(name.mtime_ns / 1e9, UTC),
-        there=path.is_file(),
+        there=file_at(name.path).is_file(),
     )

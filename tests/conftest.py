@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
 from xdist.scheduler import LoadFileScheduling
 
+from engine.progress import check_cancelled
 from engine.types import Decoding, Vector, Vectors
 
 pytest_plugins = ["tests.worlds", "tests.hub", "tests.samples"]
 
 MEMORY, ROOM = Path("/dev/shm"), 6 * 2**30
+
+hypothesis.settings.register_profile("untimed", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("untimed")  # a busy machine is no fault of the code
 
 
 def pytest_configure() -> None:
@@ -91,6 +96,39 @@ class FakeGenerator:
         return [self._texts[:n] for _ in prompts]
 
 
+class FakeTextStream:
+    """Writes the pieces that it is told, and remembers its prompts and the pictures it saw."""
+
+    id = "fake"
+    max_input_tokens = 100
+
+    def __init__(
+        self, *pieces: str, max_images: int = 4, then: BaseException | None = None
+    ) -> None:
+        """`then`: raised after the last piece."""
+        self._pieces, self._then = pieces, then
+        self.max_images = max_images
+        self.asked: list[tuple[str, list[Image.Image], int]] = []
+        self.closed = 0
+        """How many streams have ended, to their end or because nobody read on."""
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+    def stream(
+        self, prompt: str, images: Sequence[Image.Image], max_new_tokens: int
+    ) -> Iterator[str]:
+        self.asked.append((prompt, list(images), max_new_tokens))
+        try:
+            for piece in self._pieces:
+                check_cancelled()
+                yield piece
+            if self._then:
+                raise self._then
+        finally:
+            self.closed += 1
+
+
 @pytest.fixture(autouse=True, scope="session")
 def no_power_cuts() -> Iterator[None]:
     """No test cuts the power, so nothing need be synced: that takes a third of the time."""
@@ -107,3 +145,8 @@ def fake_encoder() -> Callable[..., FakeEncoder]:
 @pytest.fixture
 def fake_generator() -> Callable[..., FakeGenerator]:
     return FakeGenerator
+
+
+@pytest.fixture
+def fake_text_stream() -> Callable[..., FakeTextStream]:
+    return FakeTextStream

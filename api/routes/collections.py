@@ -6,11 +6,13 @@ import zipfile
 from collections.abc import Mapping
 from functools import partial
 from io import BufferedReader
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.datastructures import UploadFile
+from starlette.responses import FileResponse
 
 from api.document import errors, form
 from api.fields import parameters, read_fields
@@ -21,6 +23,7 @@ from api.uploads import Form, form_of
 from engine.collection import CollectionFolder
 from engine.errors import InvalidInput
 from engine.types import ImageHit
+from engine.video.address import Clip
 from ingest.jobs.records import Job
 from mrag_client.models import (
     CollectionAnswer,
@@ -180,6 +183,33 @@ async def thumbnail(
     return Response(
         data, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"}
     )
+
+
+@router.get(
+    "/{name}/pictures/{key}/video",
+    response_class=FileResponse,
+    responses={
+        200: {"description": "The video.", "content": {"video/*": {}}},
+        206: {"description": "The part of it that the header Range asks for."},
+        **errors(404, 409),
+    },
+)
+async def video(name: str, key: str, asking: Reader) -> FileResponse:
+    """The video that a picture is a shot of, whole or a part of it, as players ask for it."""
+
+    def found() -> Path:
+        clip = Clip.at(stored(asking, name, key).uri)
+        if clip is None:
+            raise NotFound(f"picture {key} is no shot of a video; ask for its thumbnail")
+        if not clip.file.is_file():
+            raise NotFound(
+                "the video is not where it was; sync its collection to have it found again"
+            )
+        return clip.file
+
+    path = await asking.run(found)
+    kind = guess_type(path.name)[0] or "application/octet-stream"
+    return FileResponse(path, media_type=kind, headers={"Cache-Control": "private, max-age=3600"})
 
 
 async def _begun(asking: Asking, name: str, sent: Form, response: Response) -> JobAnswer:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.document import errors, form
@@ -13,7 +14,7 @@ from api.fields import read_fields
 from api.parts import Asking, Reader
 from api.problems import InvalidFields
 from api.shapes import Captions, Comparisons
-from api.uploads import Form, form_of, pictures_of
+from api.uploads import Form, form_of, pictures_of, video_of
 from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import (
     MOST_HITS,
@@ -21,11 +22,16 @@ from mrag_client.models import (
     ComparisonAnswer,
     Description,
     Failure,
+    OutlineAnswer,
+    OutlineOptions,
 )
+from service.takeaway.subtitles import WRITTEN
 
 router = APIRouter(prefix="/v1", tags=["describe"])
 
 _COLLECTION = {"type": "string", "description": "Empty: the server's, or the only one."}
+_SOURCE = {"type": "string", "description": "A file of this machine, to who owns it alone."}
+OutlineFormat = Literal["json", "vtt", "srt"]
 _IDS = {
     "type": "array",
     "items": {"type": "string"},
@@ -92,6 +98,55 @@ async def compare(request: Request, asking: Reader, collection: Named = "") -> C
             )
     _note(asking, results)
     return Comparisons(results=results)
+
+
+@router.post(
+    "/outline",
+    response_model=OutlineAnswer,
+    responses={
+        200: {
+            "description": "The shots; as subtitles where `format` says so.",
+            "content": {"text/vtt": {}, "application/x-subrip": {}},
+        },
+        **_ERRORS,
+    },
+    openapi_extra=form(
+        OutlineOptions,
+        files=("video",),
+        fields={"collection": _COLLECTION, "source": _SOURCE},
+        example={"shots": 20},
+    ),
+)
+async def outline(
+    request: Request,
+    asking: Reader,
+    collection: Named = "",
+    format: Annotated[OutlineFormat, Query(description="How it is written.")] = "json",  # noqa: A002
+) -> Any:
+    """What is seen in a video, shot by shot; `next` says where to go on."""
+    async with form_of(request, asking.settings) as sent:
+        options = read_fields(OutlineOptions, sent.without("collection", "source"))
+        async with video_of(sent) as sent_video:
+            video = _video(asking, sent, sent_video)
+            named = _named(sent, collection)
+            told = await asking.run(asking.answers.outline, video, options, collection=named)
+    if format == "json":
+        return told
+    written, kind = WRITTEN[format]
+    return Response(written([told]), media_type=kind)
+
+
+def _video(asking: Asking, sent: Form, uploaded: NamedPicture | None) -> NamedPicture:
+    """The video that is meant: one that is sent, or to who owns this machine a file of it."""
+    source = sent.all("source")
+    if (uploaded is None) == (not source):
+        raise InvalidFields("send one video: a file as `video`")
+    if uploaded is not None:
+        return uploaded
+    path = Path(source[0])
+    if asking.visitor.by != "home" or "\0" in source[0] or not path.is_absolute():
+        raise InvalidFields("source names no file that may be read; send it as `video`")
+    return NamedPicture(path.name, path)
 
 
 def _given(sent: Form, files: list[NamedPicture]) -> list[GivenPicture]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from engine.legible import legible
 from engine.types import NO_METADATA, Metadata
@@ -56,6 +56,13 @@ def facts(
         keywords=_each_once(clean(word, _LENGTHS["keyword"]) for word in keywords),
     )
     return Facts(taken_at if taken_at and taken_at.year in _YEARS else None, about)
+
+
+def later(said: Facts, seconds: float) -> Facts:
+    """What a video says, for a part of it that begins so many seconds after its beginning."""
+    if said.taken_at is None:
+        return said
+    return replace(said, taken_at=said.taken_at + timedelta(seconds=seconds))
 
 
 def joined(found: Sequence[Facts]) -> Facts:

@@ -16,6 +16,7 @@ EARTH_KM = 20_038.0
 """Half of the way around the globe: there is nothing farther away."""
 
 _DAY = re.compile(r"(\d{4})(?:-(\d\d?)(?:-(\d\d?))?)?")
+_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?")
 _DEGREES = re.compile(r"[+\-−]?\d{1,3}(?:\.\d+)?")
 _DISTANCE = re.compile(r"(\d{1,9}(?:\.\d+)?)\s*(km|m|)", re.IGNORECASE)
 _ENDING = re.compile(r"\.?(\w{1,20})")
@@ -26,7 +27,8 @@ class FilterTerm:
     """A filter by its name: what follows the colon, and which field of `Filters` it sets.
 
     `read` raises ValueError for what cannot be used, saying what is expected. `many`: it may be
-    given several times, any of which is enough. `negated` is the field that a minus sets, empty
+    given several times, any of which is enough. `clock_field` is set in place of `field` where what
+    is read is a time of day. `negated` is the field that a minus sets, empty
     where it makes no sense: then `instead` is the remedy.
     """
 
@@ -37,14 +39,28 @@ class FilterTerm:
     many: bool = False
     negated: str = ""
     instead: str = ""
+    clock_field: str = ""
 
 
-def _first_moment(value: str) -> datetime:
-    return datetime.combine(_days(value)[0], time.min, UTC)
+def _first_moment(value: str) -> datetime | time:
+    found = _CLOCK.fullmatch(value.strip())
+    return _clock(value, found) if found else datetime.combine(_days(value)[0], time.min, UTC)
 
 
-def _last_moment(value: str) -> datetime:
-    return datetime.combine(_days(value)[1], time.max, UTC)
+def _last_moment(value: str) -> datetime | time:
+    found = _CLOCK.fullmatch(value.strip())
+    return _clock(value, found) if found else datetime.combine(_days(value)[1], time.max, UTC)
+
+
+def _clock(value: str, found: re.Match[str]) -> time:
+    """A time of any day."""
+    hour, minute, second = (int(part or 0) for part in found.groups())
+    try:
+        return time(hour, minute, second)
+    except ValueError:
+        raise ValueError(
+            f"{value!r} is no time of day; write one from 00:00 to 23:59, like 17:00"
+        ) from None
 
 
 def _days(value: str) -> tuple[date, date]:
@@ -55,7 +71,8 @@ def _days(value: str) -> tuple[date, date]:
         first = date(year, month or 1, day or 1)  # there is no year 0
     except ValueError:
         raise ValueError(
-            f"{value!r} is no day, month or year; write one like 2024-05-31, 2024-05 or 2024"
+            f"{value!r} is no day, month or year; write one like 2024-05-31, 2024-05 or 2024, or a "
+            "time of any day like 17:00"
         ) from None
     last = day or monthrange(year, month or 12)[1]
     return first, date(year, month or 12, last)
@@ -120,12 +137,13 @@ def _rating(value: str) -> int:
 
 FILTER_TERMS = {
     "after": FilterTerm(
-        "a day, a month or a year", "after:2024-05", "taken_from", _first_moment,
-        instead="write before: with the day before it",
+        "a day, a month, a year or a time of day", "after:2024-05", "taken_from", _first_moment,
+        instead="write before: with the day or the time before it", clock_field="clock_from",
     ),
     "before": FilterTerm(
-        "a day, a month or a year", "before:2025-01-31", "taken_until", _last_moment,
-        instead="write after: with the day after it",
+        "a day, a month, a year or a time of day", "before:2025-01-31", "taken_until",
+        _last_moment, instead="write after: with the day or the time after it",
+        clock_field="clock_until",
     ),
     "camera": FilterTerm(
         "a camera", 'camera:"Canon EOS R6"', "cameras", str, many=True, negated="not_cameras"
@@ -158,6 +176,9 @@ FILTER_TERMS = {
         "the least number of stars", "rating:3", "least_rating", _rating,
         instead="leave the minus out: rating:3 finds pictures of three stars or more",
     ),
+    "label": FilterTerm(
+        "a label", "label:dog", "labels", str, many=True, negated="not_labels"
+    ),
 }  # fmt: skip
 """All filters, by the name before the colon."""
 
@@ -165,8 +186,8 @@ _OTHER_WORDS = {
     "since": "after", "from": "after", "date": "after", "until": "before", "till": "before",
     "model": "camera", "make": "camera", "location": "place", "city": "place",
     "country": "place", "town": "place", "where": "place", "gps": "near", "keyword": "tag",
-    "keywords": "tag", "label": "tag", "source": "by", "extension": "ext", "type": "ext",
-    "format": "ext", "filetype": "ext", "stars": "rating", "similar": "like",
+    "keywords": "tag", "source": "by", "extension": "ext", "type": "ext", "class": "label",
+    "category": "label", "format": "ext", "filetype": "ext", "stars": "rating", "similar": "like",
 }  # fmt: skip
 
 

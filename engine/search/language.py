@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import time
 from typing import Any
 from uuid import UUID
 
@@ -40,7 +41,7 @@ _TO_ESCAPE = re.compile(rf"[{_QUOTES}\\]")
 _RUN = re.compile(r"\S+")
 _SPACES = re.compile(r"\s*")
 _SIMPLE = re.compile(r"[^\W\d]\w*")
-_SIMPLE_VALUE = re.compile(r"[\w.,/+\-]+")
+_SIMPLE_VALUE = re.compile(r"[\w.,/+\-:]+")
 
 Place = tuple[int, int]
 """Where something stands in what was typed: from a character on, and up to another."""
@@ -307,6 +308,8 @@ def _filters(items: Sequence[Filter], typed: str) -> dict[str, Any]:
         term = FILTER_TERMS[item.name]
         value = term.read(item.value)
         name = term.negated if item.unwanted else term.field
+        if isinstance(value, time):
+            name = term.clock_field
         if term.many:
             found[name] = found.get(name, frozenset()) | {value}
         elif name in found:

@@ -15,12 +15,17 @@ from PIL import Image
 
 from engine.errors import UnreadableImage
 from engine.files import write_whole
-from engine.images import open_picture
+from engine.images import open_pixels
 from engine.limits import Limits
+from engine.video.address import Clip, file_at
 
 _LOG = logging.getLogger(__name__)
 _QUALITY = 80
 _SWEEP_EVERY = 256
+
+
+_STILL = 640
+"""Up to this size a key frame is shown as it was kept when its video was watched."""
 
 
 def shrunk(image: Image.Image, side: int) -> bytes:
@@ -30,6 +35,17 @@ def shrunk(image: Image.Image, side: int) -> bytes:
     buffer = BytesIO()
     small.save(buffer, "WEBP", quality=_QUALITY)
     return buffer.getvalue()
+
+
+def keep_still(folder: Path, address: Path, image: Image.Image) -> None:
+    """Keep the key frame of a shot beside thumbnails, so that its video is not decoded again.
+
+    Nothing is lost where it cannot be kept.
+    """
+    try:
+        write_whole(_kept_at(folder, address, _STILL), shrunk(image, _STILL), durable=False)
+    except OSError as error:
+        _LOG.warning("key frames are not kept in %s: %s", folder, error)
 
 
 class Thumbnails:
@@ -56,11 +72,9 @@ class Thumbnails:
     def _one(self, uri: str, side: int) -> bytes:
         path = Path(uri)
         try:
-            status = path.stat()
+            kept = _kept_at(self._folder, path, side)
         except (OSError, ValueError):
             return _grey(side)
-        told = f"{path.absolute()}\0{status.st_mtime_ns}\0{status.st_size}\0{side}"
-        kept = self._folder / f"{hashlib.sha256(told.encode()).hexdigest()}.webp"
         try:
             data = kept.read_bytes()
             os.utime(kept)  # used just now: it is swept last
@@ -71,7 +85,9 @@ class Thumbnails:
 
     def _made_of(self, path: Path, side: int) -> bytes:
         try:
-            return shrunk(open_picture(path, self._limits).image, side)
+            if side < _STILL and Clip.at(path):
+                return shrunk(Image.open(BytesIO(self._one(str(path), _STILL))), side)
+            return shrunk(open_pixels(path, self._limits), side)
         except UnreadableImage:
             return _grey(side)
 
@@ -99,6 +115,13 @@ class Thumbnails:
                 return
             path.unlink(missing_ok=True)
             total -= status.st_size
+
+
+def _kept_at(folder: Path, path: Path, side: int) -> Path:
+    """Where the version of that size is kept, of a file as it is now; raises OSError."""
+    status = file_at(path).stat()
+    told = f"{path.absolute()}\0{status.st_mtime_ns}\0{status.st_size}\0{side}"
+    return folder / f"{hashlib.sha256(told.encode()).hexdigest()}.webp"
 
 
 def _grey(side: int) -> bytes:

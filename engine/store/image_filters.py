@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from math import isfinite
 
 from engine.errors import InvalidInput
@@ -12,7 +12,10 @@ from engine.store.phrases import phrase_terms
 from engine.types import Filters, Near
 from engine.words import folded
 
-FOLDED = ("tags", "camera", "lens", "places")
+CLOCK = "clock"
+"""The field that says when on its day a picture was taken, in seconds by its own clock."""
+
+FOLDED = ("tags", "camera", "lens", "places", "labels")
 """Fields of names that are compared without regard to case, in a field beside them."""
 
 
@@ -23,14 +26,20 @@ def image_conditions(filters: Filters) -> Conditions:
     any_of = {
         "split": filters.splits,
         "source": filters.sources,
-        **_names(filters.tags, filters.cameras, filters.lenses, filters.places),
+        **_names(filters.tags, filters.cameras, filters.lenses, filters.places, filters.labels),
         "extension": frozenset(map(extension, filters.extensions)),
     }
     none_of = {
         "picture": filters.not_pictures,
         "split": filters.not_splits,
         "source": filters.not_sources,
-        **_names(filters.not_tags, filters.not_cameras, filters.not_lenses, filters.not_places),
+        **_names(
+            filters.not_tags,
+            filters.not_cameras,
+            filters.not_lenses,
+            filters.not_places,
+            filters.not_labels,
+        ),
         "extension": frozenset(map(extension, filters.not_extensions)),
     }
     if filters.has_caption or filters.sources:  # by nobody is what has none
@@ -39,15 +48,24 @@ def image_conditions(filters: Filters) -> Conditions:
         none_of["has"] = frozenset({"caption"})
     phrases = tuple(map(phrase_terms, filters.phrases))
     period = Period(_in_zone(filters.taken_from), _in_zone(filters.taken_until))
+    at_least = {} if filters.least_rating is None else {"rating": filters.least_rating}
     timed = period != Period(None, None)
+    clock = _clock(filters.clock_from, filters.clock_until)
     return Conditions(
         any_of={field: values for field, values in any_of.items() if values},
         none_of={field: values for field, values in none_of.items() if values},
         during={"taken_at": period} if timed else {},
-        at_least={} if filters.least_rating is None else {"rating": filters.least_rating},
         near={} if filters.near is None else {"location": _checked_circle(filters.near)},
         phrases={"said": phrases} if phrases else {},
+        either=clock if len(clock) > 1 else (),
+        at_least=at_least | (clock[0].at_least if len(clock) == 1 else {}),
+        at_most=clock[0].at_most if len(clock) == 1 else {},
     )
+
+
+def second_of_day(moment: datetime | time) -> int:
+    """How many seconds of its day have passed, by the clock that it says."""
+    return 3600 * moment.hour + 60 * moment.minute + moment.second
 
 
 def also(
@@ -82,6 +100,17 @@ def _names(*of_folded: frozenset[str]) -> dict[str, frozenset[str]]:
     return {
         field: frozenset(map(folded, names)) for field, names in zip(fields, of_folded, strict=True)
     }
+
+
+def _clock(start: time | None, end: time | None) -> tuple[Conditions, ...]:
+    """Of these one must hold: times of day from a start to an end, which may lie past midnight."""
+    begins = None if start is None else Conditions(at_least={CLOCK: second_of_day(start)})
+    ends = None if end is None else Conditions(at_most={CLOCK: second_of_day(end)})
+    if begins is None or ends is None:
+        return tuple(one for one in (begins, ends) if one)
+    if start > end:
+        return begins, ends
+    return (Conditions(at_least=begins.at_least, at_most=ends.at_most),)
 
 
 def _in_zone(moment: datetime | None) -> datetime | None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
 from typing import Any, get_args
 
 import numpy as np
 
 from engine.identity import content_key
-from engine.store.image_filters import FOLDED, extension, folded_field
+from engine.store.image_filters import CLOCK, FOLDED, extension, folded_field, second_of_day
 from engine.store.interface import HUB, Hit, Point, moment
 from engine.store.phrases import phrase_text
 from engine.types import CaptionSource, DateOrder, ImageHit, ImagePoint, Metadata
+from engine.video.address import file_at
 from engine.words import folded
 
 CAPTIONED_BY = get_args(CaptionSource)
@@ -20,7 +20,7 @@ CAPTIONED_BY = get_args(CaptionSource)
 
 _SHOWN = (
     *("sha256", "names", "width", "height", "taken_at", "tags", "split", "source"),
-    *("camera", "lens", "places", "location", "title", "rating"),
+    *("camera", "lens", "places", "location", "title", "rating", "labels"),
 )
 
 
@@ -44,6 +44,7 @@ def point_of(point: ImagePoint, vectors: dict[str, list[float]]) -> Point:
         "source": point.source,
         "split": point.split,
         "taken_at": None if point.taken_at is None else point.taken_at.isoformat(),
+        CLOCK: None if point.taken_at is None else second_of_day(point.taken_at),
         "tags": _each_once(point.tags),
         "camera": about.camera,
         "lens": about.lens,
@@ -51,15 +52,22 @@ def point_of(point: ImagePoint, vectors: dict[str, list[float]]) -> Point:
         "location": _location(about),
         "title": about.title,
         "rating": about.rating,
-        "extension": extension(PurePath(point.uri).suffix),
+        "extension": extension(file_at(point.uri).suffix),
         "has": [name for name, there in has.items() if there],
         "said": phrase_text(point.captions),
+        "labels": _each_once(point.labels),
     }
     for field in FOLDED:
         payload[folded_field(field)] = list(map(folded, _listed(payload[field])))
     if point.hub is not None:
         payload[HUB] = point.hub
     return Point(point.id, vectors, payload, "\n".join(point.captions))
+
+
+def label_fields(labels: Sequence[str]) -> dict[str, list[str]]:
+    """The fields of a picture that say which labels it has."""
+    told = _each_once(labels)
+    return {"labels": told, folded_field("labels"): list(map(folded, told))}
 
 
 def hit_of(hit: Hit) -> ImageHit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -137,9 +138,9 @@ class Conditions:
     """Conditions on payload fields, all of which must hold; without any, every point passes.
 
     `any_of` and `none_of` map a field to the values it must or must not have, `at_least` to the
-    smallest number that it may hold, `near` to the circle that it must lie in, and `phrases` to
-    words that must stand in it one after the other (see `engine.store.phrases`). Of `either`,
-    where there are any, one must hold.
+    smallest number that it may hold, `at_most` to the largest, `near` to the circle that it must
+    lie in, and `phrases` to words that must stand in it one after the other (see
+    `engine.store.phrases`). Of `either`, where there are any, one must hold.
     """
 
     any_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -149,9 +150,20 @@ class Conditions:
     either: tuple[Conditions, ...] = ()
     near: Mapping[str, Near] = field(default_factory=dict)
     phrases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    at_most: Mapping[str, int] = field(default_factory=dict)
 
 
 EVERYTHING = Conditions()
+
+
+def alike(
+    fields: Mapping[str, Mapping[str, Any]],
+) -> list[tuple[list[str], Mapping[str, Any]]]:
+    """Ids of points with the payload that is set for all of them, so that it is told once."""
+    groups: dict[str, tuple[list[str], Mapping[str, Any]]] = {}
+    for key, told in fields.items():
+        groups.setdefault(json.dumps(told, sort_keys=True), ([], told))[0].append(key)
+    return list(groups.values())
 
 
 def moment_at(microseconds: float) -> datetime:
@@ -182,6 +194,9 @@ class VectorIndex(Protocol):
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are ignored."""
+
+    def set_payload(self, fields: Mapping[str, Mapping[str, Any]]) -> None:
+        """Set payload fields of points, by id; all else of them stays, unknown ids are ignored."""
 
     def nearest(
         self,

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from engine.errors import UnreadableImage
-from engine.images import open_picture
+from engine.images import open_pixels
 from engine.legible import legible
 from engine.search.thumbnails import shrunk
 from evaluation.evaluate import CAPTIONS, TO_CAPTION, TO_PICTURE, TO_WORD
@@ -180,7 +180,7 @@ def _maps_by_caption(captions: Mapping[str, Sequence[str]], row: int) -> dict[st
 def _small(uri: str) -> str:
     """The picture as base64 of WebP, "" where it is gone."""
     try:
-        return b64encode(shrunk(open_picture(Path(uri)).image, _SIDE)).decode("ascii")
+        return b64encode(shrunk(open_pixels(Path(uri)), _SIDE)).decode("ascii")
     except UnreadableImage:
         return ""
 

@@ -21,6 +21,7 @@ from engine.images import SUFFIXES
 from engine.metadata.sidecars import SUFFIX as SIDECAR
 from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.settings import Settings
+from engine.video.address import VIDEO_SUFFIXES
 from ingest.readers import open_source
 from ingest.readers.detect import detect
 
@@ -31,7 +32,7 @@ TABLES = frozenset({".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json"})
 TEXTS = frozenset({".txt"})
 """Captions beside pictures, or captions alone."""
 
-_SOURCES = SUFFIXES | TABLES | TEXTS
+_SOURCES = SUFFIXES | VIDEO_SUFFIXES | TABLES | TEXTS
 _TAKEN = _SOURCES | {SIDECAR}
 """What is taken out of an archive: also what other programs wrote beside pictures."""
 
@@ -152,7 +153,7 @@ def source_in(folder: Path) -> Path:
     tables = [path for path in listed if path.suffix.lower() in TABLES]
     if not tables and len(listed) == 1:
         tables = listed  # a text file of captions; beside pictures it would be one of theirs
-    if len(tables) != 1 or tables[0].suffix.lower() in SUFFIXES:
+    if len(tables) != 1 or tables[0].suffix.lower() in SUFFIXES | VIDEO_SUFFIXES:
         return folder
     detect(tables[0])
     return tables[0]

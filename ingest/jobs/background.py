@@ -434,6 +434,7 @@ class Jobs:
             limit=options.limit,
             image_column=options.image_column,
             caption_column=options.caption_column,
+            started=options.started,
             root="" if root == Path() else str(root),
         )
 
@@ -483,6 +484,7 @@ def _opened(source: Path, images: Path | None, options: IngestOptions) -> Iterat
         limit=options.limit,
         image_column=options.image_column,
         caption_column=options.caption_column,
+        started=options.started,
     )
 
 

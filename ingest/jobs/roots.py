@@ -9,6 +9,7 @@ from pathlib import Path
 
 from corpus.records import Counted, ImageRecord, Record, Skipped
 from engine.errors import InvalidInput, SourceError
+from engine.video.address import file_at
 
 
 def inside(root: Path, path: Path) -> Path:
@@ -53,7 +54,7 @@ def only_inside(records: Iterable[Record], root: Path) -> Iterator[Record]:
 def _checked(records: Iterator[Record], root: Path) -> Iterator[Record]:
     for record in records:
         if isinstance(record, ImageRecord):
-            place = _resolved(record.path)
+            place = _resolved(file_at(record.path))
             if place is None or not place.is_relative_to(root):
                 yield Skipped(record.uri, "lies outside the folder that may be read")
                 continue

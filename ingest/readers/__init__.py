@@ -33,6 +33,7 @@ from ingest.readers.folder import count_pictures, read_folder
 from ingest.readers.plaintext import read_text
 from ingest.readers.spelling import Folders
 from ingest.readers.tables import Columns, Row, csv_rows, json_rows, jsonl_rows, read_table
+from ingest.readers.videos import checked_start, read_video
 
 Annotations = Iterator[Annotation | Skipped]
 
@@ -41,6 +42,7 @@ _READERS: dict[Kind, Callable[[Path], Annotations]] = {
     "coco": read_coco,
     "karpathy": read_karpathy,
     "text": read_text,
+    "video": read_video,
 }
 _LISTS = frozenset({"coco", "karpathy"})
 """Kinds whose pictures usually lie in another folder than the file that lists them."""
@@ -59,6 +61,7 @@ def open_source(
     limit: int | None = None,
     image_column: str = "",
     caption_column: str = "",
+    started: str = "",
 ) -> Iterator[Record]:
     """Read a source of any known kind, as it streams.
 
@@ -67,14 +70,16 @@ def open_source(
     where none is found, that is said, and their captions are given alone. `split` keeps these
     splits only. `limit` ends after so many pictures (captions where they stand alone).
     What cannot be read comes as Skipped; captions come as one line each, repeats left out.
+    `started` is when a video began (ISO 8601), where it does not say so itself, or wrongly.
     A folder that was read to its end without a limit ends with WholeFolder. How many pictures
     a folder holds is known beforehand (`operator.length_hint`).
 
     Raises SourceError for a source that cannot be read at all, InvalidInput for a limit
-    below 1 or for `images` with a source that names no pictures.
+    below 1, for `images` with a source that names no pictures, or for a start of what is no video.
     """
     kind = detect(path)
     _check(path, kind, images, limit)
+    started = checked_start(started, path, kind)
     # Its one place, whichever way leads there: what is shown of a picture stays the same.
     images = images or pictures_of(path, kind)
     base = (path if kind == "folder" else images or path.parent).resolve()
@@ -84,10 +89,17 @@ def open_source(
         alone = read_coco_captions(path) if kind == "coco" else _texts_only(entries)
         entries = chain(_not_beside(path), alone)
     records = _records(path, entries, base, split, limit)
+    if started:
+        records = _started(records, started)
     if kind != "folder":
         return records
     whole = [WholeFolder(base)] if limit is None else []
     return Counted(chain(records, whole), lambda: min(count_pictures(path), limit or sys.maxsize))
+
+
+def _started(records: Iterator[Record], started: str) -> Iterator[Record]:
+    for record in records:
+        yield replace(record, started=started) if isinstance(record, ImageRecord) else record
 
 
 def pictures_of(path: Path, kind: Kind | None = None) -> Path | None:
@@ -135,7 +147,7 @@ def _check(path: Path, kind: Kind, images: Path | None, limit: int | None) -> No
         raise InvalidInput(f"the limit is {limit}; it must be at least 1")
     if images is None:
         return
-    if kind in {"folder", "text"}:
+    if kind in {"folder", "text", "video"}:
         raise InvalidInput(
             f"a folder of pictures was given for {path}, which names no pictures; leave it out"
         )

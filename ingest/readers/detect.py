@@ -10,15 +10,17 @@ from typing import Literal
 import ijson
 
 from engine.errors import SourceError
+from engine.video.address import is_video
 from ingest.readers.lines import encoding_of
 from ingest.readers.tables import is_table_header
 from mrag_client.files import open_regular
 
-Kind = Literal["folder", "coco", "karpathy", "csv", "jsonl", "json", "text"]
+Kind = Literal["folder", "coco", "karpathy", "csv", "jsonl", "json", "text", "video"]
 
 KINDS = (
-    "a folder of pictures, captions in COCO's or Karpathy's JSON, a table (.csv, .tsv, .jsonl, "
-    ".json) with columns for picture and caption, or a .txt file of captions, one a line"
+    "a folder of pictures and videos, a video, captions in COCO's or Karpathy's JSON, a table "
+    "(.csv, .tsv, .jsonl, .json) with columns for picture and caption, or a .txt file of captions, "
+    "one a line"
 )
 _BY_SUFFIX: dict[str, Kind] = {
     ".csv": "csv",
@@ -43,7 +45,7 @@ def detect(path: Path, *, any_text: bool = False) -> Kind:
     except (OSError, ValueError) as error:
         raise SourceError(f"{path} cannot be read: {error}. A source is {KINDS}") from error
     suffix = path.suffix.lower()
-    kind = _BY_SUFFIX.get(suffix)
+    kind = "video" if is_video(path) else _BY_SUFFIX.get(suffix)
     if suffix == ".json":
         kind = _json_kind(head)
     elif suffix == ".txt" or (any_text and kind is None):

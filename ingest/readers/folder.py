@@ -1,4 +1,4 @@
-"""Reads a folder of pictures, with captions from text files beside them."""
+"""Reads a folder of pictures and videos, with captions from text files beside pictures."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from corpus.records import Skipped
+from engine.video.address import is_video
 from ingest.readers.annotation import Annotation, one_line, printable
 from ingest.readers.lines import encoding_of, is_decoded
 from ingest.readers.spelling import Spellings, spelled, spellings
@@ -19,9 +20,10 @@ _NOT_THE_USERS = frozenset({"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN"})
 
 
 def read_folder(folder: Path) -> Iterator[Annotation | Skipped]:
-    """An entry for each picture file, sub-folders included, folder by folder in order of names.
+    """An entry for each picture or video, sub-folders included, folder by folder in order of names.
 
     Captions are the lines of `photo.jpg.txt`, else of `photo.txt`, beside `photo.jpg`.
+    Text beside a video is about all of it, and is the caption of none of its shots.
     Linked folders come last and each folder is read once, so links in a circle end. Hidden
     files and folders, and files that are not pictures, are passed over. Memory: the names of
     one folder.
@@ -96,6 +98,7 @@ def _walk(folder: Path) -> Iterator[_Folder | Skipped]:
 def _list(folder: Path, linked: list[Path]) -> _Folder:
     """What is in a folder; notes links to folders."""
     from engine.images import SUFFIXES
+    from engine.video.address import VIDEO_SUFFIXES
 
     pictures, sidecars, folders, links = [], {}, [], []
     with os.scandir(folder) as found:
@@ -107,7 +110,7 @@ def _list(folder: Path, linked: list[Path]) -> _Folder:
                 folders.append(item.name)
             elif item.is_symlink() and Path(item.path).is_dir():
                 links.append(folder / item.name)
-            elif suffix.lower() in SUFFIXES:
+            elif suffix.lower() in SUFFIXES | VIDEO_SUFFIXES:
                 pictures.append(item.name)
             elif suffix.lower() == ".txt":
                 sidecars[item.name.removesuffix(suffix) + ".txt"] = item.name
@@ -120,7 +123,7 @@ def _read_picture(root: Path, found: _Folder, name: str) -> Iterator[Annotation 
     captions: tuple[str, ...] = ()
     sidecar = f"{name}.txt"
     try:
-        if sidecar := found.sidecar(name):
+        if not is_video(name) and (sidecar := found.sidecar(name)):
             captions = _read_sidecar(found.path / sidecar)
     except (OSError, ValueError) as error:
         uri = printable(str(found.path / (sidecar or name)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, time
 from typing import Any
 
 import streamlit as st
@@ -31,7 +31,11 @@ _LABELS = {
     "by": "Captions by",
     "ext": "File type",
     "split": "Split",
+    "label": "Label",
 }
+_MOMENTS = ("after", "before")
+"""Filters that take a day or a time of day, each with a field of its own."""
+
 _STARS = (5, 4, 3, 2, 1, 0)
 _COUNT = re.compile(r" \([\d,]+\)$")
 _AROUND = 60
@@ -46,19 +50,21 @@ _HOW = """
 | `2:dog snow -0.5:cat` | weights: twice as much dog, a little less cat |
 | `a dog "on the beach"` | a caption must have the words in quotes |
 | `after:2024-05 before:2025-01-31` | taken then; both ends belong to it; years and months, too |
+| `after:08:00 before:17:00` | at these times of any day; `after:22:00 before:06:00` at night |
 | `camera:"Canon EOS R6"` `lens:24-105` | cameras and lenses, by all of the name or a part |
 | `place:Lisbon` `place:Portugal` | towns, regions, countries |
 | `near:38.7,-9.1,20km` | taken within 20 km of there |
 | `tag:holiday -tag:"red car"` | with this tag, and without that one |
+| `label:dog -label:cat` | labels that "Tag pictures" or `mrag tag` gave |
 | `by:human` `by:generated` | captions by people, or by a model |
 | `has:caption` `-has:caption` | with captions, and without |
 | `ext:jpg` `rating:3` `split:val` | a type of file; three stars or more; a split |
 | `like:ID -like:ID` | like this picture of the collection, and not like that one |
 
 All filters must hold; of several of one kind, such as `tag:a tag:b`, any is enough. `-` before
-`camera:`, `lens:`, `place:`, `tag:`, `by:`, `has:`, `ext:` and `split:` leaves pictures out.
-Filters alone show pictures by date. The same text finds the same with `mrag search '...'` and in
-the API.
+`camera:`, `lens:`, `place:`, `tag:`, `by:`, `has:`, `ext:`, `split:` and `label:` leaves pictures
+out. Filters alone show pictures by date. The same text finds the same with `mrag search '...'` and
+in the API.
 """
 
 
@@ -133,6 +139,7 @@ def filter_fields(search: Search | None, facets: Facets, images: ImageStore) -> 
         _choice(label, kind, chosen, getattr(counted, field))
     _rating(filters, images)
     _days(filters, facets)
+    _times(filters, facets)
 
 
 def _hint(told: str) -> None:
@@ -209,11 +216,31 @@ def _days(filters: Filters, facets: Facets) -> None:
         )
 
 
+def _times(filters: Filters, facets: Facets) -> None:
+    """The times of day between which pictures were taken, where any says it."""
+    if facets.taken_from is None:
+        return
+    ends = (
+        ("after", "Time of day from", filters.clock_from),
+        ("before", "Time of day until", filters.clock_until),
+    )
+    for kind, label, chosen in ends:
+        _level(f"{kind} clock", chosen)
+        st.time_input(
+            label,
+            value=None,
+            key=_key(f"{kind} clock"),
+            step=900,
+            on_change=_take,
+            args=(f"{kind} clock", {}),
+        )
+
+
 def _starred(stars: int) -> str:
     return f"{'★' * stars or 'rated'} or more"
 
 
-def _level(kind: str, value: list[str] | int | date | None) -> None:
+def _level(kind: str, value: list[str] | int | date | time | None) -> None:
     """Set a field to what the search says."""
     if st.session_state.get(_key(kind), ...) != value:
         st.session_state[_key(kind)] = value
@@ -223,17 +250,25 @@ def _take(kind: str, named: Mapping[str, Any]) -> None:
     """Write into what is typed what a field of the panel says; `named` are its choices by name."""
     value = st.session_state[_key(kind)]
     given = value if isinstance(value, list) else [] if value is None else [value]
-    values = [str(_choice_of(one, named)) for one in given]
+    values = [_written(_choice_of(one, named)) for one in given]
     items = read_search(current().q).items
+    kind, _, is_clock = kind.partition(" ")
     of_it = [
         item
         for item in items
-        if isinstance(item, Filter) and item.name == kind and not item.unwanted
+        if isinstance(item, Filter)
+        and item.name == kind
+        and not item.unwanted
+        and (kind not in _MOMENTS or bool(is_clock) == (":" in item.value))
     ]
     if [folded(one) for one in values] == [folded(item.value) for item in of_it]:
         return  # a label alone is another one: the page that is shown, say, stays
     kept = [item for item in items if item not in of_it]
     look_for(written([*kept, *(Filter(kind, one) for one in values)]))
+
+
+def _written(value: Any) -> str:
+    return f"{value:%H:%M}" if isinstance(value, time) else str(value)
 
 
 def _choice_of(given: Any, named: Mapping[str, Any]) -> Any:

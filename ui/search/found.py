@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from itertools import islice
-from pathlib import Path
 
 import streamlit as st
 
 from engine.app import Collection
 from engine.search.gallery import Query, matched_words
 from engine.types import ImageHit, SearchResult, SearchSpace, Sort
+from engine.video.address import Clip, clock, file_at
 from ui.search.address import MAX_PAGE, SearchAddress
 from ui.search.chosen import picking, picking_field
 from ui.search.panel import go
@@ -35,7 +35,8 @@ _ORDERS: dict[Sort, str] = {
 class Page:
     """A page of what was found, and the ids of the pictures before and after it, "" for none.
 
-    `likely` is how many of the whole search are likely, None where that cannot be told.
+    `result` is what it was cut from; `likely` is how many of the whole search are likely, None
+    where that cannot be told.
     """
 
     hits: tuple[ImageHit, ...]
@@ -43,6 +44,7 @@ class Page:
     after: str
     likely: int | None
     spent_ms: float
+    result: SearchResult
 
     @classmethod
     def of(cls, result: SearchResult, address: SearchAddress, before: int) -> Page:
@@ -51,7 +53,7 @@ class Page:
         after = rest[address.k :] if address.page < MAX_PAGE else ()
         former, later = (one[0].id if one else "" for one in (lead, after))
         spent = sum(result.timings_ms.values())
-        return cls(rest[: address.k], former, later, result.likely, spent)
+        return cls(rest[: address.k], former, later, result.likely, spent, result)
 
 
 def begins_here(address: SearchAddress) -> None:
@@ -70,7 +72,7 @@ def show_first(collection: Collection) -> str | None:
         )
         return None
     st.caption("Type what to look for, add a picture, or open one of these to find more like it.")
-    return _grid(hits, [Card(hit.id, b"", _title(hit)) for hit in hits])
+    return _grid(hits, [Card(hit.id, b"", _title(hit), note=_told_time(hit)) for hit in hits])
 
 
 def show_found(
@@ -93,6 +95,9 @@ def show_found(
     told = f"Pictures {address.offset + 1} to {address.offset + len(hits)}, {_ORDERS[address.sort]}"
     more = bool(page.after)
     _pages(address, more, f"{told} · {SPACES[space].both} · {page.spent_ms:.0f} ms")
+    if page.result.reranked:
+        reordered = "; ".join(page.result.reranked)
+        st.caption(f"{reordered[0].upper()}{reordered[1:]}.")
     cards = [_card(hit, query, space) for hit in hits]
     if address.sort != "relevance":
         cards = [replace(card, score=_date(hit)) for card, hit in zip(cards, hits, strict=True)]
@@ -119,7 +124,8 @@ def show_by_date(page: Page, address: SearchAddress) -> tuple[str, str | None]:
     told = f"Pictures {address.offset + 1} to {address.offset + len(hits)}, {order}"
     _pages(address, bool(page.after), f"{told} · {page.spent_ms:.0f} ms")
     picking_field()
-    clicked = _grid(hits, [Card(hit.id, b"", _title(hit), _date(hit)) for hit in hits])
+    cards = [Card(hit.id, b"", _title(hit), _date(hit), _told_time(hit)) for hit in hits]
+    clicked = _grid(hits, cards)
     _pages(address, bool(page.after), "")
     return told, clicked
 
@@ -180,7 +186,7 @@ def _card(hit: ImageHit, query: Query, space: SearchSpace) -> Card:
         b"",
         caption or _title(hit),
         _score(hit, space),
-        note=_told_copies(hit.copies),
+        note=" · ".join(filter(None, (_told_time(hit), _told_copies(hit.copies)))),
         marked=matches.get(caption, ()),
     )
 
@@ -203,7 +209,13 @@ def _date(hit: ImageHit) -> str:
 
 
 def _title(hit: ImageHit) -> str:
-    return next(iter(hit.captions), Path(hit.uri).name)
+    return next(iter(hit.captions), file_at(hit.uri).name)
+
+
+def _told_time(hit: ImageHit) -> str:
+    """When in its video a shot begins."""
+    clip = Clip.at(hit.uri)
+    return f"at {clock(clip.start)}" if clip else ""
 
 
 def _grid(hits: Sequence[ImageHit], cards: Sequence[Card], key: str = "found") -> str | None:

@@ -12,6 +12,7 @@ import streamlit as st
 
 from engine.app import Collection
 from engine.types import ImageHit
+from engine.video.address import Clip, file_at, shown_place
 from ui.describe.intake import hand_over
 from ui.search.found import Page
 from ui.search.panel import current, forget_upload, go, more_like
@@ -20,6 +21,7 @@ from ui.shared.pictures import Card, escaped, picture_grid, thumbnail
 from ui.shared.places import may
 from ui.shared.resources import thumbnails
 from ui.shared.shell import page_file
+from ui.shared.videos import show_shot
 
 _SIDE = 1280
 _WIDTH, _HEIGHT = 720, 520
@@ -47,7 +49,10 @@ def show_opened(collection: Collection, page: Page | None) -> None:
     alt = next(iter(hit.captions), "A picture without a caption")
     large, about = st.columns([3, 2], gap="medium")
     with large.container(horizontal_alignment="center"):
-        st.image(thumbnail(hit.uri, _SIDE), width=_width(hit), alt=alt)
+        if (clip := Clip.at(hit.uri)) and clip.file.is_file():
+            show_shot(collection.card.name, hit.id, clip, _WIDTH)
+        else:
+            st.image(thumbnail(hit.uri, _SIDE), width=_width(hit), alt=alt)
         if page is not None and id_ in [one.id for one in page.hits]:
             _turning(id_, page)
     with about:
@@ -59,10 +64,10 @@ def show_opened(collection: Collection, page: Page | None) -> None:
 
 
 def _about(hit: ImageHit) -> None:
-    if not Path(hit.uri).is_file():
+    if not file_at(hit.uri).is_file():
         st.warning(
-            "The picture's file has been moved or removed. Ingest its folder again to have the "
-            "collection follow."
+            f"The {'video' if Clip.at(hit.uri) else 'picture'}'s file has been moved or removed. "
+            "Ingest its folder again to have the collection follow."
         )
     if hit.payload["title"]:
         st.markdown(f"**{escaped(hit.payload['title'])}**")
@@ -114,7 +119,7 @@ def _actions(hit: ImageHit) -> None:
             st.switch_page(page_file("Describe"), query_params={})
         if st.button("Compare", icon=":material/compare_arrows:"):
             st.switch_page(page_file("Compare"), query_params={"picture": hit.id})
-        path = Path(hit.uri)
+        path = file_at(hit.uri)
         st.download_button(
             "Download",
             path.read_bytes,  # not before it is asked for
@@ -134,7 +139,7 @@ def _copies(hit: ImageHit, collection: Collection) -> None:
     st.caption("Copies of it here, which searches leave out:")
     images = thumbnails().get([one.uri for one in found], _SMALL)
     cards = [
-        Card(one.id, image, f"{Path(one.uri).name}, {_size(one)}")
+        Card(one.id, image, f"{shown_place(Path(one.uri).name)}, {_size(one)}")
         for one, image in zip(found, images, strict=True)
     ]
     if clicked := picture_grid(cards, key="copies", columns_min_px=_SMALL):
@@ -157,11 +162,12 @@ def _facts(hit: ImageHit) -> str:
     about = hit.payload
     taken = about["taken_at"]
     of_file = [
-        Path(hit.uri).name,
+        shown_place(Path(hit.uri).name),
         f"{about['width']} × {about['height']} pixels",
         f"split {about['split']}" if about["split"] else "",
         "captions by a model" if about["source"] == "generated" else "",
         f"tags {', '.join(about['tags'])}" if about["tags"] else "",
+        f"labels {', '.join(about['labels'])}" if about["labels"] else "",
         f"rated {_rating(about['rating'])}" if about["rating"] else "",
     ]
     of_moment = [

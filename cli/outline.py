@@ -1,0 +1,105 @@
+"""Videos in words at the terminal: shot by shot as they come, or as subtitles beside the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cli.output import console, emit, plain, say, short_path
+from engine.errors import InvalidInput, UnreadableImage
+from engine.progress import OnProgress, Progress, silent
+from engine.video.address import clock
+from mrag_client.answers import Answers, NamedPicture
+from mrag_client.models import OutlineAnswer, OutlineOptions
+from service.takeaway.describing import Counts
+from service.takeaway.outputs import Untaken
+from service.takeaway.subtitles import SubtitleFiles
+
+_TOGETHER = 16
+"""Shots that are asked for at once: few enough to be there soon."""
+
+
+def outlines(
+    answers: Answers,
+    video: Path,
+    options: OutlineOptions,
+    collection: str,
+    on_progress: OnProgress = silent,
+) -> Iterator[OutlineAnswer]:
+    """What is seen in a video, part by part; raises UnreadableImage for what is none."""
+    start: float | None = options.start
+    while start is not None:
+        asked = options.model_copy(update={"start": start, "shots": _TOGETHER})
+        part = answers.outline(NamedPicture(str(video), video), asked, collection=collection)
+        if part.shots:
+            total = None if part.seconds is None else max(1, round(part.seconds))
+            seconds = round(part.shots[-1].end)
+            on_progress(Progress(f"watch {video.name}", seconds, total, "seconds"))
+        yield part
+        start = part.next
+
+
+def show_part(part: OutlineAnswer, *, as_json: bool) -> None:
+    """Show what was seen, a line for each shot."""
+    if as_json:
+        emit(part.model_dump(mode="json"))
+        return
+    out = console()
+    for shot in part.shots:
+        out.print(
+            plain(f"{short_path(part.video)} at {clock(shot.start)}:", "dim"),
+            plain(shot.caption or f"({shot.error})", "bold"),
+        )
+    if part.trouble:
+        say(f"mrag: {short_path(part.video)}: {part.trouble}")
+
+
+class VideoDescriber:
+    """Describes videos, into subtitles beside them, or else onto the terminal; counts them."""
+
+    def __init__(
+        self,
+        answers: Answers,
+        files: Sequence[SubtitleFiles],
+        *,
+        collection: str,
+        show: Callable[[OutlineAnswer], None],
+    ) -> None:
+        self._answers, self._files = answers, files
+        self._collection, self._show = collection, show
+        self.described = self.left_out = self.failed = 0
+
+    def run(self, videos: Sequence[Path], on_progress: OnProgress = silent) -> None:
+        """Describe those that lack one of the files."""
+        for video in videos:
+            try:
+                self._describe(video, on_progress)
+            except (InvalidInput, UnreadableImage) as error:
+                self.failed += 1
+                say(f"mrag: {str(error) if str(video) in str(error) else f'{video}: {error}'}")
+
+    def added_to(self, counts: Counts) -> Counts:
+        """What was done, videos and pictures together."""
+        return replace(
+            counts,
+            described=counts.described + self.described,
+            left_out=counts.left_out + self.left_out,
+            failed=counts.failed + self.failed,
+        )
+
+    def _describe(self, video: Path, on_progress: OnProgress) -> None:
+        wanting = [one for one in self._files if one.wants(video)]
+        if self._files and not wanting:
+            self.left_out += 1
+            return
+        parts = []
+        for part in outlines(self._answers, video, OutlineOptions(), self._collection, on_progress):
+            parts.append(part)
+            if not wanting:
+                self._show(part)
+        if wanting and not any(shot.caption for part in parts for shot in part.shots):
+            raise Untaken(f"{video}: nothing could be written of it")
+        for one in wanting:
+            one.write(video, parts)
+        self.described += 1

@@ -1,0 +1,1 @@
+"""Reads videos: where one shot ends and the next begins, and a few frames of each."""
