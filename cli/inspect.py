@@ -10,6 +10,7 @@ import typer
 
 from cli.doors import answering
 from cli.options import (
+    AnswererOption,
     EncoderOption,
     GeneratorOption,
     JsonOption,
@@ -60,6 +61,7 @@ def doctor(
     encoder: EncoderOption = "",
     generator: GeneratorOption = "",
     reranker: RerankerOption = "",
+    answerer: AnswererOption = "",
     repair: Annotated[
         bool,
         typer.Option(
@@ -72,7 +74,11 @@ def doctor(
     from engine.doctor import examine, mend_models
 
     settings = settings_for(
-        profile=profile, encoder=encoder, generator=generator, reranker=reranker
+        profile=profile,
+        encoder=encoder,
+        generator=generator,
+        reranker=reranker,
+        answerer=answerer,
     )
     with opened_engine(settings) as engine:
         mended = mend_models(engine) if repair else []

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from engine.app import Engine
 from engine.errors import MragError
 from engine.footprint import free_bytes, process_bytes, readable
-from engine.models import clip_sources, image_text_matching, seq2seq
+from engine.models import clip_sources, image_text_matching, seq2seq, vision_language
 from engine.models.device import most_threads
 from engine.models.hub import missing_bytes
 from engine.models.hub_cache import Needed, cached
@@ -155,6 +155,8 @@ def _hosted(engine: Engine) -> Iterator[tuple[str, str, _Needs]]:
         seen |= {encoder, generator}
     if settings.reranker:
         yield "reranker", settings.reranker, image_text_matching.needed
+    if settings.answerer:
+        yield "answerer", settings.answerer, vision_language.needed
 
 
 def _made_with(engine: Engine) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -188,6 +190,7 @@ def _ways(models: Models) -> Mapping[str, tuple[Callable[[str], bool], Callable[
         "encoder": (models.has_encoder, models.encoder),
         "generator": (models.has_generator, models.generator),
         "reranker": (models.has_matcher, models.matcher),
+        "answerer": (models.has_answerer, models.answerer),
     }
 
 

@@ -42,6 +42,10 @@ DateOrder = Literal["newest", "oldest"]
 Sort = Literal["relevance", "newest", "oldest"]
 """How pictures that were found are ordered."""
 
+RerankMethod = Literal["off", "pointwise", "listwise", "picture"]
+"""How what was found is put in a better order: by its captions one by one, by lists of them, or
+by the pictures themselves."""
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -368,7 +372,10 @@ class MadeWith:
 
 @dataclass(frozen=True)
 class CaptionResult:
-    """A picture described: the chosen caption, what it was chosen from, and what it cost."""
+    """A picture described: the chosen caption, what it was chosen from, and what it cost.
+
+    `reranked` says what of the captions was put in another order.
+    """
 
     caption: str
     candidates: tuple[Candidate, ...]
@@ -378,6 +385,7 @@ class CaptionResult:
     timings_ms: Mapping[str, float]
     made_with: MadeWith = MadeWith()
     trace: Trace = field(default=Trace(), compare=False, repr=False)
+    reranked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -385,7 +393,8 @@ class SearchResult:
     """The pictures found for a query, best first.
 
     `likely` is how many of the whole ranking, from its first on, are likely what was asked for;
-    None where that cannot be told.
+    None where that cannot be told. `reranked` says what of it was put in another order, and what
+    there was no time for; empty where that was not asked for.
     """
 
     query: str
@@ -394,3 +403,4 @@ class SearchResult:
     timings_ms: Mapping[str, float]
     likely: int | None = None
     trace: Trace = field(default=Trace(), compare=False, repr=False)
+    reranked: tuple[str, ...] = ()

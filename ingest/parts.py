@@ -156,8 +156,8 @@ def adopt_parts(folder: CollectionFolder, on_progress: OnProgress = silent) -> A
                     done = _Adoption(folder, ledger, card, done).all(theirs, on_progress)
                 with Sights.open(folder.sights) as sights, Sights.open(place.sights) as seen:
                     sights.take(seen)
-                with Videos.open(folder.videos) as own, Videos.open(place.videos) as others:
-                    own.take(others)
+                with Videos.open(folder.videos) as videos, Videos.open(place.videos) as watched:
+                    videos.take(watched)
             _remove(place)
         except StoreLocked:
             done = replace(done, left=(*done.left, name))

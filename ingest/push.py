@@ -61,8 +61,9 @@ the models; to build the graphs of as many captions and pictures takes minutes.
 class PushReport:
     """What was written: points, and those deleted; `everything`: into a new generation.
 
-    `labelled` pictures have other labels, and nothing else new. `optimized`: graphs were built. `graph_trouble` says why they could not be: until a later
-    push builds them the search stays exact, and slow where there is much.
+    `labelled` pictures have other labels, and nothing else new. `optimized`: graphs were built.
+    `graph_trouble` says why they could not be: until a later push builds them the search stays
+    exact, and slow where there is much.
     """
 
     images: int

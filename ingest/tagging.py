@@ -1,4 +1,4 @@
-"""Taggings of a collection: tried on its pictures, kept, taken back, and told to its index."""
+"""Taggings of a collection: tried on its pictures, kept and taken back."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from typing import NamedTuple
 from corpus.ledger import Ledger
 from corpus.lock import writing
 from corpus.shards import Shard
-from engine.collection import CollectionCard, CollectionFolder
+from engine.collection import CollectionFolder
 from engine.disk import refused
 from engine.errors import InvalidInput
 from engine.files import remove_partials, sync_folder
 from engine.progress import OnProgress, Progress, check_cancelled, silent
-from engine.settings import Settings
 from engine.store import picture_id
 from engine.tags.tagger import ROWS, Given, Tagger
 from engine.tags.tagging import Tagging, keep_tagging, tagging_names, tagging_path
 from engine.vectors import unit
-from ingest.push import PushReport, push
 
 
 class Labelled(NamedTuple):
@@ -69,16 +67,10 @@ def look(
     return Looked(pictures, labelled, every, told)
 
 
-def keep(
-    folder: CollectionFolder,
-    card: CollectionCard,
-    settings: Settings,
-    tagging: Tagging,
-    on_progress: OnProgress = silent,
-) -> PushReport:
-    """Keep a tagging, in place of one of its name, and have the index show its labels.
+def keep(folder: CollectionFolder, tagging: Tagging) -> None:
+    """Keep a tagging, in place of one of its name: the next push has the index show its labels.
 
-    Killed after the first, the next push does the second. Raises StoreLocked while another writes.
+    Raises StoreLocked while another writes.
     """
     with writing(folder):
         try:
@@ -86,17 +78,10 @@ def keep(
             keep_tagging(folder.tags, tagging)
         except OSError as error:
             raise refused(folder.tags, error) from error
-        return push(folder, card, settings, keep_map=True, on_progress=on_progress)
 
 
-def take_back(
-    folder: CollectionFolder,
-    card: CollectionCard,
-    settings: Settings,
-    name: str,
-    on_progress: OnProgress = silent,
-) -> PushReport:
-    """Remove a tagging, and from the index the labels that no other one gives.
+def take_back(folder: CollectionFolder, name: str) -> None:
+    """Remove a tagging: the next push takes from the index the labels that no other one gives.
 
     Raises InvalidInput where there is none of that name, StoreLocked while another writes.
     """
@@ -105,11 +90,10 @@ def take_back(
         if not path.is_file():
             there = ", ".join(tagging_names(folder.tags)) or "none"
             raise InvalidInput(
-                f"collection {card.name!r} has no tagging {name!r}; there is: {there}"
+                f"collection {folder.name!r} has no tagging {name!r}; there is: {there}"
             )
         path.unlink()
         sync_folder(folder.tags)
-        return push(folder, card, settings, keep_map=True, on_progress=on_progress)
 
 
 def _given(ledger: Ledger, tagger: Tagger) -> Iterator[tuple[int, int, bytes, tuple[Given, ...]]]:

@@ -36,6 +36,9 @@ MAX_WORDS = 500
 MOST_TERMS = 16
 """Texts, or pictures, to draw nearer to or to move away from: each text is embedded."""
 
+MOST_RERANKED, MOST_RERANK_SECONDS = 200, 60
+"""How many, and for how long, are reranked at most: a visitor waits for it."""
+
 MOST_GROUPS = 1000
 """Groups of duplicates that are told at once at most."""
 
@@ -49,6 +52,7 @@ Order = Literal["nearest-first", "nearest-last"]
 Refinement = Literal["near-copies", "contradictions", "compression"]
 Sort = Literal["relevance", "newest", "oldest"]
 MapMethod = Literal["auto", "raw", "centred", "shrink", "ridge", "procrustes", "ols"]
+Rerank = Literal["off", "pointwise", "listwise", "picture"]
 DuplicateKind = Literal["all", "exact", "near"]
 JobState = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
 
@@ -66,6 +70,21 @@ Words = Annotated[str, Field(max_length=MAX_WORDS)]
 Terms = Annotated[tuple[Words, ...], Field(max_length=MOST_TERMS)]
 Ids = Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=MOST_TERMS)]
 Share = Annotated[float, Field(ge=0, le=1)]
+RERANKING = (
+    "pointwise: the text model judges captions one by one; listwise: lists of them; picture: a "
+    "model that looks at the pictures."
+)
+RerankTop = Annotated[
+    int, Field(ge=1, le=MOST_RERANKED, description="The first so many are put in a better order.")
+]
+RerankSeconds = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=MOST_RERANK_SECONDS,
+        description="For so long; what there is no time for keeps its place.",
+    ),
+]
 Timings = Mapping[str, float]
 Explain = Annotated[bool, Field(description="Tell how the answer was made, stage by stage.")]
 
@@ -123,6 +142,9 @@ class CaptionOptions(_Asked):
         int | None,
         Field(ge=1, le=MANY, description="The longest prompt; null: as long as the model reads."),
     ] = None
+    rerank: Annotated[Rerank, Field(description=f"Order of the captions. {RERANKING}")] = "off"
+    rerank_top: RerankTop = 20
+    rerank_seconds: RerankSeconds = 2.0
 
 
 MOST_SHOTS = 1000
@@ -180,6 +202,11 @@ class SearchOptions(_Asked):
         bool, Field(description="Only pictures that are likely what was asked for.")
     ] = False
     explain: Explain = False
+    rerank: Annotated[
+        Rerank, Field(description=f"A better order of the best, for the words. {RERANKING}")
+    ] = "off"
+    rerank_top: RerankTop = 50
+    rerank_seconds: RerankSeconds = 2.0
 
 
 class DuplicateOptions(_Asked):
@@ -324,7 +351,10 @@ class MadeWith(_Answer):
 
 
 class Description(_Answer):
-    """A picture described: the caption, what it was chosen from and what it was made of."""
+    """A picture described: the caption, what it was chosen from and what it was made of.
+
+    `reranked` says what of the retrieved captions was put in another order, and what was not.
+    """
 
     image: str
     caption: str
@@ -334,6 +364,7 @@ class Description(_Answer):
     timings_ms: Timings
     made_with: MadeWith = MadeWith()
     trace: Trace | None = None
+    reranked: tuple[str, ...] = ()
 
 
 class Failure(_Answer):
@@ -443,6 +474,8 @@ class SearchAnswer(_Answer):
     was looked for as words, and which filter nothing here can satisfy.
     `likely` is how many of the whole ranking, from its first on, are likely what was asked for, 0
     where nothing is; null where that cannot be told.
+    `reranked` says how many of the first were put in a better order, within each of the two parts,
+    and what there was no time for; scores stay those of the search.
     """
 
     query: str
@@ -452,6 +485,7 @@ class SearchAnswer(_Answer):
     hints: tuple[str, ...] = ()
     likely: int | None = None
     trace: Trace | None = None
+    reranked: tuple[str, ...] = ()
 
 
 class FacetsAnswer(_Answer):
@@ -816,6 +850,7 @@ class AskOptions(_Asked):
     today: Annotated[
         date | None, Field(description="The day that `yesterday` comes before; null: now.")
     ] = None
+    explain: Explain = False
 
 
 class AskedRule(_Answer):
@@ -848,7 +883,8 @@ class AskedCount(_Answer):
     """How many pictures there are of what a search asks for.
 
     `said` have it in their captions, exactly; so many more look `likely`, null where that cannot
-    be told. `among` satisfy the filters. `by_filters`: these alone were asked for.
+    be told; what people wrote of `doubted` of these does not say it. `among` satisfy the filters.
+    `by_filters`: these alone were asked for.
     """
 
     search: str
@@ -856,6 +892,7 @@ class AskedCount(_Answer):
     likely: int | None
     among: int
     by_filters: bool = False
+    doubted: int = 0
 
 
 class AskAnswer(_Answer):
@@ -877,6 +914,7 @@ class AskAnswer(_Answer):
     counts: tuple[AskedCount, ...]
     timings_ms: Timings
     hints: tuple[str, ...] = ()
+    trace: Trace | None = None
 
     @property
     def cited(self) -> tuple[AskedPicture, ...]:
@@ -916,11 +954,10 @@ class LabelledPicture(_Answer):
 
 
 class LabelCount(_Answer):
-    """How many pictures get a label; `captions`: how many name it, of those looked through."""
+    """How many pictures get a label."""
 
     label: str
     pictures: int
-    captions: int = 0
 
 
 class TagsAnswer(_Answer):

@@ -15,6 +15,7 @@ from engine.errors import InvalidInput, MragError, UnreadableImage
 from engine.identity import PictureIdentity, identity_of
 from engine.images import Picture
 from engine.progress import check_cancelled
+from engine.rerank.budget import Budget
 from engine.search.gallery import COSINE_SPACES, Query
 from engine.search.language import Search
 from engine.search.naming import not_here, spelled_out
@@ -44,6 +45,9 @@ from mrag_client.models import (
     OutlineOptions,
     SearchAnswer,
     SearchOptions,
+    TaggingsAnswer,
+    TagOptions,
+    TagsAnswer,
 )
 from refine.rounds import standing_rounds
 from service.asking import Asking
@@ -61,6 +65,7 @@ from service.correcting import HERE, Corrector
 from service.duplicates import duplicates
 from service.explaining import browsing_trace, named_trace
 from service.outlining import outline
+from service.tagging import TagMaker
 
 _TOGETHER = 16
 """Pictures described in one batch: enough to fill a batch, few enough to answer soon."""
@@ -92,7 +97,8 @@ class LocalAnswers:
         self._engine = engine
         self._paths = paths
         self._corrector = Corrector(engine, who, learner, paths)
-        self._asking = Asking(engine, self._opened, paths)
+        self.asking = Asking(engine, self._opened, paths)
+        self._tags = TagMaker(engine, who, learner, paths)
 
     def caption(
         self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
@@ -172,6 +178,7 @@ class LocalAnswers:
         picture: Image | None,
     ) -> list[SearchAnswer]:
         query = Query.of(asked, picture)
+        budget = Budget(options.rerank_top, options.rerank_seconds)
         results = opened.gallery.search_spaces(
             query,
             _spaces(options, query, opened),
@@ -183,6 +190,7 @@ class LocalAnswers:
             sort=options.sort,
             every_copy=options.copies,
             likely=options.likely,
+            reranker=opened.search_reranker(options.rerank, budget),
         )
         return [
             search_answer(
@@ -192,6 +200,7 @@ class LocalAnswers:
                 one.timings_ms,
                 likely=one.likely,
                 trace=named_trace(one.trace, opened) if options.explain else None,
+                reranked=one.reranked,
                 paths=self._paths,
             )
             for one in results
@@ -213,13 +222,13 @@ class LocalAnswers:
         self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
     ) -> AskAnswer:
         """Answer a question about pictures that are given, or about a collection."""
-        return self._asking.ask(options, images, collection)
+        return self.asking.ask(options, images, collection)
 
     def ask_events(
         self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
     ) -> Iterator[AskEvent]:
         """The same, event by event as they come; the last is the answer."""
-        return self._asking.events(options, images, collection)
+        return self.asking.events(options, images, collection)
 
     def duplicates(self, options: DuplicateOptions, *, collection: str = "") -> DuplicatesAnswer:
         """What a collection holds more than once, as far as it was compared; see `waiting`."""
@@ -257,6 +266,18 @@ class LocalAnswers:
             return outline(opened, video, options, self._engine.settings.limits)
         except UnreadableImage as error:
             raise _named_as_given(error, video) from error
+
+    def tag(self, options: TagOptions, *, collection: str = "") -> TagsAnswer:
+        """Give pictures labels of a list, or only say which they would get."""
+        return self._tags.tag(collection, options)
+
+    def taggings(self, *, collection: str = "") -> TaggingsAnswer:
+        """The taggings of a collection, by name."""
+        return self._tags.taggings(collection)
+
+    def untag(self, name: str, *, collection: str = "") -> TaggingsAnswer:
+        """Take a tagging back; what stands then."""
+        return self._tags.untag(collection, name)
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name; one that cannot be read is `broken`.
@@ -369,7 +390,7 @@ def _described(
     hits = [one.picture for one in ready if isinstance(one.picture, ImageHit)]
     of_files, of_hits = (
         iter(_files_described(captioner, files, collection, own)),
-        iter(_hits_described(captioner, hits, own)),
+        iter(_hits_described(captioner, hits, collection, own)),
     )
     return [next(of_files if isinstance(one.picture, Picture) else of_hits) for one in ready]
 
@@ -387,13 +408,14 @@ def _files_described(
 
 
 def _hits_described(
-    captioner: Captioner, hits: Sequence[ImageHit], own: bool
+    captioner: Captioner, hits: Sequence[ImageHit], collection: Collection, own: bool
 ) -> list[CaptionResult | MragError]:
     vectors = [hit.vector for hit in hits if hit.vector is not None]
     exclude: list[PictureIdentity] | None = None if own else [identity_of(hit) for hit in hits]
 
     def describe(part: slice) -> list[CaptionResult]:
         rows = np.stack(vectors[part])
-        return captioner.describe_vectors(rows, exclude=exclude and exclude[part])
+        images = [collection.picture_of(hit) for hit in hits[part]] if captioner.looks else None
+        return captioner.describe_vectors(rows, exclude=exclude and exclude[part], images=images)
 
     return each_described(describe, len(hits))

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path, PurePath
-from queue import SimpleQueue
-from threading import Thread
 
 from PIL.Image import Image
 
 from engine.app import Collection, Engine
-from engine.ask.answering import Answering, Asked, Asker
+from engine.ask.answering import OF_A_MODEL, Answering, Asked, Asker
 from engine.ask.finding import Finder, Question, Subject
+from engine.ask.kinds import Kind
 from engine.ask.known import KnownHere
 from engine.ask.pieces import Piece, pictures_of
 from engine.ask.rules import ReadQuestion, edited, read_question
-from engine.ask.writing import Whole
 from engine.errors import MragError
+from engine.evidence.refiners import USUAL, Refinement, choosing
 from engine.images import Picture
-from engine.progress import Cancellation, Cancelled
+from engine.models.streaming import read_while_written
 from engine.search.language import read_search
 from engine.search.naming import not_here, spelled_out
 from engine.store import picture_id
 from engine.timing import Stopwatch
-from engine.types import Filters, ImageHit, TextStream
-from mrag_client.answers import GivenPicture
+from engine.types import Filters, ImageHit
+from mrag_client.answers import GivenPicture, StoredPicture
 from mrag_client.models import (
     AskAnswer,
     AskedCount,
@@ -36,6 +35,7 @@ from mrag_client.models import (
     AskEvent,
     AskOptions,
 )
+from service.conversion import trace_answer
 
 MARKED = 6
 """So many pictures are named by number in an answer; the others are listed below it."""
@@ -54,12 +54,15 @@ def _silent(event: AskEvent) -> None:
 class Asking:
     """Answers questions over the collections of an engine.
 
-    Without `paths` nothing that is answered says where files lie.
+    Without `paths` nothing that is answered says where files lie. `of_a_model`: what a model that
+    reads captions is asked; `refine`: how captions are refined before.
     """
 
     engine: Engine
     opened: Opened
     paths: bool = True
+    of_a_model: frozenset[Kind] = OF_A_MODEL
+    refine: tuple[Refinement, ...] = USUAL
 
     def ask(
         self,
@@ -71,6 +74,9 @@ class Asking:
         """Answer a question; `tell` hears what is done on the way, and the answer at last."""
         watch = Stopwatch()
         opened = self.engine.open(collection)
+        images = sorted(
+            images, key=lambda one: isinstance(one, StoredPicture)
+        )  # as a form has them
         with watch.stage("read"):
             read = self._read(options, opened)
         tell(AskEvent(event="searched", searches=read.searches, rules=_rules(read)))
@@ -80,7 +86,7 @@ class Asking:
         question.tell = lambda text: tell(AskEvent(event="text", text=text))
         (asked,) = self._asker(opened).ask([question])
         timings = watch.timings_ms | {step.stage: step.ms for step in asked.trace.steps}
-        answer = self._told(question, asked, timings, opened)
+        answer = self._told(question, asked, timings, opened, options)
         tell(AskEvent(event="answer", answer=answer))
         return answer
 
@@ -91,32 +97,13 @@ class Asking:
 
         The work runs beside who reads, and stops when the iterator is closed.
         """
-        told: SimpleQueue[AskEvent | BaseException | None] = SimpleQueue()
-        stop = Cancellation()
-
-        def work() -> None:
-            try:
-                with stop.watched():
-                    self.ask(options, images, collection, told.put)
-                told.put(None)
-            except Cancelled:
-                told.put(None)
-            except BaseException as error:  # handed to who reads, whatever it is
-                told.put(error)
-
-        Thread(target=copy_context().run, args=(work,), name="ask", daemon=True).start()
-        try:
-            while (one := told.get()) is not None:
-                if isinstance(one, BaseException):
-                    raise one
-                yield one
-        finally:
-            stop.ask()
+        return read_while_written(partial(self.ask, options, images, collection))
 
     def _read(self, options: AskOptions, opened: Collection) -> ReadQuestion:
         today = options.today or datetime.now().astimezone().date()
         read = read_question(options.question, today=today, known=KnownHere(opened.images))
-        return edited(read, options.searches) if options.searches else read
+        searches = tuple(one for one in options.searches if one.strip())
+        return edited(read, searches) if searches else read
 
     def _subject(self, given: GivenPicture, opened: Collection) -> Subject:
         picture = self.opened(given, opened)
@@ -129,13 +116,14 @@ class Asking:
         return Subject(given.name, raw, None, picture.image)
 
     def _asker(self, opened: Collection) -> Asker:
-        space = opened.default_space().space if opened.images.count() else "mapped"
-        finder = Finder(opened.gallery, opened.retriever, space)
-        return Asker(finder, Answering(self._writer(opened), self._see))
-
-    def _writer(self, opened: Collection) -> TextStream | None:
-        generator = opened.generator
-        return None if generator is None else Whole(generator)
+        finder = Finder(opened.gallery, opened.retriever, lambda: opened.default_space().space)
+        answering = Answering(
+            lambda: opened.answerer,
+            self._see,
+            sees=bool(self.engine.settings.answerer),
+            of_a_model=self.of_a_model,
+        )
+        return Asker(finder, answering, refiners=choosing(self.refine))
 
     def _see(self, piece: Piece) -> Image | None:
         if piece.hit is None:
@@ -146,7 +134,12 @@ class Asking:
             return None
 
     def _told(
-        self, question: Question, asked: Asked, timings: dict[str, float], opened: Collection
+        self,
+        question: Question,
+        asked: Asked,
+        timings: dict[str, float],
+        opened: Collection,
+        options: AskOptions,
     ) -> AskAnswer:
         read, answered = question.read, asked.answered
         pictures = self._pictures(asked)
@@ -163,7 +156,8 @@ class Asking:
             pictures=pictures,
             counts=_counts(question),
             timings_ms=timings,
-            hints=_hints(question, opened),
+            trace=trace_answer(asked.trace) if options.explain else None,
+            hints=(*_hints(question, opened), *answered.notes),
         )
 
     def _pictures(self, asked: Asked) -> tuple[AskedPicture, ...]:
@@ -222,6 +216,7 @@ def _counts(question: Question) -> tuple[AskedCount, ...]:
             likely=one.likely,
             among=one.among,
             by_filters=one.by_filters,
+            doubted=one.doubted,
         )
         for search, one in counted
     )

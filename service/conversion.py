@@ -63,6 +63,9 @@ def describe_options(asked: CaptionOptions) -> DescribeOptions:
         borrow=asked.borrow,
         refine=asked.refine,
         prompt_tokens=asked.prompt_tokens,
+        rerank=asked.rerank,
+        rerank_top=asked.rerank_top,
+        rerank_seconds=asked.rerank_seconds,
     )
 
 
@@ -129,6 +132,7 @@ def description(image: str, result: CaptionResult, *, explain: bool = False) -> 
         timings_ms=result.timings_ms,
         made_with=MadeWith(**asdict(result.made_with)),
         trace=trace_answer(result.trace) if explain else None,
+        reranked=result.reranked,
     )
 
 
@@ -140,6 +144,7 @@ def search_answer(
     *,
     likely: int | None = None,
     trace: Trace | None = None,
+    reranked: tuple[str, ...] = (),
     paths: bool = True,
 ) -> SearchAnswer:
     """What was found; without `paths` of each file only its name is told."""
@@ -150,6 +155,7 @@ def search_answer(
         timings_ms=timings_ms,
         likely=likely,
         trace=trace,
+        reranked=reranked,
     )
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-from PIL.Image import Image
+from dataclasses import dataclass, replace
 
 from engine.ask.citing import checked
-from engine.ask.composing import not_said, of_pictures, unanswerable
+from engine.ask.composing import not_said, of_pictures
 from engine.ask.finding import Finder, Question
-from engine.ask.indexed import INDEXED, of_collection
+from engine.ask.indexed import of_collection
 from engine.ask.kinds import Kind
 from engine.ask.pieces import Answered, Piece
+from engine.ask.seeing import See, Sight, seeing_prompt, sight_of
 from engine.ask.writing import MOST_WRITTEN, prompt_of
 from engine.errors import InvalidInput
 from engine.stages.pipeline import Pipeline
@@ -22,9 +21,6 @@ from engine.types import TextStream
 
 OF_A_MODEL: frozenset[Kind] = frozenset(("open",))
 """Kinds of questions that a model that reads captions alone is asked; the others go by rules."""
-
-See = Callable[[Piece], Image | None]
-"""The picture of a piece, for a model that sees; None where it cannot be opened."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +39,18 @@ class Answering:
 
     def __init__(
         self,
-        writer: TextStream | None,
-        see: See | None = None,
+        writer: Callable[[], TextStream | None],
+        see: See,
+        *,
+        sees: bool = False,
         of_a_model: frozenset[Kind] = OF_A_MODEL,
     ) -> None:
-        """Without a writer all goes by rules; `see` gives it pictures, where it takes some."""
-        self._writer, self._see, self._of_a_model = writer, see, of_a_model
+        """The writer is asked for when it is needed; without one all goes by rules.
+
+        `sees`: it takes pictures, which `see` opens, and answers what is asked of given ones.
+        """
+        self._writer, self._see, self._sees = writer, see, sees
+        self._of_a_model = of_a_model
 
     def answer(self, asked: Sequence[Question], found: Sequence[Found[Piece]]) -> list[Answered]:
         """The answer to each question."""
@@ -56,56 +58,53 @@ class Answering:
 
     def _one(self, question: Question, pieces: Sequence[Piece]) -> Answered:
         read = question.read
-        if not question.subjects and read.kind in INDEXED:
-            return of_collection(read, question.counts, pieces)
-        if not question.subjects and not any(count.among for count in question.counts):
+        if not question.subjects and (read.is_listed or not _any_among(question)):
             return of_collection(read, question.counts, pieces)
         with_captions = [piece for piece in pieces if piece.text]
-        writer = self._writer
-        sees = writer is not None and writer.max_images > 0 and self._see is not None
-        if not with_captions and not (sees and pieces):
+        if not with_captions and not self._sees:
             return not_said("nothing that was found says anything of it")
-        if writer is None or not (sees or read.kind in self._of_a_model):
+        writer = self._writer() if self._sees or read.kind in self._of_a_model else None
+        if writer is None:
             return of_pictures(read, with_captions)
-        images = self._images(question, pieces) if sees else []
-        if not images and unanswerable(read, with_captions) and read.asks == "why":
-            return of_pictures(read, with_captions)
-        return self._written(question, with_captions, images, writer)
+        most = writer.max_images
+        sight = sight_of(question, pieces, self._see, most) if self._sees else Sight()
+        if not (with_captions or sight.images):
+            return not_said("nothing that was found says anything of it")
+        answered = self._written(question, with_captions, sight, writer)
+        if sight.images and answered.said and not answered.cited:
+            shown = tuple(piece for piece in pieces if piece.picture in sight.keys)
+            answered = replace(answered, cited=shown)
+        return replace(answered, notes=sight.notes)
 
     def _written(
         self,
         question: Question,
         pieces: Sequence[Piece],
-        images: Sequence[Image],
+        sight: Sight,
         writer: TextStream,
     ) -> Answered:
         """What the model writes, as far as the captions, or its sight of the pictures, bear it."""
         read = question.read
         try:
-            prompt = prompt_of(read.question, pieces, writer)
+            if sight.images:
+                prompt = seeing_prompt(read.question, pieces, sight, writer)
+            else:
+                prompt = prompt_of(read.question, pieces, writer)
         except InvalidInput:  # no caption fits beside a question of that length
             return of_pictures(read, pieces)
         written = []
-        for text in writer.stream(prompt, images, MOST_WRITTEN):
+        for text in writer.stream(prompt, sight.images, MOST_WRITTEN):
             question.tell(text)
             written.append(text)
-        answered = checked("".join(written), read, pieces, writer.id, seen=bool(images))
+        answered = checked("".join(written), read, pieces, writer.id, seen=bool(sight.images))
         if answered.said:
             return answered
         ruled = of_pictures(read, pieces)
         return ruled if ruled.said else answered
 
-    def _images(self, question: Question, pieces: Sequence[Piece]) -> list[Image]:
-        """The given pictures, else those of the first pieces: as many as the model takes."""
-        if self._writer is None or self._see is None:
-            return []
-        most = self._writer.max_images
-        given = [one.image for one in question.subjects if one.image is not None]
-        if given:
-            return given[:most]
-        seen = {piece.picture: piece for piece in pieces if piece.hit is not None}
-        opened = (self._see(piece) for piece in list(seen.values())[:most])
-        return [image for image in opened if image is not None]
+
+def _any_among(question: Question) -> bool:
+    return any(count.among for count in question.counts)
 
 
 class Asker:

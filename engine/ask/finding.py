@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from PIL.Image import Image
 
 from engine.ask.composing import asked_words
-from engine.ask.counting import Count, Counter
-from engine.ask.indexed import INDEXED, told
+from engine.ask.counting import Count, Counter, described
+from engine.ask.indexed import told
 from engine.ask.inflection import stems
 from engine.ask.pieces import Piece, Weight
 from engine.ask.rules import ReadQuestion
@@ -67,8 +67,10 @@ class Finder:
 
     name = "retrieve"
 
-    def __init__(self, gallery: Gallery, retriever: Retriever, space: SearchSpace) -> None:
-        """`space`: where words are looked for."""
+    def __init__(
+        self, gallery: Gallery, retriever: Retriever, space: Callable[[], SearchSpace]
+    ) -> None:
+        """`space` is asked where words are looked for, where that matters."""
         self._gallery, self._retriever, self._space = gallery, retriever, space
         self._counter = Counter(gallery)
 
@@ -109,7 +111,7 @@ class Finder:
             f"{search or 'all pictures'}: {told(count)}"
             for search, count in zip(read.searches, question.counts, strict=True)
         )
-        if read.kind not in INDEXED:
+        if not read.is_listed:
             return Found(tuple(self._best(question)), notes)
         pieces: dict[str, Piece] = {}
         for at, count in enumerate(question.counts):
@@ -121,12 +123,12 @@ class Finder:
         """The captions of pictures that say or look like what an open question asks for."""
         (count,), (search,), (filters,) = question.counts, question.searches, question.filters
         words = asked_words(question.read)
-        if count.at_most or not (search.text or search.plus):
+        if count.said or count.likely or not (search.text or search.plus):
             return _pieces(count, words)[: question.k]
         if count.likely is not None:
             return []
         found = self._gallery.search(
-            Query.of(search), self._space, question.k, filters=filters
+            Query.of(search), self._space(), question.k, filters=filters
         )  # it cannot be told what is likely: the nearest, which the answer must bear out
         return [_piece(hit, words, "near") for hit in found.hits if hit.captions]
 
@@ -144,7 +146,8 @@ def _own(subject: Subject, at: int) -> list[Piece]:
 
 def _borrowed(hit: CaptionHit, at: int) -> Piece:
     name = hit.uri or hit.image_id
-    return Piece(hit.text, hit.picture or hit.id, None, name, hit.score, subject=at)
+    key = hit.picture or hit.id
+    return Piece(hit.text, key, None, name, hit.score, subject=at, vector=hit.vector)
 
 
 def _pieces(count: Count, words: str) -> list[Piece]:
@@ -157,7 +160,9 @@ def _pieces(count: Count, words: str) -> list[Piece]:
 
 def _piece(hit: ImageHit, words: str, weight: Weight) -> Piece:
     text = best_caption(hit.captions, words)
-    return Piece(text, hit.id, hit, hit.uri, hit.chance or hit.score, weight=weight)
+    doubted = weight == "likely" and described(hit)
+    score = hit.chance or hit.score
+    return Piece(text, hit.id, hit, hit.uri, score, weight=weight, doubted=doubted)
 
 
 def best_caption(captions: Iterable[str], words: str) -> str:

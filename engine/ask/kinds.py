@@ -43,6 +43,9 @@ def _opening(text: str) -> re.Pattern[str]:
     return re.compile(rf"(?:{text})(?=[\s?!.,;:]|$)", re.IGNORECASE)
 
 
+WHAT_IS_THERE = "what is there"
+"""The rule for questions that any picture answers which shows what they name."""
+
 _MORE = r"(?P<which>more|fewer|less|as many|as few)"
 
 KIND_RULES: tuple[KindRule, ...] = (
@@ -137,19 +140,24 @@ KIND_RULES: tuple[KindRule, ...] = (
         "asks whether it is so", "is it on a beach?",
     ),
     KindRule(
-        "what was photographed", "open",
+        WHAT_IS_THERE, "open",
         _opening(
             rf"(?:what|who|whom) (?:all )?(?:did|do|have|can) {_WE} "
             rf"(?:photograph(?:ed)?|see|seen|shoot|shot|have|find)(?: (?:in|on|at))?"
             rf"|(?:what|who) (?:was|were|is|are) {_VISIBLE}(?: (?:in|on|at))?"
-            rf"|(?:what|who) (?:is|are|was|were)(?: there)?(?: to be seen)?"
+            rf"|(?:what|who) (?:is|are|was|were) (?:there|to be seen)"
         ),
         "asks what is there", "what did we photograph in the snow?",
     ),
     KindRule(
+        "what is it", "open", _opening(r"(?:what|who) (?:is|are|was|were)"),
+        "asks what the captions tell of it", "what is next to the house?",
+    ),
+    KindRule(
         "open", "open",
         _opening(
-            rf"(?P<asks>(?:what|which|whose|how)(?P<type> (?!{_AUXILIARY}\b)[^\W\d_]+)?"
+            rf"(?P<asks>(?:what|which|whose|how)"
+            rf"(?P<type> (?!{_AUXILIARY}\b)[^\W\d_]+(?= {_AUXILIARY}\b))?"
             rf"|who|whom|when|why)(?: {_AUXILIARY}\b)?"
         ),
         "asks what the captions tell of it", "what animal is next to the house?",

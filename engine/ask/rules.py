@@ -18,6 +18,7 @@ from engine.ask.kinds import (
     LOOSE_ENDS,
     POLITE,
     THAN,
+    WHAT_IS_THERE,
     Kind,
     KindRule,
     looks_english,
@@ -71,6 +72,15 @@ class ReadQuestion:
     which: str = ""
     asks: str = ""
     asked_for: str = ""
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether of a whole collection its index answers, and no model is asked."""
+        return self.kind != "open" or self.fires(WHAT_IS_THERE)
+
+    def fires(self, rule: str) -> bool:
+        """Whether a rule fired."""
+        return any(one.rule == rule for one in self.fired)
 
 
 @dataclass

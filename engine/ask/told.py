@@ -64,6 +64,20 @@ def spokesman(captions: Sequence[str], *, complete: bool) -> int:
     return max(range(len(captions)), key=lambda at: (round(worth(at), 9), -at))
 
 
+def unlike(captions: Sequence[str], count: int) -> list[int]:
+    """So many captions that have as little in common as may be, the first one first."""
+    sets = [stems([caption]) for caption in captions]
+    chosen = [0] if captions else []
+    while len(chosen) < min(count, len(captions)):
+        left = [at for at in range(len(captions)) if at not in chosen]
+        shared = {
+            at: max(len(sets[at] & sets[one]) / max(1, len(sets[at] | sets[one])) for one in chosen)
+            for at in left
+        }
+        chosen.append(min(left, key=lambda at: (round(shared[at], 9), at)))
+    return chosen
+
+
 def missing(text: str, captions: Iterable[str]) -> tuple[str, ...]:
     """The words of a text that say something and stand in none of the captions in any form."""
     known = stems(captions)

@@ -24,8 +24,10 @@ from engine.evidence.refiners import (
     shortening,
 )
 from engine.identity import PictureIdentity
+from engine.rerank.budget import Budget
+from engine.rerank.judging import Judging, Reranking
 from engine.stages.pipeline import Pipeline
-from engine.stages.protocols import Found, Refiner
+from engine.stages.protocols import Found, Refiner, Reranker
 from engine.stages.trace import Step
 from engine.timing import Stopwatch, shared_out
 from engine.types import (
@@ -37,6 +39,7 @@ from engine.types import (
     Encoder,
     Generator,
     MadeWith,
+    RerankMethod,
     Vector,
     Vectors,
 )
@@ -55,8 +58,9 @@ class DescribeOptions:
     captions stand for choice too. `consensus`: 0 chooses by likeness to the picture, 1 by
     closeness to the retrieved captions. `prompt_tokens`: the longest prompt in the generator's
     tokens; None: as long as the generator reads. `refine`: what is done to captions before
-    (`engine.evidence`). Raises InvalidInput for a template that has no
-    place for captions and for values out of range.
+    (`engine.evidence`). `rerank`: how the first `rerank_top` captions are put in another order
+    before k of them are taken, within `rerank_seconds` for each picture. Raises InvalidInput for a
+    template that has no place for captions and for values out of range.
     """
 
     space: DescribeSpace = "mapped"
@@ -71,6 +75,9 @@ class DescribeOptions:
     consensus: float = 0.0
     borrow: bool = False
     refine: tuple[Refinement, ...] = USUAL
+    rerank: RerankMethod = "off"
+    rerank_top: int = 20
+    rerank_seconds: float = 2.0
 
     def __post_init__(self) -> None:
         if self.candidates < 1:
@@ -82,7 +89,17 @@ class DescribeOptions:
         check_refinements(self.refine)
         if self.prompt_tokens is not None and self.prompt_tokens < 1:
             raise InvalidInput(f"prompt_tokens is {self.prompt_tokens}; it must be 1 or more")
+        if self.diversity and self.rerank != "off":
+            raise InvalidInput(
+                "captions that are to differ have an order of their own: leave either diversity or "
+                "reranking out"
+            )
         split_template(self.template)
+
+    @property
+    def budget(self) -> Budget:
+        """How many captions are reranked, and in which time."""
+        return Budget(self.rerank_top, self.rerank_seconds)
 
 
 class Captioner:
@@ -99,13 +116,21 @@ class Captioner:
         generator: Generator | None,
         options: DescribeOptions | None = None,
         made_with: MadeWith | None = None,
+        judging: Judging[Seen, CaptionHit] | None = None,
     ) -> None:
+        """`judging` reranks captions, where the options ask for it."""
         self._encoder = encoder
         self._alignment = alignment
         self._retriever = retriever
         self._generator = generator
+        self._judging = judging
         self.options = options or DescribeOptions()
         self.made_with = made_with or MadeWith()
+
+    @property
+    def looks(self) -> bool:
+        """Whether pictures are looked at beside their vectors, see `describe_vectors`."""
+        return self.options.rerank == "picture"
 
     def describe(
         self, images: list[Image], *, exclude: Sequence[PictureIdentity] | None = None
@@ -120,10 +145,17 @@ class Captioner:
         return self._describe(raw, images, exclude, watch)
 
     def describe_vectors(
-        self, raw: Vectors, *, exclude: Sequence[PictureIdentity] | None = None
+        self,
+        raw: Vectors,
+        *,
+        exclude: Sequence[PictureIdentity] | None = None,
+        images: Sequence[Image | None] | None = None,
     ) -> list[CaptionResult]:
-        """Describe pictures by their raw vectors, (n, dim) unit rows; see `describe`."""
-        return self._describe(raw, [None] * len(raw), exclude, Stopwatch())
+        """Describe pictures by their raw vectors, (n, dim) unit rows; see `describe`.
+
+        `images` are looked at where captions are reranked by picture.
+        """
+        return self._describe(raw, images or [None] * len(raw), exclude, Stopwatch())
 
     def _describe(
         self,
@@ -142,19 +174,30 @@ class Captioner:
         answers = self._pipeline(watch).run(asked, watch)
         shared = shared_out(watch.timings_ms, len(raw))
         return [
-            replace(result, timings_ms=shared, trace=trace.after(first))
+            replace(
+                result,
+                timings_ms=shared,
+                trace=trace.after(first),
+                reranked=trace.notes(self._judging.name) if self._judging else (),
+            )
             for result, trace in answers
         ]
 
     def _pipeline(self, watch: Stopwatch) -> Pipeline[Seen, CaptionHit, CaptionResult]:
-        options = self.options
-        refiners, count = self._choosing(), options.k
+        options, count = self.options, self.options.k
+        refiners = self._choosing()
+        rerankers: list[Reranker[Seen, CaptionHit]] = []
         if refiners:
             count *= _POOL
+        if self._judging is not None:
+            count = max(count, options.rerank_top)
+            rerankers.append(Reranking(self._judging, options.budget))
+            refiners = refiners or [First(options.k)]
         refiners += [*settling(options.refine), *self._shortening()]
         return Pipeline(
             Nearest(self._retriever, options.space, count, options.per_image, watch),
             Writer(self._encoder, self._alignment, self._generator, options, self.made_with, watch),
+            rerankers=rerankers,
             refiners=[Timed(one, watch) for one in refiners],
             key=lambda hit: hit.id,
             name=lambda hit: hit.text,

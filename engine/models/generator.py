@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL.Image import Image
 
 from engine.errors import InvalidInput
 from engine.models.choosing import Tokens, beginnings, told_apart
 from engine.models.device import Precision, choose_device, choose_threads, use_threads
 from engine.models.nucleus import NucleusDraw, random_numbers
+from engine.models.plain_text import PlainText
 from engine.models.seq2seq import load_seq2seq
+from engine.models.streaming import Pieces, Tell, TokenStreamer, read_while_written
+from engine.progress import check_cancelled
 from engine.types import Decoding, Vectors
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -29,12 +33,16 @@ DEFAULT_INPUT_TOKENS = 512
 
 
 class Seq2SeqGenerator:
-    """Writes text with a transformers encoder-decoder model; `types.Generator` and `Chooser`.
+    """Writes text with a transformers encoder-decoder model.
+
+    It is a `Generator`, a `Chooser` and a `TextStream`, of `engine.types`.
 
     Threads may share one. What is written for a prompt does not depend on the prompts it is
     batched with (up to rounding in bfloat16). `max_input_tokens` is the longest prompt, as
-    `count_tokens` counts.
+    `count_tokens` counts. What looks like a control token in a prompt is read as text.
     """
+
+    max_images = 0
 
     def __init__(
         self, source: str, model: Any, tokenizer: Any, *, batch_size: int, threads: int
@@ -45,11 +53,12 @@ class Seq2SeqGenerator:
         self._tokenizer = tokenizer
         self._batch_size = batch_size
         self._threads = threads
+        self._plain = PlainText(tokenizer)
         self._tokenizer_lock = Lock()  # fast tokenizers refuse concurrent use
         self._model_lock = Lock()
         self.max_input_tokens = _input_length(model.config, tokenizer)
         # A model's own sampling settings stay out: the Decoding decides.
-        self._token_ids = _token_ids(model.generation_config)
+        self._token_ids = token_ids(model.generation_config)
         model.generation_config = type(model.generation_config)(**self._token_ids)
 
     @cached_property
@@ -96,6 +105,32 @@ class Seq2SeqGenerator:
             rows[batch] = self._choose([tokens[i] for i in batch], paths)
         return rows
 
+    def stream(self, prompt: str, images: Sequence[Image], max_new_tokens: int) -> Iterator[str]:
+        """The greedy text of one prompt, as it comes; see `types.TextStream`. It sees nothing."""
+        return read_while_written(partial(self.write, prompt, images, max_new_tokens))
+
+    def write(self, prompt: str, images: Sequence[Image], max_new_tokens: int, tell: Tell) -> None:
+        """Write that text in this thread, and tell its pieces; heeds a cancellation.
+
+        Raises InvalidInput for a prompt longer than `max_input_tokens`, and for pictures.
+        """
+        import torch
+
+        if images:
+            raise InvalidInput(
+                f"{len(images)} pictures are given, and {self._source} reads text alone; name a "
+                "model that sees with MRAG_ANSWERER"
+            )
+        _check(1, Decoding(max_new_tokens=max_new_tokens))
+        tokens = self._tokenize([prompt], end=True)
+        self._check_lengths(tokens)
+        with self._model_lock, torch.inference_mode():
+            check_cancelled()
+            use_threads(self._threads)
+            hidden, mask = self._encode(tokens)
+            streamer = TokenStreamer(Pieces(self._decode_one, tell))
+            self._continue(hidden, mask, max_new_tokens, streamer=streamer)
+
     def _choose(self, tokens: list[list[int]], paths: Sequence[Tokens]) -> Vectors:
         """Log-probabilities for one batch, (prompts, paths)."""
         import torch
@@ -134,7 +169,8 @@ class Seq2SeqGenerator:
         if not texts:
             return []
         with self._tokenizer_lock:
-            encoded = self._tokenizer(texts, add_special_tokens=end, verbose=False)
+            plain = [self._plain.of(text) for text in texts]
+            encoded = self._tokenizer(plain, add_special_tokens=end, verbose=False)
         ids: list[list[int]] = encoded["input_ids"]
         return ids
 
@@ -189,6 +225,7 @@ class Seq2SeqGenerator:
         *,
         beams: int = 1,
         draw: NucleusDraw | None = None,
+        streamer: TokenStreamer | None = None,
     ) -> Tensor:
         """Decode all beams of each encoded prompt, best first."""
         from transformers import GenerationConfig
@@ -207,6 +244,7 @@ class Seq2SeqGenerator:
             attention_mask=mask,
             generation_config=config,
             logits_processor=[draw] if draw else None,
+            streamer=streamer,
         )
         return sequences
 
@@ -227,6 +265,10 @@ class Seq2SeqGenerator:
         ranks = draw.log_probability().view(len(tokens), n).argsort(descending=True, stable=True)
         first = torch.arange(0, len(sequences), n, device=ranks.device)[:, None]
         return sequences[(first + ranks).flatten()]
+
+    def _decode_one(self, tokens: list[int]) -> str:
+        with self._tokenizer_lock:
+            return str(self._tokenizer.decode(tokens, skip_special_tokens=True))
 
     def _decode(self, sequences: list[Tensor], prompts: int) -> list[list[str]]:
         """The texts of each prompt, in the order of the tensors."""
@@ -289,7 +331,7 @@ def _input_length(config: Any, tokenizer: Any) -> int:
     return int(min(limits)) - added
 
 
-def _token_ids(config: Any) -> dict[str, Any]:
+def token_ids(config: Any) -> dict[str, Any]:
     """The special tokens that a model's generation settings name."""
     names = [
         "pad_token_id",

@@ -87,6 +87,8 @@ def _explained(source: str, folder: Path, error: Exception, kind: Kind) -> MragE
             f"{source} cannot be loaded, files of it are damaged: {'; '.join(flaws)}. "
             f"Mend it: {repair}"
         )
+    if isinstance(error, ImportError):  # it names the package, and how to install it
+        return ModelMissing(f"{source} cannot be loaded: {' '.join(str(error).split())[:300]}")
     if isinstance(error, OSError):
         return ModelMissing(
             f"the folder {folder} holds no complete {kind.role}: {first_line(error)} It needs "

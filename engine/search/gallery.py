@@ -18,6 +18,7 @@ from engine.identity import identity_of
 from engine.search.copies import NO_COPIES, Copies
 from engine.search.language import Search, written_term
 from engine.search.relevance import Asked, Relevance
+from engine.search.reranked import Reranked, SearchReranker
 from engine.search.short_queries import encode_queries, is_short
 from engine.search.stages import Collapsed, InSpace, LeastScore, Likely, Page, Shown, Sought
 from engine.search.verdict import LikelyFirst, Verdict
@@ -169,6 +170,7 @@ class Gallery:
         sort: Sort = "relevance",
         every_copy: bool = False,
         likely: bool = False,
+        reranker: SearchReranker | None = None,
     ) -> SearchResult:
         """Find the k best pictures after the first `offset`, best first.
 
@@ -184,6 +186,8 @@ class Gallery:
         first, but in `raw`, which stays as it is to be compared with, and where `diversity`,
         `min_score` or `sort` ask for another order. With `likely` they alone are found; raises
         InvalidInput where it cannot be told.
+        A `reranker` orders the first of them anew for the query's words, what is likely among
+        itself; raises InvalidInput beside `diversity` and `sort`, which ask for other orders.
         """
         (result,) = self.search_spaces(
             query,
@@ -196,6 +200,7 @@ class Gallery:
             sort=sort,
             every_copy=every_copy,
             likely=likely,
+            reranker=reranker,
         )
         return result
 
@@ -212,10 +217,16 @@ class Gallery:
         sort: Sort = "relevance",
         every_copy: bool = False,
         likely: bool = False,
+        reranker: SearchReranker | None = None,
     ) -> list[SearchResult]:
         """Search as `search` does, in several spaces, embedding the query once."""
         if min_score is not None:
             _check_min_score(min_score, spaces)
+        if reranker is not None and (diversity or sort != "relevance"):
+            raise InvalidInput(
+                "a search for diverse pictures, or by date, has an order of its own: leave either "
+                "that or reranking out"
+            )
         watch = Stopwatch()
         known = self._known(query)
         with watch.stage("encode"):
@@ -239,14 +250,17 @@ class Gallery:
         results = []
         for space in spaces:
             arrange = _arrangement(space, page, verdict, likely=likely)
-            pipeline = self._pipeline(space, page, verdict, arrange)
+            ordered = Reranked(reranker, self.store, arrange) if reranker else None
+            pipeline = self._pipeline(space, page, verdict, arrange, ordered)
             searching = Stopwatch()
             with searching.stage("search"):
                 ((hits, trace),) = pipeline.run([asked])
             timings = {**watch.timings_ms, **searching.timings_ms}
             count = None if arrange is None else arrange.count
+            notes = trace.notes(ordered.name) if ordered else ()
             told = Trace((*before, *trace.steps[:-1], _shown(trace.steps[-1], len(hits))))
-            results.append(SearchResult(str(query), space, tuple(hits), timings, count, told))
+            found = tuple(hits)
+            results.append(SearchResult(str(query), space, found, timings, count, told, notes))
         return results
 
     def _pipeline(
@@ -255,6 +269,7 @@ class Gallery:
         page: Page,
         verdict: Verdict | None,
         arrange: LikelyFirst | None,
+        ordered: Reranked | None,
     ) -> Pipeline[Sought, Ranked, list[ImageHit]]:
         """The stages of a search in one space; what they hand on are ids with scores."""
         depth = page.offset + page.k if page.sort == "relevance" else RANKED
@@ -264,6 +279,9 @@ class Gallery:
         if arrange is not None:
             depth = max(depth, RANKED)
             refiners.append(Likely(arrange))
+        if ordered is not None:
+            depth = max(depth, RANKED)
+            refiners.append(ordered)
         known = verdict.ranked if verdict and space == "mapped" and not page.diversity else None
         return Pipeline(
             InSpace(self.store, space, depth, page.diversity, known),

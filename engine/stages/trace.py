@@ -57,6 +57,10 @@ class Trace:
         """The time of all steps together."""
         return sum(step.ms for step in self.steps)
 
+    def notes(self, stage: str) -> tuple[str, ...]:
+        """What the stage of that name had to say."""
+        return tuple(note for step in self.steps if step.stage == stage for note in step.notes)
+
     def after(self, *steps: Step) -> Trace:
         """The same with steps that were taken before it."""
         return Trace((*steps, *self.steps))

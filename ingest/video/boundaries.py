@@ -46,6 +46,9 @@ _HALF, _SIDE = 2, 4
 _SLOW, _TIMES = 14.0, 2.0
 """How far the ends of a slow change differ at least, and times as far as each side in itself."""
 
+_SAME = 0.0005
+"""Times are in whole milliseconds: closer ones are the same."""
+
 Glance = NDArray[np.uint8]
 """A small picture of a frame, (height, width, 3)."""
 
@@ -64,7 +67,7 @@ class _Slow(NamedTuple):
 
 
 class Boundaries:
-    """Told of frames one after the other, it says where shots begin, some seconds later.
+    """Told of frames one after the other, in whole milliseconds, it says where shots begin, some seconds later.
 
     `decided`: cuts before this moment have all been told.
     """
@@ -126,7 +129,7 @@ class Boundaries:
     def _next_hard(self) -> float | None:
         while self._hard and self._hard[0] < self.decided:
             time = self._hard[0]
-            if time - self._last >= SHORTEST and self._differs(time):
+            if time - self._last > SHORTEST - _SAME and self._differs(time):
                 return time
             self._hard.popleft()
         return None
@@ -140,7 +143,7 @@ class Boundaries:
         """The middle of the first slow change since the last cut, where it is over by now."""
         best: _Slow | None = None
         # A shot that a slow change has brought in is not all there yet.
-        clear = self._last + _HALF * _SAMPLED
+        clear = self._last + _HALF * _SAMPLED - _SAME
         samples = [one for one in self._samples if one.time >= clear]
         for middle in range(_HALF, len(samples) - _HALF):
             begin, end = middle - _HALF, middle + _HALF

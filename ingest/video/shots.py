@@ -89,11 +89,12 @@ class ShotReader:
         last: Frame | None = None
         for frame in self._video.frames(self._start_ms):
             check_cancelled()
-            self._on_time(frame.time)
-            if last is None or int(frame.time / _EVERY) != int(last.time / _EVERY):
-                waiting.append(_Kept(frame.time, frame.picture(SMALL), frame.size))
+            time = frame.time_ms / 1000
+            self._on_time(time)
+            if last is None or int(time / _EVERY) != int(last.time / _EVERY):
+                waiting.append(_Kept(time, frame.picture(SMALL), frame.size))
             last = frame
-            for cut in boundaries.push(frame.time, frame.glance(WIDTH)):
+            for cut in boundaries.push(time, frame.glance(WIDTH)):
                 yield from _closed(shot, waiting, cut)
                 shot = _Open(cut)
             _move(waiting, shot, boundaries.decided)

@@ -1,7 +1,8 @@
 """Small changes to pictures in training, so that the CLIP leans less on exact pixels.
 
-What any camera and any file does: compression, light, tint, grain, a little blur, a picture cut
-or moved a little. Nothing of it is a frame or a card: the look of the postcards stays unseen.
+What any camera and any file does: compression, light, tint, grain, a little blur. Nothing of it
+is a frame, a card or another scale: the look of the postcards stays unseen. Nothing is cut or
+zoomed: how large a thing is helps to tell how many there are.
 """
 
 from __future__ import annotations
@@ -11,12 +12,10 @@ from random import Random
 
 import torch
 from PIL import Image
-from torch.nn.functional import affine_grid, avg_pool2d, grid_sample
+from torch.nn.functional import avg_pool2d
 
 _COMPRESSED = 0.85
 _QUALITIES = (70, 95)
-_SCALES = (0.88, 1.14)
-_SHIFT = 0.05
 
 
 def compressed(picture: Image.Image, rng: Random) -> Image.Image:
@@ -38,16 +37,6 @@ def _uniform(count: int, low: float, high: float, noise: torch.Generator) -> tor
     return low + (high - low) * torch.rand(count, 1, 1, 1, generator=noise)
 
 
-def _moved(images: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
-    """Pictures cut, moved or drawn back a little; their outermost pixels fill what is empty."""
-    count = len(images)
-    theta = torch.zeros(count, 2, 3)
-    theta[:, 0, 0] = theta[:, 1, 1] = _uniform(count, *_SCALES, noise).view(count)
-    theta[:, :, 2] = _uniform(2 * count, -2 * _SHIFT, 2 * _SHIFT, noise).view(count, 2)
-    grid = affine_grid(theta, list(images.shape), align_corners=False)
-    return grid_sample(images, grid, padding_mode="border", align_corners=False)
-
-
 def _blurred(images: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
     soft = avg_pool2d(images, 3, 1, 1, count_include_pad=False)
     return torch.lerp(images, soft, _uniform(len(images), 0.0, 0.5, noise))
@@ -63,7 +52,7 @@ def _grained(images: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
     return (images + _uniform(len(images), 0.0, 0.04, noise) * grain).clamp(0, 1)
 
 
-_CHANGES = ((_moved, 0.5), (_blurred, 0.2), (_relit, 0.5), (_grained, 0.25))
+_CHANGES = ((_blurred, 0.1), (_relit, 0.25), (_grained, 0.1))
 
 
 def varied(images: torch.Tensor, noise: torch.Generator) -> torch.Tensor:

@@ -122,7 +122,8 @@ def contrastive_loss(
 ) -> torch.Tensor:
     """CLIP's symmetric loss, with earlier batches as further negatives.
 
-    Texts that happen to fit another scene as well are no negatives of it.
+    Texts that happen to fit another scene as well are no negatives of it. Short queries look for
+    their pictures, but no picture looks for its short query: it is to say more than one word.
     """
     to_text, to_image = [], []
     for other in (now, *earlier):
@@ -130,5 +131,6 @@ def contrastive_loss(
         to_text.append((scale * now.image @ other.text.T).masked_fill(no_text, _NEVER))
         to_image.append((scale * now.text @ other.image.T).masked_fill(no_image, _NEVER))
     labels = torch.arange(len(now.image))
-    both = (cross_entropy(torch.cat(logits, 1), labels) for logits in (to_text, to_image))
-    return sum(both, torch.zeros(())) / 2
+    told = torch.from_numpy(now.facts.only)
+    by_text = cross_entropy(torch.cat(to_text, 1)[told], labels[told])
+    return (by_text + cross_entropy(torch.cat(to_image, 1), labels)) / 2

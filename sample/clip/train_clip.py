@@ -75,8 +75,12 @@ class Cycle:
 
 
 CYCLES = (
-    Cycle(600, 2e-3, _cosine, 1, 1_000_000, 0.05, 0.15, 0.7, 8),
+    Cycle(600, 2e-3, _cosine, 1, 1_000_000, 0.05, 0.15, 0.7, 8, families=1500),
     Cycle(3000, 1.6e-3, _late_linear, 5, 2_000_000, 0, 0, 0.85, 4),
+)
+QUICK_CYCLES = (
+    Cycle(6, 2e-3, _cosine, 1, 1_000_000, 0.2, 0.5, 0.7, 1, families=32),
+    Cycle(4, 1.6e-3, _late_linear, 5, 2_000_000, 0, 0, 0.85, 1, families=32),
 )
 
 
@@ -149,7 +153,7 @@ def text_of(scene: Scene, rng: Random) -> Query:
         return short_query(scene, rng)
     text = caption(scene, rng)
     said = read_caption(text)
-    return Query(text, Wanted(tuple(said.things), said.place, only=True))
+    return Query(text, Wanted(tuple(sorted(said.things)), said.place, only=True))
 
 
 def _report(step: int, loss: float, now: Embedded, started: float) -> None:

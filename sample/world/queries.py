@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -49,10 +50,15 @@ def _name(thing: Thing, rng: Random) -> str:
     return thing.name if rng.random() < 0.75 else rng.choice(thing.names)
 
 
-def uncounted(thing: Thing, rng: Random) -> str:
-    """The thing, however many there are: 'dog', 'a dog', 'dogs'."""
+def uncounted(thing: Thing, count: int, alone: bool, rng: Random) -> str:
+    """The thing, however many there are: 'dog', of several 'dogs', of one and `alone` 'a dog'.
+
+    With more said after it 'a dog' would be a caption, which means one dog.
+    """
     name = _name(thing, rng)
-    return rng.choice((name, name, with_article(name), plural(name)))
+    if count > 1:
+        return rng.choice((name, plural(name)))
+    return rng.choice((name, with_article(name))) if alone and count else name
 
 
 def counted(thing: Thing, count: int, rng: Random) -> str:
@@ -68,14 +74,16 @@ def where(place: Place, rng: Random) -> str:
     return rng.choice((*place.phrases, place.name, place.name))
 
 
-def _phrase_of_thing(wanted: tuple[str, int], rng: Random) -> str:
+def _phrase(wanted: tuple[str, int], held: int, alone: bool, rng: Random) -> str:
     name, count = wanted
     thing = THING_OF_NAME[name]
-    return counted(thing, count, rng) if count else uncounted(thing, rng)
+    return counted(thing, count, rng) if count else uncounted(thing, held, alone, rng)
 
 
-def _wording(wanted: Wanted, rng: Random) -> str:
-    things = [_phrase_of_thing(one, rng) for one in wanted.things]
+def _wording(wanted: Wanted, held: Mapping[str, int], rng: Random) -> str:
+    """What is wanted in words, of a scene that holds so many of each thing."""
+    alone = len(wanted.things) == 1 and not wanted.place
+    things = [_phrase(one, held.get(one[0], ANY), alone, rng) for one in wanted.things]
     text = rng.choice((" and ", " and ", " with ", " ")).join(things)
     if not wanted.place:
         return text
@@ -98,7 +106,7 @@ def short_query(scene: Scene, rng: Random) -> Query:
         wanted = Wanted(((group.thing.name, count),), place)
     else:
         wanted = Wanted(tuple((one.thing.name, ANY) for one in scene.groups))
-    return Query(_wording(wanted, rng), wanted)
+    return Query(_wording(wanted, dict(scene.meaning.things), rng), wanted)
 
 
 def caption_query(scene: Scene, rng: Random) -> Query:
@@ -122,7 +130,8 @@ def near_miss(query: Query, rng: Random) -> Query:
     parts += ["count"] * any(count for _, count in wanted.things)
     changed = {"thing": _other_thing, "place": _other_place, "count": _other_count}
     other = changed[rng.choice(parts)](wanted, rng)
-    return Query(_wording(other, rng), other)
+    held = {name: rng.choice((1, 2)) for name, _ in other.things}
+    return Query(_wording(other, held, rng), other)
 
 
 def _other_thing(wanted: Wanted, rng: Random) -> Wanted:

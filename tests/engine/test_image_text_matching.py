@@ -10,19 +10,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import (
-    BertTokenizer,
-    BlipConfig,
-    BlipForImageTextRetrieval,
-    BlipImageProcessor,
-    BlipProcessor,
-)
+from transformers import BlipForImageTextRetrieval, BlipProcessor
 
 from engine.errors import InvalidInput, ModelMissing
 from engine.models.image_text_matching import BlipMatcher, load_matcher
 from engine.models.queues import BatchedMatcher
+from tests.blip import save_blip
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "blue", "dog", "cat", "on"]
 TEXTS = ["a red dog", "a blue cat", "dog", "", "☃ a cat on a cat on a cat"]
 
 
@@ -31,28 +25,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("blip")
     save_blip(made)
     return made
-
-
-def save_blip(folder: Path) -> None:
-    torch.manual_seed(0)
-    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    text = {
-        "vocab_size": len(WORDS),
-        "intermediate_size": 32,
-        "max_position_embeddings": 24,
-        "initializer_range": 0.5,
-        "pad_token_id": 0,
-        "sep_token_id": 3,
-        "bos_token_id": 2,
-    }
-    vision = {"intermediate_size": 32, "image_size": 32, "patch_size": 8, "initializer_range": 0.5}
-    config = BlipConfig(
-        text_config=size | text, vision_config=size | vision, image_text_hidden_size=8
-    )
-    BlipForImageTextRetrieval(config).eval().save_pretrained(folder)
-    tokenizer = BertTokenizer(vocab={word: i for i, word in enumerate(WORDS)})
-    images = BlipImageProcessor(size={"height": 32, "width": 32})
-    BlipProcessor(images, tokenizer).save_pretrained(folder)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 
 import pytest
 from hypothesis import example, given
@@ -129,6 +129,16 @@ def test_both_ends_of_a_time_belong_to_it(
     assert filters.taken_until == datetime(*last, 23, 59, 59, 999999, UTC)
 
 
+def test_times_of_any_day_stand_beside_days() -> None:
+    search = read_search("van after:2024-05 after:8:00 before:17:00:30 before:2024")
+    assert search.text == "van"
+    assert (search.filters.clock_from, search.filters.clock_until) == (time(8), time(17, 0, 30))
+    assert search.filters.taken_from == datetime(2024, 5, 1, tzinfo=UTC)
+    assert read_search(str(search)).filters == search.filters
+    night = read_search("after:22:00 before:06:00").filters
+    assert (night.clock_from, night.clock_until) == (time(22), time(6))
+
+
 @pytest.mark.parametrize(
     ("typed", "meant", "remedy"),
     [
@@ -142,6 +152,9 @@ def test_both_ends_of_a_time_belong_to_it(
         ("after:0000", "after:0000", "2024-05-31"),
         ("x before:31.01.2025", "before:31.01.2025", "2024-05-31"),
         ("after:2025 dog before:2024", "before:2024", "change one"),
+        ("after:24:00", "after:24:00", "from 00:00 to 23:59"),
+        ("after:17:00 after:18:00", "after:18:00", "given twice"),
+        ("-before:17:00", "-before:17:00", "write after:"),
         ("after:2024 after:2025", "after:2025", "given twice; leave one out"),
         ("-after:2024", "-after:2024", "write before:"),
         ("-near:1,2,3km", "-near:1,2,3km", "-place:"),

@@ -29,7 +29,7 @@ def ids(folder: Path) -> list[str]:
 
 def test_pictures_come_in_order_with_stable_ids(tmp_path: Path) -> None:
     touch(tmp_path, "b.jpg", "a.PNG", "sub/deep/z.webp", "sub/c.heic", "note.txt", "film.mp4")
-    assert ids(tmp_path) == ["a.PNG", "b.jpg", "sub/c.heic", "sub/deep/z.webp"]
+    assert ids(tmp_path) == ["a.PNG", "b.jpg", "film.mp4", "sub/c.heic", "sub/deep/z.webp"]
     assert ids(tmp_path) == ids(tmp_path)
 
 

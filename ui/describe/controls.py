@@ -7,14 +7,17 @@ from typing import Literal, get_args
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from engine.app import Collection
 from engine.describe.captioner import DescribeOptions
 from engine.describe.prompts import SLOT, TEMPLATES, Order
 from engine.evidence.refiners import Refinement
-from engine.types import Decoding, DescribeSpace
+from engine.types import Decoding, DescribeSpace, RerankMethod
+from ui.shared.reranking import HELP, RERANKERS, usable
 from ui.shared.spaces import DESCRIBE_SPACES
 
 _DEFAULT = DescribeOptions()
 _OWN = "your own"
+_RERANK = "describe rerank"
 _METHODS: dict[Literal["greedy", "beam", "nucleus"], str] = {
     "greedy": "the likeliest words",
     "beam": "beam search",
@@ -28,16 +31,16 @@ _REFINEMENTS: dict[Refinement, str] = {
 _LONGEST_PROMPT = 4096
 
 
-def advanced() -> tuple[DescribeOptions, bool]:
+def advanced(collection: Collection) -> tuple[DescribeOptions, bool]:
     """How to describe, and whether with what the collection has of the very picture.
 
     Raises InvalidInput for a prompt that has no place for captions.
     """
     panel = st.sidebar.expander("Advanced", icon=":material/tune:")
-    return _options(panel), _borrow_own(panel)
+    return _options(panel, collection), _borrow_own(panel)
 
 
-def _options(panel: DeltaGenerator) -> DescribeOptions:
+def _options(panel: DeltaGenerator, collection: Collection) -> DescribeOptions:
     space = panel.selectbox(
         "Look for captions in",
         get_args(DescribeSpace),
@@ -49,6 +52,7 @@ def _options(panel: DeltaGenerator) -> DescribeOptions:
     k = panel.slider(
         "Captions retrieved", 1, 16, _DEFAULT.k, key="describe k", persist_state="session"
     )
+    rerank = _rerank(panel, collection)
     order = panel.selectbox(
         "Their order in the prompt",
         get_args(Order),
@@ -115,6 +119,22 @@ def _options(panel: DeltaGenerator) -> DescribeOptions:
         decoding=Decoding(method),
         refine=tuple(refine),
         prompt_tokens=int(longest) or None,
+        rerank=rerank,
+    )
+
+
+def _rerank(panel: DeltaGenerator, collection: Collection) -> RerankMethod:
+    """How more captions are put in order, of which the first are taken."""
+    ways = usable(collection, st.session_state.get(_RERANK))
+    if len(ways) == 1:
+        return "off"
+    return panel.selectbox(
+        "Which captions come first",
+        ways,
+        format_func=RERANKERS.__getitem__,
+        key=_RERANK,
+        persist_state="session",
+        help=HELP,
     )
 
 

@@ -113,6 +113,8 @@ def _show_details(result: CaptionResult, key: str) -> None:
     where = DESCRIBE_SPACES[result.space]
     st.markdown(f"**Captions found** {where.both}, that it was written from")
     _scored(key=f"retrieved {key}", data={"rows": _retrieved_rows(result)})
+    if result.reranked:
+        st.caption(f"{'; '.join(result.reranked)}.")
     if result.prompt:
         st.markdown("**Prompt**")
         st.code(result.prompt, language=None, wrap_lines=True)

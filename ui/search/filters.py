@@ -63,8 +63,8 @@ _HOW = """
 
 All filters must hold; of several of one kind, such as `tag:a tag:b`, any is enough. `-` before
 `camera:`, `lens:`, `place:`, `tag:`, `by:`, `has:`, `ext:`, `split:` and `label:` leaves pictures
-out. Filters alone show pictures by date. The same text finds the same with `mrag search '...'` and in
-the API.
+out. Filters alone show pictures by date. The same text finds the same with `mrag search '...'` and
+in the API.
 """
 
 

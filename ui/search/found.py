@@ -95,6 +95,9 @@ def show_found(
     told = f"Pictures {address.offset + 1} to {address.offset + len(hits)}, {_ORDERS[address.sort]}"
     more = bool(page.after)
     _pages(address, more, f"{told} · {SPACES[space].both} · {page.spent_ms:.0f} ms")
+    if page.result.reranked:
+        reordered = "; ".join(page.result.reranked)
+        st.caption(f"{reordered[0].upper()}{reordered[1:]}.")
     cards = [_card(hit, query, space) for hit in hits]
     if address.sort != "relevance":
         cards = [replace(card, score=_date(hit)) for card, hit in zip(cards, hits, strict=True)]

@@ -11,10 +11,12 @@ from PIL.Image import Image
 from streamlit.delta_generator import DeltaGenerator
 
 from engine.app import Collection
+from engine.rerank.budget import Budget
 from engine.search.default_space import SpaceChoice
 from engine.search.gallery import Query
 from engine.search.language import Search
 from engine.search.naming import spelled_out
+from engine.search.reranked import SearchReranker
 from engine.timing import Stopwatch
 from engine.types import DateOrder, Facets, Filters, SearchResult, SearchSpace
 from service.explaining import browsing_trace, named_trace
@@ -68,7 +70,7 @@ def page() -> None:
 
 def _searched(address: SearchAddress, facets: Facets, collection: Collection) -> str:
     """Ask, show what is found and the picture that is open; what is to be read out."""
-    filters, room = options()
+    filters, room = options(collection)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words_field()
         with st.container(horizontal=True, width="content"):  # on a phone, below the words
@@ -188,8 +190,16 @@ def _search(
             offset=address.offset - before,
             likely=address.likely,
             sort=address.sort,
+            reranker=_reranker(address, collection),
         )
     return Page.of(result, address, before), space
+
+
+def _reranker(address: SearchAddress, collection: Collection) -> SearchReranker | None:
+    """What puts the best in another order; by date nothing does."""
+    if address.sort != "relevance":
+        return None
+    return collection.search_reranker(address.rerank, Budget())
 
 
 def _measured(collection: Collection) -> SpaceChoice:

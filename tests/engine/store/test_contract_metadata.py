@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta, timezone
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,6 +63,29 @@ def kept(images: ImageStore, filters: Filters) -> str:
     assert images.count(filters) == len(found)
     assert {hit.image_id for hit in images.browse(filters, k=9)} == found
     return "".join(sorted(found))
+
+
+def test_times_of_day_are_those_of_each_pictures_own_clock(images: ImageStore) -> None:
+    zone = timezone(timedelta(hours=9))
+    taken = [
+        datetime(2024, 5, 1, 8, 30, tzinfo=UTC),
+        datetime(2024, 5, 2, 17, 0, tzinfo=zone),  # 8:00 in UTC
+        datetime(2024, 6, 1, 23, 15),
+        None,
+    ]
+    images.upsert([replace(picture(at, axis(0)), taken_at=one) for at, one in enumerate(taken, 1)])
+
+    def found(start: time | None = None, end: time | None = None, **others: Any) -> str:
+        return kept(images, Filters(clock_from=start, clock_until=end, **others))
+
+    assert found(time(8, 30)) == "123"
+    assert found(time(8, 30, 1)) == "23"
+    assert found(end=time(17)) == "12"
+    assert found(end=time(16, 59, 59)) == "1"
+    assert found(time(9), time(20)) == "2"
+    assert found(time(22), time(9)) == "13"  # over midnight
+    assert found(time(8), taken_from=datetime(2024, 5, 2, tzinfo=UTC)) == "23"
+    assert found(time(22), time(9), taken_until=datetime(2024, 5, 31, tzinfo=UTC)) == "1"
 
 
 def test_a_hit_carries_what_the_file_says(images: ImageStore) -> None:
