@@ -18,7 +18,7 @@ from engine.ask.known import KnownHere
 from engine.ask.pieces import Piece, pictures_of
 from engine.ask.rules import ReadQuestion, edited, read_question
 from engine.errors import MragError
-from engine.evidence.refiners import USUAL, Refinement, choosing
+from engine.evidence.refiners import USUAL, Refinement, choosing, settling
 from engine.images import Picture
 from engine.models.streaming import read_while_written
 from engine.search.language import read_search
@@ -123,7 +123,7 @@ class Asking:
             sees=bool(self.engine.settings.answerer),
             of_a_model=self.of_a_model,
         )
-        return Asker(finder, answering, refiners=choosing(self.refine))
+        return Asker(finder, answering, refiners=[*choosing(self.refine), *settling(self.refine)])
 
     def _see(self, piece: Piece) -> Image | None:
         if piece.hit is None:
