@@ -9,7 +9,8 @@ The questions are made from what the scenes hold (`sample/world/questions.py`), 
 one picture and half about the collection of all pictures of the split, of which no model has seen a
 scene of that meaning unless it is `train`. One picture is asked about twice: as one of the
 collection, whose own captions people wrote, and as a file that nobody has described, with the
-captions of the others (train and val) and of the sample's memory to go by.
+captions of the others (train and val) and of the sample's memory to go by. The collection is asked
+about twice, too: with the captions that people wrote, and with those that mRAG generated.
 
 `nearest` answers with the caption that is found first; `majority` always says what is most often
 right for a question of that kind, which it is told.
@@ -32,6 +33,8 @@ import numpy as np
 from engine.app import Engine, build_engine
 from engine.ask.kinds import KIND_RULES
 from engine.ask.prompts import NOT_SAID
+from engine.evidence.refiners import REFINEMENTS
+from engine.search.gallery import Query
 from engine.settings import SAMPLE_PACK, Settings
 from evaluation.metrics.intervals import bootstrap
 from ingest.filling import fill, specs
@@ -48,7 +51,8 @@ from sample.world.questions import (
 from service.answering import LocalAnswers
 from service.asking import Asking
 
-KNOWN, ASKED = "known", "asked"
+KNOWN, ASKED, BARE = "known", "asked", "bare"
+_BASELINES = ("nearest", "majority")
 _ALL = 10_000
 """Pictures of a list that are told: all of them are held against the truth."""
 
@@ -79,6 +83,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=12)
     parser.add_argument("--generator", default="", help="a folder, or consensus")
     parser.add_argument("--everything", action="store_true", help="ask a model every question")
+    parser.add_argument("--refine", nargs="*", default=(), choices=REFINEMENTS)
     parser.add_argument("--wrong", type=int, default=0, help="print so many wrong answers")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -89,12 +94,14 @@ def main() -> None:
         prepare(engine, args.sample, args.split)
         questions = question_set(truth_of_rows(rows), args.seed, args.questions)
         asking = LocalAnswers(engine).asking
+        asking = replace(asking, refine=tuple(args.refine))
         if args.everything:
             asking = replace(asking, of_a_model=frozenset(rule.kind for rule in KIND_RULES))
         done = [*ask_all(engine, asking, questions, args.sample), *majority(questions)]
         engine.close()
     report(done)
-    for one in [one for one in done if not one.right and one.way != "majority"][: args.wrong]:
+    mistaken = [one for one in done if not one.right and not one.way.endswith(_BASELINES)]
+    for one in mistaken[: args.wrong]:
         print(f"{one.way}: {one.question.text} -> {one.text} ({one.question.answer})")
 
 
@@ -112,6 +119,11 @@ def prepare(engine: Engine, sample: str, split: str) -> None:
     fill(engine, known, KNOWN, models=specs(engine, KNOWN))
     asked = open_source(table, split=frozenset((split,)))
     fill(engine, asked, ASKED, models=specs(engine, ASKED), alignment=KNOWN)
+    with tempfile.TemporaryDirectory() as folder:
+        for at, row in enumerate(_rows(sample, split)):
+            path = Path(folder, f"{at:03}.webp")
+            path.symlink_to(SAMPLE_PACK / sample / str(row["image"]))
+        fill(engine, open_source(Path(folder)), BARE, models=specs(engine, BARE), memory=KNOWN)
 
 
 def ask_all(
@@ -126,6 +138,7 @@ def ask_all(
     for question in questions:
         if question.scope == "collection":
             yield from _asked(asking, question, "collection", (), ASKED, names)
+            yield from _asked(asking, question, "collection, described by mRAG", (), BARE, names)
             continue
         (picture,) = question.about
         path = SAMPLE_PACK / sample / picture
@@ -148,13 +161,20 @@ def _asked(
     spent = (perf_counter() - began) * 1000
     cited = [names.get(one.id, one.id) for one in told.cited]
     yield Done(question, way, told.answer, right(told.answer, question, cited), spent)
-    nearest = _nearest(told)
-    alone = [names.get(one.id, one.id) for one in told.pictures[:1]]
-    yield Done(question, f"{way}: nearest", nearest, right(nearest, question, alone), 0.0)
+    nearest, alone = _nearest(asking.engine, told, "" if images else collection)
+    cited = [names.get(one, one) for one in alone]
+    yield Done(question, f"{way}: nearest", nearest, right(nearest, question, cited), 0.0)
 
 
-def _nearest(told: AskAnswer) -> str:
-    return next((text for one in told.pictures for text in one.captions), "")
+def _nearest(engine: Engine, told: AskAnswer, searched: str) -> tuple[str, list[str]]:
+    """The caption that is found first, for a picture or by a search for the question itself."""
+    if not searched:
+        first = told.pictures[0]
+        return first.captions[0], [first.id]
+    opened = engine.open(searched)
+    query = Query(told.question)
+    (hit,) = opened.gallery.search(query, opened.default_space().space, 1).hits
+    return hit.captions[0], [hit.id]
 
 
 def majority(questions: Sequence[Question]) -> Iterator[Done]:

@@ -835,6 +835,7 @@ class AskOptions(_Asked):
     today: Annotated[
         date | None, Field(description="The day that `yesterday` comes before; null: now.")
     ] = None
+    explain: Explain = False
 
 
 class AskedRule(_Answer):
@@ -867,7 +868,8 @@ class AskedCount(_Answer):
     """How many pictures there are of what a search asks for.
 
     `said` have it in their captions, exactly; so many more look `likely`, null where that cannot
-    be told. `among` satisfy the filters. `by_filters`: these alone were asked for.
+    be told; what people wrote of `doubted` of these does not say it. `among` satisfy the filters.
+    `by_filters`: these alone were asked for.
     """
 
     search: str
@@ -875,6 +877,7 @@ class AskedCount(_Answer):
     likely: int | None
     among: int
     by_filters: bool = False
+    doubted: int = 0
 
 
 class AskAnswer(_Answer):
@@ -896,6 +899,7 @@ class AskAnswer(_Answer):
     counts: tuple[AskedCount, ...]
     timings_ms: Timings
     hints: tuple[str, ...] = ()
+    trace: Trace | None = None
 
     @property
     def cited(self) -> tuple[AskedPicture, ...]:
@@ -935,11 +939,10 @@ class LabelledPicture(_Answer):
 
 
 class LabelCount(_Answer):
-    """How many pictures get a label; `captions`: how many name it, of those looked through."""
+    """How many pictures get a label."""
 
     label: str
     pictures: int
-    captions: int = 0
 
 
 class TagsAnswer(_Answer):

@@ -35,10 +35,14 @@ from engine.video.address import clock
 from mrag_client.answers import Answers, GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import (
     MAX_WORDS,
+    MOST_ASKED,
     MOST_TERMS,
     RERANKING,
     SEARCH_LANGUAGE,
+    AskAnswer,
+    AskedPicture,
     AskedSpace,
+    AskOptions,
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
@@ -71,7 +75,8 @@ _IS_DATA = (
 )
 _ABOUT = (
     "Finds and describes pictures in collections on this machine. Ask `collections` which there "
-    "are, `search` by words or like a picture, `describe` a picture, or `compare` what plain CLIP "
+    "are, `search` by words or like a picture, `ask` a question, `describe` a picture, or "
+    "`compare` what plain CLIP "
     f"and the collection's map find nearest to it. {_IS_DATA}"
 )
 _LOOKS = ToolAnnotations(read_only_hint=True, destructive_hint=False, open_world_hint=False)
@@ -83,6 +88,7 @@ Collection = Annotated[
 ]
 Picture = Annotated[str, Field(description="A picture file, as base64.")]
 Id = Annotated[str, Field(max_length=64, description="Id of a picture of the collection.")]
+Question = Annotated[str, Field(max_length=MOST_ASKED, description="A question, in English.")]
 Ids = Annotated[
     tuple[Annotated[str, Field(max_length=64)], ...],
     BeforeValidator(lambda given: (given,) if given and isinstance(given, str) else given or ()),
@@ -139,7 +145,7 @@ def tools(door: Door, *, files: bool) -> MCPServer[Any]:
         "mRAG", instructions=_ABOUT, version=own_version(), log_level="WARNING"
     )
     looking = _Looking(door)
-    for tool in (looking.search, looking.facets, looking.collections):
+    for tool in (looking.search, looking.facets, looking.ask, looking.collections):
         server.add_tool(tool, annotations=_LOOKS, structured_output=False)
     given: tuple[Callable[..., Content], ...] = (looking.describe, looking.compare)
     if files:
@@ -268,6 +274,35 @@ class _Looking:
             found = asked.answers.facets(SearchOptions(text=words), collection=collection)
         return [_text(*_counts(found))]
 
+    def ask(
+        self,
+        question: Question,
+        search: Annotated[
+            str,
+            Field(
+                max_length=MAX_WORDS,
+                description="In place of what is read from the question. " + SEARCH_LANGUAGE,
+            ),
+        ] = "",
+        about: Ids = (),
+        collection: Collection = "",
+        explain: Explain = False,
+    ) -> Content:
+        """Answer a question from captions: about a collection, or about pictures of it by id.
+
+        How many pictures show something, which do, whether one does, where things are, of which
+        there are more: the index counts, exactly what captions say and apart from it what looks
+        likely. Gives the search that was made, the pictures that the answer rests on by number, and
+        says so where the captions do not tell.
+        """
+        searches = (search,) if search else ()
+        options = AskOptions(question=question, searches=searches, explain=explain)
+        images = [StoredPicture(one) for one in about]
+        with self._asked() as asked:
+            told = asked.answers.ask(options, images=images, collection=collection)
+            lines = [*_answer(told), *_made(told.trace)]
+            return [_text(*lines), *self._cited(asked, told, collection)]
+
     def describe(
         self,
         picture: Picture = "",
@@ -365,6 +400,15 @@ class _Looking:
                 yield _text(f"Picture {rank}, id {hit.id}, caption {_quoted(hit.caption)}:")
                 yield _image(data)
 
+    def _cited(
+        self, asked: Asked, told: AskAnswer, collection: str
+    ) -> Iterator[TextContent | ImageContent]:
+        for one in [one for one in told.cited if one.id][:PREVIEWS]:
+            data = asked.preview(one.id, collection)
+            if data is not None:
+                yield _text(f"Picture [{one.number}], id {one.id}:")
+                yield _image(data)
+
     def _shown(self, asked: Asked, given: GivenPicture, collection: str) -> Iterator[ImageContent]:
         """The picture itself, small, where the agent has not sent it."""
         data = None
@@ -423,6 +467,22 @@ def _hit(hit: ImageHit) -> str:
         f"id {hit.id}, score {hit.score:.3f}, file {_quoted(name)}{at}, "
         f"caption {_quoted(hit.caption)}{labels}"
     )
+
+
+def _answer(told: AskAnswer) -> Iterator[str]:
+    yield _quoted(told.answer)
+    yield f"Pictures that it rests on, with the captions that say so. {_IS_DATA}"
+    yield from map(_numbered, told.cited[:_MOST_FOUND])
+    if len(told.cited) > _MOST_FOUND:
+        yield f"and {len(told.cited) - _MOST_FOUND:,} more"
+    yield from (f"Searched: {_quoted(search)}" for search in told.searches)
+    yield from map(legible, told.hints)
+
+
+def _numbered(picture: AskedPicture) -> str:
+    said = ", ".join(map(_quoted, picture.captions[:3])) or "no caption"
+    named = f"id {picture.id}" if picture.id else "a caption of no picture here"
+    return f"[{picture.number}] {named}: {said}"
 
 
 def _caption(found: RetrievedCaption) -> str:

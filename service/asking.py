@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path, PurePath
-from queue import SimpleQueue
-from threading import Thread
 
 from PIL.Image import Image
 
@@ -20,8 +18,9 @@ from engine.ask.known import KnownHere
 from engine.ask.pieces import Piece, pictures_of
 from engine.ask.rules import ReadQuestion, edited, read_question
 from engine.errors import MragError
+from engine.evidence.refiners import USUAL, Refinement, choosing
 from engine.images import Picture
-from engine.progress import Cancellation, Cancelled
+from engine.models.streaming import read_while_written
 from engine.search.language import read_search
 from engine.search.naming import not_here, spelled_out
 from engine.store import picture_id
@@ -36,6 +35,7 @@ from mrag_client.models import (
     AskEvent,
     AskOptions,
 )
+from service.conversion import trace_answer
 
 MARKED = 6
 """So many pictures are named by number in an answer; the others are listed below it."""
@@ -55,13 +55,14 @@ class Asking:
     """Answers questions over the collections of an engine.
 
     Without `paths` nothing that is answered says where files lie. `of_a_model`: what a model that
-    reads captions is asked.
+    reads captions is asked; `refine`: how captions are refined before.
     """
 
     engine: Engine
     opened: Opened
     paths: bool = True
     of_a_model: frozenset[Kind] = OF_A_MODEL
+    refine: tuple[Refinement, ...] = USUAL
 
     def ask(
         self,
@@ -85,7 +86,7 @@ class Asking:
         question.tell = lambda text: tell(AskEvent(event="text", text=text))
         (asked,) = self._asker(opened).ask([question])
         timings = watch.timings_ms | {step.stage: step.ms for step in asked.trace.steps}
-        answer = self._told(question, asked, timings, opened)
+        answer = self._told(question, asked, timings, opened, options)
         tell(AskEvent(event="answer", answer=answer))
         return answer
 
@@ -96,27 +97,7 @@ class Asking:
 
         The work runs beside who reads, and stops when the iterator is closed.
         """
-        told: SimpleQueue[AskEvent | BaseException | None] = SimpleQueue()
-        stop = Cancellation()
-
-        def work() -> None:
-            try:
-                with stop.watched():
-                    self.ask(options, images, collection, told.put)
-                told.put(None)
-            except Cancelled:
-                told.put(None)
-            except BaseException as error:  # handed to who reads, whatever it is
-                told.put(error)
-
-        Thread(target=copy_context().run, args=(work,), name="ask", daemon=True).start()
-        try:
-            while (one := told.get()) is not None:
-                if isinstance(one, BaseException):
-                    raise one
-                yield one
-        finally:
-            stop.ask()
+        return read_while_written(partial(self.ask, options, images, collection))
 
     def _read(self, options: AskOptions, opened: Collection) -> ReadQuestion:
         today = options.today or datetime.now().astimezone().date()
@@ -142,7 +123,7 @@ class Asking:
             sees=bool(self.engine.settings.answerer),
             of_a_model=self.of_a_model,
         )
-        return Asker(finder, answering)
+        return Asker(finder, answering, refiners=choosing(self.refine))
 
     def _see(self, piece: Piece) -> Image | None:
         if piece.hit is None:
@@ -153,7 +134,12 @@ class Asking:
             return None
 
     def _told(
-        self, question: Question, asked: Asked, timings: dict[str, float], opened: Collection
+        self,
+        question: Question,
+        asked: Asked,
+        timings: dict[str, float],
+        opened: Collection,
+        options: AskOptions,
     ) -> AskAnswer:
         read, answered = question.read, asked.answered
         pictures = self._pictures(asked)
@@ -170,6 +156,7 @@ class Asking:
             pictures=pictures,
             counts=_counts(question),
             timings_ms=timings,
+            trace=trace_answer(asked.trace) if options.explain else None,
             hints=(*_hints(question, opened), *answered.notes),
         )
 
@@ -229,6 +216,7 @@ def _counts(question: Question) -> tuple[AskedCount, ...]:
             likely=one.likely,
             among=one.among,
             by_filters=one.by_filters,
+            doubted=one.doubted,
         )
         for search, one in counted
     )

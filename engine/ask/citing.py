@@ -11,10 +11,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.ask.composing import asked_words, not_said, unanswerable
+from engine.ask.composing import COLOUR_WORDS, asked_words, not_said, unanswerable
 from engine.ask.inflection import number_at, stem, stems, telling
 from engine.ask.pieces import Answered, Piece, pictures_of
 from engine.ask.prompts import NOT_SAID
+from engine.ask.quantities import COLOURS
 from engine.ask.rules import ReadQuestion
 from engine.ask.told import says
 from engine.words import words
@@ -32,16 +33,13 @@ _REFUSES = re.compile(
 )
 _YES, _NO = frozenset(("yes", "yeah", "true")), frozenset(("no", "not", "none", "false"))
 
-_TYPED = {
-    "colour": "black white grey gray red green blue yellow orange brown pink purple golden silver",
-    "number": "",
-}
-_TYPES = {
-    **dict.fromkeys(("colour", "color", "colours", "colors"), "colour"),
-    **dict.fromkeys(("year", "date", "time", "day", "month", "age", "price", "size"), "number"),
-    **dict.fromkeys(("old", "much", "long", "far", "heavy", "tall", "big", "large"), "number"),
-}
-"""What an answer must have, for words that say what kind of thing is asked for."""
+_NUMBERED = frozenset(
+    (
+        *("year", "date", "time", "day", "month", "age", "price", "size"),
+        *("old", "much", "long", "far", "heavy", "tall", "big", "large"),
+    )
+)
+"""Words for what is asked that a number answers."""
 
 
 def checked(
@@ -95,7 +93,7 @@ def _refused(text: str, read: ReadQuestion, pieces: Sequence[Piece]) -> Answered
 
 def _without_type(read: ReadQuestion, pieces: Sequence[Piece]) -> ReadQuestion:
     """The question without the word for the kind of thing, which captions need not repeat."""
-    if not read.asked_for or read.asked_for in _TYPES:
+    if not read.asked_for or read.asked_for in _NUMBERED:
         return read
     if stem(read.asked_for) in stems(piece.text for piece in pieces):
         return read
@@ -107,11 +105,10 @@ def _without_type(read: ReadQuestion, pieces: Sequence[Piece]) -> ReadQuestion:
 
 
 def _has_type(text: str, read: ReadQuestion) -> bool:
-    kind = _TYPES.get(read.asked_for)
-    if kind == "colour":
-        return not set(_TYPED["colour"].split()).isdisjoint(words(text))
-    if kind == "number":
-        said = words(text)
+    said = words(text)
+    if read.asked_for in COLOUR_WORDS:
+        return not COLOURS.isdisjoint(said)
+    if read.asked_for in _NUMBERED:
         return any(number_at(said, at) is not None for at in range(len(said)))
     return True
 

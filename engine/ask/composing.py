@@ -9,7 +9,7 @@ from engine.ask.inflection import in_words, stem
 from engine.ask.kinds import Kind
 from engine.ask.pieces import Answered, Piece
 from engine.ask.prompts import NOT_SAID
-from engine.ask.quantities import agreed, numbers_said, thing_asked
+from engine.ask.quantities import agreed, colours_said, numbers_said, thing_asked
 from engine.ask.rules import ReadQuestion
 from engine.ask.told import missing, only_empty, place_of, places_in, says, spokesman
 from engine.search.language import read_search
@@ -17,6 +17,8 @@ from engine.words import words
 
 ENOUGH = 0.5
 """Which share of the captions of pictures that look alike must say something of a picture."""
+
+COLOUR_WORDS = frozenset(("colour", "color", "colours", "colors"))
 
 _UNANSWERED = frozenset(("why",))
 """What captions, which say what is seen, do not answer."""
@@ -137,6 +139,8 @@ def verdict(read: ReadQuestion, first: int, second: int) -> str:
 
 def _open(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     """The caption that has all that is asked for, and speaks for the others."""
+    if read.asked_for in COLOUR_WORDS:
+        return _colour(read, pieces)
     refused = unanswerable(read, pieces)
     if refused is not None:
         return refused
@@ -144,6 +148,17 @@ def _open(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     having = [piece for piece in pieces if not missing(text, [piece.text])] or list(pieces)
     lead = having[spokesman(_texts(having), complete=having[0].own)]
     return Answered(f"{_capital(_bare(lead.text))}.", said=True, cited=(lead,))
+
+
+def _colour(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
+    text = " ".join(one for one in asked_words(read).split() if one.lower() != read.asked_for)
+    thing = thing_asked(text)
+    colours = colours_said(thing, _texts(pieces)) if thing else Counter[str]()
+    if thing is None or not colours:
+        return not_said(f"none of them calls {thing or 'it'} a colour")
+    ((colour, _),) = colours.most_common(1)
+    cited = tuple(piece for piece in pieces if colours_said(thing, [piece.text])[colour])
+    return Answered(f"{_capital(colour)}.", said=True, cited=cited)
 
 
 def unanswerable(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered | None:

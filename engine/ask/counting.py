@@ -33,6 +33,7 @@ class Count:
     `said` have it in their captions, exactly; `likely` more look likely by meaning, None where that
     cannot be told, or nothing is looked for by meaning. `among` satisfy the filters, exactly.
     `hits` are some of them, those that say so first; `by_filters`: filters alone were asked for.
+    `doubted` of those that look likely have captions that people wrote, and that do not say it.
     """
 
     said: int
@@ -40,11 +41,16 @@ class Count:
     among: int
     hits: tuple[ImageHit, ...]
     by_filters: bool = False
+    doubted: int = 0
 
     @property
-    def at_most(self) -> int:
-        """Those that say so and those that look likely."""
-        return self.said + (self.likely or 0)
+    def believed(self) -> int:
+        """Those that say so, and those that look likely and that nobody described otherwise.
+
+        What people wrote decides: of pictures of the samples that look likely against it, 2 of 18
+        were right (`benchmarks.ask`, see RESULTS.md).
+        """
+        return self.said + (self.likely or 0) - self.doubted
 
 
 class Counter:
@@ -66,7 +72,8 @@ class Counter:
         more = None if likely is None else [hit for hit in likely if hit.id not in said]
         hits = self._shown(said, likely or (), shown)
         hits += tuple(more or ())[: shown - len(hits)]
-        return Count(len(said), None if more is None else len(more), among, hits)
+        doubted = sum(map(described, more or ()))
+        return Count(len(said), None if more is None else len(more), among, hits, doubted=doubted)
 
     def _said(self, search: Search, filters: Filters) -> set[str]:
         """The pictures whose captions have all words that are asked for, and no unwanted ones."""
@@ -124,6 +131,11 @@ class Counter:
         known = {hit.id for hit in first}
         rest = sorted(said - known)[: count - len(first)]
         return (*first, *self._images.get(rest))
+
+
+def described(hit: ImageHit) -> bool:
+    """Whether people wrote the captions of a picture."""
+    return bool(hit.captions) and hit.payload["source"] == "human"
 
 
 def required(text: str) -> list[tuple[str, ...]]:

@@ -246,7 +246,8 @@ FILTER_RULES: tuple[Rule, ...] = (
         ("dogs between March and June 2023", "after:2023-03-01 before:2023-06-30 dogs"),
     ),
     Rule(
-        "before a date", _pattern(rf"(?:taken )?(?:before|earlier than) (?P<when>{_WHEN})"),
+        "before a date",
+        _pattern(rf"(?:taken )?(?:(?<!the day )before|earlier than) (?P<when>{_WHEN})"),
         _before, "up to the day before", ("dogs before 2020", "before:2019-12-31 dogs"),
     ),
     Rule(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from PIL.Image import Image
 
 from engine.ask.composing import asked_words
-from engine.ask.counting import Count, Counter
+from engine.ask.counting import Count, Counter, described
 from engine.ask.indexed import told
 from engine.ask.inflection import stems
 from engine.ask.pieces import Piece, Weight
@@ -123,7 +123,7 @@ class Finder:
         """The captions of pictures that say or look like what an open question asks for."""
         (count,), (search,), (filters,) = question.counts, question.searches, question.filters
         words = asked_words(question.read)
-        if count.at_most or not (search.text or search.plus):
+        if count.said or count.likely or not (search.text or search.plus):
             return _pieces(count, words)[: question.k]
         if count.likely is not None:
             return []
@@ -146,7 +146,8 @@ def _own(subject: Subject, at: int) -> list[Piece]:
 
 def _borrowed(hit: CaptionHit, at: int) -> Piece:
     name = hit.uri or hit.image_id
-    return Piece(hit.text, hit.picture or hit.id, None, name, hit.score, subject=at)
+    key = hit.picture or hit.id
+    return Piece(hit.text, key, None, name, hit.score, subject=at, vector=hit.vector)
 
 
 def _pieces(count: Count, words: str) -> list[Piece]:
@@ -159,7 +160,9 @@ def _pieces(count: Count, words: str) -> list[Piece]:
 
 def _piece(hit: ImageHit, words: str, weight: Weight) -> Piece:
     text = best_caption(hit.captions, words)
-    return Piece(text, hit.id, hit, hit.uri, hit.chance or hit.score, weight=weight)
+    doubted = weight == "likely" and described(hit)
+    score = hit.chance or hit.score
+    return Piece(text, hit.id, hit, hit.uri, score, weight=weight, doubted=doubted)
 
 
 def best_caption(captions: Iterable[str], words: str) -> str:

@@ -35,26 +35,26 @@ def _nothing_passes(counts: Sequence[Count]) -> Answered:
 
 
 def _exists(count: Count, pieces: Sequence[Piece]) -> Answered:
-    if not count.at_most:
+    if not count.believed:
         return Answered(f"No: {_nothing(count)}.", said=True, by="index")
     sure = "Yes" if count.said or count.by_filters else "Yes, probably"
-    return Answered(f"{sure}: {told(count)}.", said=True, cited=_shown(pieces), by="index")
+    return Answered(f"{sure}: {told(count)}.", said=True, cited=_believed(pieces), by="index")
 
 
 def _counted(count: Count, pieces: Sequence[Piece], *, things: bool) -> Answered:
-    if not count.at_most:
+    if not count.believed:
         return Answered(f"None: {_nothing(count)}.", said=True, by="index")
     text = f"{told(count)}."
     if things:
         text += " How many there are in all of them together is not counted."
-    return Answered(text[:1].upper() + text[1:], said=True, cited=_shown(pieces), by="index")
+    return Answered(text[:1].upper() + text[1:], said=True, cited=_believed(pieces), by="index")
 
 
 def _what(count: Count, pieces: Sequence[Piece]) -> Answered:
     """What is there: how many pictures, and captions of some that tell different things."""
-    captioned = [piece for piece in pieces if piece.text]
-    if not count.at_most or not captioned:
-        return not_said(_nothing(count) if not count.at_most else "none of these has a caption")
+    captioned = [piece for piece in _believed(pieces) if piece.text]
+    if not count.believed or not captioned:
+        return not_said(_nothing(count) if not count.believed else "none of these has a caption")
     examples = unlike([piece.text for piece in captioned], _EXAMPLES)
     shown = [captioned[at] for at in examples]
     quoted = ", ".join(f"“{' '.join(piece.text.split()).rstrip(' .')}”" for piece in shown)
@@ -64,18 +64,19 @@ def _what(count: Count, pieces: Sequence[Piece]) -> Answered:
 
 
 def _compared(read: ReadQuestion, counts: Sequence[Count], pieces: Sequence[Piece]) -> Answered:
-    first, second = (count.at_most for count in counts)
+    first, second = (count.believed for count in counts)
     sides = "; ".join(
         f"{asked_words(read, at) or 'all'}: {told(count)}" for at, count in enumerate(counts)
     )
     text = f"{verdict(read, first, second)}. {sides}."
-    return Answered(text, said=True, cited=_shown(pieces), by="index")
+    return Answered(text, said=True, cited=_believed(pieces), by="index")
 
 
 def _places(count: Count, pieces: Sequence[Piece]) -> Answered:
     """Where the captions of the pictures that were found say that they are."""
-    if not count.at_most:
+    if not count.believed:
         return not_said(_nothing(count))
+    pieces = _believed(pieces)
     captions = {piece.picture: piece.hit.captions if piece.hit else () for piece in pieces}
     found = places_counted([(piece, captions[piece.picture]) for piece in pieces])
     if not found:
@@ -104,6 +105,9 @@ def told(count: Count) -> str:
 def _nothing(count: Count) -> str:
     if count.likely is None:
         return "no caption has it"
+    if count.likely:
+        look = "looks" if count.likely == 1 else "look"
+        return f"no caption has it, though {count.likely:,} {_pictures(count.likely)} {look} likely"
     return "no caption has it, and no picture looks likely"
 
 
@@ -111,5 +115,5 @@ def _pictures(number: int) -> str:
     return "picture" if number == 1 else "pictures"
 
 
-def _shown(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
-    return tuple(pieces)
+def _believed(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+    return tuple(piece for piece in pieces if not piece.doubted)

@@ -156,7 +156,8 @@ KIND_RULES: tuple[KindRule, ...] = (
     KindRule(
         "open", "open",
         _opening(
-            rf"(?P<asks>(?:what|which|whose|how)(?P<type> (?!{_AUXILIARY}\b)[^\W\d_]+)?"
+            rf"(?P<asks>(?:what|which|whose|how)"
+            rf"(?P<type> (?!{_AUXILIARY}\b)[^\W\d_]+(?= {_AUXILIARY}\b))?"
             rf"|who|whom|when|why)(?: {_AUXILIARY}\b)?"
         ),
         "asks what the captions tell of it", "what animal is next to the house?",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.types import ImageHit
+from engine.types import ImageHit, Vector
 
 Weight = Literal["said", "likely", "near"]
 """Why a picture was found: its captions say so, it looks likely, or it is merely the nearest."""
@@ -19,7 +19,8 @@ class Piece:
     `picture` makes it this picture and no other; `hit` is what the collection knows of it, None
     where the caption is of no picture, or of one that is not stored here. `subject` is the place
     of the given picture that it tells of, None where the question is about a collection; `own`: it
-    is a caption of that very picture, and not of one that looks alike.
+    is a caption of that very picture, and not of one that looks alike. `doubted`: the picture looks
+    likely, and what people wrote of it does not say so.
     """
 
     text: str
@@ -30,6 +31,8 @@ class Piece:
     own: bool = False
     subject: int | None = None
     weight: Weight = "near"
+    doubted: bool = False
+    vector: Vector | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,13 @@ from dataclasses import dataclass
 from engine.ask.inflection import counted_at, is_empty, number_at, stem, telling
 from engine.words import words
 
+COLOURS = frozenset(
+    (
+        *("black", "white", "grey", "gray", "red", "green", "blue", "yellow", "orange", "brown"),
+        *("pink", "purple", "golden", "silver", "beige", "turquoise"),
+    )
+)
+
 _REACH = 4
 """So many words may stand between a number and what it counts: `two big brown wild dogs`."""
 
@@ -67,6 +74,18 @@ def agreed(numbers: Counter[int | None]) -> int | None:
     """The number that most captions say, None where none says any."""
     told = {number: times for number, times in numbers.items() if number is not None}
     return max(told, key=lambda number: (told[number], number)) if told else None
+
+
+def colours_said(thing: Thing, captions: Iterable[str]) -> Counter[str]:
+    """How often captions call the thing each colour, right before it or with words between."""
+    found: Counter[str] = Counter()
+    for caption in captions:
+        said = words(caption)
+        for at, word in enumerate(said):
+            if stem(word) == stem(thing.noun) and _is_like(said, at, thing):
+                before = said[max(0, at - _REACH) : at]
+                found.update(one for one in before[-2:] if one in COLOURS)
+    return found
 
 
 def says_otherwise(things: Iterable[Thing], captions: Iterable[str]) -> bool:

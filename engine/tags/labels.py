@@ -17,7 +17,7 @@ MOST_LABELS = 2_000
 MOST_LETTERS = 100
 """Characters of a label, and of each of its wordings."""
 
-MOST_WORDINGS = 16
+MOST_WORDINGS = 32
 
 _COMMENT, _IS = "#", "="
 _UNSEEN = regex.compile(r"[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]")

@@ -53,7 +53,8 @@ def _asked(collection: Collection) -> str:
             icon=":material/help:",
             on_change=_question_changed,
         )
-        files = _files_field()
+        with st.container(horizontal=True, width="content"):  # on a phone, below the question
+            files = _files_field()
     given = _given(files, collection)
     if not question.strip():
         _show_examples(collection)
@@ -85,7 +86,7 @@ def _answer(question: str, given: list[GivenPicture], collection: Collection) ->
         return known[1]
     await_models(name)
     answers = LocalAnswers(engine(), paths=may("admin"))
-    options = AskOptions(question=question, searches=searches)
+    options = AskOptions(question=question, searches=searches, explain=True)
     place, written = st.empty(), ""
     with place, st.spinner("Looking for what answers it …", show_time=False):
         for event in answers.ask_events(options, images=given, collection=name):
