@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from PIL.Image import Image
 
 from engine.ask.composing import asked_words
-from engine.ask.counting import Count, Counter, described
+from engine.ask.counting import Count, PictureCounter, described
 from engine.ask.indexed import told
 from engine.ask.inflection import stems
 from engine.ask.pieces import Piece, Weight
@@ -74,7 +74,7 @@ class Finder:
     ) -> None:
         """`space` is asked where words are looked for, where that matters."""
         self._gallery, self._retriever, self._space = gallery, retriever, space
-        self._counter = Counter(gallery)
+        self._counter = PictureCounter(gallery)
 
     def retrieve(self, asked: Sequence[Question]) -> list[Found[Piece]]:
         """The pieces for each question, those that may answer best first."""
