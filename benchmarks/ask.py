@@ -33,6 +33,7 @@ import numpy as np
 from engine.app import Engine, build_engine
 from engine.ask.kinds import KIND_RULES
 from engine.ask.prompts import NOT_SAID
+from engine.evidence.refiners import REFINEMENTS
 from engine.search.gallery import Query
 from engine.settings import SAMPLE_PACK, Settings
 from evaluation.metrics.intervals import bootstrap
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=12)
     parser.add_argument("--generator", default="", help="a folder, or consensus")
     parser.add_argument("--everything", action="store_true", help="ask a model every question")
+    parser.add_argument("--refine", nargs="*", default=(), choices=REFINEMENTS)
     parser.add_argument("--wrong", type=int, default=0, help="print so many wrong answers")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -92,6 +94,7 @@ def main() -> None:
         prepare(engine, args.sample, args.split)
         questions = question_set(truth_of_rows(rows), args.seed, args.questions)
         asking = LocalAnswers(engine).asking
+        asking = replace(asking, refine=tuple(args.refine))
         if args.everything:
             asking = replace(asking, of_a_model=frozenset(rule.kind for rule in KIND_RULES))
         done = [*ask_all(engine, asking, questions, args.sample), *majority(questions)]

@@ -14,12 +14,14 @@ from cli.options import (
     CollectionOption,
     DeviceOption,
     EncoderOption,
+    ExplainOption,
     GeneratorOption,
     JsonOption,
     LocalOption,
     named_path,
 )
 from cli.output import console, emit, milliseconds, plain, say, short_path
+from cli.tracing import show_trace
 from cli.waiting import each_waited_for, told_meanwhile
 from engine.errors import InvalidInput, SourceError
 from mrag_client.answers import Answers, GivenPicture, NamedPicture, StoredPicture
@@ -88,6 +90,7 @@ def ask(
     generator: GeneratorOption = "",
     device: DeviceOption = "",
     local: LocalOption = False,
+    explain: ExplainOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question about a collection, or about pictures, from captions that it cites.
@@ -100,14 +103,14 @@ def ask(
     with answering(local=local, encoder=encoder, generator=generator, device=device) as answers:
         name = collection_named(collection)
         if not questions:
-            options = _options(question, search, k, shown)
+            options = _options(question, search, k, shown, explain=explain)
             (answer,) = each_waited_for("ask", _one(answers, options, given, name))
             _tell(answer, as_json=as_json)
             return
         failed = 0
         for line in lines:
             try:
-                options = _options(line, search, k, shown)
+                options = _options(line, search, k, shown, explain=explain)
                 (answer,) = each_waited_for("ask", _one(answers, options, given, name))
             except InvalidInput as error:  # it concerns this question; the others go on
                 failed += 1
@@ -129,8 +132,17 @@ def _one(
             yield event.answer
 
 
-def _options(question: str, search: Sequence[str] | None, k: int, shown: int) -> AskOptions:
-    return asked(AskOptions, question=question, searches=tuple(search or ()), k=k, shown=shown)
+def _options(
+    question: str, search: Sequence[str] | None, k: int, shown: int, *, explain: bool
+) -> AskOptions:
+    return asked(
+        AskOptions,
+        question=question,
+        searches=tuple(search or ()),
+        k=k,
+        shown=shown,
+        explain=explain,
+    )
 
 
 def _lines(file: Path, question: str) -> list[str]:
@@ -195,6 +207,7 @@ def show_answer(answer: AskAnswer) -> None:
         for rule in answer.rules:
             gave = f" -> {rule.gave}" if rule.gave else ""
             out.print(plain(f"    “{rule.said}”: {rule.told}{gave}", "dim"))
+    show_trace(answer.trace)
     out.print(milliseconds(answer.timings_ms))
     out.print()
 

@@ -804,8 +804,11 @@ MOST_ASKED = 500
 MOST_SEARCHED = 1000
 """Characters of a search that a question is given: filters take more than the words for them."""
 
-QuestionKind = Literal["pictures", "things", "existence", "listing", "place", "comparison", "open"]
-"""`pictures`: how many pictures; `things`: how many of a thing; `comparison`: more of which."""
+QuestionKind = Literal[
+    "pictures", "things", "existence", "listing", "place", "time", "comparison", "open"
+]
+"""`pictures`: how many pictures; `things`: how many of a thing; `comparison`: more of which;
+`time`: when pictures were taken."""
 
 
 class AskOptions(_Asked):
@@ -835,6 +838,7 @@ class AskOptions(_Asked):
     today: Annotated[
         date | None, Field(description="The day that `yesterday` comes before; null: now.")
     ] = None
+    explain: Explain = False
 
 
 class AskedRule(_Answer):
@@ -867,7 +871,8 @@ class AskedCount(_Answer):
     """How many pictures there are of what a search asks for.
 
     `said` have it in their captions, exactly; so many more look `likely`, null where that cannot
-    be told. `among` satisfy the filters. `by_filters`: these alone were asked for.
+    be told; what people wrote of `doubted` of these does not say it. `among` satisfy the filters.
+    `by_filters`: these alone were asked for.
     """
 
     search: str
@@ -875,6 +880,7 @@ class AskedCount(_Answer):
     likely: int | None
     among: int
     by_filters: bool = False
+    doubted: int = 0
 
 
 class AskAnswer(_Answer):
@@ -896,6 +902,7 @@ class AskAnswer(_Answer):
     counts: tuple[AskedCount, ...]
     timings_ms: Timings
     hints: tuple[str, ...] = ()
+    trace: Trace | None = None
 
     @property
     def cited(self) -> tuple[AskedPicture, ...]:

@@ -286,6 +286,7 @@ class _Looking:
         ] = "",
         about: Ids = (),
         collection: Collection = "",
+        explain: Explain = False,
     ) -> Content:
         """Answer a question from captions: about a collection, or about pictures of it by id.
 
@@ -294,11 +295,13 @@ class _Looking:
         likely. Gives the search that was made, the pictures that the answer rests on by number, and
         says so where the captions do not tell.
         """
-        options = AskOptions(question=question, searches=(search,) if search else ())
+        searches = (search,) if search else ()
+        options = AskOptions(question=question, searches=searches, explain=explain)
         images = [StoredPicture(one) for one in about]
         with self._asked() as asked:
             told = asked.answers.ask(options, images=images, collection=collection)
-            return [_text(*_answer(told)), *self._cited(asked, told, collection)]
+            lines = [*_answer(told), *_made(told.trace)]
+            return [_text(*lines), *self._cited(asked, told, collection)]
 
     def describe(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -18,6 +18,7 @@ from engine.ask.known import KnownHere
 from engine.ask.pieces import Piece, pictures_of
 from engine.ask.rules import ReadQuestion, edited, read_question
 from engine.errors import MragError
+from engine.evidence.refiners import USUAL, Refinement, choosing
 from engine.images import Picture
 from engine.models.streaming import read_while_written
 from engine.search.language import read_search
@@ -34,6 +35,7 @@ from mrag_client.models import (
     AskEvent,
     AskOptions,
 )
+from service.conversion import trace_answer
 
 MARKED = 6
 """So many pictures are named by number in an answer; the others are listed below it."""
@@ -53,13 +55,14 @@ class Asking:
     """Answers questions over the collections of an engine.
 
     Without `paths` nothing that is answered says where files lie. `of_a_model`: what a model that
-    reads captions is asked.
+    reads captions is asked; `refine`: how captions are refined before.
     """
 
     engine: Engine
     opened: Opened
     paths: bool = True
     of_a_model: frozenset[Kind] = OF_A_MODEL
+    refine: tuple[Refinement, ...] = USUAL
 
     def ask(
         self,
@@ -71,25 +74,25 @@ class Asking:
         """Answer a question; `tell` hears what is done on the way, and the answer at last."""
         watch = Stopwatch()
         opened = self.engine.open(collection)
-        images = sorted(
-            images, key=lambda one: isinstance(one, StoredPicture)
-        )  # as a form has them
+        # As a form has them: first the files.
+        images = sorted(images, key=lambda one: isinstance(one, StoredPicture))
         with watch.stage("read"):
             read = self._read(options, opened)
         tell(AskEvent(event="searched", searches=read.searches, rules=_rules(read)))
         with watch.stage("encode"):
             subjects = tuple(self._subject(one, opened) for one in images)
         question = _question(read, subjects, options, opened)
+        question.found = lambda count: tell(AskEvent(event="found", found=count))
         question.tell = lambda text: tell(AskEvent(event="text", text=text))
         (asked,) = self._asker(opened).ask([question])
         timings = watch.timings_ms | {step.stage: step.ms for step in asked.trace.steps}
-        answer = self._told(question, asked, timings, opened)
+        answer = self._told(question, asked, timings, opened, options)
         tell(AskEvent(event="answer", answer=answer))
         return answer
 
     def events(
         self, options: AskOptions, images: Sequence[GivenPicture] = (), collection: str = ""
-    ) -> Iterator[AskEvent]:
+    ) -> Generator[AskEvent, None, None]:
         """The same, event by event as they come; raises what `ask` does.
 
         The work runs beside who reads, and stops when the iterator is closed.
@@ -120,7 +123,7 @@ class Asking:
             sees=bool(self.engine.settings.answerer),
             of_a_model=self.of_a_model,
         )
-        return Asker(finder, answering)
+        return Asker(finder, answering, refiners=choosing(self.refine))
 
     def _see(self, piece: Piece) -> Image | None:
         if piece.hit is None:
@@ -131,7 +134,12 @@ class Asking:
             return None
 
     def _told(
-        self, question: Question, asked: Asked, timings: dict[str, float], opened: Collection
+        self,
+        question: Question,
+        asked: Asked,
+        timings: dict[str, float],
+        opened: Collection,
+        options: AskOptions,
     ) -> AskAnswer:
         read, answered = question.read, asked.answered
         pictures = self._pictures(asked)
@@ -148,6 +156,7 @@ class Asking:
             pictures=pictures,
             counts=_counts(question),
             timings_ms=timings,
+            trace=trace_answer(asked.trace) if options.explain else None,
             hints=(*_hints(question, opened), *answered.notes),
         )
 
@@ -207,9 +216,15 @@ def _counts(question: Question) -> tuple[AskedCount, ...]:
             likely=one.likely,
             among=one.among,
             by_filters=one.by_filters,
+            doubted=one.doubted,
         )
         for search, one in counted
     )
+
+
+def _is_timed(filters: Filters) -> bool:
+    asked = (filters.taken_from, filters.taken_until, filters.clock_from, filters.clock_until)
+    return any(one is not None for one in asked)
 
 
 def _hints(question: Question, opened: Collection) -> tuple[str, ...]:
@@ -221,4 +236,6 @@ def _hints(question: Question, opened: Collection) -> tuple[str, ...]:
     elif any(not one.among for one in question.counts):
         facets = opened.images.facets()
         hints += [hint for filters in question.filters for hint in not_here(filters, facets)]
+        if facets.taken_from is None and any(map(_is_timed, question.filters)):
+            hints.append("no picture here says when it was taken")
     return tuple(dict.fromkeys(hints))

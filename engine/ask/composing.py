@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from engine.ask.inflection import in_words, stem
 from engine.ask.kinds import Kind
+from engine.ask.metadata import days_told, place_taken, taken_days
 from engine.ask.pieces import Answered, Piece
 from engine.ask.prompts import NOT_SAID
 from engine.ask.quantities import agreed, colours_said, numbers_said, thing_asked
@@ -102,9 +103,23 @@ def _place(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     if thing is not None and not numbers_said(thing, _texts(pieces)):
         return not_said(f"none of them names {thing}")
     place, at = place_of(_texts(pieces))
-    if not place:
+    taken = place_taken(pieces)
+    if not (place or taken):
         return not_said("none of them says where")
-    return Answered(f"{_capital(place)}.", said=True, cited=tuple(pieces[one] for one in at))
+    told = " ".join(one for one in (place, f"(taken in {taken})" if taken else "") if one)
+    cited = tuple(pieces[one] for one in at) or tuple(pieces[:1])
+    return Answered(f"{_capital(told)}.", said=True, cited=cited)
+
+
+def _time(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
+    text = asked_words(read)
+    if lacking := missing(text, _texts(pieces)):
+        return not_said(f"none of them has {_listed(lacking)}")
+    days = taken_days(pieces)
+    if not days:
+        return not_said("and the files do not either")
+    cited = tuple(piece for _, piece in days)
+    return Answered(f"{days_told(days)}.", said=True, cited=cited)
 
 
 def _comparison(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
@@ -178,6 +193,7 @@ _BY_KIND: dict[Kind, Callable[[ReadQuestion, Sequence[Piece]], Answered]] = {
     "pictures": _existence,
     "listing": _open,
     "place": _place,
+    "time": _time,
     "comparison": _comparison,
     "open": _open,
 }

@@ -53,7 +53,7 @@ class Count:
         return self.said + (self.likely or 0) - self.doubted
 
 
-class Counter:
+class PictureCounter:
     """Counts the pictures of a gallery."""
 
     def __init__(self, gallery: Gallery) -> None:

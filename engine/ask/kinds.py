@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["pictures", "things", "existence", "listing", "place", "comparison", "open"]
-"""`pictures`: how many pictures; `things`: how many of a thing; `comparison`: more of which."""
+Kind = Literal["pictures", "things", "existence", "listing", "place", "time", "comparison", "open"]
+"""`pictures`: how many pictures; `things`: how many of a thing; `comparison`: more of which;
+`time`: when pictures were taken."""
 
 PICTURES = r"(?:pictures?|photos?|photographs?|images?|shots?|snaps?)"
 _WE = r"(?:we|i|you|they|there|anyone|anybody|someone|somebody)"
@@ -134,6 +135,17 @@ KIND_RULES: tuple[KindRule, ...] = (
             rf"|(?:which|what)(?: (?:kind|sort|type) of)? (?:place|location|spot) (?:is|was)"
         ),
         "asks where something is", "where is the dog?",
+    ),
+    KindRule(
+        "when", "time",
+        _opening(
+            rf"when (?:did|do|have) {_WE} (?:last |first )?"
+            rf"(?:photograph(?:ed)?|shoot|shot|see|seen)"
+            rf"|(?:when|(?:in |on )?(?:which|what) (?:year|month|day|date)) (?:was|were|is|are)"
+            rf"(?: (?:it|this|that|(?:the|this|that|our|my|these) {PICTURES}(?: {_SHOW})?))?"
+            rf"|what is the date of (?:the|this|that) {PICTURES}(?: {_SHOW})?"
+        ),
+        "asks when pictures were taken", "when did we photograph the castle?",
     ),
     KindRule(
         "yes or no", "existence", _opening(r"is (?:it|this|that|he|she)|are (?:they|these|those)"),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.types import ImageHit
+from engine.types import ImageHit, Vector
 
 Weight = Literal["said", "likely", "near"]
 """Why a picture was found: its captions say so, it looks likely, or it is merely the nearest."""
@@ -32,6 +32,7 @@ class Piece:
     subject: int | None = None
     weight: Weight = "near"
     doubted: bool = False
+    vector: Vector | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from itertools import islice
 
 import streamlit as st
+from PIL.Image import Image
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine.app import Collection
+from engine.errors import InvalidInput, UnreadableImage
 from engine.images import SUFFIXES
 from engine.search.examples import example_searches
 from engine.search.thumbnails import shrunk
+from engine.types import ImageHit
 from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import MOST_ASKED, AskAnswer, AskOptions
 from service.answering import LocalAnswers
@@ -86,7 +89,7 @@ def _answer(question: str, given: list[GivenPicture], collection: Collection) ->
         return known[1]
     await_models(name)
     answers = LocalAnswers(engine(), paths=may("admin"))
-    options = AskOptions(question=question, searches=searches)
+    options = AskOptions(question=question, searches=searches, explain=True)
     place, written = st.empty(), ""
     with place, st.spinner("Looking for what answers it …", show_time=False):
         for event in answers.ask_events(options, images=given, collection=name):
@@ -118,17 +121,35 @@ def _given(files: list[UploadedFile], collection: Collection) -> list[GivenPictu
     """What the question is about, shown small; files first, then pictures of the collection."""
     given: list[GivenPicture] = []
     for at, file in enumerate(files[:_MOST_PICTURES]):
-        image = engine().open_picture(file.getvalue()).image
+        image = _opened(file)
         given.append(NamedPicture(file.name, file.getvalue()))
         _chip(shrunk(image, 2 * _CHIP), file.name, f"file {at}", _forget_files)
     if len(files) > _MOST_PICTURES:
         st.warning(f"A question is about up to {_MOST_PICTURES} pictures; the others are left out.")
-    ids = list(dict.fromkeys(st.query_params.get_all("about")))[:_MOST_PICTURES]
-    for hit in collection.images.get(ids) if ids else ():
+    for hit in _about(collection):
         given.append(StoredPicture(hit.id))
         told = next(iter(hit.captions), "a picture of the collection")
         _chip(thumbnail(hit.uri, 2 * _CHIP), told, hit.id, _forget_about)
     return given
+
+
+def _opened(file: UploadedFile) -> Image:
+    try:
+        return engine().open_picture(file.getvalue()).image
+    except UnreadableImage as error:
+        raise UnreadableImage(str(error).replace("the given bytes", file.name, 1)) from error
+
+
+def _about(collection: Collection) -> list[ImageHit]:
+    """The pictures of the collection that the address names."""
+    ids = list(dict.fromkeys(st.query_params.get_all("about")))[:_MOST_PICTURES]
+    try:
+        found = collection.images.get(ids) if ids else []
+    except InvalidInput:  # an id that can be no picture's
+        found = []
+    if len(found) < len(ids):
+        st.warning("A picture that the address names is not in this collection (any more).")
+    return found
 
 
 def _chip(image: bytes, told: str, key: str, forget: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ from mrag_client.models import AskAnswer, AskedPicture
 from ui.shared.pictures import Card, escaped, picture_grid, plain
 from ui.shared.resources import thumbnails
 from ui.shared.shell import page_file
+from ui.shared.trace import MADE, show_trace
 
 _SIDE = 256
 _WHY = {"said": "its captions say so", "likely": "looks likely", "near": "among the nearest"}
@@ -91,7 +92,7 @@ def _grid(
 
 def _made(answer: AskAnswer) -> None:
     """How the question was read, and what was counted."""
-    with st.expander("How it was made"):
+    with st.expander(MADE):
         for rule in answer.rules:
             gave = f" → {rule.gave}" if rule.gave else ""
             st.markdown(f"- “{escaped(rule.said)}”: {escaped(rule.told)}{escaped(gave)}")
@@ -104,5 +105,6 @@ def _made(answer: AskAnswer) -> None:
                 if not count.by_filters
                 else f"- {named}: {count.said:,} pictures satisfy it"
             )
-        spent = ", ".join(f"{stage} {ms:.0f}" for stage, ms in answer.timings_ms.items())
-        st.caption(f"Answered by {escaped(answer.by)} in {spent} ms.")
+        st.markdown(f"- Answered by: {escaped(answer.by)}")
+        if answer.trace is not None:
+            show_trace(answer.trace, key="ask")

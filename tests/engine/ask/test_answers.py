@@ -55,6 +55,8 @@ def pieces(*texts: str, own: bool = True, subject: int = 0) -> list[Piece]:
         ("what colour are the dogs?", "The captions do not say: none of them calls dogs a colour."),
         ("who took the picture?", "The captions do not say: none of them has “took”."),
         ("why is the dog there?", "The captions do not say: they tell what is seen, and not why."),
+        ("when was the picture taken?", "The captions do not say: and the files do not either."),
+        ("when did we buy the dog?", "The captions do not say: none of them has “buy”."),
         ("how old is the dog?", "The captions do not say: none of them has “old”."),
         ("is there the?", "The captions do not say: the question names nothing to look for."),
         ("how many?", "The captions do not say: the question names nothing to count."),

@@ -32,7 +32,8 @@ from engine.ask.told import place_of, places_in, says, spokesman, unlike
         ("two big dogs", "two dogs", False),
         ("children on a bus", "A child gets on buses.", True),
         ("the", "a dog", False),
-        ("狗", "雪地里的狗", False),  # captions are split by words here; the index finds letters
+        ("狗", "雪地里的狗", True),
+        ("猫", "雪地里的狗", False),
         ("कुत्ते", "बर्फ में कुत्ते", True),
     ],
 )
