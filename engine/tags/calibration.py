@@ -68,13 +68,18 @@ class Calibration:
         before = np.full(count, usual) if shares is None else shares
         before = np.clip(before, _LEAST_SHARE, _MOST_SHARE)
         by_label = scores.T
+        presumed = _presumed(by_label, before)
+        named = np.zeros(count, np.bool_) if told is None else told.any(axis=0)
+        # What captions never name may be there all the same.
+        left_out = presumed
+        if told is not None:
+            left_out = np.asarray(np.where(named[:, None], told.T, presumed))
         captioned = told is not None and told.sum() >= ENOUGH
-        left_out = told.T if captioned and told is not None else _presumed(by_label, before)
         counted = np.arange(count) < (count if listed is None else listed)
-        if not counted.sum() >= MANY_LABELS:
-            # Those that captions do not name may be there all the same, and common ones spoil it.
-            rare = before <= COMMON
-            counted |= left_out.any(axis=1) if captioned else rare
+        if captioned:
+            counted &= named
+        if counted.sum() < MANY_LABELS:
+            counted |= named if captioned else before <= COMMON
         few, apart = by_label[counted], left_out[counted]
         if captioned:
             fitted = Likelihood.fit(few, _matched(few, apart), left_out=apart)
