@@ -18,7 +18,16 @@ from api.document import ABOUT, document_of, example_of
 from api.metrics import Metrics, RouteTimes
 from api.parts import Parts, visitor_of
 from api.problems import ApiError, Forbidden, Unknown, hider, problem_response
-from api.routes import about, collections, correcting, describing, ingests, searching
+from api.routes import (
+    about,
+    asking,
+    collections,
+    correcting,
+    describing,
+    ingests,
+    searching,
+    tagging,
+)
 from api.work import Work
 from engine.app import Engine
 from engine.errors import MragError
@@ -57,7 +66,7 @@ def build_api(engine: Engine, jobs: Jobs, thumbnails: Thumbnails) -> FastAPI:
         redirect_slashes=False,
     )
     api.state.parts = Parts(engine, jobs, thumbnails, work, metrics)
-    for part in (describing, searching, collections, correcting, ingests, about):
+    for part in (describing, searching, asking, collections, correcting, ingests, about, tagging):
         api.include_router(part.router)
     api.add_api_route("/openapi.json", _document, include_in_schema=False)
     api.add_api_route("/docs", _docs, include_in_schema=False)

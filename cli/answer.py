@@ -13,13 +13,19 @@ from cli.options import (
     CollectionOption,
     DeviceOption,
     EncoderOption,
+    ExplainOption,
     GeneratorOption,
     JsonOption,
     LocalOption,
+    RerankerOption,
+    RerankOption,
+    RerankSecondsOption,
+    RerankTopOption,
     named_path,
 )
 from cli.outline import outlines, show_part
 from cli.output import console, emit, milliseconds, plain, say, short_path, side_by_side
+from cli.tracing import show_trace
 from cli.typed import TypedCommand
 from cli.waiting import each_waited_for
 from engine.errors import UnreadableImage
@@ -50,6 +56,7 @@ _SIDE_BY_SIDE: tuple[AskedSpace, ...] = ("best", "raw", "mapped")
 
 _DEFAULT = CaptionOptions()
 _CAPTION_FIELDS = tuple(CaptionOptions.model_fields)
+_SEARCH = SearchOptions()
 
 
 def register(app: typer.Typer) -> None:
@@ -97,8 +104,13 @@ def caption(
     own: Annotated[
         bool, typer.Option("--own", help="Borrow the collection's captions of the very picture.")
     ] = False,
+    explain: ExplainOption = False,
+    rerank: RerankOption = _DEFAULT.rerank,
+    rerank_top: RerankTopOption = _DEFAULT.rerank_top,
+    rerank_seconds: RerankSecondsOption = _DEFAULT.rerank_seconds,
     encoder: EncoderOption = "",
     generator: GeneratorOption = "",
+    reranker: RerankerOption = "",
     device: DeviceOption = "",
     local: LocalOption = False,
     as_json: JsonOption = False,
@@ -117,9 +129,14 @@ def caption(
         consensus=consensus,
         borrow=borrow,
         own=own,
+        explain=explain,
+        rerank=rerank,
+        rerank_top=rerank_top,
+        rerank_seconds=rerank_seconds,
     )
     failed = _Failed()
-    with answering(local=local, encoder=encoder, generator=generator, device=device) as answers:
+    models = {"encoder": encoder, "generator": generator, "reranker": reranker, "device": device}
+    with answering(local=local, **models) as answers:
         named = collection_named(collection)
         for video in filter(is_video, images):
             _outline(answers, video, options, named, failed, as_json=as_json)
@@ -187,7 +204,7 @@ def search(
         AskedSpace | None,
         typer.Option(
             help="Where to search. By default where the collection was measured to answer "
-            "best, beside raw and mapped; with --json, there alone.",
+            "best, beside raw and mapped; with --json or --rerank, there alone.",
             show_default=False,
         ),
     ] = None,
@@ -225,7 +242,13 @@ def search(
     likely: Annotated[
         bool, typer.Option("--likely", help="Only what is likely meant, nothing below the line.")
     ] = False,
+    explain: ExplainOption = False,
+    rerank: RerankOption = _SEARCH.rerank,
+    rerank_top: RerankTopOption = _SEARCH.rerank_top,
+    rerank_seconds: RerankSecondsOption = _SEARCH.rerank_seconds,
     encoder: EncoderOption = "",
+    generator: GeneratorOption = "",
+    reranker: RerankerOption = "",
     device: DeviceOption = "",
     local: LocalOption = False,
     as_json: JsonOption = False,
@@ -235,7 +258,8 @@ def search(
     Put the search in single quotes, so that the shell leaves it as it is: mrag search
     'dog -cat "red car" after:2024'.
     """
-    spaces = (space,) if space else ("best",) if as_json else _SIDE_BY_SIDE
+    alone = as_json or rerank != "off"
+    spaces = (space,) if space else ("best",) if alone else _SIDE_BY_SIDE
     options = asked(
         SearchOptions,
         text=text,
@@ -253,6 +277,10 @@ def search(
         sort=sort,
         copies=copies,
         likely=likely,
+        explain=explain,
+        rerank=rerank,
+        rerank_top=rerank_top,
+        rerank_seconds=rerank_seconds,
     )
     if facets:
         with answering(local=local, encoder=encoder, device=device) as answers:
@@ -260,7 +288,8 @@ def search(
         emit(counted.model_dump(mode="json")) if as_json else show_facets(counted)
         return
     picture = NamedPicture(str(image), image) if image else None
-    with answering(local=local, encoder=encoder, device=device) as answers:
+    models = {"encoder": encoder, "generator": generator, "reranker": reranker, "device": device}
+    with answering(local=local, **models) as answers:
         results = answers.search(options, image=picture, collection=collection_named(collection))
     for hint in results[0].hints:
         say(f"mrag: {hint}")
@@ -330,8 +359,16 @@ def show_caption(result: Description) -> None:
     out.print(f"  retrieved in the {result.space} space:", style="dim")
     for hit in result.retrieved:
         out.print(f"  {hit.score:.3f}", plain(hit.text))
+    show_reranked(result.reranked)
     out.print(milliseconds(result.timings_ms))
+    show_trace(result.trace)
     out.print()
+
+
+def show_reranked(notes: Sequence[str], of: str = "") -> None:
+    """Say what was put in another order, and what there was no time for."""
+    if notes:
+        console().print(plain(f"  {of}{'; '.join(notes)}", "dim"))
 
 
 def show_search(results: Sequence[SearchAnswer], offset: int = 0, *, dated: bool = False) -> None:
@@ -359,7 +396,11 @@ def show_search(results: Sequence[SearchAnswer], offset: int = 0, *, dated: bool
     for result in results:
         if not result.hits and result.likely != 0:
             say(f"nothing was found in the {result.space} space")
+    for result in results:
+        show_reranked(result.reranked, f"{result.space}: " if len(results) > 1 else "")
     out.print(milliseconds(results[0].timings_ms))
+    for result in results:
+        show_trace(result.trace)
 
 
 def show_by_date(result: SearchAnswer) -> None:
@@ -370,6 +411,7 @@ def show_by_date(result: SearchAnswer) -> None:
     if not result.hits:
         say("no picture satisfies the filters")
     out.print(milliseconds(result.timings_ms))
+    show_trace(result.trace)
 
 
 def show_facets(counted: FacetsAnswer) -> None:

@@ -10,11 +10,13 @@ import typer
 
 from cli.doors import answering
 from cli.options import (
+    AnswererOption,
     EncoderOption,
     GeneratorOption,
     JsonOption,
     LocalOption,
     ProfileOption,
+    RerankerOption,
     opened_engine,
     settings_for,
 )
@@ -58,6 +60,8 @@ def doctor(
     profile: ProfileOption = "",
     encoder: EncoderOption = "",
     generator: GeneratorOption = "",
+    reranker: RerankerOption = "",
+    answerer: AnswererOption = "",
     repair: Annotated[
         bool,
         typer.Option(
@@ -69,7 +73,13 @@ def doctor(
     """Say what is installed, found, missing and reachable, and how to get what is missing."""
     from engine.doctor import examine, mend_models
 
-    settings = settings_for(profile=profile, encoder=encoder, generator=generator)
+    settings = settings_for(
+        profile=profile,
+        encoder=encoder,
+        generator=generator,
+        reranker=reranker,
+        answerer=answerer,
+    )
     with opened_engine(settings) as engine:
         mended = mend_models(engine) if repair else []
         checks = [*mended, *examine(engine)]

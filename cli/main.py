@@ -40,6 +40,10 @@ COMMANDS = {
         "Write descriptions of pictures into tables, sidecars, text files or the pictures.",
     ),
     "search": ("cli.answer", "Find pictures by words, by a picture, or by both."),
+    "ask": (
+        "cli.ask",
+        "Answer a question about a collection, or about pictures, from captions that it cites.",
+    ),
     "compare": (
         "cli.answer",
         "Show the captions nearest to a picture: raw CLIP beside mapped.",
@@ -47,6 +51,10 @@ COMMANDS = {
     "correct": (
         "cli.correct",
         "Say what a picture shows: the collection learns from it, for its other pictures too.",
+    ),
+    "tag": (
+        "cli.tag",
+        "Give pictures labels of a list: as filters and counts of what a collection holds.",
     ),
     "ingest": (
         "cli.ingest",

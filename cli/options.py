@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from engine.errors import InvalidInput
-from mrag_client.models import MANY
+from mrag_client.models import MANY, MOST_RERANK_SECONDS, MOST_RERANKED, RERANKING, Rerank
 
 if TYPE_CHECKING:  # what works is loaded where it works: most commands may go through a server
     from engine.app import Engine
@@ -44,6 +44,9 @@ SeedOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON object a line on stdout, all else on stderr.")
 ]
+ExplainOption = Annotated[
+    bool, typer.Option("--explain", help="Show how it was made: what each stage did, and its time.")
+]
 EncoderOption = Annotated[
     str,
     typer.Option(
@@ -57,6 +60,38 @@ GeneratorOption = Annotated[
     typer.Option(
         "--generator",
         help="transformers seq2seq name or folder, or `consensus` (no model).",
+        show_default=False,
+    ),
+]
+RerankOption = Annotated[
+    Rerank, typer.Option("--rerank", help=f"Put the best in a better order. {RERANKING}")
+]
+RerankTopOption = Annotated[
+    int,
+    typer.Option("--rerank-top", min=1, max=MOST_RERANKED, help="So many of the first."),
+]
+RerankSecondsOption = Annotated[
+    float,
+    typer.Option(
+        "--rerank-seconds",
+        min=0,
+        max=MOST_RERANK_SECONDS,
+        help="For so long; what there is no time for keeps its place.",
+    ),
+]
+RerankerOption = Annotated[
+    str,
+    typer.Option(
+        "--reranker",
+        help="BLIP that matches texts with images: name or folder.",
+        show_default=False,
+    ),
+]
+AnswererOption = Annotated[
+    str,
+    typer.Option(
+        "--answerer",
+        help="transformers image-text-to-text model that sees the pictures: name or folder.",
         show_default=False,
     ),
 ]

@@ -9,32 +9,55 @@ from pathlib import Path
 from threading import RLock
 from time import monotonic
 
-from engine.alignment.alignment import Alignment
+from PIL.Image import Image
+
+from engine.alignment.alignment import Alignment, PairMoments
 from engine.collection import CollectionCard, CollectionFolder, collection_names
 from engine.compare.comparison import Comparison, compare_captions, compare_pictures
 from engine.compare.gap import Gap
 from engine.describe.captioner import Captioner, DescribeOptions
 from engine.describe.lent import LentCaptions
+from engine.describe.reranked import ByAgreement, beside
 from engine.describe.retriever import Retriever
+from engine.describe.stages import Seen
 from engine.errors import (
+    AlignmentError,
     CollectionMissing,
     IncompatibleIndex,
     InvalidInput,
     StoreUnavailable,
+    UnreadableImage,
 )
 from engine.generation import Generation, open_generation
 from engine.identity import PictureIdentity, identity_of
 from engine.images import Picture, open_picture
 from engine.models.loaded import CONSENSUS, Models
+from engine.rerank.budget import Budget
+from engine.rerank.cross_encoder import CrossEncoder
+from engine.rerank.judging import Judging
+from engine.rerank.kept import Kept
+from engine.rerank.reading import captions_of, reading, text_of
 from engine.search.copies import Copies, CopiesKeeper
 from engine.search.default_space import SpaceChoice
 from engine.search.gallery import Gallery
 from engine.search.relevance import Relevance
+from engine.search.reranked import SearchReranker
 from engine.settings import Settings
 from engine.store import CaptionStore, ImageStore, picture_id
 from engine.store.generations import pointer_stamp
 from engine.store.sweeping import sweep
-from engine.types import CaptionHit, Encoder, Generator, ImageHit, MadeWith
+from engine.tags.making import Known, known_of
+from engine.types import (
+    CaptionHit,
+    Chooser,
+    Encoder,
+    Generator,
+    ImageHit,
+    MadeWith,
+    Matcher,
+    RerankMethod,
+    TextStream,
+)
 
 _SWEEP_AGAIN_S = 5.0
 
@@ -85,6 +108,20 @@ class Collection:
     def generator(self) -> Generator | None:
         """The generator that describes; None: consensus of the retrieved captions."""
         return self._engine.models.batched_generator(self._generator_spec)
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is a generator; loads none."""
+        return self._generator_spec != CONSENSUS
+
+    @property
+    def answerer(self) -> TextStream | None:
+        """What answers questions piece by piece: the model that sees pictures, or the generator.
+
+        None where neither a model that sees nor one that writes is configured.
+        """
+        models = self._engine.models
+        return models.queued_answerer(self._engine.settings.answerer, self._generator_spec)
 
     @property
     def _generator_spec(self) -> str:
@@ -230,6 +267,15 @@ class Collection:
             )
         return [lent.captions]
 
+    def known(self) -> Known:
+        """What labels are learned from: pictures, captions, and those of its memory."""
+        now = self.current
+        try:
+            moments = PairMoments.load(self.folder.moments)
+        except AlignmentError:
+            moments = None
+        return known_of(now.alignment, now.images, [now.captions, *self._lent(now)], moments)
+
     def captioner(self, options: DescribeOptions | None = None) -> Captioner:
         """Describes pictures with this collection's captions, map and models."""
         return self._captioner(self.encoder, self.generator, options)
@@ -253,7 +299,8 @@ class Collection:
         now = self.current  # one for all parts, though another may take its place meanwhile
         retriever = self._retriever(now, splits)
         made_with = self._made_with(now, generator)
-        return Captioner(encoder, now.alignment, retriever, generator, options, made_with)
+        judging = self._caption_judging(options.rerank) if options else None
+        return Captioner(encoder, now.alignment, retriever, generator, options, made_with, judging)
 
     def _made_with(self, now: Generation, generator: Generator | None) -> MadeWith:
         lender = self.card.memory
@@ -264,6 +311,50 @@ class Collection:
             memory=lender,
             captions=now.lendable() + lent,
         )
+
+    def search_reranker(self, method: RerankMethod, budget: Budget) -> SearchReranker | None:
+        """Reranks what searches find; None for `off`.
+
+        Raises InvalidInput where there is no model for it, and ModelMissing.
+        """
+        if method == "off":
+            return None
+        if method == "picture":
+            matcher = self._engine.matcher()
+            seen: CrossEncoder[str, ImageHit] = CrossEncoder(matcher, self._beside)
+            return SearchReranker(seen, matcher.id, budget, self._engine.kept)
+        read = reading(method, self.chooser, captions_of)
+        return SearchReranker(read, self.chooser.id, budget, self._engine.kept)
+
+    def _caption_judging(self, method: RerankMethod) -> Judging[Seen, CaptionHit] | None:
+        """Reranks the captions for a prompt; as `search_reranker`."""
+        if method == "off":
+            return None
+        if method == "picture":
+            return CrossEncoder(self._engine.matcher(), beside)
+        return ByAgreement(reading(method, self.chooser, text_of))
+
+    def _beside(self, words: str, hit: ImageHit) -> tuple[Image, str] | None:
+        image = self.picture_of(hit)
+        return None if image is None else (image, words)
+
+    def picture_of(self, hit: ImageHit) -> Image | None:
+        """A picture of this collection; None where its file cannot be read any more."""
+        try:
+            return self._engine.open_picture(Path(hit.uri)).image
+        except UnreadableImage:
+            return None
+
+    @property
+    def chooser(self) -> Chooser:
+        """The generator as one that judges captions; raises InvalidInput where there is none."""
+        chooser = self._engine.models.batched_chooser(self._generator_spec)
+        if chooser is None:
+            raise InvalidInput(
+                "captions are judged by the generator, and there is none here (consensus): name "
+                "one with --generator or MRAG_GENERATOR, or rerank by picture"
+            )
+        return chooser
 
     def excluded(
         self, pictures: Sequence[str], *, own: bool = False
@@ -367,9 +458,20 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.models = Models(settings)
+        self.kept = Kept()
         self.open_picture = partial(open_picture, limits=settings.limits)
         self._open: dict[str, Collection] = {}
         self._lock = RLock()
+
+    def matcher(self) -> Matcher:
+        """The model that reranks by picture; raises InvalidInput where none is named."""
+        if not self.settings.reranker:
+            raise InvalidInput(
+                "no model that reranks by picture is named; set MRAG_RERANKER to one, as "
+                "Salesforce/blip-itm-base-coco or the folder of a BLIP that matches texts with "
+                "images, or rerank by captions: pointwise or listwise"
+            )
+        return self.models.batched_matcher(self.settings.reranker)
 
     def names(self) -> list[str]:
         """The names of all collections, sorted."""

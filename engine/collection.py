@@ -56,6 +56,7 @@ class CollectionFolder:
         self.generated = self.path / "generated"
         self.rounds = self.path / "rounds"
         self.corrections = self.path / "corrections"
+        self.tags = self.path / "tags"
         self.alignment = self.path / "alignment.safetensors"
         self.moments = self.path / "moments.safetensors"
         self.index = self.path / "index"

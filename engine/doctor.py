@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
+from typing import Any, Literal
 
 from engine.app import Engine
 from engine.errors import MragError
 from engine.footprint import free_bytes, process_bytes, readable
-from engine.models import clip_sources, seq2seq
+from engine.models import clip_sources, image_text_matching, seq2seq, vision_language
 from engine.models.device import most_threads
 from engine.models.hub import missing_bytes
 from engine.models.hub_cache import Needed, cached
-from engine.models.loaded import CONSENSUS
+from engine.models.loaded import CONSENSUS, Models
 from engine.models.repair import repair
 from engine.store import store_status
 from engine.store.addresses import in_the_clear
@@ -153,6 +153,10 @@ def _hosted(engine: Engine) -> Iterator[tuple[str, str, _Needs]]:
         if generator not in {CONSENSUS, *seen}:
             yield f"generator{of}", generator, seq2seq.needed
         seen |= {encoder, generator}
+    if settings.reranker:
+        yield "reranker", settings.reranker, image_text_matching.needed
+    if settings.answerer:
+        yield "answerer", settings.answerer, vision_language.needed
 
 
 def _made_with(engine: Engine) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -165,20 +169,29 @@ def _made_with(engine: Engine) -> Iterator[tuple[str, tuple[str, str]]]:
 
 
 def _model(engine: Engine, subject: str, spec: str, needs: _Needs, load: bool) -> Check:
-    models = engine.models
-    is_encoder = subject.startswith("encoder")
+    is_loaded, loaded = _ways(engine.models)[subject.partition(" ")[0]]
     try:
-        if not (models.has_encoder(spec) if is_encoder else models.has_generator(spec)):
+        if not is_loaded(spec):
             if absent := [needed for needed in needs(spec) if not cached(needed)]:
                 size = readable(sum(map(missing_bytes, absent)))
                 waits = f"{spec} is not here yet; the first use fetches it ({size})"
                 return Check(subject, "note", waits)
             if not load:
                 return Check(subject, "ok", f"{spec} is here, and loads when it is first needed")
-        model = models.encoder(spec) if is_encoder else models.generator(spec)
+        model = loaded(spec)
     except MragError as error:
         return Check(subject, "missing", str(error))
     return Check(subject, "ok", f"{spec} loads as {model.id if model else spec}")
+
+
+def _ways(models: Models) -> Mapping[str, tuple[Callable[[str], bool], Callable[[str], Any]]]:
+    """How each kind of model is asked whether it is loaded, and loaded."""
+    return {
+        "encoder": (models.has_encoder, models.encoder),
+        "generator": (models.has_generator, models.generator),
+        "reranker": (models.has_matcher, models.matcher),
+        "answerer": (models.has_answerer, models.answerer),
+    }
 
 
 def _store(engine: Engine) -> Check:

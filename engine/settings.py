@@ -64,6 +64,17 @@ class Settings(BaseSettings):
         description="transformers seq2seq name or folder, or `consensus`, in place of the "
         "profile's.",
     )
+    reranker: str = Field(
+        default="",
+        description="BLIP that matches texts with images, by name or folder, as "
+        "Salesforce/blip-itm-base-coco: for reranking by picture; empty: there is none.",
+    )
+    answerer: str = Field(
+        default="",
+        description="transformers image-text-to-text name or folder, as "
+        "HuggingFaceTB/SmolVLM-500M-Instruct: answers questions from pictures and captions; "
+        "empty: the generator does, from captions alone.",
+    )
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto", description="Number format of the models; auto chooses by device."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -22,3 +22,8 @@ class Stopwatch:
         finally:
             spent = (perf_counter() - started) * 1000
             self.timings_ms[name] = self.timings_ms.get(name, 0.0) + spent
+
+
+def shared_out(timings_ms: Mapping[str, float], count: int) -> dict[str, float]:
+    """What each of `count` that were worked on together has of the times."""
+    return {stage: spent / count for stage, spent in timings_ms.items()}

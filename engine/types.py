@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
+from engine.stages.trace import Trace
+
 Vectors = NDArray[np.float32]
 """(n, dim) float32, one row per item; unit rows unless said otherwise."""
 
@@ -39,6 +41,10 @@ DateOrder = Literal["newest", "oldest"]
 
 Sort = Literal["relevance", "newest", "oldest"]
 """How pictures that were found are ordered."""
+
+RerankMethod = Literal["off", "pointwise", "listwise", "picture"]
+"""How what was found is put in a better order: by its captions one by one, by lists of them, or
+by the pictures themselves."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,42 @@ class Generator(Protocol):
         """Write up to `n` different candidates for each prompt, the likeliest first."""
 
 
+class Chooser(Protocol):
+    """Says which of given answers it would write to a prompt, without writing."""
+
+    @property
+    def id(self) -> str:
+        """Model and weights."""
+
+    @property
+    def max_input_tokens(self) -> int:
+        """The longest prompt, as `count_tokens` counts."""
+
+    def count_tokens(self, text: str) -> int:
+        """The number of the model's tokens in the text, without the end token."""
+
+    def likelihoods(self, prompts: list[str], choices: Sequence[str]) -> Vectors:
+        """Log-probabilities of the choices after each prompt, one row a prompt, float32.
+
+        Of a choice counts what it begins with, as far as that tells it from the others: mostly
+        its first token. Each row's probabilities add up to 1.
+        """
+
+
+class Matcher(Protocol):
+    """Says how well texts fit pictures, looking at both at once."""
+
+    @property
+    def id(self) -> str:
+        """Model and weights."""
+
+    def match(self, pairs: list[tuple[Image, str]]) -> Vector:
+        """The log-odds that each text fits its RGB picture: (n,) float32, not of unit length.
+
+        A picture that is in several pairs, as the same object, is looked at once.
+        """
+
+
 class TextStream(Protocol):
     """Writes one text piece by piece, so that it can be read while it is written."""
 
@@ -107,7 +149,7 @@ class TextStream(Protocol):
 
     @property
     def max_input_tokens(self) -> int:
-        """The longest prompt, as `count_tokens` counts, with no picture beside it."""
+        """The longest prompt, as `count_tokens` counts, that fits beside `max_images` pictures."""
 
     def count_tokens(self, text: str) -> int:
         """The number of the model's tokens in the text, without the end token."""
@@ -172,7 +214,7 @@ class ImagePoint:
     `caption` is the mapped vector of its captions, None while it has none.
     `places` are the names of where it was taken, the nearest first: town, region, country.
     `hub` is how near its mapped vector is to all captions (`engine.alignment.hubs`), None where
-    that is not known.
+    that is not known. `labels` are what taggings gave it (`engine.tags`), `tags` what people did.
     """
 
     id: str
@@ -193,6 +235,7 @@ class ImagePoint:
     metadata: Metadata = NO_METADATA
     places: tuple[str, ...] = ()
     hub: float | None = None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -211,7 +254,7 @@ class Filters:
     Sets mean "any of these", those that begin with `not_` "none of these"; `not_pictures` are
     keys of pictures (`engine.identity`), whose captions are excluded, too.
     `proven` leaves out captions that neither people wrote nor a refinement round added.
-    Names of tags, cameras, lenses and places, and endings of files (without the dot), are
+    Names of tags, labels, cameras, lenses and places, and endings of files (without the dot), are
     compared without regard to case and to accents of Latin letters; a place is a town, a region or
     a country. Each of `phrases` must occur in a caption, word by word, accents included.
     `clock_from` and `clock_until` are times of any day, by the clock that a picture was taken by;
@@ -242,6 +285,8 @@ class Filters:
     not_extensions: frozenset[str] = frozenset()
     clock_from: time | None = None
     clock_until: time | None = None
+    labels: frozenset[str] = frozenset()
+    not_labels: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -261,6 +306,7 @@ class Facets:
     lenses: Mapping[str, int] = field(default_factory=dict)
     places: Mapping[str, int] = field(default_factory=dict)
     extensions: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -326,7 +372,10 @@ class MadeWith:
 
 @dataclass(frozen=True)
 class CaptionResult:
-    """A picture described: the chosen caption, what it was chosen from, and what it cost."""
+    """A picture described: the chosen caption, what it was chosen from, and what it cost.
+
+    `reranked` says what of the captions was put in another order.
+    """
 
     caption: str
     candidates: tuple[Candidate, ...]
@@ -335,6 +384,8 @@ class CaptionResult:
     space: DescribeSpace
     timings_ms: Mapping[str, float]
     made_with: MadeWith = MadeWith()
+    trace: Trace = field(default=Trace(), compare=False, repr=False)
+    reranked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -342,7 +393,8 @@ class SearchResult:
     """The pictures found for a query, best first.
 
     `likely` is how many of the whole ranking, from its first on, are likely what was asked for;
-    None where that cannot be told.
+    None where that cannot be told. `reranked` says what of it was put in another order, and what
+    there was no time for; empty where that was not asked for.
     """
 
     query: str
@@ -350,3 +402,5 @@ class SearchResult:
     hits: tuple[ImageHit, ...]
     timings_ms: Mapping[str, float]
     likely: int | None = None
+    trace: Trace = field(default=Trace(), compare=False, repr=False)
+    reranked: tuple[str, ...] = ()

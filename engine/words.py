@@ -6,6 +6,8 @@ The tokenisers of published metrics are none of this: see `evaluation/metrics/`.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections.abc import Callable
 from unicodedata import normalize
 
 import regex
@@ -92,3 +94,22 @@ def letters(text: str) -> list[str]:
     """All that a text is made of, in pieces as small as a reader takes for one letter or sign."""
     found: list[str] = _LETTERS.findall(text)
     return found
+
+
+def cut_to_fit(text: str, fits: Callable[[str], bool]) -> str:
+    """The text as far as it fits, to the end of a word if it has several; "" if no letter fits."""
+    parts = letters(text)
+
+    def begin(size: int) -> str:
+        return "".join(parts[:size]).rstrip()
+
+    size = 1
+    while size < len(parts) and fits(begin(size)):
+        size *= 2  # so that what is looked at is never much longer than what fits
+    longest = bisect_left(
+        range(1, min(size, len(parts))), True, key=lambda size: not fits(begin(size))
+    )
+    kept = begin(longest)
+    at_end = " " in parts[longest - 1 : longest + 1]
+    of_words = kept if at_end else kept.rpartition(" ")[0]
+    return next((one for one in (of_words, kept) if one and fits(one)), "")

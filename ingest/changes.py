@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from corpus.described import DescribedShard
@@ -17,18 +17,21 @@ from engine.identity import content_key
 from engine.store import CaptionStore, ImageStore, picture_id
 from engine.store.ids import caption_id
 from engine.types import CaptionPoint
+from ingest.labels import Labels
 from ingest.points import Caption, points_of
 
 _BATCH = 256
+_LABELLED = 1_000
 
 
 @dataclass
 class Written:
-    """How many points were written, and how many deleted."""
+    """How many points were written and deleted, and how many pictures have other labels alone."""
 
     images: int = 0
     captions: int = 0
     deleted: int = 0
+    labelled: int = 0
 
 
 class Changes:
@@ -46,6 +49,7 @@ class Changes:
         images: ImageStore,
         captions: CaptionStore,
         written: Written,
+        labels: Labels,
     ) -> None:
         """What is written is counted in `written`."""
         self._ledger = ledger
@@ -55,6 +59,7 @@ class Changes:
         self._refined = RefinedReader(folder.rounds)
         self._corrections = ledger.corrections()
         self._written = written
+        self._labels = labels
 
     def any_gone(self, after: int, rounds: Collection[int]) -> bool:
         """Whether there is anything to delete."""
@@ -96,6 +101,8 @@ class Changes:
         }
         corrected = self._corrections.by_picture(self._ledger.corrected.standing_in(number))
         images, captions = points_of(shard, live, generated, self._alignment, refined, corrected)
+        given = self._labels.of(shard.images[live.pictures])
+        images = [replace(one, labels=own) for one, own in zip(images, given, strict=True)]
         if not fresh:
             self._delete_stale([image.sha256 for image in images], captions)
         self._images.upsert(images)
@@ -103,6 +110,24 @@ class Changes:
         self._written.images += len(images)
         self._written.captions += len(captions)
         return len(images) + len(captions)
+
+    def label(self, number: int) -> int:
+        """Bring the labels of a shard's pictures level with the taggings; how many differed."""
+        rows = self._ledger.live(number).pictures
+        shard = Shard(self._ledger.shard(number))
+        changed = 0
+        for start in range(0, len(rows), _LABELLED):
+            part = rows[start : start + _LABELLED]
+            given = self._labels.of(shard.images[part])
+            ids = [picture_id(shard.sha256s[row].hex()) for row in part]
+            wanted = dict(zip(ids, given, strict=True))
+            there = {hit.id: tuple(hit.payload["labels"]) for hit in self._images.get(ids)}
+            differing = {key: wanted[key] for key, old in there.items() if old != wanted[key]}
+            if differing:
+                self._images.set_labels(differing)
+            changed += len(differing)
+        self._written.labelled += changed
+        return changed
 
     def _delete_stale(self, pictures: Sequence[str], captions: Iterable[CaptionPoint]) -> None:
         """Delete what the index has of these pictures beside the captions."""

@@ -116,11 +116,16 @@ def take_in(folder: CollectionFolder, encoder: Encoder) -> list[Correction]:
         return new
 
 
-def level(folder: CollectionFolder, card: CollectionCard, settings: Settings) -> PushReport | None:
+def level(
+    folder: CollectionFolder,
+    card: CollectionCard,
+    settings: Settings,
+    on_progress: OnProgress = silent,
+) -> PushReport | None:
     """Let the index show and find what is new, under the map that it has; None without an index."""
     if not folder.alignment.is_file():
         return None
-    return push(folder, card, settings, keep_map=True)
+    return push(folder, card, settings, keep_map=True, on_progress=on_progress)
 
 
 def learn(

@@ -43,6 +43,7 @@ from engine.store.generations import (
 from engine.store.graph import build_graph, copy_generation
 from engine.store.sweeping import next_number, remove, sweep, sweep_all, sweep_old_layout
 from ingest.changes import Changes, Written
+from ingest.labels import Labels
 from ingest.likeness import find_copies
 
 FLUSH_POINTS = 20_000
@@ -60,8 +61,9 @@ the models; to build the graphs of as many captions and pictures takes minutes.
 class PushReport:
     """What was written: points, and those deleted; `everything`: into a new generation.
 
-    `optimized`: graphs were built. `graph_trouble` says why they could not be: until a later
-    push builds them the search stays exact, and slow where there is much.
+    `labelled` pictures have other labels, and nothing else new. `optimized`: graphs were built.
+    `graph_trouble` says why they could not be: until a later push builds them the search stays
+    exact, and slow where there is much.
     """
 
     images: int
@@ -72,6 +74,7 @@ class PushReport:
     seconds: float
     graph_trouble: str = ""
     mended: str = ""
+    labelled: int = 0
 
     @property
     def points(self) -> int:
@@ -144,6 +147,7 @@ class _Push:
         self._on_progress = on_progress
         self._alignment = Alignment.load(folder.alignment)
         self._keep_map = keep_map
+        self._labels = Labels(folder, card)
         self._written = Written()
         self._optimized, self._graph_trouble, self._mended = False, "", ""
 
@@ -173,6 +177,7 @@ class _Push:
             seconds=monotonic() - started,
             graph_trouble=self._graph_trouble,
             mended=self._mended,
+            labelled=self._written.labelled,
         )
 
     # The generation that answers
@@ -221,11 +226,14 @@ class _Push:
         """Delete what has gone, write what is new, and note it."""
         changes = self._changes(stores)
         shards = changes.shards(state.commit)
-        if shards or changes.any_gone(state.commit, state.rounds):
+        others = state.tags != self._labels.stamps
+        if shards or others or changes.any_gone(state.commit, state.rounds):
             # Until all is written, what the stores hold proves nothing.
             answers.write_state(replace(state, images=0, captions=0))
             changes.delete(state.commit, state.rounds)
             self._write(changes, shards, stores, fresh=False)
+            if others:
+                self._label(changes, stores)
         stores.flush()  # seals what a killed push has left
         done = self._state(stores, state.graph)
         if done != state:
@@ -332,14 +340,9 @@ class _Push:
     def _compare(self, answers: GenerationFolder) -> None:
         """Find copies among pictures that a fill has looked at; others wait until they are asked
         for, as all of them would have to be decoded."""
-        with self._stores(answers) as stores:
-            find_copies(
-                self._folder,
-                stores.images,
-                self._settings,
-                look=False,
-                on_progress=self._on_progress,
-            )
+        folder, settings = self._folder, self._settings
+        with open_image_store(folder, self._card, settings, number=answers.number) as images:
+            find_copies(folder, images, settings, look=False, on_progress=self._on_progress)
 
     # Points
 
@@ -358,7 +361,14 @@ class _Push:
         # Not the latest that is there: a later one may have been compacted away, and none is
         # given twice that an index has seen.
         commit = self._ledger.next_commit() - 1
-        return GenerationState(commit, rounds, **stores.counts(), place=self._place, graph=graph)
+        return GenerationState(
+            commit,
+            rounds,
+            **stores.counts(),
+            place=self._place,
+            graph=graph,
+            tags=self._labels.stamps,
+        )
 
     def _changes(self, stores: _Stores) -> Changes:
         return Changes(
@@ -368,6 +378,7 @@ class _Push:
             stores.images,
             stores.captions,
             self._written,
+            self._labels,
         )
 
     def _write(
@@ -384,6 +395,19 @@ class _Push:
         stores.flush()
         if shards:
             self._on_progress(Progress("push", len(shards), len(shards)))
+
+    def _label(self, changes: Changes, stores: _Stores) -> None:
+        """Give all pictures the labels of the taggings as they are now."""
+        shards = self._ledger.shards()
+        points = 0
+        for done, file in enumerate(shards):
+            check_cancelled()
+            self._on_progress(Progress("label", done, len(shards)))
+            points += changes.label(file.number)
+            if points >= FLUSH_POINTS:
+                stores.flush()
+                points = 0
+        stores.flush()
 
 
 def _counts(state: GenerationState) -> dict[str, int]:

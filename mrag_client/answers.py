@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from mrag_client.models import (
+    AskAnswer,
+    AskEvent,
+    AskOptions,
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
@@ -23,6 +26,9 @@ from mrag_client.models import (
     OutlineOptions,
     SearchAnswer,
     SearchOptions,
+    TaggingsAnswer,
+    TagOptions,
+    TagsAnswer,
 )
 
 
@@ -78,6 +84,19 @@ class Answers(Protocol):
     ) -> Iterator[ComparisonAnswer | Failure]:
         """The captions nearest to each picture, raw beside mapped."""
 
+    def ask(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> AskAnswer:
+        """Answer a question about pictures that are given, or about a collection.
+
+        Raises UnreadableImage for a picture that cannot be opened, InvalidInput for no question.
+        """
+
+    def ask_events(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> Iterator[AskEvent]:
+        """The same, event by event as they come: what is searched, pieces of text, the answer."""
+
     def duplicates(self, options: DuplicateOptions, *, collection: str = "") -> DuplicatesAnswer:
         """What a collection holds more than once, as far as it was compared; see `waiting`."""
 
@@ -105,6 +124,18 @@ class Answers(Protocol):
         self, video: NamedPicture, options: OutlineOptions, *, collection: str = ""
     ) -> OutlineAnswer:
         """What is seen in a video, shot by shot; raises UnreadableImage for what is none."""
+
+    def tag(self, options: TagOptions, *, collection: str = "") -> TagsAnswer:
+        """Give pictures labels of a list, or only say which they would get.
+
+        Labels are those of the tagging's name: one of the same name is replaced.
+        """
+
+    def taggings(self, *, collection: str = "") -> TaggingsAnswer:
+        """The taggings of a collection, by name."""
+
+    def untag(self, name: str, *, collection: str = "") -> TaggingsAnswer:
+        """Take a tagging back; what stands then."""
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""

@@ -21,6 +21,9 @@ from mrag_client import talks
 from mrag_client.answers import GivenPicture, NamedPicture
 from mrag_client.errors import ClientError, ServerGone
 from mrag_client.models import (
+    AskAnswer,
+    AskEvent,
+    AskOptions,
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
@@ -41,10 +44,13 @@ from mrag_client.models import (
     SearchAnswer,
     SearchOptions,
     SyncOptions,
+    TaggingsAnswer,
+    TagOptions,
+    TagsAnswer,
     VersionAnswer,
 )
 from mrag_client.presence import Presence, running_server
-from mrag_client.talks import Call, EventReader, ResultT, Talk, wait_before_again
+from mrag_client.talks import AskReader, Call, JobReader, ResultT, Talk, wait_before_again
 
 ATTEMPTS = 5
 """How often the same is asked of a server that is busy, or that an event stream broke off of."""
@@ -101,6 +107,10 @@ class _Address:
         else:
             why = f"broke off ({error or type(error).__name__}); see what it says, and try again"
         return ServerGone(f"the server at {self.address} {why}")
+
+    def broken(self) -> ServerGone:
+        """What is said where an answer ends before its end."""
+        return ServerGone(f"the server at {self.address} broke off its answer; ask again")
 
 
 class Client:
@@ -182,6 +192,27 @@ class Client:
         for batch in talks.batches(images):
             yield from self._run(talks.compare(batch, k, collection))
 
+    def ask(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> AskAnswer:
+        """Answer a question about pictures that are given, or about a collection."""
+        return self._run(talks.ask(options, images, collection))
+
+    def ask_events(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> Iterator[AskEvent]:
+        """The same, event by event as they come; the last has the answer.
+
+        Raises ServerGone where the line breaks before that.
+        """
+        reader = AskReader()
+        with talks.asked_of("/ask/events", options, images, collection) as call:
+            for line in self._lines(call):
+                if (event := reader.read(line)) is not None:
+                    yield event
+        if not reader.ended:
+            raise self._to.broken()
+
     def outline(
         self,
         video: NamedPicture,
@@ -222,6 +253,18 @@ class Client:
     def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
         """Describe those pictures again whose generated descriptions would differ now."""
         return self._run(talks.describe_differing(collection))
+
+    def tag(self, options: TagOptions, *, collection: str = "") -> TagsAnswer:
+        """Give pictures labels of a list, or only say which they would get."""
+        return self._run(talks.tag(options, collection))
+
+    def taggings(self, *, collection: str = "") -> TaggingsAnswer:
+        """The taggings of a collection, by name."""
+        return self._run(talks.taggings(collection))
+
+    def untag(self, name: str, *, collection: str = "") -> TaggingsAnswer:
+        """Take a tagging back; what stands then."""
+        return self._run(talks.untag(name, collection))
 
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""
@@ -274,7 +317,7 @@ class Client:
         """
         broken = 0
         while True:
-            reader = EventReader()
+            reader = JobReader()
             try:
                 for line in self._lines(talks.events(key)):
                     if (job := reader.read(line)) is not None:
@@ -343,14 +386,20 @@ class Client:
             raise self._to.gone(error) from error
 
     def _lines(self, call: Call) -> Iterator[str]:
-        try:
-            with self._http.stream(**_request(call), timeout=_patient()) as response:
-                if not response.is_success:
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                with self._http.stream(**_request(call), timeout=_patient()) as response:
+                    if response.is_success:
+                        yield from response.iter_lines()
+                        return
                     response.read()
-                    talks.content(response)
-                yield from response.iter_lines()
-        except httpx.TransportError as error:
-            raise self._to.gone(error) from error
+            except httpx.TransportError as error:
+                raise self._to.gone(error) from error
+            seconds = wait_before_again(response, LONGEST_WAIT_S) if left else None
+            if seconds is None:
+                talks.content(response)  # it raises
+                return
+            self._sleep(seconds)
 
 
 class AsyncClient:
@@ -429,6 +478,24 @@ class AsyncClient:
             for answer in await self._run(talks.compare(batch, k, collection)):
                 yield answer
 
+    async def ask(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> AskAnswer:
+        """Answer a question about pictures that are given, or about a collection."""
+        return await self._run(talks.ask(options, images, collection))
+
+    async def ask_events(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> AsyncIterator[AskEvent]:
+        """The same, event by event as they come; see `Client.ask_events`."""
+        reader = AskReader()
+        with talks.asked_of("/ask/events", options, images, collection) as call:
+            async for line in self._lines(call):
+                if (event := reader.read(line)) is not None:
+                    yield event
+        if not reader.ended:
+            raise self._to.broken()
+
     async def outline(
         self,
         video: NamedPicture,
@@ -468,6 +535,18 @@ class AsyncClient:
     async def describe_differing(self, *, collection: str = "") -> LearnedAnswer:
         """Describe those pictures again whose generated descriptions would differ now."""
         return await self._run(talks.describe_differing(collection))
+
+    async def tag(self, options: TagOptions, *, collection: str = "") -> TagsAnswer:
+        """Give pictures labels of a list, or only say which they would get."""
+        return await self._run(talks.tag(options, collection))
+
+    async def taggings(self, *, collection: str = "") -> TaggingsAnswer:
+        """The taggings of a collection, by name."""
+        return await self._run(talks.taggings(collection))
+
+    async def untag(self, name: str, *, collection: str = "") -> TaggingsAnswer:
+        """Take a tagging back; what stands then."""
+        return await self._run(talks.untag(name, collection))
 
     async def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name."""
@@ -514,7 +593,7 @@ class AsyncClient:
         """What an ingest does, as it does it; see `Client.events`."""
         broken = 0
         while True:
-            reader = EventReader()
+            reader = JobReader()
             try:
                 async for line in self._lines(talks.events(key)):
                     if (job := reader.read(line)) is not None:
@@ -583,15 +662,21 @@ class AsyncClient:
             raise self._to.gone(error) from error
 
     async def _lines(self, call: Call) -> AsyncIterator[str]:
-        try:
-            async with self._http.stream(**_request(call), timeout=_patient()) as response:
-                if not response.is_success:
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                async with self._http.stream(**_request(call), timeout=_patient()) as response:
+                    if response.is_success:
+                        async for line in response.aiter_lines():
+                            yield line
+                        return
                     await response.aread()
-                    talks.content(response)
-                async for line in response.aiter_lines():
-                    yield line
-        except httpx.TransportError as error:
-            raise self._to.gone(error) from error
+            except httpx.TransportError as error:
+                raise self._to.gone(error) from error
+            seconds = wait_before_again(response, LONGEST_WAIT_S) if left else None
+            if seconds is None:
+                talks.content(response)  # it raises
+                return
+            await self._sleep(seconds)
 
 
 async def _sleep(seconds: float) -> None:

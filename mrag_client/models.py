@@ -7,7 +7,7 @@ near to everything; times are in milliseconds by stage.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,8 +24,9 @@ SEARCH_LANGUAGE = (
     "Filters, of which all must hold and any value of one is enough: after:2024-05 "
     "before:2025-01-31 (both ends belong to it), or times of any day, as after:08:00 before:17:00; "
     'camera:"Canon EOS R6" lens: place:Lisbon '
-    "near:38.7,-9.1,20km tag: split: by:human|generated has:caption ext:jpg rating:3 (or more); "
-    "-camera: -lens: -place: -tag: -split: -by: -has: -ext: leave out."
+    "near:38.7,-9.1,20km tag: split: by:human|generated has:caption ext:jpg rating:3 (or more) "
+    "label: (given by mrag tag); "
+    "-camera: -lens: -place: -tag: -split: -by: -has: -ext: -label: leave out."
 )
 """How searches are written, in short."""
 
@@ -34,6 +35,9 @@ MAX_WORDS = 500
 
 MOST_TERMS = 16
 """Texts, or pictures, to draw nearer to or to move away from: each text is embedded."""
+
+MOST_RERANKED, MOST_RERANK_SECONDS = 200, 60
+"""How many, and for how long, are reranked at most: a visitor waits for it."""
 
 MOST_GROUPS = 1000
 """Groups of duplicates that are told at once at most."""
@@ -47,6 +51,7 @@ Decoding = Literal["greedy", "beam", "nucleus"]
 Order = Literal["nearest-first", "nearest-last"]
 Sort = Literal["relevance", "newest", "oldest"]
 MapMethod = Literal["auto", "raw", "centred", "shrink", "ridge", "procrustes", "ols"]
+Rerank = Literal["off", "pointwise", "listwise", "picture"]
 DuplicateKind = Literal["all", "exact", "near"]
 JobState = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
 
@@ -56,6 +61,7 @@ SINGULAR = {
     "tags": "tag",
     "likes": "like",
     "unlikes": "unlike",
+    "searches": "search",
 }
 """Fields that are repeated for each of their values, by the name that they then have."""
 
@@ -63,7 +69,23 @@ Words = Annotated[str, Field(max_length=MAX_WORDS)]
 Terms = Annotated[tuple[Words, ...], Field(max_length=MOST_TERMS)]
 Ids = Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=MOST_TERMS)]
 Share = Annotated[float, Field(ge=0, le=1)]
+RERANKING = (
+    "pointwise: the text model judges captions one by one; listwise: lists of them; picture: a "
+    "model that looks at the pictures."
+)
+RerankTop = Annotated[
+    int, Field(ge=1, le=MOST_RERANKED, description="The first so many are put in a better order.")
+]
+RerankSeconds = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=MOST_RERANK_SECONDS,
+        description="For so long; what there is no time for keeps its place.",
+    ),
+]
 Timings = Mapping[str, float]
+Explain = Annotated[bool, Field(description="Tell how the answer was made, stage by stage.")]
 
 
 class _Asked(BaseModel):
@@ -104,6 +126,10 @@ class CaptionOptions(_Asked):
     own: Annotated[
         bool, Field(description="Borrow the collection's captions of the very picture.")
     ] = False
+    explain: Explain = False
+    rerank: Annotated[Rerank, Field(description=f"Order of the captions. {RERANKING}")] = "off"
+    rerank_top: RerankTop = 20
+    rerank_seconds: RerankSeconds = 2.0
 
 
 MOST_SHOTS = 1000
@@ -160,6 +186,12 @@ class SearchOptions(_Asked):
     likely: Annotated[
         bool, Field(description="Only pictures that are likely what was asked for.")
     ] = False
+    explain: Explain = False
+    rerank: Annotated[
+        Rerank, Field(description=f"A better order of the best, for the words. {RERANKING}")
+    ] = "off"
+    rerank_top: RerankTop = 50
+    rerank_seconds: RerankSeconds = 2.0
 
 
 class DuplicateOptions(_Asked):
@@ -192,6 +224,90 @@ class CorrectionOptions(_Asked):
     ] = False
 
 
+class Move(_Answer):
+    """What became of one item in a stage; ranks count from 1.
+
+    `before` is null for one that the stage found, `after` for one that it dropped; `became` is
+    what it is called now, where the stage changed that.
+    """
+
+    item: str
+    before: int | None
+    after: int | None
+    became: str = ""
+
+    @property
+    def way(self) -> str:
+        """From which rank to which: "3 → 1", "2 → out", "→ 4"."""
+        if self.before == self.after:
+            return f"{self.before}"
+        came = "" if self.before is None else f"{self.before} "
+        return f"{came}→ {'out' if self.after is None else self.after}"
+
+
+class Step(_Answer):
+    """What one stage did, in words, how long it took, and how many items came in and went out.
+
+    `moves` are those nearest to the first rank, `others` the number of those left out; `parts_ms`
+    are times within the stage.
+    """
+
+    stage: str
+    did: str
+    ms: float
+    came: int
+    went: int
+    moves: tuple[Move, ...] = ()
+    others: int = 0
+    notes: tuple[str, ...] = ()
+    parts_ms: Timings = {}
+
+
+class Trace(_Answer):
+    """How an answer was made: its stages, in the order in which they ran."""
+
+    steps: tuple[Step, ...]
+
+
+MOST_LABELLED = 10_000
+"""Pictures that an answer names with their labels at most."""
+
+
+class TagOptions(_Asked):
+    """Which labels pictures are to get, and which of them.
+
+    `name` is that of the tagging: one of the same name is replaced, and it is taken back by it.
+    """
+
+    name: Annotated[str, Field(max_length=63)] = "labels"
+    labels: Annotated[
+        str,
+        Field(
+            max_length=900_000,
+            description="One a line; # begins a comment; other words for a label stand behind it: "
+            "dog = dog, puppy. Without any, those of the examples.",
+        ),
+    ] = ""
+    examples: Annotated[
+        str,
+        Field(
+            max_length=900_000,
+            description="One a line: a picture of the collection (its id, path or name), a tab, a "
+            "label that it has.",
+        ),
+    ] = ""
+    single: Annotated[
+        bool, Field(description="Of each picture the likeliest label alone, or none.")
+    ] = False
+    least: Annotated[
+        float, Field(gt=0, lt=1, description="The chance from which on a picture gets a label.")
+    ] = 0.3
+    dry_run: Annotated[bool, Field(description="Only say what pictures would get.")] = False
+    k: Annotated[
+        int, Field(ge=0, le=MOST_LABELLED, description="Pictures that are named in the answer.")
+    ] = 12
+
+
 class Candidate(_Answer):
     """A description that was written; `score` is its cosine with the picture."""
 
@@ -220,7 +336,10 @@ class MadeWith(_Answer):
 
 
 class Description(_Answer):
-    """A picture described: the caption, what it was chosen from and what it was made of."""
+    """A picture described: the caption, what it was chosen from and what it was made of.
+
+    `reranked` says what of the retrieved captions was put in another order, and what was not.
+    """
 
     image: str
     caption: str
@@ -229,6 +348,8 @@ class Description(_Answer):
     space: DescribeSpace
     timings_ms: Timings
     made_with: MadeWith = MadeWith()
+    trace: Trace | None = None
+    reranked: tuple[str, ...] = ()
 
 
 class Failure(_Answer):
@@ -290,6 +411,7 @@ class ImageHit(_Told):
     many more pictures show the same and satisfy the filters; they are not among what is found.
     `chance`: how likely it is what was asked for, 0 to 1; null where that cannot be told.
     Of a shot of a `video`, which is as `uri`, `start` and `end` are seconds from its beginning.
+    `labels` are what taggings gave it.
     """
 
     id: str
@@ -302,6 +424,7 @@ class ImageHit(_Told):
     video: str = ""
     start: float | None = None
     end: float | None = None
+    labels: tuple[str, ...] = ()
 
 
 class PictureAnswer(_Told):
@@ -325,6 +448,7 @@ class PictureAnswer(_Told):
     video: str = ""
     start: float | None = None
     end: float | None = None
+    labels: tuple[str, ...] = ()
 
 
 class SearchAnswer(_Answer):
@@ -335,6 +459,8 @@ class SearchAnswer(_Answer):
     was looked for as words, and which filter nothing here can satisfy.
     `likely` is how many of the whole ranking, from its first on, are likely what was asked for, 0
     where nothing is; null where that cannot be told.
+    `reranked` says how many of the first were put in a better order, within each of the two parts,
+    and what there was no time for; scores stay those of the search.
     """
 
     query: str
@@ -343,6 +469,8 @@ class SearchAnswer(_Answer):
     timings_ms: Timings
     hints: tuple[str, ...] = ()
     likely: int | None = None
+    trace: Trace | None = None
+    reranked: tuple[str, ...] = ()
 
 
 class FacetsAnswer(_Answer):
@@ -668,3 +796,191 @@ class LearnedAnswer(_Answer):
     now: LearnedStep | None = None
     checked: int | None = None
     differing: tuple[DifferingPicture, ...] = ()
+
+
+MOST_ASKED = 500
+"""Characters of a question."""
+
+MOST_SEARCHED = 1000
+"""Characters of a search that a question is given: filters take more than the words for them."""
+
+QuestionKind = Literal["pictures", "things", "existence", "listing", "place", "comparison", "open"]
+"""`pictures`: how many pictures; `things`: how many of a thing; `comparison`: more of which."""
+
+
+class AskOptions(_Asked):
+    """A question, and how it is answered.
+
+    Without `searches` rules read a search from the question, which the answer shows; with them
+    these are searched instead. Of a comparison there are two.
+    """
+
+    question: Annotated[
+        str, Field(max_length=MOST_ASKED, description="A question, as to a person.")
+    ] = ""
+    searches: Annotated[
+        tuple[Annotated[str, Field(max_length=MOST_SEARCHED)], ...],
+        Field(
+            max_length=2,
+            description="In place of what is read from the question; two where two are compared. "
+            + SEARCH_LANGUAGE,
+        ),
+    ] = ()
+    k: Annotated[
+        int, Field(ge=1, le=100, description="Captions that a question is answered from.")
+    ] = 8
+    shown: Annotated[
+        int, Field(ge=1, le=MOST_HITS, description="Pictures of a list that are told.")
+    ] = 24
+    today: Annotated[
+        date | None, Field(description="The day that `yesterday` comes before; null: now.")
+    ] = None
+    explain: Explain = False
+
+
+class AskedRule(_Answer):
+    """A rule that took `said` out of a question: what for, and what it gave, as in a search."""
+
+    rule: str
+    said: str
+    told: str
+    gave: str = ""
+
+
+class AskedPicture(_Answer):
+    """A picture that an answer rests on, or that was looked at, by the number it is cited by.
+
+    `id` is empty for one that is not of the collection; `uri` as in ImageHit. `captions` are those
+    that speak to the question. `why`: its captions say it, it looks likely, or it is the nearest.
+    `given`: which of the given pictures it speaks of, from 1.
+    """
+
+    number: int
+    id: str
+    uri: str
+    captions: tuple[str, ...]
+    cited: bool
+    why: Literal["said", "likely", "near"] = "near"
+    given: int | None = None
+
+
+class AskedCount(_Answer):
+    """How many pictures there are of what a search asks for.
+
+    `said` have it in their captions, exactly; so many more look `likely`, null where that cannot
+    be told; what people wrote of `doubted` of these does not say it. `among` satisfy the filters.
+    `by_filters`: these alone were asked for.
+    """
+
+    search: str
+    said: int
+    likely: int | None
+    among: int
+    by_filters: bool = False
+    doubted: int = 0
+
+
+class AskAnswer(_Answer):
+    """A question answered: in words, with numbers in brackets for the pictures it rests on.
+
+    `said` is false where what was found does not answer it. `searches` are what was searched, in
+    the language of searches, and `rules` how they were read from the question. `by` is what wrote
+    the answer: the index, rules over captions, or a model.
+    """
+
+    question: str
+    kind: QuestionKind
+    answer: str
+    said: bool
+    by: str
+    searches: tuple[str, ...]
+    rules: tuple[AskedRule, ...]
+    pictures: tuple[AskedPicture, ...]
+    counts: tuple[AskedCount, ...]
+    timings_ms: Timings
+    hints: tuple[str, ...] = ()
+    trace: Trace | None = None
+
+    @property
+    def cited(self) -> tuple[AskedPicture, ...]:
+        """The pictures that the answer rests on."""
+        return tuple(one for one in self.pictures if one.cited)
+
+
+class AskEvent(_Answer):
+    """A step towards an answer: what is searched, what was found, a piece of text, the answer.
+
+    Pieces of text are what a model writes before it is held against the captions: the `answer`,
+    which comes last, is what counts.
+    """
+
+    event: Literal["searched", "found", "text", "answer"]
+    searches: tuple[str, ...] = ()
+    rules: tuple[AskedRule, ...] = ()
+    found: int = 0
+    text: str = ""
+    answer: AskAnswer | None = None
+
+
+class LabelChance(_Answer):
+    """A label that a picture has, and the chance that it is right."""
+
+    label: str
+    chance: float
+
+
+class LabelledPicture(_Answer):
+    """A picture and the labels it gets, the likeliest first; `uri` as in ImageHit."""
+
+    id: str
+    uri: str
+    caption: str
+    labels: tuple[LabelChance, ...]
+
+
+class LabelCount(_Answer):
+    """How many pictures get a label."""
+
+    label: str
+    pictures: int
+
+
+class TagsAnswer(_Answer):
+    """What a tagging gives the pictures of a collection, the commonest labels first.
+
+    `labelled` of `pictures` get any. `shown` are some of them, drawn at random. `examples` were
+    learned from, `skipped` are those that could not be, and why.
+    """
+
+    collection: str
+    name: str
+    dry_run: bool
+    pictures: int
+    labelled: int
+    labels: tuple[LabelCount, ...]
+    shown: tuple[LabelledPicture, ...]
+    examples: int = 0
+    skipped: tuple[str, ...] = ()
+
+
+class TaggingAnswer(_Answer):
+    """A tagging that stands; `labels` is its list as it may be given again.
+
+    `trouble`: it cannot be read, and what mends that.
+    """
+
+    name: str
+    labels: str = ""
+    single: bool = False
+    least: float = 0.0
+    examples: int = 0
+    who: str = ""
+    when: datetime | None = None
+    trouble: str = ""
+
+
+class TaggingsAnswer(_Answer):
+    """The taggings of a collection, by name."""
+
+    collection: str
+    taggings: tuple[TaggingAnswer, ...]

@@ -13,8 +13,8 @@ _LARGEST = 64 * 1024
 class Presence(BaseModel):
     """Where the server of a home listens, and the token that makes its owner known to it.
 
-    `encoder` and `generator` name the models that it fills new collections with, `device` where
-    they run; empty where it does not say.
+    `encoder` and `generator` name the models that it fills new collections with, `reranker` the
+    one that reranks by picture, `device` where they run; empty where it does not say.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -26,6 +26,7 @@ class Presence(BaseModel):
     encoder: str = ""
     generator: str = ""
     device: str = ""
+    reranker: str = ""
 
     @property
     def is_alive(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -22,6 +22,9 @@ from mrag_client.errors import PictureUnreadable, ServerRefused
 from mrag_client.files import open_to_send
 from mrag_client.models import (
     SINGULAR,
+    AskAnswer,
+    AskEvent,
+    AskOptions,
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
@@ -44,6 +47,9 @@ from mrag_client.models import (
     SearchAnswer,
     SearchOptions,
     SyncOptions,
+    TaggingsAnswer,
+    TagOptions,
+    TagsAnswer,
     VersionAnswer,
 )
 
@@ -125,6 +131,37 @@ def compare(
     return (yield from _of_pictures("/compare", ComparisonAnswer, batch, asked))
 
 
+def ask(options: AskOptions, images: Sequence[GivenPicture], collection: str) -> Talk[AskAnswer]:
+    """Answer a question."""
+    with asked_of("/ask", options, images, collection) as call:
+        return read(AskAnswer, content((yield call)))
+
+
+@contextmanager
+def asked_of(
+    path: str, options: AskOptions, images: Sequence[GivenPicture], collection: str
+) -> Iterator[Call]:
+    """What is sent to ask a question, its files open; what is refused calls them by their names."""
+    asked = fields_of(options, collection=collection)
+    named = [one for one in images if isinstance(one, NamedPicture)]
+    if ids := [one.id for one in images if isinstance(one, StoredPicture)]:
+        asked |= {"id": ids}
+    with ExitStack() as opened:
+        files = []
+        for place, one in enumerate(named):
+            try:
+                files.append(_file("image", one, place, opened))
+            except PictureUnreadable as error:
+                raise PictureUnreadable(f"{one.name}: {error}") from error
+        try:
+            yield Call("POST", path, fields=asked, files=files)
+        except ServerRefused as error:
+            for (_, (sent, *_)), one in zip(files, named, strict=True):
+                if error.detail.startswith(f"{sent}:"):
+                    raise _renamed(error, sent, one.name) from error
+            raise
+
+
 def outline(
     video: NamedPicture, options: OutlineOptions, collection: str, *, upload: bool
 ) -> Talk[OutlineAnswer]:
@@ -187,6 +224,23 @@ def _corrections_path(picture: str, name: str) -> Talk[str]:
     asked = {"picture": [picture], **_named(name)}
     found = read(NamedAnswer, content((yield Call("GET", "/named", query=asked))))
     return f"{_picture_path(found.id, found.collection)}/corrections"
+
+
+def tag(options: TagOptions, collection: str) -> Talk[TagsAnswer]:
+    """Give pictures labels of a list."""
+    call = Call("POST", "/tags", query=_named(collection), fields=fields_of(options))
+    return read(TagsAnswer, content((yield call)))
+
+
+def taggings(collection: str) -> Talk[TaggingsAnswer]:
+    """The taggings of a collection."""
+    return read(TaggingsAnswer, content((yield Call("GET", "/tags", query=_named(collection)))))
+
+
+def untag(name: str, collection: str) -> Talk[TaggingsAnswer]:
+    """Take a tagging back."""
+    call = Call("DELETE", f"/tags/{quote(name, safe='')}", query=_named(collection))
+    return read(TaggingsAnswer, content((yield call)))
 
 
 def collections() -> Talk[list[CollectionAnswer]]:
@@ -429,15 +483,15 @@ def wait_before_again(response: httpx.Response, longest: float) -> float | None:
 
 
 @dataclass
-class EventReader:
+class _EventReader:
     """Reads server-sent events, line by line."""
 
     ended: bool = False
     _event: str = ""
     _data: str = ""
 
-    def read(self, line: str) -> JobAnswer | None:
-        """The job, where this line ends an event that tells of it."""
+    def _taken(self, line: str) -> tuple[str, Any] | None:
+        """The name and the content of an event, where this line ends one that has content."""
         if line:
             field, _, value = line.partition(":")
             value = value.removeprefix(" ")
@@ -450,11 +504,34 @@ class EventReader:
         self._event = self._data = ""
         if not data:
             return None
-        self.ended = event == "ended"
         try:
-            return read(JobAnswer, json.loads(data))
+            return event, json.loads(data)
         except ValueError as error:
             raise _not_understood(httpx.codes.OK) from error
+
+
+class JobReader(_EventReader):
+    """Reads what an ingest does."""
+
+    def read(self, line: str) -> JobAnswer | None:
+        """The job, where this line ends an event that tells of it."""
+        if (taken := self._taken(line)) is None:
+            return None
+        self.ended = taken[0] == "ended"
+        return read(JobAnswer, taken[1])
+
+
+class AskReader(_EventReader):
+    """Reads how a question is answered."""
+
+    def read(self, line: str) -> AskEvent | None:
+        """The event that this line ends; raises ServerRefused where it tells of a problem."""
+        if (taken := self._taken(line)) is None:
+            return None
+        self.ended = taken[0] == "answer"
+        if taken[0] == "problem":
+            raise ServerRefused(read(Problem, taken[1]))
+        return read(AskEvent, taken[1])
 
 
 def _check(response: httpx.Response) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
+
+from PIL import Image
 
 from sample.world.render import postcard, render
 from sample.world.scenes import Scene
 from sample.world.splits import Shown, memory_captions, pack_scenes
 
 PACK = Path(__file__).parent / "pack"
-_WEBP_QUALITY = 80
+WEBP_QUALITY = 80
+_WEBP_EFFORT = 6
 
 NOTICE = """\
 # Sample pack
@@ -36,6 +40,14 @@ def truth_of(scene: Scene) -> dict[str, object]:
     }
 
 
+def as_shipped(picture: Image.Image) -> Image.Image:
+    """The picture as it comes back from a file of the pack."""
+    file = BytesIO()
+    picture.save(file, "WEBP", quality=WEBP_QUALITY, method=_WEBP_EFFORT)
+    with Image.open(file) as again:
+        return again.convert("RGB")
+
+
 def write_collection(folder: Path, name: str, scenes: Sequence[Shown]) -> None:
     """Write one collection: its pictures and its captions.jsonl."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
@@ -44,7 +56,7 @@ def write_collection(folder: Path, name: str, scenes: Sequence[Shown]) -> None:
         picture = render(shown.scene, shown.seed)
         image = f"images/{index:03}.webp"
         dressed = postcard(picture) if name == "postcards" else picture
-        dressed.save(folder / image, quality=_WEBP_QUALITY, method=6)
+        dressed.save(folder / image, quality=WEBP_QUALITY, method=_WEBP_EFFORT)
         row = {
             "image": image,
             "captions": shown.captions,

@@ -35,9 +35,14 @@ from engine.video.address import clock
 from mrag_client.answers import Answers, GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import (
     MAX_WORDS,
+    MOST_ASKED,
     MOST_TERMS,
+    RERANKING,
     SEARCH_LANGUAGE,
+    AskAnswer,
+    AskedPicture,
     AskedSpace,
+    AskOptions,
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
@@ -45,10 +50,12 @@ from mrag_client.models import (
     FacetsAnswer,
     Failure,
     ImageHit,
+    Rerank,
     RetrievedCaption,
     SearchAnswer,
     SearchOptions,
     Sort,
+    Trace,
 )
 from mrag_client.version import own_version
 from service.access.visitor import Visitor
@@ -68,7 +75,8 @@ _IS_DATA = (
 )
 _ABOUT = (
     "Finds and describes pictures in collections on this machine. Ask `collections` which there "
-    "are, `search` by words or like a picture, `describe` a picture, or `compare` what plain CLIP "
+    "are, `search` by words or like a picture, `ask` a question, `describe` a picture, or "
+    "`compare` what plain CLIP "
     f"and the collection's map find nearest to it. {_IS_DATA}"
 )
 _LOOKS = ToolAnnotations(read_only_hint=True, destructive_hint=False, open_world_hint=False)
@@ -80,12 +88,16 @@ Collection = Annotated[
 ]
 Picture = Annotated[str, Field(description="A picture file, as base64.")]
 Id = Annotated[str, Field(max_length=64, description="Id of a picture of the collection.")]
+Question = Annotated[str, Field(max_length=MOST_ASKED, description="A question, in English.")]
 Ids = Annotated[
     tuple[Annotated[str, Field(max_length=64)], ...],
     BeforeValidator(lambda given: (given,) if given and isinstance(given, str) else given or ()),
     Field(max_length=MOST_TERMS, description="Ids of pictures of the collection."),
 ]
 LocalFile = Annotated[str, Field(max_length=4096, description="Path of a picture file here.")]
+
+
+Explain = Annotated[bool, Field(description="Tell how it was made, stage by stage.")]
 
 
 Preview = Callable[[str, str], bytes | None]
@@ -133,7 +145,7 @@ def tools(door: Door, *, files: bool) -> MCPServer[Any]:
         "mRAG", instructions=_ABOUT, version=own_version(), log_level="WARNING"
     )
     looking = _Looking(door)
-    for tool in (looking.search, looking.facets, looking.collections):
+    for tool in (looking.search, looking.facets, looking.ask, looking.collections):
         server.add_tool(tool, annotations=_LOOKS, structured_output=False)
     given: tuple[Callable[..., Content], ...] = (looking.describe, looking.compare)
     if files:
@@ -218,6 +230,10 @@ class _Looking:
         sort: Annotated[
             Sort, Field(description="By relevance, or by when pictures were taken.")
         ] = "relevance",
+        explain: Explain = False,
+        rerank: Annotated[
+            Rerank, Field(description=f"A better order of the best, for the words. {RERANKING}")
+        ] = "off",
     ) -> Content:
         """Find pictures by words, like pictures of the collection (their ids), or by both.
 
@@ -227,14 +243,22 @@ class _Looking:
         says how many, from the first on, are likely what was asked for.
         """
         options = SearchOptions(
-            text=words, likes=like, unlikes=unlike, k=count, spaces=(space,), sort=sort
+            text=words,
+            likes=like,
+            unlikes=unlike,
+            k=count,
+            spaces=(space,),
+            sort=sort,
+            explain=explain,
+            rerank=rerank,
         )
         with self._asked() as asked:
             (found,) = asked.answers.search(options, collection=collection)
             order = sort if sort != "relevance" else _ORDERS.get(found.space, "best")
             told = [f"{len(found.hits)} pictures, {order} first{_likely(found)}. {_IS_DATA}"]
-            told += map(legible, found.hints)
+            told += map(legible, (*found.hints, *found.reranked))
             told += [f"{rank}. {_hit(hit)}" for rank, hit in enumerate(found.hits, 1)]
+            told += _made(found.trace)
             return [_text(*told), *self._previews(asked, found.hits[:PREVIEWS], collection)]
 
     def facets(
@@ -245,14 +269,49 @@ class _Looking:
         ] = "",
         collection: Collection = "",
     ) -> Content:
-        """Count what pictures can be filtered by: cameras, places, tags and so on, with dates."""
+        """Count what pictures can be filtered by: cameras, places, labels and so on, with dates."""
         with self._asked() as asked:
             found = asked.answers.facets(SearchOptions(text=words), collection=collection)
         return [_text(*_counts(found))]
 
-    def describe(self, picture: Picture = "", id: Id = "", collection: Collection = "") -> Content:  # noqa: A002
+    def ask(
+        self,
+        question: Question,
+        search: Annotated[
+            str,
+            Field(
+                max_length=MAX_WORDS,
+                description="In place of what is read from the question. " + SEARCH_LANGUAGE,
+            ),
+        ] = "",
+        about: Ids = (),
+        collection: Collection = "",
+        explain: Explain = False,
+    ) -> Content:
+        """Answer a question from captions: about a collection, or about pictures of it by id.
+
+        How many pictures show something, which do, whether one does, where things are, of which
+        there are more: the index counts, exactly what captions say and apart from it what looks
+        likely. Gives the search that was made, the pictures that the answer rests on by number, and
+        says so where the captions do not tell.
+        """
+        searches = (search,) if search else ()
+        options = AskOptions(question=question, searches=searches, explain=explain)
+        images = [StoredPicture(one) for one in about]
+        with self._asked() as asked:
+            told = asked.answers.ask(options, images=images, collection=collection)
+            lines = [*_answer(told), *_made(told.trace)]
+            return [_text(*lines), *self._cited(asked, told, collection)]
+
+    def describe(
+        self,
+        picture: Picture = "",
+        id: Id = "",  # noqa: A002
+        collection: Collection = "",
+        explain: Explain = False,
+    ) -> Content:
         """Describe a picture with captions of the collection: give it as base64, or its id."""
-        return self._described(_given(picture, id), collection)
+        return self._described(_given(picture, id), collection, explain)
 
     def describe_file(
         self,
@@ -260,9 +319,10 @@ class _Looking:
         picture: Picture = "",
         id: Id = "",  # noqa: A002
         collection: Collection = "",
+        explain: Explain = False,
     ) -> Content:
         """Describe a picture with captions of the collection: give its path, base64 or id."""
-        return self._described(_given(picture, id, path), collection)
+        return self._described(_given(picture, id, path), collection, explain)
 
     def compare(
         self,
@@ -311,12 +371,14 @@ class _Looking:
                 "this machine refused it; see the server's log, and try again"
             ) from error
 
-    def _described(self, given: GivenPicture, collection: str) -> Content:
+    def _described(self, given: GivenPicture, collection: str, explain: bool) -> Content:
+        options = CaptionOptions(explain=explain)
         with self._asked() as asked:
-            for told in asked.answers.caption([given], CaptionOptions(), collection=collection):
+            for told in asked.answers.caption([given], options, collection=collection):
                 if isinstance(told, Description):
                     lines = [_quoted(told.caption), f"It was made of these captions. {_IS_DATA}"]
                     lines += map(_caption, told.retrieved)
+                    lines += _made(told.trace)
                     return [_text(*lines), *self._shown(asked, given, collection)]
                 _raise(told)
         raise ToolError("nothing was answered; try again")
@@ -336,6 +398,15 @@ class _Looking:
             data = asked.preview(hit.id, collection)
             if data is not None:
                 yield _text(f"Picture {rank}, id {hit.id}, caption {_quoted(hit.caption)}:")
+                yield _image(data)
+
+    def _cited(
+        self, asked: Asked, told: AskAnswer, collection: str
+    ) -> Iterator[TextContent | ImageContent]:
+        for one in [one for one in told.cited if one.id][:PREVIEWS]:
+            data = asked.preview(one.id, collection)
+            if data is not None:
+                yield _text(f"Picture [{one.number}], id {one.id}:")
                 yield _image(data)
 
     def _shown(self, asked: Asked, given: GivenPicture, collection: str) -> Iterator[ImageContent]:
@@ -391,14 +462,43 @@ def _likely(found: SearchAnswer) -> str:
 def _hit(hit: ImageHit) -> str:
     name = Path(hit.video or hit.uri).name
     at = "" if hit.start is None else f" at {clock(hit.start)}"
+    labels = f", labels {', '.join(map(_quoted, hit.labels))}" if hit.labels else ""
     return (
         f"id {hit.id}, score {hit.score:.3f}, file {_quoted(name)}{at}, "
-        f"caption {_quoted(hit.caption)}"
+        f"caption {_quoted(hit.caption)}{labels}"
     )
+
+
+def _answer(told: AskAnswer) -> Iterator[str]:
+    yield _quoted(told.answer)
+    yield f"Pictures that it rests on, with the captions that say so. {_IS_DATA}"
+    yield from map(_numbered, told.cited[:_MOST_FOUND])
+    if len(told.cited) > _MOST_FOUND:
+        yield f"and {len(told.cited) - _MOST_FOUND:,} more"
+    yield from (f"Searched: {_quoted(search)}" for search in told.searches)
+    yield from map(legible, told.hints)
+
+
+def _numbered(picture: AskedPicture) -> str:
+    said = ", ".join(map(_quoted, picture.captions[:3])) or "no caption"
+    named = f"id {picture.id}" if picture.id else "a caption of no picture here"
+    return f"[{picture.number}] {named}: {said}"
 
 
 def _caption(found: RetrievedCaption) -> str:
     return f"{found.score:.3f} {_quoted(found.text)}"
+
+
+def _made(trace: Trace | None) -> Iterator[str]:
+    """How it was made, where that was asked for: a line for each stage and each move."""
+    for step in trace.steps if trace else ():
+        yield f"Stage {step.stage}: {step.did}, {step.ms:.1f} ms."
+        yield from (f"  {legible(note)}" for note in step.notes)
+        for move in step.moves:
+            became = f" became {_quoted(move.became)}" if move.became else ""
+            yield f"  {move.way}: {_quoted(move.item)}{became}"
+        if step.others:
+            yield f"  and {step.others:,} more"
 
 
 def _counts(found: FacetsAnswer) -> Iterator[str]:

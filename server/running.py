@@ -140,6 +140,7 @@ def _presence(settings: Settings, address: str, port: int) -> Presence:
         version=own_version(),
         encoder=encoder,
         generator=generator,
+        reranker=settings.reranker,
         device=settings.device,
     )
 

@@ -15,6 +15,7 @@ from engine.errors import InvalidInput, MragError, UnreadableImage
 from engine.identity import PictureIdentity, identity_of
 from engine.images import Picture
 from engine.progress import check_cancelled
+from engine.rerank.budget import Budget
 from engine.search.gallery import COSINE_SPACES, Query
 from engine.search.language import Search
 from engine.search.naming import not_here, spelled_out
@@ -26,6 +27,9 @@ from ingest.jobs.learner import Learner
 from ingest.sources import Sources
 from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import (
+    AskAnswer,
+    AskEvent,
+    AskOptions,
     CaptionOptions,
     CollectionAnswer,
     ComparisonAnswer,
@@ -41,8 +45,12 @@ from mrag_client.models import (
     OutlineOptions,
     SearchAnswer,
     SearchOptions,
+    TaggingsAnswer,
+    TagOptions,
+    TagsAnswer,
 )
 from refine.rounds import standing_rounds
+from service.asking import Asking
 from service.conversion import (
     broken_collection,
     collection_answer,
@@ -55,7 +63,9 @@ from service.conversion import (
 )
 from service.correcting import HERE, Corrector
 from service.duplicates import duplicates
+from service.explaining import browsing_trace, named_trace
 from service.outlining import outline
+from service.tagging import TagMaker
 
 _TOGETHER = 16
 """Pictures described in one batch: enough to fill a batch, few enough to answer soon."""
@@ -87,6 +97,8 @@ class LocalAnswers:
         self._engine = engine
         self._paths = paths
         self._corrector = Corrector(engine, who, learner, paths)
+        self.asking = Asking(engine, self._opened, paths)
+        self._tags = TagMaker(engine, who, learner, paths)
 
     def caption(
         self, images: Iterable[GivenPicture], options: CaptionOptions, *, collection: str = ""
@@ -109,7 +121,10 @@ class LocalAnswers:
             any_described = any_described or len(failures) < len(answers)
             written = iter(answers)
             for one in ready:
-                yield one if isinstance(one, Failure) else _answer(one.name, next(written))
+                if isinstance(one, Failure):
+                    yield one
+                else:
+                    yield _answer(one.name, next(written), explain=options.explain)
 
     def search(
         self,
@@ -149,7 +164,10 @@ class LocalAnswers:
         order: DateOrder = "oldest" if options.sort == "oldest" else "newest"
         with watch.stage("search"):
             hits = opened.images.browse(filters, order=order, k=options.k, offset=options.offset)
-        return search_answer(asked, "date", hits, watch.timings_ms, paths=self._paths)
+        spent, trace = watch.timings_ms, None
+        if options.explain:
+            trace = named_trace(browsing_trace(order, hits, spent["search"]), opened)
+        return search_answer(asked, "date", hits, spent, trace=trace, paths=self._paths)
 
     def _found(
         self,
@@ -160,6 +178,7 @@ class LocalAnswers:
         picture: Image | None,
     ) -> list[SearchAnswer]:
         query = Query.of(asked, picture)
+        budget = Budget(options.rerank_top, options.rerank_seconds)
         results = opened.gallery.search_spaces(
             query,
             _spaces(options, query, opened),
@@ -171,10 +190,18 @@ class LocalAnswers:
             sort=options.sort,
             every_copy=options.copies,
             likely=options.likely,
+            reranker=opened.search_reranker(options.rerank, budget),
         )
         return [
             search_answer(
-                asked, one.space, one.hits, one.timings_ms, likely=one.likely, paths=self._paths
+                asked,
+                one.space,
+                one.hits,
+                one.timings_ms,
+                likely=one.likely,
+                trace=named_trace(one.trace, opened) if options.explain else None,
+                reranked=one.reranked,
+                paths=self._paths,
             )
             for one in results
         ]
@@ -190,6 +217,18 @@ class LocalAnswers:
                 yield one
             else:
                 yield comparison_answer(one.name, opened.compare(one.picture, k))
+
+    def ask(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> AskAnswer:
+        """Answer a question about pictures that are given, or about a collection."""
+        return self.asking.ask(options, images, collection)
+
+    def ask_events(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> Iterator[AskEvent]:
+        """The same, event by event as they come; the last is the answer."""
+        return self.asking.events(options, images, collection)
 
     def duplicates(self, options: DuplicateOptions, *, collection: str = "") -> DuplicatesAnswer:
         """What a collection holds more than once, as far as it was compared; see `waiting`."""
@@ -228,6 +267,18 @@ class LocalAnswers:
         except UnreadableImage as error:
             raise _named_as_given(error, video) from error
 
+    def tag(self, options: TagOptions, *, collection: str = "") -> TagsAnswer:
+        """Give pictures labels of a list, or only say which they would get."""
+        return self._tags.tag(collection, options)
+
+    def taggings(self, *, collection: str = "") -> TaggingsAnswer:
+        """The taggings of a collection, by name."""
+        return self._tags.taggings(collection)
+
+    def untag(self, name: str, *, collection: str = "") -> TaggingsAnswer:
+        """Take a tagging back; what stands then."""
+        return self._tags.untag(collection, name)
+
     def collections(self) -> list[CollectionAnswer]:
         """All collections at a glance, by name; one that cannot be read is `broken`.
 
@@ -257,14 +308,18 @@ class LocalAnswers:
     def _ready(self, given: GivenPicture, collection: Collection) -> _Ready | Failure:
         check_cancelled()
         try:
-            if isinstance(given, StoredPicture):
-                return _Ready(given.name, stored_picture(collection, given.id))
-            return _Ready(given.name, self._open(given))
+            return _Ready(given.name, self._opened(given, collection))
         except UnreadableImage as error:
             told = str(error).removeprefix(f"{given.name}: ")
             return Failure(image=given.name, error=told, unreadable=True)
         except InvalidInput as error:
             return Failure(image=given.name, error=str(error), unreadable=True)
+
+    def _opened(self, given: GivenPicture, collection: Collection) -> Picture | ImageHit:
+        """A picture that is given; raises UnreadableImage, or InvalidInput for an unknown id."""
+        if isinstance(given, StoredPicture):
+            return stored_picture(collection, given.id)
+        return self._open(given)
 
     def _open(self, given: NamedPicture) -> Picture:
         """Open a picture; what is said of one that cannot be begins with the name it was given."""
@@ -319,10 +374,12 @@ def stored_picture(collection: Collection, key: str) -> ImageHit:
     return found[0]
 
 
-def _answer(name: str, result: CaptionResult | MragError) -> Description | Failure:
+def _answer(
+    name: str, result: CaptionResult | MragError, *, explain: bool
+) -> Description | Failure:
     if isinstance(result, MragError):
         return Failure(image=name, error=str(result))
-    return description(name, result)
+    return description(name, result, explain=explain)
 
 
 def _described(
@@ -333,7 +390,7 @@ def _described(
     hits = [one.picture for one in ready if isinstance(one.picture, ImageHit)]
     of_files, of_hits = (
         iter(_files_described(captioner, files, collection, own)),
-        iter(_hits_described(captioner, hits, own)),
+        iter(_hits_described(captioner, hits, collection, own)),
     )
     return [next(of_files if isinstance(one.picture, Picture) else of_hits) for one in ready]
 
@@ -351,13 +408,14 @@ def _files_described(
 
 
 def _hits_described(
-    captioner: Captioner, hits: Sequence[ImageHit], own: bool
+    captioner: Captioner, hits: Sequence[ImageHit], collection: Collection, own: bool
 ) -> list[CaptionResult | MragError]:
     vectors = [hit.vector for hit in hits if hit.vector is not None]
     exclude: list[PictureIdentity] | None = None if own else [identity_of(hit) for hit in hits]
 
     def describe(part: slice) -> list[CaptionResult]:
         rows = np.stack(vectors[part])
-        return captioner.describe_vectors(rows, exclude=exclude and exclude[part])
+        images = [collection.picture_of(hit) for hit in hits[part]] if captioner.looks else None
+        return captioner.describe_vectors(rows, exclude=exclude and exclude[part], images=images)
 
     return each_described(describe, len(hits))

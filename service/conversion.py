@@ -12,6 +12,7 @@ from engine.compare.comparison import Comparison
 from engine.describe.captioner import DescribeOptions
 from engine.search.filter_terms import FILTER_TERMS
 from engine.search.language import Filter, Item, Like, Search, Term, read_search
+from engine.stages.trace import Trace as MadeBy
 from engine.types import CaptionHit, CaptionResult, Decoding, Facets, SearchSpace
 from engine.types import ImageHit as FoundImage
 from engine.video.address import Clip
@@ -28,6 +29,7 @@ from mrag_client.models import (
     JobAnswer,
     JobProgress,
     MadeWith,
+    Move,
     PictureAnswer,
     Ranks,
     RetrievedCaption,
@@ -35,8 +37,12 @@ from mrag_client.models import (
     SearchAnswer,
     SearchOptions,
     SourceAnswer,
+    Step,
+    Trace,
 )
 from refine.rounds import Round as StandingRound
+
+_NAME_SHOWN = 200
 
 Hide = Callable[[str], str]
 """Takes out of a text what those who may not know places of this machine are not told."""
@@ -55,6 +61,9 @@ def describe_options(asked: CaptionOptions) -> DescribeOptions:
         diversity=asked.diversity,
         consensus=asked.consensus,
         borrow=asked.borrow,
+        rerank=asked.rerank,
+        rerank_top=asked.rerank_top,
+        rerank_seconds=asked.rerank_seconds,
     )
 
 
@@ -74,8 +83,44 @@ def search_asked(asked: SearchOptions) -> Search:
     return read_search(asked.text, beside)
 
 
-def description(image: str, result: CaptionResult) -> Description:
-    """A description of the picture that is called so."""
+def trace_answer(trace: MadeBy, names: Mapping[str, str] | None = None) -> Trace:
+    """How an answer was made; `names` of items that a stage knew by something else."""
+    known = names or {}
+    return Trace(
+        steps=tuple(
+            Step(
+                stage=step.stage,
+                did=step.did,
+                ms=step.ms,
+                came=step.came,
+                went=step.went,
+                moves=tuple(
+                    Move(
+                        item=known.get(move.item, move.item),
+                        before=move.before,
+                        after=move.after,
+                        became=move.became,
+                    )
+                    for move in step.moves
+                ),
+                others=step.others,
+                notes=step.notes,
+                parts_ms=step.parts_ms,
+            )
+            for step in trace.steps
+        )
+    )
+
+
+def picture_names(hits: Iterable[FoundImage]) -> dict[str, str]:
+    """What a trace calls pictures, by their ids: their files' names, with the first caption."""
+    return {
+        hit.id: ": ".join([PurePath(hit.uri).name, *hit.captions[:1]])[:_NAME_SHOWN] for hit in hits
+    }
+
+
+def description(image: str, result: CaptionResult, *, explain: bool = False) -> Description:
+    """A description of the picture that is called so; `explain`: with how it was made."""
     return Description(
         image=image,
         caption=result.caption,
@@ -84,6 +129,8 @@ def description(image: str, result: CaptionResult) -> Description:
         space=result.space,
         timings_ms=result.timings_ms,
         made_with=MadeWith(**asdict(result.made_with)),
+        trace=trace_answer(result.trace) if explain else None,
+        reranked=result.reranked,
     )
 
 
@@ -94,6 +141,8 @@ def search_answer(
     timings_ms: Mapping[str, float],
     *,
     likely: int | None = None,
+    trace: Trace | None = None,
+    reranked: tuple[str, ...] = (),
     paths: bool = True,
 ) -> SearchAnswer:
     """What was found; without `paths` of each file only its name is told."""
@@ -103,6 +152,8 @@ def search_answer(
         hits=tuple(image_hit(hit, paths=paths) for hit in hits),
         timings_ms=timings_ms,
         likely=likely,
+        trace=trace,
+        reranked=reranked,
     )
 
 
@@ -129,6 +180,7 @@ def image_hit(hit: FoundImage, *, paths: bool = True) -> ImageHit:
         taken_at=hit.payload["taken_at"],
         copies=hit.copies,
         chance=hit.chance,
+        labels=tuple(hit.payload["labels"]),
         **_told(hit),
         **_span(hit, paths=paths),
     )
@@ -207,6 +259,7 @@ def picture_answer(hit: FoundImage, *, paths: bool = True) -> PictureAnswer:
         taken_at=known["taken_at"],
         latitude=place.get("lat"),
         longitude=place.get("lon"),
+        labels=tuple(known["labels"]),
         **_told(hit),
         **_span(hit, paths=paths),
     )

@@ -176,7 +176,7 @@ def picture_named(collection: Collection, named: str) -> ImageHit:
     if found:
         return found[0]
     with Ledger.read(collection.folder) as ledger:
-        file = _file_named(ledger, named)
+        file = file_named(ledger, named)
         known = [file.picture] if file else ledger.named(named)
     if len(known) > 1:
         raise InvalidInput(f"{len(known)} pictures are called {named!r}; name one by its id")
@@ -189,7 +189,8 @@ def picture_named(collection: Collection, named: str) -> ImageHit:
     return found[0]
 
 
-def _file_named(ledger: Ledger, named: str) -> KnownFile | None:
+def file_named(ledger: Ledger, named: str) -> KnownFile | None:
+    """What is known of the file at a path, None of what is none."""
     try:
         return ledger.file_at(Path(named).absolute()) or ledger.file_at(Path(named).resolve())
     except (OSError, ValueError):  # what can be no path: too long, or with a null byte

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,6 +20,9 @@ from engine.types import Decoding, Vector, Vectors
 pytest_plugins = ["tests.worlds", "tests.hub", "tests.samples"]
 
 MEMORY, ROOM = Path("/dev/shm"), 6 * 2**30
+
+hypothesis.settings.register_profile("untimed", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("untimed")  # a busy machine is no fault of the code
 
 
 def pytest_configure() -> None:

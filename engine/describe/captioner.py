@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 
 import numpy as np
 from PIL.Image import Image
 
 from engine.alignment.alignment import GapMap
-from engine.describe.prompts import Order, Prompt, build_prompt, split_template
-from engine.describe.reranking import consensus, diverse, worth
+from engine.describe.prompts import Order, Prompt, build_prompt, prompt_tokens, split_template
+from engine.describe.reranking import consensus, worth
 from engine.describe.retriever import Retriever
+from engine.describe.stages import Diverse, First, Nearest, Seen, Timed, vectors_of
 from engine.errors import AlignmentError, CollectionMissing, InvalidInput, MragError
+from engine.evidence.refiners import USUAL, Refinement, check_refinements, choosing, shortening
 from engine.identity import PictureIdentity
-from engine.timing import Stopwatch
+from engine.rerank.budget import Budget
+from engine.rerank.judging import Judging, Reranking
+from engine.stages.pipeline import Pipeline
+from engine.stages.protocols import Found, Refiner, Reranker
+from engine.stages.trace import Step
+from engine.timing import Stopwatch, shared_out
 from engine.types import (
     Candidate,
     CaptionHit,
@@ -25,6 +32,7 @@ from engine.types import (
     Encoder,
     Generator,
     MadeWith,
+    RerankMethod,
     Vector,
     Vectors,
 )
@@ -42,8 +50,10 @@ class DescribeOptions:
     `candidates`: how many descriptions are written to choose from; with `borrow` the retrieved
     captions stand for choice too. `consensus`: 0 chooses by likeness to the picture, 1 by
     closeness to the retrieved captions. `prompt_tokens`: the longest prompt in the generator's
-    tokens; None: as long as the generator reads. Raises InvalidInput for a template that has no
-    place for captions and for values out of range.
+    tokens; None: as long as the generator reads. `refine`: what is done to captions before
+    (`engine.evidence`). `rerank`: how the first `rerank_top` captions are put in another order
+    before k of them are taken, within `rerank_seconds` for each picture. Raises InvalidInput for a
+    template that has no place for captions and for values out of range.
     """
 
     space: DescribeSpace = "mapped"
@@ -57,6 +67,10 @@ class DescribeOptions:
     diversity: float = 0.0
     consensus: float = 0.0
     borrow: bool = False
+    refine: tuple[Refinement, ...] = USUAL
+    rerank: RerankMethod = "off"
+    rerank_top: int = 20
+    rerank_seconds: float = 2.0
 
     def __post_init__(self) -> None:
         if self.candidates < 1:
@@ -65,7 +79,20 @@ class DescribeOptions:
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise InvalidInput(f"{name} is {value}; it must be 0 to 1")
+        check_refinements(self.refine)
+        if self.prompt_tokens is not None and self.prompt_tokens < 1:
+            raise InvalidInput(f"prompt_tokens is {self.prompt_tokens}; it must be 1 or more")
+        if self.diversity and self.rerank != "off":
+            raise InvalidInput(
+                "captions that are to differ have an order of their own: leave either diversity or "
+                "reranking out"
+            )
         split_template(self.template)
+
+    @property
+    def budget(self) -> Budget:
+        """How many captions are reranked, and in which time."""
+        return Budget(self.rerank_top, self.rerank_seconds)
 
 
 class Captioner:
@@ -82,13 +109,21 @@ class Captioner:
         generator: Generator | None,
         options: DescribeOptions | None = None,
         made_with: MadeWith | None = None,
+        judging: Judging[Seen, CaptionHit] | None = None,
     ) -> None:
+        """`judging` reranks captions, where the options ask for it."""
         self._encoder = encoder
         self._alignment = alignment
         self._retriever = retriever
         self._generator = generator
+        self._judging = judging
         self.options = options or DescribeOptions()
         self.made_with = made_with or MadeWith()
+
+    @property
+    def looks(self) -> bool:
+        """Whether pictures are looked at beside their vectors, see `describe_vectors`."""
+        return self.options.rerank == "picture"
 
     def describe(
         self, images: list[Image], *, exclude: Sequence[PictureIdentity] | None = None
@@ -100,68 +135,130 @@ class Captioner:
         watch = Stopwatch()
         with watch.stage("encode"):
             raw = self._encoder.encode_images(images)
-        return self._describe(raw, exclude, watch)
+        return self._describe(raw, images, exclude, watch)
 
     def describe_vectors(
-        self, raw: Vectors, *, exclude: Sequence[PictureIdentity] | None = None
+        self,
+        raw: Vectors,
+        *,
+        exclude: Sequence[PictureIdentity] | None = None,
+        images: Sequence[Image | None] | None = None,
     ) -> list[CaptionResult]:
-        """Describe pictures by their raw vectors, (n, dim) unit rows; see `describe`."""
-        return self._describe(raw, exclude, Stopwatch())
+        """Describe pictures by their raw vectors, (n, dim) unit rows; see `describe`.
+
+        `images` are looked at where captions are reranked by picture.
+        """
+        return self._describe(raw, images or [None] * len(raw), exclude, Stopwatch())
 
     def _describe(
-        self, raw: Vectors, exclude: Sequence[PictureIdentity] | None, watch: Stopwatch
+        self,
+        raw: Vectors,
+        images: Sequence[Image | None],
+        exclude: Sequence[PictureIdentity] | None,
+        watch: Stopwatch,
     ) -> list[CaptionResult]:
         if not len(raw):
             return []
-        options = self.options
         with watch.stage("map"):
             mapped = self._alignment.map_images(raw)
-        with watch.stage("retrieve"):
-            retrieved = self._retrieve(raw, mapped, exclude)
-        if not all(retrieved):
-            own = " of other pictures" if exclude else ""
-            raise CollectionMissing(
-                f"there are no captions{own} to describe from; "
-                "ingest a file of captions into the collection, or make a memory (mrag memory "
-                "coco) and ingest the pictures again with --memory coco"
-                + ("; or let the picture's own be borrowed (--own)" if own else "")
+        began = shared_out(watch.timings_ms, len(raw))
+        first = Step("embed", "embedded the picture", sum(began.values()), 0, 0, parts_ms=began)
+        own: Sequence[PictureIdentity | None] = exclude or [None] * len(raw)
+        asked = [Seen(*one) for one in zip(raw, mapped, own, images, strict=True)]
+        answers = self._pipeline(watch).run(asked, watch)
+        shared = shared_out(watch.timings_ms, len(raw))
+        return [
+            replace(
+                result,
+                timings_ms=shared,
+                trace=trace.after(first),
+                reranked=trace.notes(self._judging.name) if self._judging else (),
             )
+            for result, trace in answers
+        ]
+
+    def _pipeline(self, watch: Stopwatch) -> Pipeline[Seen, CaptionHit, CaptionResult]:
+        options, count = self.options, self.options.k
+        refiners = self._choosing()
+        rerankers: list[Reranker[Seen, CaptionHit]] = []
+        if refiners:
+            count *= _POOL
+        if self._judging is not None:
+            count = max(count, options.rerank_top)
+            rerankers.append(Reranking(self._judging, options.budget))
+            refiners = refiners or [First(options.k)]
+        refiners += self._shortening()
+        return Pipeline(
+            Nearest(self._retriever, options.space, count, options.per_image, watch),
+            Writer(self._encoder, self._alignment, self._generator, options, self.made_with, watch),
+            rerankers=rerankers,
+            refiners=[Timed(one, watch) for one in refiners],
+            key=lambda hit: hit.id,
+            name=lambda hit: hit.text,
+        )
+
+    def _choosing(self) -> list[Refiner[Seen, CaptionHit]]:
+        """What takes k captions out of more; nothing where the nearest are taken as they come."""
+        options = self.options
+        refiners: list[Refiner[Seen, CaptionHit]] = [*choosing(options.refine)]
+        if options.diversity:
+            return [*refiners, Diverse(self._alignment, options.k, options.diversity)]
+        return [*refiners, First(options.k)] if refiners else []
+
+    def _shortening(self) -> list[Refiner[Seen, CaptionHit]]:
+        """What brings captions within the budget of the prompt; nothing where none is written."""
+        generator, options = self._generator, self.options
+        if generator is None:
+            return []
+
+        def tokens_of(texts: Sequence[str]) -> int:
+            return prompt_tokens(texts, options.template, generator.count_tokens)
+
+        budget = prompt_budget(options.prompt_tokens, generator)
+        return [*shortening(options.refine, budget, tokens_of)]
+
+
+class Writer:
+    """Writes what is left of the captions into a prompt, and takes the best of what comes of it."""
+
+    name = "answer"
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        alignment: GapMap,
+        generator: Generator | None,
+        options: DescribeOptions,
+        made_with: MadeWith,
+        watch: Stopwatch,
+    ) -> None:
+        self._encoder = encoder
+        self._alignment = alignment
+        self._generator = generator
+        self.options = options
+        self.made_with = made_with
+        self._watch = watch
+
+    def answer(
+        self, asked: Sequence[Seen], found: Sequence[Found[CaptionHit]]
+    ) -> list[CaptionResult]:
+        """Describe each picture; the times of all together are told by the watch."""
+        watch, retrieved = self._watch, [list(one.items) for one in found]
         prompts, texts = self._write(retrieved, watch)
+        mapped = np.stack([one.mapped for one in asked])
         candidates = self._score(texts, mapped, retrieved, watch)
-        shared = {stage: spent / len(raw) for stage, spent in watch.timings_ms.items()}
         return [
             CaptionResult(
                 caption=chosen,
                 candidates=scored,
                 retrieved=tuple(hits),
                 prompt=prompt,
-                space=options.space,
-                timings_ms=shared,
+                space=self.options.space,
+                timings_ms={},
                 made_with=self.made_with,
             )
             for (scored, chosen), hits, prompt in zip(candidates, retrieved, prompts, strict=True)
         ]
-
-    def _retrieve(
-        self, raw: Vectors, mapped: Vectors, exclude: Sequence[PictureIdentity] | None
-    ) -> list[list[CaptionHit]]:
-        options, find = self.options, self._retriever
-        wanted = options.k * (_POOL if options.diversity else 1)
-        if options.space == "fused":
-            found = find.nearest_fused(raw, wanted, per_image=options.per_image, exclude=exclude)
-        else:
-            queries = mapped if options.space == "mapped" else raw
-            found = find.nearest(
-                queries, options.space, wanted, per_image=options.per_image, exclude=exclude
-            )
-        return [self._diverse(hits) for hits in found] if options.diversity else found
-
-    def _diverse(self, hits: list[CaptionHit]) -> list[CaptionHit]:
-        if not hits:
-            return hits
-        rows = self._alignment.map_texts(_vectors(hits))
-        scores = np.array([hit.score for hit in hits])
-        return [hits[i] for i in diverse(scores, rows, self.options.k, self.options.diversity)]
 
     def _write(
         self, retrieved: list[list[CaptionHit]], watch: Stopwatch
@@ -187,12 +284,11 @@ class Captioner:
         return prompts, texts
 
     def _prompt(self, hits: list[CaptionHit], generator: Generator) -> Prompt:
-        longest = generator.max_input_tokens
         return build_prompt(
             [hit.text for hit in hits],
             template=self.options.template,
             order=self.options.order,
-            budget=min(self.options.prompt_tokens or longest, longest),
+            budget=prompt_budget(self.options.prompt_tokens, generator),
             count_tokens=generator.count_tokens,
         )
 
@@ -228,10 +324,15 @@ class Captioner:
             return candidates, texts[0]  # the consensus, best first
         value = scores
         if self.options.consensus:
-            evidence = self._alignment.map_texts(_vectors(hits))
+            evidence = self._alignment.map_texts(vectors_of(hits))
             weights = np.array([hit.score for hit in hits])
             value = worth(scores, rows, evidence, weights, self.options.consensus)
         return candidates, texts[int(np.argmax(value))]
+
+
+def prompt_budget(asked: int | None, generator: Generator) -> int:
+    """The longest prompt in tokens: as long as was asked for, and no longer than can be read."""
+    return min(asked or generator.max_input_tokens, generator.max_input_tokens)
 
 
 def each_described(
@@ -258,11 +359,6 @@ def each_described(
     return answers
 
 
-def _vectors(hits: list[CaptionHit]) -> Vectors:
-    """The raw vectors of hits, which a retriever gives with each."""
-    return np.stack([hit.vector for hit in hits if hit.vector is not None])
-
-
 def _agreed(hits: list[CaptionHit], count: int) -> list[str]:
     scores = np.array([hit.score for hit in hits])
-    return [hits[index].text for index in consensus(_vectors(hits), scores, count)]
+    return [hits[index].text for index in consensus(vectors_of(hits), scores, count)]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
 from unicodedata import category
 
 from engine.errors import InvalidInput
-from engine.words import letters
+from engine.words import cut_to_fit
 
 Order = Literal["nearest-first", "nearest-last"]
 
@@ -71,7 +70,7 @@ def build_prompt(
 
     def render(kept: Sequence[str]) -> str:
         shown = kept if order == "nearest-first" else reversed(kept)
-        return before + "\n".join(map(_sentence, shown)) + after
+        return _framed(before, after, shown)
 
     def fits(kept: Sequence[str]) -> bool:
         return count_tokens(render(kept)) <= budget
@@ -84,6 +83,14 @@ def build_prompt(
     return Prompt(render(lines), tuple(lines))
 
 
+def prompt_tokens(
+    captions: Sequence[str], template: str, count_tokens: Callable[[str], int]
+) -> int:
+    """How long the prompt of all these captions would be."""
+    lines = (" ".join(caption.split()) for caption in captions)
+    return count_tokens(_framed(*split_template(template), (line for line in lines if line)))
+
+
 def split_template(template: str) -> tuple[str, str]:
     """The text before and after the captions of a template; see `build_prompt`."""
     text = TEMPLATES.get(template, template)
@@ -94,6 +101,10 @@ def split_template(template: str) -> tuple[str, str]:
         )
     before, _, after = text.partition(SLOT)
     return before, after
+
+
+def _framed(before: str, after: str, lines: Iterable[str]) -> str:
+    return before + "\n".join(map(_sentence, lines)) + after
 
 
 def _longest_prefix(lines: Sequence[str], fits: Callable[[Sequence[str]], bool]) -> int:
@@ -109,23 +120,9 @@ def _longest_prefix(lines: Sequence[str], fits: Callable[[Sequence[str]], bool])
 
 
 def _cut(caption: str, fits: Callable[[Sequence[str]], bool]) -> list[str]:
-    """The caption as far as it fits, to the end of a word if it has several; nothing if none."""
-    parts = letters(caption)
-
-    def begin(size: int) -> str:
-        return "".join(parts[:size]).rstrip()
-
-    def too_long(size: int) -> bool:
-        return not fits([begin(size)])
-
-    size = 1
-    while size < len(parts) and not too_long(size):
-        size *= 2  # so that what is tokenized is never much longer than what fits
-    longest = bisect_left(range(1, min(size, len(parts))), True, key=too_long)
-    kept = begin(longest)
-    at_end = " " in parts[longest - 1 : longest + 1]
-    of_words = kept if at_end else kept.rpartition(" ")[0]
-    return [text for text in (of_words, kept) if text and fits([text])][:1]
+    """The caption as far as it fits; nothing if not one letter of it does."""
+    kept = cut_to_fit(caption, lambda begin: fits([begin]))
+    return [kept] if kept else []
 
 
 def _sentence(caption: str) -> str:

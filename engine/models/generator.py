@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL.Image import Image
 
 from engine.errors import InvalidInput
+from engine.models.choosing import Tokens, beginnings, told_apart
 from engine.models.device import Precision, choose_device, choose_threads, use_threads
 from engine.models.nucleus import NucleusDraw, random_numbers
+from engine.models.plain_text import PlainText
 from engine.models.seq2seq import load_seq2seq
-from engine.types import Decoding
+from engine.models.streaming import Pieces, Tell, TokenStreamer, read_while_written
+from engine.progress import check_cancelled
+from engine.types import Decoding, Vectors
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from torch import Tensor
@@ -28,12 +33,16 @@ DEFAULT_INPUT_TOKENS = 512
 
 
 class Seq2SeqGenerator:
-    """Writes text with a transformers encoder-decoder model; see `types.Generator`.
+    """Writes text with a transformers encoder-decoder model.
+
+    It is a `Generator`, a `Chooser` and a `TextStream`, of `engine.types`.
 
     Threads may share one. What is written for a prompt does not depend on the prompts it is
     batched with (up to rounding in bfloat16). `max_input_tokens` is the longest prompt, as
-    `count_tokens` counts.
+    `count_tokens` counts. What looks like a control token in a prompt is read as text.
     """
+
+    max_images = 0
 
     def __init__(
         self, source: str, model: Any, tokenizer: Any, *, batch_size: int, threads: int
@@ -44,11 +53,12 @@ class Seq2SeqGenerator:
         self._tokenizer = tokenizer
         self._batch_size = batch_size
         self._threads = threads
+        self._plain = PlainText(tokenizer)
         self._tokenizer_lock = Lock()  # fast tokenizers refuse concurrent use
         self._model_lock = Lock()
         self.max_input_tokens = _input_length(model.config, tokenizer)
         # A model's own sampling settings stay out: the Decoding decides.
-        self._token_ids = _token_ids(model.generation_config)
+        self._token_ids = token_ids(model.generation_config)
         model.generation_config = type(model.generation_config)(**self._token_ids)
 
     @cached_property
@@ -72,22 +82,95 @@ class Seq2SeqGenerator:
         _check(n, decoding)
         tokens = self._tokenize(prompts, end=True)
         self._check_lengths(tokens)
-        # Prompts of like length share a batch, so that little of it is padding.
-        order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]), reverse=True)
         written: list[list[str]] = [[] for _ in prompts]
-        together = prompts_together(n, self._batch_size)
-        for start in range(0, len(order), together):
-            batch = order[start : start + together]
+        for batch in _batches(tokens, prompts_together(n, self._batch_size)):
             sequences = self._write([tokens[i] for i in batch], n, decoding)
             for i, texts in zip(batch, self._decode(sequences, len(batch)), strict=True):
                 written[i] = _different(texts)[:n]
         return written
 
+    def likelihoods(self, prompts: list[str], choices: Sequence[str]) -> Vectors:
+        """Log-probabilities of the choices after each prompt; see `types.Chooser`.
+
+        One pass of the encoder and, where first tokens tell the choices apart, one step of the
+        decoder. Raises InvalidInput for a prompt longer than `max_input_tokens` and for choices
+        that the model cannot tell apart.
+        """
+        tokens = self._tokenize(prompts, end=True)
+        self._check_lengths(tokens)
+        ends = int(self._token_ids["eos_token_id"])
+        paths = told_apart(choices, self._tokenize(list(choices), end=False), ends)
+        rows = np.empty((len(prompts), len(choices)), np.float32)
+        for batch in _batches(tokens, self._batch_size):
+            rows[batch] = self._choose([tokens[i] for i in batch], paths)
+        return rows
+
+    def stream(self, prompt: str, images: Sequence[Image], max_new_tokens: int) -> Iterator[str]:
+        """The greedy text of one prompt, as it comes; see `types.TextStream`. It sees nothing."""
+        return read_while_written(partial(self.write, prompt, images, max_new_tokens))
+
+    def write(self, prompt: str, images: Sequence[Image], max_new_tokens: int, tell: Tell) -> None:
+        """Write that text in this thread, and tell its pieces; heeds a cancellation.
+
+        Raises InvalidInput for a prompt longer than `max_input_tokens`, and for pictures.
+        """
+        import torch
+
+        if images:
+            raise InvalidInput(
+                f"{len(images)} pictures are given, and {self._source} reads text alone; name a "
+                "model that sees with MRAG_ANSWERER"
+            )
+        _check(1, Decoding(max_new_tokens=max_new_tokens))
+        tokens = self._tokenize([prompt], end=True)
+        self._check_lengths(tokens)
+        with self._model_lock, torch.inference_mode():
+            check_cancelled()
+            use_threads(self._threads)
+            hidden, mask = self._encode(tokens)
+            streamer = TokenStreamer(Pieces(self._decode_one, tell))
+            self._continue(hidden, mask, max_new_tokens, streamer=streamer)
+
+    def _choose(self, tokens: list[list[int]], paths: Sequence[Tokens]) -> Vectors:
+        """Log-probabilities for one batch, (prompts, paths)."""
+        import torch
+
+        start = [self._token_ids["decoder_start_token_id"]]
+        if "forced_bos_token_id" in self._token_ids:
+            start.append(self._token_ids["forced_bos_token_id"])
+        with self._model_lock, torch.inference_mode():
+            use_threads(self._threads)
+            hidden, mask = self._encode(tokens)
+            total = torch.zeros(len(tokens), len(paths), device=hidden.device)
+            for begun in beginnings(paths):
+                step = self._next_token(hidden, mask, [*start, *begun])
+                for i, path in enumerate(paths):
+                    if len(path) > len(begun) and path[: len(begun)] == begun:
+                        total[:, i] += step[:, path[len(begun)]]
+            found: Vectors = total.log_softmax(dim=1).cpu().numpy()
+        return found
+
+    def _next_token(self, hidden: Tensor, mask: Tensor, begun: list[int]) -> Tensor:
+        """Log-probabilities of what follows `begun` for each encoded prompt, (prompts, tokens)."""
+        import torch
+        from transformers.modeling_outputs import BaseModelOutput
+
+        given = torch.tensor([begun], device=hidden.device).expand(len(hidden), -1)
+        logits = self._model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=hidden),
+            attention_mask=mask,
+            decoder_input_ids=given,
+            use_cache=False,
+        ).logits
+        step: Tensor = logits[:, -1].float().log_softmax(dim=-1)
+        return step
+
     def _tokenize(self, texts: list[str], *, end: bool) -> list[list[int]]:
         if not texts:
             return []
         with self._tokenizer_lock:
-            encoded = self._tokenizer(texts, add_special_tokens=end, verbose=False)
+            plain = [self._plain.of(text) for text in texts]
+            encoded = self._tokenizer(plain, add_special_tokens=end, verbose=False)
         ids: list[list[int]] = encoded["input_ids"]
         return ids
 
@@ -106,9 +189,7 @@ class Seq2SeqGenerator:
 
         with self._model_lock, torch.inference_mode():
             use_threads(self._threads)
-            ids, mask = self._pad(tokens)
-            encoder = self._model.get_encoder()
-            hidden = encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+            hidden, mask = self._encode(tokens)
             if decoding.method == "nucleus":
                 return [self._draw(tokens, hidden, mask, n, decoding)]
             found = []
@@ -118,6 +199,12 @@ class Seq2SeqGenerator:
                 beams = max(decoding.beams, n)
                 found.append(self._continue(hidden, mask, decoding.max_new_tokens, beams=beams))
             return found
+
+    def _encode(self, tokens: list[list[int]]) -> tuple[Tensor, Tensor]:
+        """What the encoder makes of prompts, (prompts, longest, width), and their mask."""
+        ids, mask = self._pad(tokens)
+        encoder = self._model.get_encoder()
+        return encoder(input_ids=ids, attention_mask=mask).last_hidden_state, mask
 
     def _pad(self, tokens: list[list[int]]) -> tuple[Tensor, Tensor]:
         """Token ids and their mask, both (prompts, longest), on the model's device."""
@@ -138,6 +225,7 @@ class Seq2SeqGenerator:
         *,
         beams: int = 1,
         draw: NucleusDraw | None = None,
+        streamer: TokenStreamer | None = None,
     ) -> Tensor:
         """Decode all beams of each encoded prompt, best first."""
         from transformers import GenerationConfig
@@ -156,6 +244,7 @@ class Seq2SeqGenerator:
             attention_mask=mask,
             generation_config=config,
             logits_processor=[draw] if draw else None,
+            streamer=streamer,
         )
         return sequences
 
@@ -177,6 +266,10 @@ class Seq2SeqGenerator:
         first = torch.arange(0, len(sequences), n, device=ranks.device)[:, None]
         return sequences[(first + ranks).flatten()]
 
+    def _decode_one(self, tokens: list[int]) -> str:
+        with self._tokenizer_lock:
+            return str(self._tokenizer.decode(tokens, skip_special_tokens=True))
+
     def _decode(self, sequences: list[Tensor], prompts: int) -> list[list[str]]:
         """The texts of each prompt, in the order of the tensors."""
         texts: list[list[str]] = [[] for _ in range(prompts)]
@@ -187,6 +280,13 @@ class Seq2SeqGenerator:
             for i, own in enumerate(texts):
                 own.extend(found[i * share : (i + 1) * share])
         return texts
+
+
+def _batches(tokens: Sequence[Sequence[int]], together: int) -> Iterator[list[int]]:
+    """Indices of texts; those of like length together, so that little of a batch is padding."""
+    order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]), reverse=True)
+    for start in range(0, len(order), together):
+        yield order[start : start + together]
 
 
 def prompts_together(n: int, texts: int = TEXTS_TOGETHER) -> int:
@@ -231,7 +331,7 @@ def _input_length(config: Any, tokenizer: Any) -> int:
     return int(min(limits)) - added
 
 
-def _token_ids(config: Any) -> dict[str, Any]:
+def token_ids(config: Any) -> dict[str, Any]:
     """The special tokens that a model's generation settings name."""
     names = [
         "pad_token_id",

@@ -8,10 +8,18 @@ from typing import Generic, TypeVar
 
 from engine.models.encoder import load_encoder
 from engine.models.generator import load_generator
-from engine.models.queues import BatchedEncoder, BatchedGenerator, QueueFigures
+from engine.models.image_text_matching import load_matcher
+from engine.models.queues import (
+    BatchedEncoder,
+    BatchedGenerator,
+    BatchedMatcher,
+    QueuedAnswerer,
+    QueueFigures,
+)
 from engine.models.turns import FillingEncoder, FillingGenerator, Turns
+from engine.models.vision_language import VisionLanguageModel, load_vision_language
 from engine.settings import Settings
-from engine.types import Encoder, Generator
+from engine.types import Chooser, Encoder, Generator, Matcher, TextStream
 
 CONSENSUS = "consensus"
 """The generator that is none: the description is the consensus of the retrieved captions."""
@@ -65,6 +73,10 @@ class Models:
         self._turns = _Once(lambda _: Turns())
         self._batched_encoders = _Once(self._batch_encoder)
         self._batched_generators = _Once(self._batch_generator)
+        self._matchers = _Once(self._load_matcher)
+        self._batched_matchers = _Once(self._batch_matcher)
+        self._answerers = _Once(self._load_answerer)
+        self._queued_answerers = _Once(self._queue_answerer)
 
     def encoder(self, spec: str) -> Encoder:
         """The encoder of a spec (see Settings); raises ModelMissing."""
@@ -90,6 +102,39 @@ class Models:
         """The generator of a spec, behind a queue; None for `consensus`; raises ModelMissing."""
         return None if spec == CONSENSUS else self._batched_generators.get(spec)
 
+    def matcher(self, spec: str) -> Matcher:
+        """The picture reranker of a spec (see Settings); raises ModelMissing."""
+        return self._matchers.get(spec)
+
+    def has_matcher(self, spec: str) -> bool:
+        """Whether the picture reranker of a spec is loaded."""
+        return self._matchers.has(spec)
+
+    def batched_matcher(self, spec: str) -> Matcher:
+        """The picture reranker of a spec, behind a queue; raises ModelMissing."""
+        return self._batched_matchers.get(spec)
+
+    def batched_chooser(self, spec: str) -> Chooser | None:
+        """The generator of a spec as one that chooses, behind the queue that it writes behind."""
+        return None if spec == CONSENSUS else self._batched_generators.get(spec)
+
+    def answerer(self, spec: str) -> TextStream:
+        """The model of a spec that sees pictures (see Settings); raises ModelMissing."""
+        return self._answerers.get(spec)
+
+    def has_answerer(self, spec: str) -> bool:
+        """Whether the answerer of a spec is loaded."""
+        return self._answerers.has(spec)
+
+    def queued_answerer(self, spec: str, generator: str) -> TextStream | None:
+        """The answerer of a spec, behind a queue; where that is "", the generator as one.
+
+        None where that is `consensus`, which writes nothing; raises ModelMissing.
+        """
+        if spec:
+            return self._queued_answerers.get(spec)
+        return None if generator == CONSENSUS else self._batched_generators.get(generator)
+
     def filling_encoder(self, spec: str) -> Encoder:
         """The encoder of a spec for filling, between answers; raises ModelMissing."""
         return FillingEncoder(self.encoder(spec), self._turns.get(f"encoder {spec}"))
@@ -105,6 +150,8 @@ class Models:
         return {
             "encoder": [encoder.figures() for encoder in self._batched_encoders.made()],
             "generator": [generator.figures() for generator in self._batched_generators.made()],
+            "reranker": [matcher.figures() for matcher in self._batched_matchers.made()],
+            "answerer": [answerer.figures() for answerer in self._queued_answerers.made()],
         }
 
     def close(self) -> None:
@@ -113,6 +160,10 @@ class Models:
             encoder.close()
         for generator in self._batched_generators.clear():
             generator.close()
+        for matcher in self._batched_matchers.clear():
+            matcher.close()
+        for answerer in self._queued_answerers.clear():
+            answerer.close()
 
     def _load_encoder(self, spec: str) -> Encoder:
         settings = self._settings
@@ -146,3 +197,27 @@ class Models:
         turns = self._turns.get(f"generator {spec}")
         generator = self._generators.get(spec)
         return BatchedGenerator(generator, turns, max_waiting=self._settings.max_waiting)
+
+    def _load_matcher(self, spec: str) -> Matcher:
+        settings = self._settings
+        return load_matcher(
+            spec,
+            device=settings.device,
+            precision=settings.precision,
+            threads=settings.threads,
+        )
+
+    def _batch_matcher(self, spec: str) -> BatchedMatcher:
+        return BatchedMatcher(self.matcher(spec), max_waiting=self._settings.max_waiting)
+
+    def _load_answerer(self, spec: str) -> VisionLanguageModel:
+        settings = self._settings
+        return load_vision_language(
+            spec,
+            device=settings.device,
+            precision=settings.precision,
+            threads=settings.threads,
+        )
+
+    def _queue_answerer(self, spec: str) -> QueuedAnswerer:
+        return QueuedAnswerer(self._answerers.get(spec), max_waiting=self._settings.max_waiting)

@@ -8,7 +8,7 @@ batches form while the model is busy. A call of somebody who has gone is taken o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
@@ -20,9 +20,11 @@ from PIL.Image import Image
 from engine.errors import Busy
 from engine.models.encoder import TEXTS_PER_PICTURE
 from engine.models.generator import prompts_together
+from engine.models.image_text_matching import TEXTS_TOGETHER
+from engine.models.streaming import Tell, TextWriter, read_while_written
 from engine.models.turns import Turns
-from engine.progress import Cancelled, check_cancelled, watched_cancellation
-from engine.types import Decoding, Encoder, Generator, Vectors
+from engine.progress import Cancellation, Cancelled, check_cancelled, watched_cancellation
+from engine.types import Chooser, Decoding, Encoder, Generator, Matcher, Vector, Vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,8 +225,50 @@ class BatchedEncoder:
             return cast(Sequence[Any], encode(items))
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """A kind of call: one that chooses from these answers."""
+
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Alone:
+    """A kind of call that is like no other: it writes piece by piece."""
+
+    write: Callable[[], None]
+
+
+def _written(
+    queue: BatchQueue,
+    writer: TextWriter,
+    prompt: str,
+    images: Sequence[Image],
+    max_new_tokens: int,
+) -> Iterator[str]:
+    """What a writer tells when it is its turn in the queue; see `types.TextStream`."""
+
+    def write(tell: Tell) -> None:
+        stopping = watched_cancellation() or Cancellation()
+
+        def when_it_is_its_turn() -> None:
+            with stopping.watched():
+                writer.write(prompt, images, max_new_tokens, tell)
+
+        queue.ask(_Alone(when_it_is_its_turn), [prompt])
+
+    return read_while_written(write)
+
+
 class BatchedGenerator:
-    """A generator whose calls for the same decoding are run together; see `Generator`."""
+    """A generator whose calls of one kind are run together.
+
+    It is a `Generator`, a `Chooser` and a `TextStream`, of `engine.types`. Of one kind are calls
+    that write with the same decoding, and those that choose from the same answers; each stream is
+    of its own.
+    """
+
+    max_images = 0
 
     def __init__(
         self, generator: Generator, turns: Turns | None = None, *, max_waiting: int
@@ -235,7 +279,7 @@ class BatchedGenerator:
         self._queue = BatchQueue(
             "generator",
             self._run,
-            max_batch=lambda kind: prompts_together(kind[0]),
+            max_batch=lambda kind: prompts_together(kind[0] if isinstance(kind, tuple) else 1),
             max_waiting=max_waiting,
         )
 
@@ -257,6 +301,15 @@ class BatchedGenerator:
         """Write up to `n` different candidates for each prompt; raises Busy."""
         return cast(list[list[str]], self._queue.ask((n, decoding), prompts))
 
+    def likelihoods(self, prompts: list[str], choices: Sequence[str]) -> Vectors:
+        """Log-probabilities of the choices after each prompt; raises Busy."""
+        return cast(Vectors, self._queue.ask(_Chosen(tuple(choices)), prompts))
+
+    def stream(self, prompt: str, images: Sequence[Image], max_new_tokens: int) -> Iterator[str]:
+        """The pieces of the likeliest text, as they come; the first raises Busy."""
+        writer = cast(TextWriter, self._generator)
+        return _written(self._queue, writer, prompt, images, max_new_tokens)
+
     def figures(self) -> QueueFigures:
         """What its queue has seen."""
         return self._queue.figures()
@@ -265,6 +318,88 @@ class BatchedGenerator:
         """Answer what waits and take no more."""
         self._queue.close()
 
-    def _run(self, kind: tuple[int, Decoding], prompts: list[str]) -> Sequence[Any]:
+    def _run(
+        self, kind: tuple[int, Decoding] | _Chosen | _Alone, prompts: list[str]
+    ) -> Sequence[Any]:
         with self._turns.take("answer"):
+            if isinstance(kind, _Alone):
+                kind.write()
+                return [None]
+            if isinstance(kind, _Chosen):
+                chooser = cast(Chooser, self._generator)
+                return cast(Sequence[Any], chooser.likelihoods(prompts, kind.choices))
             return self._generator.generate(prompts, *kind)
+
+
+class BatchedMatcher:
+    """A matcher whose calls, when they arrive together, are run together; see `Matcher`."""
+
+    def __init__(self, matcher: Matcher, *, max_waiting: int) -> None:
+        self._matcher = matcher
+        self._queue = BatchQueue(
+            "reranker", self._run, max_batch=lambda _: TEXTS_TOGETHER, max_waiting=max_waiting
+        )
+
+    @property
+    def id(self) -> str:
+        """Model and weights."""
+        return self._matcher.id
+
+    def match(self, pairs: list[tuple[Image, str]]) -> Vector:
+        """The log-odds that each text fits its RGB picture: (n,) float32; raises Busy."""
+        return cast(Vector, self._queue.ask("pairs", pairs))
+
+    def figures(self) -> QueueFigures:
+        """What its queue has seen."""
+        return self._queue.figures()
+
+    def close(self) -> None:
+        """Answer what waits and take no more."""
+        self._queue.close()
+
+    def _run(self, _: str, pairs: list[Any]) -> Sequence[Any]:
+        return cast(Sequence[Any], self._matcher.match(pairs))
+
+
+class QueuedAnswerer:
+    """A writer whose calls wait for each other, each alone; see `types.TextStream`."""
+
+    def __init__(self, writer: TextWriter, *, max_waiting: int) -> None:
+        self._writer = writer
+        self._queue = BatchQueue(
+            "answerer",
+            lambda kind, _: [kind.write()],
+            max_batch=lambda _: 1,
+            max_waiting=max_waiting,
+        )
+
+    @property
+    def id(self) -> str:
+        """Model and weights."""
+        return self._writer.id
+
+    @property
+    def max_images(self) -> int:
+        """The most pictures that it is shown at once."""
+        return self._writer.max_images
+
+    @property
+    def max_input_tokens(self) -> int:
+        """The longest prompt, as `count_tokens` counts, that fits beside `max_images` pictures."""
+        return self._writer.max_input_tokens
+
+    def count_tokens(self, text: str) -> int:
+        """The number of the model's tokens in the text, without the end token."""
+        return self._writer.count_tokens(text)
+
+    def stream(self, prompt: str, images: Sequence[Image], max_new_tokens: int) -> Iterator[str]:
+        """The pieces of the likeliest text, as they come; the first raises Busy."""
+        return _written(self._queue, self._writer, prompt, images, max_new_tokens)
+
+    def figures(self) -> QueueFigures:
+        """What its queue has seen."""
+        return self._queue.figures()
+
+    def close(self) -> None:
+        """Let what is written come to its end, and take no more."""
+        self._queue.close()

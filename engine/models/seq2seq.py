@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.errors import InvalidInput, ModelMissing, MragError, first_line
-from engine.models import hub
+from engine.errors import InvalidInput
 from engine.models.device import Precision, cpu_has_bf16_units
-from engine.models.hub_cache import Needed, OneOf
-from engine.models.soundness import flaw
-from engine.progress import ticking
+from engine.models.hub_cache import Needed
+from engine.models.pretrained import (
+    CONFIG,
+    OPTIONS,
+    TOKENIZER,
+    WEIGHTS,
+    Kind,
+    check_vocabulary,
+    check_whole,
+    load,
+)
 
 if TYPE_CHECKING:
     import torch
 
-_CONFIG = OneOf("configuration", ("config.json",))
-_WEIGHTS = OneOf("safetensors weights", ("model.safetensors", "model.safetensors.index.json"))
-_TOKENIZER = OneOf(
-    "tokenizer",
-    ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt"),
-)
 BF16_MIN_WIDTH = 512
 """Hidden size from which bfloat16 is worth it on a CPU that has units for it: measured on one
 core, twice as fast as float32 at 512 and above, mixed at 256, a third slower at 128."""
+_KIND = Kind("generator", "an encoder-decoder model")
 _T5_FAMILY = frozenset({"t5", "mt5", "umt5", "longt5", "switch_transformers"})
 
 
@@ -40,35 +41,24 @@ class Parts(NamedTuple):
 def needed(spec: str) -> Iterator[Needed]:
     """What a generator needs of the hub; nothing where it is a folder."""
     if not Path(spec).expanduser().is_dir():
-        yield Needed(spec, spec, (_CONFIG, _WEIGHTS, _TOKENIZER), ("*.json", "*.model", "*.txt"))
+        yield Needed(spec, spec, (CONFIG, WEIGHTS, TOKENIZER), ("*.json", "*.model", "*.txt"))
 
 
 def load_seq2seq(spec: str, device: torch.device, precision: Precision) -> Parts:
     """Load a model by folder or hub name; see `engine.models.generator.load_generator`."""
-    source, folder = spec, Path(spec).expanduser().resolve()
-    for one in needed(spec):
-        folder = hub.get(one)[0].parent
-    if not any(needed(spec)):
-        source = str(folder)
-    try:
-        with _quietly(), ticking(f"load {source} (seconds)"):
-            model, tokenizer = _load(source, folder, device, precision)
-    except MragError:
-        raise
-    except Exception as error:  # transformers raises whatever its parts raise
-        raise _explained(source, folder, error) from error
-    return Parts(source, model.to(device).eval(), tokenizer)
+
+    def read(source: str, folder: Path) -> Parts:
+        return Parts(source, *_load(source, folder, device, precision))
+
+    parts: Parts = load(spec, _KIND, needed, read)
+    return parts._replace(model=parts.model.to(device).eval())
 
 
 def _load(source: str, folder: Path, device: torch.device, precision: Precision) -> tuple[Any, Any]:
     """Load model and tokenizer from a folder's files; OSError if one is not there."""
     from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
-    if not (folder / "config.json").is_file():
-        raise FileNotFoundError("it has no config.json.")
-    # False, not the default None: that one asks on the terminal whether to run a model's code.
-    options = {"local_files_only": True, "trust_remote_code": False}
-    config = AutoConfig.from_pretrained(folder, **options)
+    config = AutoConfig.from_pretrained(folder, **OPTIONS)
     dtype = choose_dtype(precision, device, config)
     model, report = AutoModelForSeq2SeqLM.from_pretrained(
         folder,
@@ -77,16 +67,11 @@ def _load(source: str, folder: Path, device: torch.device, precision: Precision)
         use_safetensors=True,
         output_loading_info=True,
         attn_implementation=_attention(dtype, device),
-        **options,
+        **OPTIONS,
     )
-    tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-    _check_vocabulary(folder, tokenizer)
-    # transformers only logs this, and fills the gaps with random numbers.
-    if report["missing_keys"]:
-        raise ModelMissing(
-            f"the weights of {source} lack {len(report['missing_keys'])} of the model's tensors, "
-            f"{min(report['missing_keys'])} among them; get weights that belong to its config.json"
-        )
+    tokenizer = AutoTokenizer.from_pretrained(folder, **OPTIONS)
+    check_vocabulary(folder, tokenizer)
+    check_whole(source, report)
     return model, tokenizer
 
 
@@ -99,41 +84,6 @@ def _attention(dtype: torch.dtype, device: torch.device) -> str | None:
     import torch
 
     return "eager" if device.type == "cpu" and dtype == torch.bfloat16 else None
-
-
-def _check_vocabulary(folder: Path, tokenizer: Any) -> None:
-    """OSError if the tokenizer's files are not there: transformers then makes an empty one."""
-    names = sorted(set(tokenizer.vocab_files_names.values()) | {"tokenizer.json"})
-    if not any((folder / name).is_file() for name in names):
-        raise FileNotFoundError(f"it has no tokenizer ({' or '.join(names)}).")
-
-
-def _explained(source: str, folder: Path, error: Exception) -> MragError:
-    """Why a model whose files should all be there cannot be loaded, and what to do."""
-    own = source == str(folder)
-    repair = "get them again" if own else f"mrag doctor --repair --generator {source}"
-    files = [*folder.glob("*.json"), *folder.glob("*.safetensors")]
-    if flaws := [f"{path} {found}" for path in sorted(files) if (found := flaw(path))]:
-        return ModelMissing(
-            f"{source} cannot be loaded, files of it are damaged: {'; '.join(flaws)}. "
-            f"Mend it: {repair}"
-        )
-    if isinstance(error, OSError):
-        return ModelMissing(
-            f"the folder {folder} holds no complete generator: {first_line(error)} It needs "
-            "config.json, model.safetensors and the tokenizer's files, as save_pretrained "
-            "writes them (weights in other formats are not read)"
-        )
-    if isinstance(error, ValueError):
-        return InvalidInput(
-            f"{source} is not an encoder-decoder model that transformers can load: "
-            f"{first_line(error)}"
-        )
-    return ModelMissing(
-        f"{source} cannot be loaded ({type(error).__name__}: {first_line(error)[:200]}): its "
-        f"weights, tokenizer and config.json do not belong together, or are damaged where it does "
-        f"not show. Choose another model, or mend it: {repair}"
-    )
 
 
 def choose_dtype(precision: Precision, device: torch.device, config: Any) -> torch.dtype:
@@ -160,23 +110,3 @@ def _gains_from_bf16(device: torch.device, config: Any) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     wide: bool = config.hidden_size >= BF16_MIN_WIDTH
     return device.type == "cpu" and wide and cpu_has_bf16_units()
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep transformers from drawing bars for seconds of loading, and from its advice.
-
-    The advice concerns files that a user cannot change; what matters of it, missing tensors, is
-    checked in `_load`.
-    """
-    from transformers.utils import logging
-
-    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -176,6 +176,9 @@ FILTER_TERMS = {
         "the least number of stars", "rating:3", "least_rating", _rating,
         instead="leave the minus out: rating:3 finds pictures of three stars or more",
     ),
+    "label": FilterTerm(
+        "a label", "label:dog", "labels", str, many=True, negated="not_labels"
+    ),
 }  # fmt: skip
 """All filters, by the name before the colon."""
 
@@ -183,8 +186,8 @@ _OTHER_WORDS = {
     "since": "after", "from": "after", "date": "after", "until": "before", "till": "before",
     "model": "camera", "make": "camera", "location": "place", "city": "place",
     "country": "place", "town": "place", "where": "place", "gps": "near", "keyword": "tag",
-    "keywords": "tag", "label": "tag", "source": "by", "extension": "ext", "type": "ext",
-    "format": "ext", "filetype": "ext", "stars": "rating", "similar": "like",
+    "keywords": "tag", "source": "by", "extension": "ext", "type": "ext", "class": "label",
+    "category": "label", "format": "ext", "filetype": "ext", "stars": "rating", "similar": "like",
 }  # fmt: skip
 
 

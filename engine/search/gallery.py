@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,9 +18,16 @@ from engine.identity import identity_of
 from engine.search.copies import NO_COPIES, Copies
 from engine.search.language import Search, written_term
 from engine.search.relevance import Asked, Relevance
+from engine.search.reranked import Reranked, SearchReranker
 from engine.search.short_queries import encode_queries, is_short
+from engine.search.stages import Collapsed, InSpace, LeastScore, Likely, Page, Shown, Sought
 from engine.search.verdict import LikelyFirst, Verdict
+from engine.stages.pipeline import Pipeline
+from engine.stages.protocols import Refiner
+from engine.stages.trace import Step
 from engine.store import ImageStore
+from engine.store.interface import Ranked
+from engine.store.paging import RANKED
 from engine.timing import Stopwatch
 from engine.types import (
     Encoder,
@@ -41,8 +49,6 @@ COSINE_SPACES: tuple[SearchSpace, ...] = ("raw", "mapped", "caption")
 Those of `words` (BM25) grow with the rarity and the number of the words, those of `fused` say
 only at which ranks a picture was found.
 """
-
-_LOOKED_AT = 2000
 
 UNLIKE = 0.25
 """How much pictures count that are not wanted, against those that are.
@@ -128,17 +134,6 @@ class Query:
         return " ".join(part for part in parts if part)
 
 
-@dataclass(frozen=True, eq=False)
-class _Sought:
-    """A query as it is searched: its mapped vector, and what is taken off and left out for it."""
-
-    query: Query
-    mapped: Vector
-    hub_strength: float
-    filters: Filters
-    copies: Copies
-
-
 class Gallery:
     """The pictures of a store, found in any space, of copies the best alone."""
 
@@ -175,6 +170,7 @@ class Gallery:
         sort: Sort = "relevance",
         every_copy: bool = False,
         likely: bool = False,
+        reranker: SearchReranker | None = None,
     ) -> SearchResult:
         """Find the k best pictures after the first `offset`, best first.
 
@@ -190,6 +186,8 @@ class Gallery:
         first, but in `raw`, which stays as it is to be compared with, and where `diversity`,
         `min_score` or `sort` ask for another order. With `likely` they alone are found; raises
         InvalidInput where it cannot be told.
+        A `reranker` orders the first of them anew for the query's words, what is likely among
+        itself; raises InvalidInput beside `diversity` and `sort`, which ask for other orders.
         """
         (result,) = self.search_spaces(
             query,
@@ -202,6 +200,7 @@ class Gallery:
             sort=sort,
             every_copy=every_copy,
             likely=likely,
+            reranker=reranker,
         )
         return result
 
@@ -218,10 +217,16 @@ class Gallery:
         sort: Sort = "relevance",
         every_copy: bool = False,
         likely: bool = False,
+        reranker: SearchReranker | None = None,
     ) -> list[SearchResult]:
         """Search as `search` does, in several spaces, embedding the query once."""
         if min_score is not None:
             _check_min_score(min_score, spaces)
+        if reranker is not None and (diversity or sort != "relevance"):
+            raise InvalidInput(
+                "a search for diverse pictures, or by date, has an order of its own: leave either "
+                "that or reranking out"
+            )
         watch = Stopwatch()
         known = self._known(query)
         with watch.stage("encode"):
@@ -233,48 +238,60 @@ class Gallery:
         hub_strength = self._alignment.hub_strength * share
         copies = NO_COPIES if every_copy else self.copies
         filters = _without(filters or Filters(), known + self._copies_of(known, copies))
-        asked = _Sought(query, mapped, hub_strength, filters, copies)
+        asked = Sought(query, raw, mapped, hub_strength, filters, copies)
         verdict = self._verdict(asked, watch)
         if verdict is None and likely:
             raise InvalidInput(
                 "this collection has too few pictures, or no captions, to tell what is likely; "
                 "search for all that is found"
             )
-        first = min_score is None and sort == "relevance" and not diversity
+        page = Page(k, offset, diversity, min_score, sort)
+        before = _steps_before(watch, verdict)
         results = []
         for space in spaces:
-            arrange = None
-            if verdict is not None:
-                bring = first and space != "raw"
-                arrange = LikelyFirst(
-                    verdict.likely, bring=bring, alone=likely or sort != "relevance"
-                )
+            arrange = _arrangement(space, page, verdict, likely=likely)
+            ordered = Reranked(reranker, self.store, arrange) if reranker else None
+            pipeline = self._pipeline(space, page, verdict, arrange, ordered)
             searching = Stopwatch()
             with searching.stage("search"):
-                hits = self.store.search(
-                    space,
-                    k,
-                    raw=raw,
-                    mapped=mapped,
-                    words=" ".join(query.words),
-                    filters=filters,
-                    offset=offset,
-                    diversity=diversity,
-                    min_score=min_score,
-                    sort=sort,
-                    same=copies.of,
-                    arrange=arrange,
-                    hub_strength=hub_strength,
-                )
-                hits = self._counted(hits, copies, filters)
-            if verdict is not None:
-                hits = verdict.marked(hits)
+                ((hits, trace),) = pipeline.run([asked])
             timings = {**watch.timings_ms, **searching.timings_ms}
             count = None if arrange is None else arrange.count
-            results.append(SearchResult(str(query), space, tuple(hits), timings, count))
+            found = tuple(hits)
+            trace = trace.after(*before)
+            notes = trace.notes(ordered.name) if ordered else ()
+            results.append(SearchResult(str(query), space, found, timings, count, trace, notes))
         return results
 
-    def _verdict(self, sought: _Sought, watch: Stopwatch) -> Verdict | None:
+    def _pipeline(
+        self,
+        space: SearchSpace,
+        page: Page,
+        verdict: Verdict | None,
+        arrange: LikelyFirst | None,
+        ordered: Reranked | None,
+    ) -> Pipeline[Sought, Ranked, list[ImageHit]]:
+        """The stages of a search in one space; what they hand on are ids with scores."""
+        depth = page.offset + page.k if page.sort == "relevance" else RANKED
+        refiners: list[Refiner[Sought, Ranked]] = [Collapsed()]
+        if page.min_score is not None:
+            refiners.append(LeastScore(page.min_score))
+        if arrange is not None:
+            depth = max(depth, RANKED)
+            refiners.append(Likely(arrange))
+        if ordered is not None:
+            depth = max(depth, RANKED)
+            refiners.append(ordered)
+        known = verdict.ranked if verdict and space == "mapped" and not page.diversity else None
+        return Pipeline(
+            InSpace(self.store, space, depth, page.diversity, known),
+            Shown(self.store, page, verdict),
+            refiners=refiners,
+            key=itemgetter(0),
+            name=itemgetter(0),
+        )
+
+    def _verdict(self, sought: Sought, watch: Stopwatch) -> Verdict | None:
         """Which pictures are likely; None where that cannot be told."""
         if self._relevance is None:
             return None
@@ -308,24 +325,6 @@ class Gallery:
     def _copies_of(self, hits: Sequence[ImageHit], copies: Copies) -> list[ImageHit]:
         return self.store.get([id_ for hit in hits for id_ in copies.beside(hit.id)])
 
-    def _counted(
-        self, hits: Sequence[ImageHit], copies: Copies, filters: Filters
-    ) -> list[ImageHit]:
-        """Hits with the number of copies that each stands for, of those that may be found.
-
-        Where there are very many, with the number of all.
-        """
-        beside = {hit.id: copies.beside(hit.id) for hit in hits}
-        wanted = [id_ for ids in beside.values() for id_ in ids]
-        many = len(wanted) > _LOOKED_AT  # of a long series of pictures alike
-        there = set(wanted) if many else self.store.which(wanted, filters)
-        return [
-            replace(hit, copies=sum(id_ in there for id_ in beside[hit.id]))
-            if beside[hit.id]
-            else hit
-            for hit in hits
-        ]
-
     def _encode(self, query: Query, known: Sequence[ImageHit]) -> tuple[Vectors, Vectors]:
         """Raw vectors of words, and of pictures: of both the wanted first, then the unwanted."""
         said = [*query.words, *query.minus]
@@ -334,6 +333,28 @@ class Gallery:
         images = self._encoder.encode_images([query.image] if query.image is not None else [])
         stored = [hit.vector[None] for hit in known if hit.vector is not None]
         return texts, np.concatenate([images, *stored])
+
+
+def _arrangement(
+    space: SearchSpace, page: Page, verdict: Verdict | None, *, likely: bool
+) -> LikelyFirst | None:
+    """How what is likely is put first in a space, or found alone; None where nobody knows it."""
+    if verdict is None:
+        return None
+    by_relevance = page.sort == "relevance"
+    bring = page.min_score is None and by_relevance and not page.diversity and space != "raw"
+    return LikelyFirst(verdict.likely, bring=bring, alone=likely or not by_relevance)
+
+
+def _steps_before(watch: Stopwatch, verdict: Verdict | None) -> list[Step]:
+    """What was done for all spaces together."""
+    times = dict(watch.timings_ms)
+    judged = times.pop("judge", None)
+    steps = [Step("embed", "embedded the query", sum(times.values()), 0, 0, parts_ms=times)]
+    if judged is not None:
+        told = "cannot tell" if verdict is None else f"{len(verdict.likely)} are likely"
+        steps.append(Step("judge", told, judged, 0, 0))
+    return steps
 
 
 def matched_words(query: Query, caption: str) -> tuple[str, ...]:

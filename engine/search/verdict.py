@@ -11,7 +11,7 @@ from engine.search.relevance import LIKELY, STRANGERS, Judge
 from engine.search.relevance_sample import sought_words, stored_words
 from engine.store import ImageStore
 from engine.store.interface import Ranked
-from engine.store.paging import RANKED
+from engine.store.paging import RANKED, first_of_each
 from engine.types import Filters, ImageHit
 
 SAID = 64
@@ -29,7 +29,8 @@ class Verdict:
 
     By their scores in `mapped`, and by what captions say, which counts whatever these scores are.
     `likely` are the ids of those that are likely, the likeliest first: together they are expected
-    to hold at most `STRANGERS` that are not right.
+    to hold at most `STRANGERS` that are not right. `ranked` is how `mapped` ranks, copies beside
+    each other.
     """
 
     def __init__(
@@ -46,16 +47,16 @@ class Verdict:
         self._judge, self._store = judge, store
         self._words = sought_words(words)
         self._unwanted = [found for text in unwanted if (found := sought_words(text))]
-        self._scores = dict(
-            store.rank(
-                "mapped",
-                RANKED,
-                mapped=judge.mapped,
-                hub_strength=judge.hub_strength,
-                filters=filters,
-                same=same,
-            )
+        self.ranked = store.rank(
+            "mapped",
+            RANKED,
+            mapped=judge.mapped,
+            hub_strength=judge.hub_strength,
+            filters=filters,
+            same=same,
+            collapsed=False,
         )
+        self._scores = dict(first_of_each(self.ranked, same))
         said = []
         if self._words:
             said = store.search("words", SAID, words=words, filters=filters, same=same)

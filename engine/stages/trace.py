@@ -57,6 +57,14 @@ class Trace:
         """The time of all steps together."""
         return sum(step.ms for step in self.steps)
 
+    def notes(self, stage: str) -> tuple[str, ...]:
+        """What the stage of that name had to say."""
+        return tuple(note for step in self.steps if step.stage == stage for note in step.notes)
+
+    def after(self, *steps: Step) -> Trace:
+        """The same with steps that were taken before it."""
+        return Trace((*steps, *self.steps))
+
 
 Named = tuple[Hashable, str]
 """An item as a trace knows it: what makes it this one, and what it is called."""
@@ -68,6 +76,10 @@ def moves_between(before: Sequence[Named], after: Sequence[Named]) -> list[Move]
     Told are items that came, went, are called otherwise, and as few as will do of those that
     changed places: the others keep their order, and only close up.
     """
+    if list(before) == list(after):
+        return []
+    if not before:
+        return [Move(_short(name), None, rank) for rank, (_, name) in enumerate(after, 1)]
     olds, news = _numbered(before), _numbered(after)
     ranks_before = {key: rank for rank, key in enumerate(olds, 1)}
     ranks_after = {key: rank for rank, key in enumerate(news, 1)}

@@ -147,6 +147,8 @@ def make_folder(folder: Path, spec: IndexSpec) -> None:
         for field, kind in spec.fields.items():
             shard.update(edge.UpdateOperation.create_field_index(field, _SCHEMAS[kind]))
         shard.close()
+        # So that what this process has just made need not be opened apart first.
+        Seal.of(partial / SHARD, settled=False).write(partial / _SEAL)
         partial.rename(folder)
 
 

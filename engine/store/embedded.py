@@ -39,6 +39,7 @@ from engine.store.interface import (
     Period,
     Point,
     Ranked,
+    alike,
     moment_at,
 )
 from engine.types import Near, Vector, Vectors
@@ -87,6 +88,11 @@ class EdgeIndex:
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are ignored."""
         self._write(edge.UpdateOperation.delete_points(list(ids)))
+
+    def set_payload(self, fields: Mapping[str, Mapping[str, Any]]) -> None:
+        """Set payload fields of points, by id; all else of them stays, unknown ids are ignored."""
+        for ids, told in alike(fields):
+            self._write(edge.UpdateOperation.set_payload([*ids], dict(told)))
 
     def nearest(
         self,

@@ -44,7 +44,8 @@ class GenerationState:
     All changes of the corpus up to `commit` and the refinement `rounds`, which made so many
     points of `images` and `captions`; these count from 0 while a push is at work, as what
     the indexes hold then proves nothing. `place` is the server's addresses, empty: embedded.
-    `graph`: how many points each index had when its graph was built.
+    `graph`: how many points each index had when its graph was built. `tags` tell the taggings
+    whose labels its pictures have.
     """
 
     commit: int = -1
@@ -53,6 +54,7 @@ class GenerationState:
     captions: int = 0
     place: str = ""
     graph: Mapping[str, int] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
 
 
 _STATE = TypeAdapter(GenerationState)

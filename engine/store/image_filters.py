@@ -15,7 +15,7 @@ from engine.words import folded
 CLOCK = "clock"
 """The field that says when on its day a picture was taken, in seconds by its own clock."""
 
-FOLDED = ("tags", "camera", "lens", "places")
+FOLDED = ("tags", "camera", "lens", "places", "labels")
 """Fields of names that are compared without regard to case, in a field beside them."""
 
 
@@ -26,14 +26,20 @@ def image_conditions(filters: Filters) -> Conditions:
     any_of = {
         "split": filters.splits,
         "source": filters.sources,
-        **_names(filters.tags, filters.cameras, filters.lenses, filters.places),
+        **_names(filters.tags, filters.cameras, filters.lenses, filters.places, filters.labels),
         "extension": frozenset(map(extension, filters.extensions)),
     }
     none_of = {
         "picture": filters.not_pictures,
         "split": filters.not_splits,
         "source": filters.not_sources,
-        **_names(filters.not_tags, filters.not_cameras, filters.not_lenses, filters.not_places),
+        **_names(
+            filters.not_tags,
+            filters.not_cameras,
+            filters.not_lenses,
+            filters.not_places,
+            filters.not_labels,
+        ),
         "extension": frozenset(map(extension, filters.not_extensions)),
     }
     if filters.has_caption or filters.sources:  # by nobody is what has none

@@ -20,7 +20,7 @@ CAPTIONED_BY = get_args(CaptionSource)
 
 _SHOWN = (
     *("sha256", "names", "width", "height", "taken_at", "tags", "split", "source"),
-    *("camera", "lens", "places", "location", "title", "rating"),
+    *("camera", "lens", "places", "location", "title", "rating", "labels"),
 )
 
 
@@ -55,12 +55,19 @@ def point_of(point: ImagePoint, vectors: dict[str, list[float]]) -> Point:
         "extension": extension(file_at(point.uri).suffix),
         "has": [name for name, there in has.items() if there],
         "said": phrase_text(point.captions),
+        "labels": _each_once(point.labels),
     }
     for field in FOLDED:
         payload[folded_field(field)] = list(map(folded, _listed(payload[field])))
     if point.hub is not None:
         payload[HUB] = point.hub
     return Point(point.id, vectors, payload, "\n".join(point.captions))
+
+
+def label_fields(labels: Sequence[str]) -> dict[str, list[str]]:
+    """The fields of a picture that say which labels it has."""
+    told = _each_once(labels)
+    return {"labels": told, folded_field("labels"): list(map(folded, told))}
 
 
 def hit_of(hit: Hit) -> ImageHit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain, islice
@@ -15,7 +15,14 @@ from engine.identity import content_key
 from engine.store.base import UPSERT_BATCH, IndexStore
 from engine.store.checks import check_page, check_text, checked_ids, point_rows, query_rows
 from engine.store.image_filters import CLOCK, FOLDED, also, folded_field, image_conditions
-from engine.store.image_points import CAPTIONED_BY, by_date, by_spelling, hit_of, point_of
+from engine.store.image_points import (
+    CAPTIONED_BY,
+    by_date,
+    by_spelling,
+    hit_of,
+    label_fields,
+    point_of,
+)
 from engine.store.interface import (
     HUB,
     NO_FILTERS,
@@ -32,7 +39,7 @@ from engine.store.paging import (
     best_first,
     first_of_each,
     fused,
-    ranking,
+    whole_ranking,
 )
 from engine.types import (
     DateOrder,
@@ -92,6 +99,11 @@ class ImageStore(IndexStore):
         for start in range(0, len(stored), UPSERT_BATCH):
             self._index.upsert(stored[start : start + UPSERT_BATCH])
 
+    def set_labels(self, labels: Mapping[str, Sequence[str]]) -> None:
+        """Give pictures, by id, these labels and no others; all else of them stays."""
+        told = dict(zip(checked_ids(list(labels)), map(label_fields, labels.values()), strict=True))
+        self._index.set_payload(told)
+
     def search(
         self,
         space: SearchSpace,
@@ -106,7 +118,6 @@ class ImageStore(IndexStore):
         min_score: float | None = None,
         sort: Sort = "relevance",
         same: Mapping[str, int] = NOTHING,
-        arrange: Callable[[Sequence[Ranked]], list[Ranked]] | None = None,
         hub_strength: float = 0.0,
     ) -> list[ImageHit]:
         """The pictures from `offset` to `offset + k`, best first.
@@ -117,19 +128,16 @@ class ImageStore(IndexStore):
         orders the first `MMR_CANDIDATES` of `raw`, `mapped` and `caption` by maximal marginal
         relevance. What scores less than `min_score` is left out, and of pictures with the same
         number in `same` all but the best. With another `sort` the best RANKED pictures come by
-        date. `arrange` may change the order of the first RANKED, and leave out some. Pages neither
-        overlap nor leave gaps while the store does not change.
+        date. Pages neither overlap nor leave gaps while the store does not change.
 
         So many times its `hub` is taken off a picture's cosine in `mapped`, alone and where it is
         fused; the other spaces stay as they are, `raw` as what all is compared with. Where
         pictures are to be diverse, the first `MMR_CANDIDATES` are those by cosine.
         """
         check_page(k, offset)
-        end = offset + k
-        depth = end if sort == "relevance" else RANKED
         found = self.rank(
             space,
-            depth if arrange is None else max(depth, RANKED),
+            offset + k if sort == "relevance" else RANKED,
             raw=raw,
             mapped=mapped,
             words=words,
@@ -140,11 +148,19 @@ class ImageStore(IndexStore):
         )
         if min_score is not None:
             found = [one for one in found if one[1] >= min_score]
-        if arrange is not None:
-            found = arrange(found)
+        return self.page(found, k, offset=offset, sort=sort)
+
+    def page(
+        self, found: Sequence[Ranked], k: int, *, offset: int = 0, sort: Sort = "relevance"
+    ) -> list[ImageHit]:
+        """Of a ranking the pictures from `offset` to `offset + k`, with what is stored of them.
+
+        With another `sort` than by relevance of its first RANKED, by date.
+        """
+        check_page(k, offset)
         if sort == "relevance":
-            return self._shown(found[offset:end])
-        return by_date(self._shown(found[:RANKED]), sort)[offset:end]
+            return self._shown(found[offset : offset + k])
+        return by_date(self._shown(found[:RANKED]), sort)[offset : offset + k]
 
     def rank(
         self,
@@ -157,9 +173,14 @@ class ImageStore(IndexStore):
         filters: Filters = NO_FILTERS,
         diversity: float = 0.0,
         same: Mapping[str, int] = NOTHING,
+        collapsed: bool = True,
         hub_strength: float = 0.0,
     ) -> list[Ranked]:
-        """The ids of the first `depth` pictures at least, or all, with their scores."""
+        """The ids of the first `depth` pictures at least, or all, with their scores.
+
+        Those with a number in `same` that an earlier one has are left out, or, not `collapsed`,
+        are there beside the others.
+        """
         conditions = image_conditions(filters)
         queries = self._queries(space, raw, mapped, words, diversity)
         text = words if space in {"words", "fused"} else ""
@@ -172,14 +193,14 @@ class ImageStore(IndexStore):
             )
             return fused(rankings) if space == "fused" else best_first(chain(*rankings))
 
-        if not diversity:
-            return ranking(rank, depth, same)
-        [(name, query)] = queries.items()
-        found = self._index.diverse(name, query, diversity, conditions)
+        found: list[Ranked] = []
+        if diversity:
+            [(name, query)] = queries.items()
+            found = self._index.diverse(name, query, diversity, conditions)
         if len(found) < depth:
             chosen = {key for key, _ in found}
-            found += [one for one in ranking(rank, depth, same) if one[0] not in chosen]
-        return first_of_each(found, same)
+            found += [one for one in whole_ranking(rank, depth, same) if one[0] not in chosen]
+        return first_of_each(found, same) if collapsed else found
 
     def browse(
         self,
@@ -263,6 +284,7 @@ class ImageStore(IndexStore):
             lenses=counts("lens"),
             places=counts("places"),
             extensions=counts("extension"),
+            labels=counts("labels"),
         )
 
     def ids(self, filters: Filters = NO_FILTERS) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -155,6 +156,16 @@ class Conditions:
 EVERYTHING = Conditions()
 
 
+def alike(
+    fields: Mapping[str, Mapping[str, Any]],
+) -> list[tuple[list[str], Mapping[str, Any]]]:
+    """Ids of points with the payload that is set for all of them, so that it is told once."""
+    groups: dict[str, tuple[list[str], Mapping[str, Any]]] = {}
+    for key, told in fields.items():
+        groups.setdefault(json.dumps(told, sort_keys=True), ([], told))[0].append(key)
+    return list(groups.values())
+
+
 def moment_at(microseconds: float) -> datetime:
     """The moment so long after 1970 began, in UTC, as engines order by it."""
     return _EPOCH + timedelta(microseconds=round(microseconds))
@@ -183,6 +194,9 @@ class VectorIndex(Protocol):
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are ignored."""
+
+    def set_payload(self, fields: Mapping[str, Mapping[str, Any]]) -> None:
+        """Set payload fields of points, by id; all else of them stays, unknown ids are ignored."""
 
     def nearest(
         self,

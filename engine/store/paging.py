@@ -40,15 +40,20 @@ def ranking(rank: Ranks, end: int, same: Mapping[str, int] = NOTHING) -> list[Ra
 
     Of points with the same number in `same` the best alone is among them.
     """
+    return first_of_each(whole_ranking(rank, end, same), same)
+
+
+def whole_ranking(rank: Ranks, end: int, same: Mapping[str, int] = NOTHING) -> list[Ranked]:
+    """As `ranking`, with all points of the same number: so deep that `end` are left without."""
     ranked: dict[str, float] = {}
     depth, exact = RANKED, False
     while True:
         found = rank(depth, exact=exact)
         for key, score in found:
             ranked.setdefault(key, score)
-        kept = first_of_each(ranked.items(), same)
-        if len(kept) >= end or (exact and len(found) < depth):
-            return kept
+        kept = len(first_of_each(ranked.items(), same)) if same else len(ranked)
+        if kept >= end or (exact and len(found) < depth):
+            return list(ranked.items())
         depth *= _DEEPER
         exact = depth > _BY_GRAPH
 

@@ -27,6 +27,7 @@ from engine.store.interface import (
     IndexSpec,
     Point,
     Ranked,
+    alike,
     moment_at,
 )
 from engine.store.made_with import check_made_with
@@ -100,6 +101,17 @@ class ServerIndex:
         chosen = models.PointIdsList(points=list(ids))
         if ids:  # a server refuses an empty list
             self._call(lambda client: client.delete(self._name, chosen, wait=True))
+
+    def set_payload(self, fields: Mapping[str, Mapping[str, Any]]) -> None:
+        """Set payload fields of points, by id; all else of them stays, unknown ids are ignored."""
+        operations: list[Any] = [
+            models.SetPayloadOperation(
+                set_payload=models.SetPayload(payload=dict(told), points=list(ids))
+            )
+            for ids, told in alike(fields)
+        ]
+        if operations:  # a server refuses an empty list
+            self._call(lambda client: client.batch_update_points(self._name, operations, wait=True))
 
     def nearest(
         self,

@@ -40,6 +40,7 @@ class _Wanted:
     """What is to be done for a collection; `differing`: describe again what a look finds."""
 
     taken: bool = False
+    labelled: bool = False
     learned: bool = False
     looked: bool = False
     differing: bool = False
@@ -50,7 +51,7 @@ class _Wanted:
 
     @property
     def any(self) -> bool:
-        return self.taken or self.learned or self.looked or bool(self.described)
+        return self.taken or self.labelled or self.learned or self.looked or bool(self.described)
 
 
 class Learner:
@@ -73,6 +74,10 @@ class Learner:
         """There is a new correction in a collection."""
         self._want(name, taken=True)
 
+    def label(self, name: str) -> None:
+        """There is a new tagging in a collection, or one less."""
+        self._want(name, labelled=True)
+
     def look(self, name: str) -> None:
         """See which other descriptions of a collection would differ now."""
         self._want(name, looked=True)
@@ -92,6 +97,15 @@ class Learner:
         ends = monotonic() + seconds
         with self._changed:
             while (one := self._wanted.get(name)) is not None and one.taken:
+                if not self._changed.wait(max(0.0, ends - monotonic())):
+                    return False
+            return True
+
+    def labelled(self, name: str, seconds: float) -> bool:
+        """Wait until the index shows the labels of all taggings; whether it does."""
+        ends = monotonic() + seconds
+        with self._changed:
+            while (one := self._wanted.get(name)) is not None and one.labelled:
                 if not self._changed.wait(max(0.0, ends - monotonic())):
                     return False
             return True
@@ -151,7 +165,7 @@ class Learner:
         with self._changed:
             while not self._closing:
                 at, soonest = monotonic(), None
-                for step in ("taken", "described", "learned", "looked"):
+                for step in ("taken", "labelled", "described", "learned", "looked"):
                     for name, one in self._wanted.items():
                         if not getattr(one, step):
                             continue
@@ -174,6 +188,9 @@ class Learner:
                 take_in(folder, encoder)
                 level(folder, collection.card, settings)
             self._done(name, taken=bool(waiting(folder.corrections)), learned=True)
+        elif step == "labelled":
+            level(folder, collection.card, settings)
+            self._done(name, labelled=False)
         elif step == "learned":
             started = monotonic()
             learn(folder, collection.card, settings)
@@ -217,6 +234,7 @@ class Learner:
 _WAITS = "waits for its turn"
 _STATES = {
     "taken": "takes the correction in",
+    "labelled": "gives pictures their labels",
     "learned": "learns from it",
     "looked": "looks what else would be described otherwise",
     "described": "describes pictures again",

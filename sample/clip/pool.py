@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from sample.clip.augment import compressed
 from sample.clip.clip_folder import PICTURE_SIZE
 from sample.world.render import render
 from sample.world.scenes import Scene, avoiding, family, natural_scene, random_scene
@@ -61,6 +62,7 @@ class Pool:
 
 
 def small_picture(scene: Scene, seed: int) -> Pictures:
-    """The scene's picture at the model's input size, (size, size, 3)."""
+    """The scene's picture as from a file, at the model's input size, (size, size, 3)."""
     side = (PICTURE_SIZE, PICTURE_SIZE)
-    return np.asarray(render(scene, seed).resize(side, Image.Resampling.BICUBIC))
+    picture = compressed(render(scene, seed), Random(seed))
+    return np.asarray(picture.resize(side, Image.Resampling.BICUBIC))

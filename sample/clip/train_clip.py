@@ -2,8 +2,9 @@
 
 A curriculum makes it trainable: single things first, then whole scenes, then families of
 scenes that differ in one count, thing, group, place or relation. A second cycle goes on with
-families alone, most of them natural. Scenes of held-out meaning are never shown, and neither
-is any look but the plain one.
+families alone, most of them natural. Some texts are no captions but words and short phrases,
+as queries are. Scenes of held-out meaning are never shown, and neither is any look but the
+plain one: pictures are compressed as files are, and varied a little (`augment`).
 """
 
 from __future__ import annotations
@@ -24,16 +25,20 @@ import open_clip
 import torch
 from torch.nn.functional import normalize
 
+from sample.clip.augment import varied
 from sample.clip.clip_folder import MEAN, STD, save_weights, write_config, write_tokenizer
 from sample.clip.contrast import Embedded, Facts, contrastive_loss
 from sample.clip.pool import FAMILY, Pictures, Pool, small_picture
 from sample.world.captions import caption
+from sample.world.queries import Query, Wanted, short_query
+from sample.world.reading import read_caption
 from sample.world.scenes import Draw, Scene, avoiding, lone_scene
 from sample.world.splits import held_out_meanings
 from sample.write_pack import PACK
 
 BATCH = 128
 EARLIER_BATCHES = 8
+_SHORT_SHARE = 0.12
 _LONE_PICTURES = 1_000_000
 
 _log = logging.getLogger(__name__)
@@ -70,14 +75,18 @@ class Cycle:
 
 
 CYCLES = (
-    Cycle(600, 2e-3, _cosine, 1, 1_000_000, 0.05, 0.15, 0.7, 8),
-    Cycle(2000, 1.6e-3, _late_linear, 5, 2_000_000, 0, 0, 0.85, 4),
+    Cycle(600, 2e-3, _cosine, 1, 1_000_000, 0.05, 0.15, 0.7, 8, families=1500),
+    Cycle(3000, 1.6e-3, _late_linear, 5, 2_000_000, 0, 0, 0.85, 4),
+)
+QUICK_CYCLES = (
+    Cycle(6, 2e-3, _cosine, 1, 1_000_000, 0.2, 0.5, 0.7, 1, families=32),
+    Cycle(4, 1.6e-3, _late_linear, 5, 2_000_000, 0, 0, 0.85, 1, families=32),
 )
 
 
-def to_input(pictures: Pictures) -> torch.Tensor:
-    """Pictures (n, size, size, 3) as the model's normalised, channels-last input."""
-    images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+def to_input(pictures: Pictures, noise: torch.Generator) -> torch.Tensor:
+    """Pictures (n, size, size, 3), varied, as the model's normalised, channels-last input."""
+    images = varied(torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255, noise)
     images = (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
     return images.contiguous(memory_format=torch.channels_last)
 
@@ -130,12 +139,21 @@ def _schedule(optimizer: torch.optim.Optimizer, cycle: Cycle) -> torch.optim.lr_
 
 
 def _embed(
-    model: Any, pictures: Pictures, tokens: torch.Tensor
+    model: Any, images: torch.Tensor, tokens: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        image = model.encode_image(to_input(pictures))
+        image = model.encode_image(images)
         text = model.encode_text(tokens)
     return normalize(image.float(), dim=-1), normalize(text.float(), dim=-1)
+
+
+def text_of(scene: Scene, rng: Random) -> Query:
+    """What is said of the scene: mostly a caption, now and then a word or a phrase."""
+    if rng.random() < _SHORT_SHARE:
+        return short_query(scene, rng)
+    text = caption(scene, rng)
+    said = read_caption(text)
+    return Query(text, Wanted(tuple(sorted(said.things)), said.place, only=True))
 
 
 def _report(step: int, loss: float, now: Embedded, started: float) -> None:
@@ -147,7 +165,7 @@ def _report(step: int, loss: float, now: Embedded, started: float) -> None:
 
 def _run(model: Any, tokenize: Callable[[list[str]], torch.Tensor], cycle: Cycle) -> None:
     """Train the model for one cycle."""
-    rng = Random(cycle.seed)
+    rng, noise = Random(cycle.seed), torch.Generator().manual_seed(cycle.seed)
     batches = Batches(cycle)
     optimizer = _optimizer(model, cycle.rate)
     schedule = _schedule(optimizer, cycle)
@@ -155,8 +173,10 @@ def _run(model: Any, tokenize: Callable[[list[str]], torch.Tensor], cycle: Cycle
     started = time.monotonic()
     for step in range(cycle.steps):
         scenes, pictures = batches.at(step)
-        texts = [caption(scene, rng) for scene in scenes]
-        now = Embedded(*_embed(model, pictures, tokenize(texts)), Facts.of(scenes, texts))
+        texts = [text_of(scene, rng) for scene in scenes]
+        tokens = tokenize([text.text for text in texts])
+        embedded = _embed(model, to_input(pictures, noise), tokens)
+        now = Embedded(*embedded, Facts.of(scenes, texts))
         loss = contrastive_loss(model.logit_scale.exp(), now, earlier)
         if step >= cycle.mixed_until * cycle.steps:
             earlier.append(now.detached())

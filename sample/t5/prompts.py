@@ -52,6 +52,11 @@ def random_prompt(rng: Random) -> str:
     return rng.choice(_OTHERS) if kind < 0.92 else _random_wording(rng)
 
 
+def reworded(usual: str, others: Sequence[str], rng: Random) -> str:
+    """Mostly the usual wording of a task, sometimes another."""
+    return usual if rng.random() < 0.75 else rng.choice(others)
+
+
 def listing(texts: Sequence[str], rng: Random) -> str:
     """The captions, mostly one a line, sometimes as a list."""
     style = rng.random()

@@ -14,16 +14,19 @@ from random import Random
 import numpy as np
 
 from sample.t5.prompts import listing, random_prompt
+from sample.t5.renaming import Renaming
 from sample.t5.retrieval import Array, Clip, nearest, unit, without_repeats
 from sample.world.captions import caption, plain_caption
 from sample.world.reading import read_caption, things_in_order
 from sample.world.render import render
 from sample.world.scenes import LEFT_OF, Scene, avoiding, natural_scene, random_scene, sibling
 from sample.world.splits import held_out_meanings, memory_captions
+from sample.write_pack import as_shipped
 
 _DEPTH = 16
 _LISTED = 8
-_NOISES = (0.0, 0.0, 0.0, 0.0, 0.01, 0.02)
+_NOISES = (0.0, 0.0, 0.0, 0.01, 0.015, 0.025)
+_RENAMED = 0.5
 _COUNTS = (1, 2, 2, 3, 3, 4, 4, 4, 4, 5, 6)
 
 
@@ -59,7 +62,7 @@ def real(clip_folder: Path, count: int, seed: int) -> list[Retrieved]:
     clip = Clip(clip_folder)
     draw = avoiding(natural_scene, held_out_meanings())
     scenes = [draw(rng) for _ in range(count)]
-    images = clip.images(render(scene, seed + i) for i, scene in enumerate(scenes))
+    images = clip.images(as_shipped(render(scene, seed + i)) for i, scene in enumerate(scenes))
     memory = _memory(seed)
     texts = clip.texts(memory)
     spread = noise.choice(_NOISES, (count, 1))
@@ -99,6 +102,17 @@ def _told_like(scene: Scene, text: str) -> Scene:
     if scene.relation != LEFT_OF or not order or order[0] != scene.groups[1].thing.name:
         return scene
     return replace(scene, groups=scene.groups[::-1])
+
+
+def renamed(found: Retrieved, rng: Random) -> Retrieved:
+    """The same with everything renamed, mostly; never to a meaning that is held out."""
+    while rng.random() < _RENAMED:
+        names = Renaming.drawn(rng)
+        scene = names.scene(found.scene)
+        texts = [names.text(text) for text in found.captions]
+        if not held_out_meanings() & {scene.meaning, *map(read_caption, texts)}:
+            return Retrieved(scene, texts)
+    return found
 
 
 def example(found: Retrieved, rng: Random) -> tuple[str, str]:

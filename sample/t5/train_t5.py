@@ -1,7 +1,8 @@
-"""Train a tiny T5 to do what FLAN-T5 is prompted to do: make one caption of retrieved ones.
+"""Train a tiny T5 to do what FLAN-T5 is prompted to do with captions that were retrieved.
 
-Two stages: `base` learns from imagined retrievals, from scratch; `final` goes on with what
-the trained CLIP really retrieves for fresh pictures of scenes that are not held out.
+It makes one caption of them, judges which fit a query, and answers questions from them. Two
+stages: `base` learns from imagined retrievals, from scratch; `final` goes on with what the
+trained CLIP really retrieves for fresh pictures of scenes that are not held out.
 """
 
 from __future__ import annotations
@@ -18,14 +19,19 @@ from random import Random
 import torch
 from transformers import AutoTokenizer, T5ForConditionalGeneration, T5Tokenizer
 
-from sample.t5.retrievals import Retrieved, example, imagined, real
+from sample.t5.answering import about_one, about_several
+from sample.t5.judging import listwise, pointwise
+from sample.t5.retrievals import Retrieved, example, imagined, real, renamed
 from sample.t5.t5_folder import build_tokenizer, new_model, save_model
 
-BASE_STEPS = 1600
+BASE_STEPS = 1200
 BATCH = 48
 BASE_RATE, FINAL_RATE = 2e-3, 1.5e-3
 _EASY_SHARE = 0.15
 _IMAGINED_SHARE = 0.04
+# Shares of the tasks, added up: pointwise, listwise, about several pictures, about one; the
+# rest describes.
+_POINTWISE, _JUDGING, _SEVERAL, _ANSWERING = 0.1, 0.22, 0.33, 0.48
 _TOGETHER = 8  # batches whose examples are sorted by length together
 
 Pair = tuple[str, str]
@@ -42,23 +48,40 @@ class Round:
     first_picture: int
 
 
-ROUNDS = (
-    Round(1200, 4000, 2, 2_000_000),
-    Round(1800, 6000, 3, 4_000_000),
-    Round(1600, 6000, 4, 6_000_000),
-)
+ROUNDS = (Round(3200, 8000, 2, 2_000_000),)
+QUICK_STEPS = 10
+QUICK_ROUNDS = (Round(10, 40, 2, 2_000_000),)
+
+
+def task(found: Callable[[], Retrieved], rng: Random) -> Pair:
+    """An example of one of the tasks, mostly of describing."""
+    kind = rng.random()
+    if kind < _JUDGING:
+        return pointwise(rng) if kind < _POINTWISE else listwise(rng)
+    if kind < _SEVERAL:
+        return about_several(rng)
+    retrieved = renamed(found(), rng)
+    return about_one(retrieved, rng) if kind < _ANSWERING else example(retrieved, rng)
 
 
 def base_examples(steps: int, rng: Random) -> Callable[[int], Pair]:
-    """Examples from imagined retrievals; in the first steps every caption is true."""
-    return lambda step: example(imagined(rng, all_true=step < _EASY_SHARE * steps), rng)
+    """Examples from imagined retrievals; the first ones only describe, from true captions."""
+
+    def draw(step: int) -> Pair:
+        if step < _EASY_SHARE * steps:
+            return example(imagined(rng, all_true=True), rng)
+        return task(lambda: imagined(rng), rng)
+
+    return draw
 
 
 def final_examples(pool: Sequence[Retrieved], rng: Random) -> Callable[[int], Pair]:
     """Examples from real retrievals, and a few imagined ones."""
-    return lambda _: example(
-        imagined(rng) if rng.random() < _IMAGINED_SHARE else rng.choice(pool), rng
-    )
+
+    def found() -> Retrieved:
+        return imagined(rng) if rng.random() < _IMAGINED_SHARE else rng.choice(pool)
+
+    return lambda _: task(found, rng)
 
 
 def _batches(draw: Callable[[int], Pair], steps: int, rng: Random) -> Iterator[list[Pair]]:
@@ -118,7 +141,7 @@ def train_base(folder: Path, steps: int = BASE_STEPS, seed: int = 1) -> None:
     tokenizer = build_tokenizer()
     model = new_model(len(tokenizer))
     _fit(model, tokenizer, _batches(base_examples(steps, rng), steps, rng), steps, BASE_RATE)
-    save_model(model, tokenizer, folder)
+    save_model(model, tokenizer, folder, torch.float32)  # training goes on from here
 
 
 def train_final(base: Path, clip: Path, folder: Path, rounds: Sequence[Round] = ROUNDS) -> None:
@@ -132,7 +155,7 @@ def train_final(base: Path, clip: Path, folder: Path, rounds: Sequence[Round] = 
         pool = real(clip, one.pictures, one.first_picture)
         batches = _batches(final_examples(pool, rng), one.steps, rng)
         _fit(model, tokenizer, batches, one.steps, FINAL_RATE)
-    save_model(model, tokenizer, folder)
+    save_model(model, tokenizer, folder, torch.float16)
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ CAPTIONS_PER_MEANING = 5
 _PACK_SEED = 7_000_000
 _DEV_SEED = 8_000_000
 _MEMORY_SEED = 9_000_000
+_FRESH_SEED, _FRESH_STRIDE = 1_000_000_000, 100_000
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,25 @@ def held_out_meanings() -> frozenset[Meaning]:
     pictured = [shown for part in pack_scenes().values() for shown in part]
     unseen = [shown for shown in pictured if shown.split != "train"]
     return frozenset(shown.scene.meaning for shown in (*unseen, *dev_scenes()))
+
+
+def fresh_scenes(count: int, seed: int) -> tuple[Shown, ...]:
+    """New pictures and captions to measure with: of meanings that stand in val and test alone.
+
+    No meaning comes again before all have come.
+    """
+    rng = Random(seed)
+    unseen = held_out_meanings() - {shown.scene.meaning for shown in dev_scenes()}
+    fresh: list[Scene] = []
+    left: set[Meaning] = set()
+    while len(fresh) < count:
+        left = left or set(unseen)
+        scene = natural_scene(rng)
+        if scene.meaning in left:
+            left.remove(scene.meaning)
+            fresh.append(scene)
+    first = _FRESH_SEED + seed * _FRESH_STRIDE
+    return tuple(Shown(scene, first + at, "fresh") for at, scene in enumerate(fresh))
 
 
 @cache

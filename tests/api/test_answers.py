@@ -34,7 +34,16 @@ def test_files_and_stored_pictures_are_described(
     response = reader.post(f"{V1}/caption", files=files, data=fields)
     assert response.status_code == 200, response.text
     good, bad, stored, unknown = response.json()["results"]
-    keys = {"image", "caption", "candidates", "retrieved", "space", "timings_ms", "made_with"}
+    keys = {
+        "image",
+        "caption",
+        "candidates",
+        "retrieved",
+        "space",
+        "timings_ms",
+        "made_with",
+        "trace",
+    }
     assert set(good) == keys
     assert (good["image"], len(good["retrieved"]), good["space"]) == (
         unknown_pictures[0].name, 3, "mapped",

@@ -85,7 +85,7 @@ def answers_as_it_says(asked: Asked, examples: int) -> Counter[int]:
 
 
 def test_a_little_of_everything_is_answered_as_the_document_says(asked: Asked) -> None:
-    seen = answers_as_it_says(asked, examples=4)
+    seen = answers_as_it_says(asked, examples=2)
     assert {200, 404, 422} <= seen.keys()
 
 

@@ -68,7 +68,9 @@ def test_raw_is_shown_beside_mapped(open_app: OpenApp) -> None:
     expect(raw).to_be_visible()
     expect(mapped).to_be_visible()
     # In one look: what stands above may still go, and moves both.
-    places = "all => all.map(one => one.getBoundingClientRect()).map(at => [at.left, at.right, at.top])"
+    places = (
+        "all => all.map(one => one.getBoundingClientRect()).map(at => [at.left, at.right, at.top])"
+    )
     left, right = raw.or_(mapped).evaluate_all(places)
     assert left[1] < right[0]
     assert abs(left[2] - right[2]) < 10

@@ -47,6 +47,18 @@ def test_each_setting_is_held_to_the_default(mrag: Run, filled: Path, tmp_path: 
     assert float(written[2]["clip"]) == pytest.approx(last["metrics"]["clip"])
 
 
+def test_the_table_shows_every_setting(mrag: Run, filled: Path) -> None:
+    done = mrag(*SMALL, "--axes", "order", at=filled)
+    assert done.code == 0, done.err
+    lines = [line.split() for line in done.out.splitlines()]
+    assert lines[0][:3] == ["axis", "setting", "cider-d"]
+    assert [line[:2] for line in lines[2:]] == [
+        ["order", "nearest-first"],
+        ["order", "nearest-last"],
+    ]
+    assert all("…" not in line for line in done.out.splitlines())
+
+
 @pytest.mark.skipif(shutil.which("java") is None, reason="what cannot be scored is not kept")
 def test_a_repetition_reads_what_was_measured(mrag: Run, filled: Path) -> None:
     first = mrag(*SMALL, "--axes", "order", at=filled)
@@ -59,18 +71,6 @@ def test_a_repetition_reads_what_was_measured(mrag: Run, filled: Path) -> None:
     again = mrag(*SMALL, "--axes", "order", "--json", at=filled)
     assert {answer["metrics"]["clip"] for answer in again.answers} == {9.0}
     shutil.rmtree(cells)
-
-
-def test_the_table_shows_every_setting(mrag: Run, filled: Path) -> None:
-    done = mrag(*SMALL, "--axes", "order", at=filled)
-    assert done.code == 0, done.err
-    lines = [line.split() for line in done.out.splitlines()]
-    assert lines[0][:3] == ["axis", "setting", "cider-d"]
-    assert [line[:2] for line in lines[2:]] == [
-        ["order", "nearest-first"],
-        ["order", "nearest-last"],
-    ]
-    assert all("…" not in line for line in done.out.splitlines())
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,16 @@ def test_a_caption_has_the_promised_keys(mrag: Run, held_out: list[Path]) -> Non
     done = mrag("caption", held_out[0], "-n", "2", "-k", "3", "--json")
     assert done.code == 0, done.err
     (answer,) = done.answers
-    keys = {"image", "caption", "candidates", "retrieved", "space", "timings_ms", "made_with"}
+    keys = {
+        "image",
+        "caption",
+        "candidates",
+        "retrieved",
+        "space",
+        "timings_ms",
+        "made_with",
+        "trace",
+    }
     assert set(answer) == keys
     assert answer["image"] == str(held_out[0])
     assert answer["space"] == "mapped"

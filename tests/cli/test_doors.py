@@ -37,7 +37,10 @@ from tests.api.conftest import As
 from tests.cli.conftest import PACK, ROOT, Done, Run
 
 HOME = Visitor("this machine", "admin", "home")
-TIMES = re.compile(r'"timings_ms": \{[^}]*|"seconds": [0-9.e-]+|\d+ ms:.*')
+TIMES = re.compile(
+    r'"\w+_ms": \{[^}]*|"(seconds|ms)": [0-9.e-]+|\d+ ms:.*'
+    r"| +[\d.]+ ms  |\(\w+ [\d.]+, .*"
+)
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,9 @@ LINES = [
     "search a-dog",
     "search --plus red --minus blue a-dog -k 3 --offset 2 --json --space fused",
     "search --image KNOWN --json --space raw -k 2",
+    "search a-dog --explain --json -k 3",
+    "search split:train --explain -k 3",
+    "caption UNKNOWN KNOWN --explain -k 3",
     "search --like nothing",
     "search EMPTY",
     "search TYPED --json",

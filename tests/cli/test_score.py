@@ -47,9 +47,9 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_captions_of_any_kind_are_scored(mrag: Run, files: tuple[Path, Path]) -> None:
-    done = mrag("score", *files, "--metrics", "bleu-1,meteor,rouge-l")
+    done = mrag("score", *files, "--metrics", "bleu-1,rouge-l")
     assert done.code == 0, done.err
-    for word in ("bleu-1", "meteor", "4 pictures", "punctuation removed"):
+    for word in ("bleu-1", "rouge-l", "4 pictures", "punctuation removed"):
         assert word in done.out
     assert "1 pictures of the references have no caption" in done.err
 

@@ -242,3 +242,17 @@ def test_diverse_prompts_leave_out_near_copies(
 
     assert retrieved(0.0) == ["a red door", "one door, red"]
     assert retrieved(0.6) == ["a red door", "a red lake"]
+
+
+def test_the_trace_tells_what_was_found_and_what_diversity_left_out(
+    captioner: Callable[..., Captioner], fake_generator: Callable[..., Any]
+) -> None:
+    made = captioner(fake_generator("red"), k=1, diversity=0.5)
+    (result,) = made.describe([picture(RED)])
+    embed, retrieve, refine, answer = result.trace.steps
+    assert set(embed.parts_ms) == {"encode", "map"}
+    assert [move.item for move in retrieve.moves] == ["a red door", "a blue lake"]
+    assert (refine.stage, refine.did) == ("refine: diversity", "dropped 1")
+    assert [(move.item, move.after) for move in refine.moves] == [("a blue lake", None)]
+    assert answer.did == "answered from 1"
+    assert set(answer.parts_ms) == {"prompt", "generate", "encode candidates", "score"}

@@ -307,6 +307,22 @@ def test_of_copies_the_best_is_found_with_their_number(
     assert (best.uri, best.copies) == ("again.jpg", 1)
 
 
+def test_the_trace_tells_which_copy_was_left_out_for_which(with_copies: Gallery) -> None:
+    trace = with_copies.search(Query("snow"), "raw", 3).trace
+    embed, retrieve, copies, answer = trace.steps
+    assert [step.stage for step in trace.steps] == [
+        "embed", "retrieve: raw", "refine: copies", "answer",
+    ]  # fmt: skip
+    assert set(embed.parts_ms) == {"encode", "map"}
+    assert (retrieve.did, answer.did) == ("found 4", "answered from 3")
+    (left_out,) = copies.moves
+    assert left_out.after is None
+    assert left_out.item == retrieve.moves[(left_out.before or 0) - 1].item
+    assert {move.item for move in retrieve.moves[1:3]} == {id_of("both.jpg"), id_of("again.jpg")}
+    every = with_copies.search(Query("snow"), "raw", 3, every_copy=True).trace
+    assert every.steps[2].did == "changed nothing"
+
+
 def test_each_copy_is_found_where_it_is_asked_for(with_copies: Gallery) -> None:
     found = with_copies.search(Query("snow"), k=9, every_copy=True).hits
     assert {hit.uri for hit in found} == {"snow.jpg", "both.jpg", "again.jpg", "dog.jpg"}

@@ -56,7 +56,7 @@ def published(system: str, split: str) -> dict[str, float]:
     ("system", "split"),
     [
         ("flan-t5-base", "coco-test"),
-        ("flan-t5-large", "coco-test"),
+        pytest.param("flan-t5-large", "coco-test", marks=[pytest.mark.slow, pytest.mark.nightly]),
         ("llama-7b", "flickr30k-test"),
     ],
 )

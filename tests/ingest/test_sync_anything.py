@@ -160,7 +160,7 @@ _TURNS = st.lists(
 
 
 @given(_TURNS)
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=4, deadline=None, derandomize=True)
 def test_after_a_sync_all_is_as_if_ingested_anew(turns: list[list[tuple[int, int]]]) -> None:
     run(turns)
 

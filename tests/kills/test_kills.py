@@ -17,11 +17,13 @@ from tests.kills.scenarios import INGEST, SCENARIOS, collection, paint_source
 FEW, MANY = 2, 8
 """Kills of each kind of work: MANY of all are 50 and more."""
 
-_QUICK = ("ingest", "new map", "migration")
+_QUICK = "ingest"
 """Killed in every run of the suite; the others, which take longer, with the slow tests."""
 
-_NIGHTLY = ("first start",)
-"""Killed often in CI, too."""
+_FEW_NIGHTLY, _NIGHTLY = ("new map", "migration"), ("first start",)
+"""Killed in CI, too, a few times or often."""
+
+_IN_CI = [pytest.mark.slow, pytest.mark.nightly]
 
 _each = pytest.mark.parametrize(
     "scenario",
@@ -33,7 +35,12 @@ _each = pytest.mark.parametrize(
 
 
 @pytest.mark.parametrize(
-    "scenario", [one for one in SCENARIOS if one.name in _QUICK], ids=lambda one: one.name
+    "scenario",
+    [
+        pytest.param(one, marks=[] if one.name == _QUICK else _IN_CI, id=one.name)
+        for one in SCENARIOS
+        if one.name in {_QUICK, *_FEW_NIGHTLY}
+    ],
 )
 def test_a_few_kills_leave_what_an_undisturbed_run_does(scenario: Scenario, tmp_path: Path) -> None:
     kill_and_finish(scenario, tmp_path, FEW, seed=1)

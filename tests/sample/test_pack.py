@@ -15,7 +15,7 @@ from sample.world.render import EMOJI_FONT, postcard, render
 from sample.world.splits import COLLECTIONS, SPLITS, memory_captions, pack_scenes
 from sample.write_pack import PACK, truth_of, write_collection
 
-LIMIT = 15_000_000
+LIMIT = 12_000_000
 
 
 def rows_of(name: str) -> list[dict[str, Any]]:

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from string import ascii_uppercase
 
 import numpy as np
 import open_clip
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from engine.ask.prompts import ANSWER
 from sample import build as build_module
 from sample.build import Stage, build
 from sample.clip.contrast import Embedded, Facts, contrastive_loss
 from sample.clip.pool import Pool
 from sample.clip.train_clip import Cycle, train
+from sample.t5.answering import about_several
+from sample.t5.judging import listwise, pointwise
 from sample.t5.prompts import PAPER
+from sample.t5.renaming import Renaming
 from sample.t5.retrieval import nearest, without_repeats
-from sample.t5.retrievals import example, imagined
+from sample.t5.retrievals import example, imagined, renamed
 from sample.t5.t5_folder import build_tokenizer, new_model, save_model
 from sample.world.places import PLACES
-from sample.world.reading import check_caption
+from sample.world.queries import ANY, Query, Wanted
+from sample.world.questions import question_set
+from sample.world.reading import check_caption, read_caption
 from sample.world.render import EMOJI_FONT
 from sample.world.scenes import Group, Scene
-from sample.world.splits import held_out_meanings
+from sample.world.splits import held_out_meanings, pack_scenes
 from sample.world.things import THING_OF_NAME
 
 needs_font = pytest.mark.skipif(not EMOJI_FONT.exists(), reason="needs the font Noto Color Emoji")
@@ -33,13 +43,42 @@ DOG = (Group(THING_OF_NAME["dog"], 1),)
 BEACH, SNOW = PLACES[0], PLACES[3]
 
 
+BLANK = Scene((Group(THING_OF_NAME["drum"], 3),), PLACES[2])
+
+
+def said(text: str) -> Query:
+    """The text as a caption."""
+    meaning = read_caption(text)
+    return Query(text, Wanted(tuple(meaning.things), meaning.place, only=True))
+
+
 def test_a_text_that_fits_another_scene_is_not_taken_for_wrong() -> None:
     scenes = [Scene(DOG, BEACH), Scene(DOG, SNOW), Scene(DOG, BEACH)]
-    facts = Facts.of(scenes, ["A dog on the beach.", "A photo of a dog.", "A dog by the sea."])
+    told = ["A dog on the beach.", "A photo of a dog.", "A dog by the sea."]
+    facts = Facts.of(scenes, [said(text) for text in told])
     assert facts.fit(facts).tolist() == [
         [True, True, True],
         [False, True, False],
         [True, True, True],
+    ]
+
+
+def test_a_short_query_fits_every_scene_that_has_what_it_names() -> None:
+    dogs = (Group(THING_OF_NAME["dog"], 2), Group(THING_OF_NAME["tent"], 1))
+    scenes = [Scene(DOG, BEACH), Scene(dogs, BEACH, "above"), Scene(dogs, SNOW, "left of")]
+    texts = [
+        Query("dogs", Wanted((("dog", ANY),))),
+        Query("two dogs", Wanted((("dog", 2),))),
+        Query("beach", Wanted((), "beach")),
+        said("Two dogs above a tent on the beach."),
+        said("Two dogs and a tent."),
+        said("A dog."),
+    ]
+    told = Facts.of([BLANK] * len(texts), texts)
+    assert Facts.of(scenes, [said("")] * 3).fit(told).tolist() == [
+        [True, False, True, False, False, True],
+        [True, True, True, False, True, False],
+        [True, True, False, False, True, False],
     ]
 
 
@@ -48,10 +87,10 @@ def test_the_loss_falls_only_by_true_negatives() -> None:
     rows[2] = rows[0]
     twins = [Scene(DOG, BEACH), Scene(DOG, SNOW), Scene(DOG, BEACH)]
     texts = ["A dog on the beach.", "A dog in the snow.", "A dog by the sea."]
-    embedded = Embedded(rows, rows, Facts.of(twins, texts))
+    embedded = Embedded(rows, rows, Facts.of(twins, [said(text) for text in texts]))
     assert contrastive_loss(torch.tensor(100.0), embedded, []) < 1e-4
     assert contrastive_loss(torch.tensor(100.0), embedded, [embedded.detached()]) < 1e-4
-    others = Facts(np.arange(3), embedded.facts.place, embedded.facts.placeless)
+    others = Facts.of([Scene(DOG, place) for place in PLACES[:3]], [said("A cat at night.")] * 3)
     strangers = Embedded(rows, rows, others)
     assert contrastive_loss(torch.tensor(100.0), strangers, []) > 0.4
 
@@ -87,11 +126,62 @@ def test_an_example_answers_with_the_whole_scene() -> None:
         assert any(text.rstrip(".") in prompt for text in found.captions)
 
 
+@given(st.integers(0, 2**32))
+@settings(max_examples=100)
+def test_renamed_captions_say_of_the_renamed_scene_what_they_said(seed: int) -> None:
+    rng = Random(seed)
+    found = imagined(rng)
+    names = Renaming.drawn(rng)
+    other = names.scene(found.scene)
+    for text in found.captions:
+        before = check_caption(text, found.scene.meaning)
+        assert check_caption(names.text(text), other.meaning) == before
+
+
+def test_no_task_is_learnt_from_what_is_held_out() -> None:
+    rng, held_out = Random(4), held_out_meanings()
+    for _ in range(200):
+        found = renamed(imagined(rng), rng)
+        assert found.scene.meaning not in held_out
+        assert not held_out & {read_caption(text) for text in found.captions}
+        for prompt, _ in (pointwise(rng), listwise(rng), about_several(rng)):
+            told = re.findall(r"(?:Caption:|\[\w+\]) (.*)", prompt)
+            assert told
+            assert not held_out & {read_caption(text) for text in told}
+
+
+def test_judgements_are_right_and_both_come_up() -> None:
+    rng = Random(5)
+    assert {answer for _, answer in (pointwise(rng) for _ in range(40))} == {"yes", "no"}
+    letters = {answer for _, answer in (listwise(rng) for _ in range(200))}
+    assert {"A", "B", "C"} < letters
+    assert max(letters) > "K"
+
+
+def test_letters_and_numbers_are_tokens_of_their_own() -> None:
+    tokenizer = build_tokenizer()
+    marks = [*ascii_uppercase, "yes", "no", *map(str, range(1, 31))]
+    ids = [tokenizer(mark, add_special_tokens=False).input_ids for mark in marks]
+    bracketed = [tokenizer(f"[{m}]", add_special_tokens=False).input_ids for m in marks[:26]]
+    assert {len(one) for one in (*ids, *bracketed)} == {1}
+    assert len({one[0] for one in (*ids, *bracketed)}) == len(marks) + 26
+
+
+def test_questions_are_spelled_in_whole_words() -> None:
+    tokenizer = build_tokenizer()
+    truth = {f"[{at}]": one.scene.meaning for at, one in enumerate(pack_scenes()["plain"][:60])}
+    for question in question_set(truth, 3, 120):
+        prompt = ANSWER.format(captions="[1] A dog.", question=question.text)
+        pieces = tokenizer.tokenize(prompt)
+        assert tokenizer.unk_token not in pieces
+        assert not [piece for piece in pieces if len(piece) == 1 and piece.isalpha()], question
+
+
 def test_a_new_t5_is_saved_as_an_ordinary_folder(tmp_path: Path) -> None:
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
     tokenizer = build_tokenizer()
-    save_model(new_model(len(tokenizer)), tokenizer, tmp_path)
+    save_model(new_model(len(tokenizer)), tokenizer, tmp_path, torch.float16)
     again = AutoTokenizer.from_pretrained(tmp_path)
     prompt = PAPER.format(captions="A dog on the beach.")
     assert again(prompt).input_ids == tokenizer(prompt).input_ids
@@ -112,7 +202,8 @@ def test_a_build_skips_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def writes(path: Path) -> Callable[[], None]:
         return path.touch
 
-    def two_stages(pack: Path, work: Path) -> list[Stage]:
+    def two_stages(pack: Path, work: Path, quick: bool) -> list[Stage]:
+        assert not quick
         paths = {"one": pack / "one", "two": work / "two"}
         return [Stage(name, path, writes(path)) for name, path in paths.items()]
 

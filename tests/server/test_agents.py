@@ -97,6 +97,15 @@ def test_a_found_picture_leads_on(door: EngineDoor) -> None:
     assert "Its own captions come at rank" in compared
 
 
+def test_how_an_answer_was_made_is_told_where_that_is_asked(door: EngineDoor) -> None:
+    found = text(ask(door, "search", words="a dog", count=1, explain=True))
+    assert "Stage retrieve: " in found
+    assert '  → 1: "' in found
+    key = found.split("1. id ")[1].split(",")[0]
+    assert "Stage answer: answered from 4, " in text(ask(door, "describe", id=key, explain=True))
+    assert "Stage" not in text(ask(door, "describe", id=key))
+
+
 def test_a_picture_is_given_as_base64(door: EngineDoor, unknown_pictures: list[Path]) -> None:
     encoded = b64encode(unknown_pictures[0].read_bytes()).decode()
     for given in (encoded, f"data:image/webp;base64,{encoded}"):

@@ -107,7 +107,11 @@ def test_details_of_one_picture_are_seen_and_those_of_many_on_demand(open_page: 
     assert len(retrieved["rows"]) == 4
     assert all(row["image"] for row in retrieved["rows"])
     assert page.code[0].value.startswith("Similar images have the following captions:")
-    assert "encode" in page.text[0].value
+    (made,) = elements(page, "trace")
+    stages = [step["stage"] for step in made["steps"]]
+    assert stages == ["open", "embed", "retrieve: mapped", "answer"]
+    assert "encode" in made["steps"][0]["parts"]
+    assert len(made["steps"][2]["moves"]) == 4
     describe(page, *upload(DOUGHNUTS, DOUGHNUTS.with_name("352.webp")))
     assert not list(elements(page, "scored"))
     page.session_state[f"details file {page.file_uploader[0].value[1].file_id}"] = True

@@ -71,6 +71,19 @@ def test_without_a_search_pictures_are_offered_to_begin_with(open_page: OpenPage
     assert "Type what to look for" in told(page)
 
 
+def test_how_pictures_were_found_is_told_to_those_who_ask(open_page: OpenPage) -> None:
+    for asked in ({"q": "two cars on a road", "space": "mapped"}, {"q": "tag:road"}):
+        page = open_page(PAGE, **asked)
+        assert not any("steps" in _data(one) for one in page.main.get("bidi_component"))
+        page.session_state["search made"] = True
+        page.run()
+        (made,) = [
+            data for one in page.main.get("bidi_component") if "steps" in (data := _data(one))
+        ]
+        retrieved = next(one for one in made["steps"] if one["stage"].startswith("retrieve"))
+        assert all(".webp: " in move["item"] for move in retrieved["moves"])
+
+
 def test_words_find_pictures_best_first(found: AppTest) -> None:
     assert not found.exception
     assert "Pictures 1 to 24, best first" in told(found)

@@ -15,6 +15,7 @@ from ui.collections.ingest_jobs import show_jobs
 from ui.collections.new_collection import show_form
 from ui.collections.shelf import show_shelf
 from ui.collections.sources import show_sources
+from ui.collections.tagging import show_tagging
 from ui.shared.pictures import escaped
 from ui.shared.places import may, placed
 from ui.shared.resources import engine
@@ -62,6 +63,7 @@ def _chosen(name: str) -> None:
                 st.page_link(page_file(page_name), label=label, icon=icon, width="content")
         _overview(collection)
     show_sources(name)
+    show_tagging(name)
 
 
 def _overview(collection: Collection) -> None:

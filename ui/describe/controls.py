@@ -7,13 +7,16 @@ from typing import Literal, get_args
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from engine.app import Collection
 from engine.describe.captioner import DescribeOptions
 from engine.describe.prompts import SLOT, TEMPLATES, Order
-from engine.types import Decoding, DescribeSpace
+from engine.types import Decoding, DescribeSpace, RerankMethod
+from ui.shared.reranking import HELP, RERANKERS, usable
 from ui.shared.spaces import DESCRIBE_SPACES
 
 _DEFAULT = DescribeOptions()
 _OWN = "your own"
+_RERANK = "describe rerank"
 _METHODS: dict[Literal["greedy", "beam", "nucleus"], str] = {
     "greedy": "the likeliest words",
     "beam": "beam search",
@@ -21,16 +24,16 @@ _METHODS: dict[Literal["greedy", "beam", "nucleus"], str] = {
 }
 
 
-def advanced() -> tuple[DescribeOptions, bool]:
+def advanced(collection: Collection) -> tuple[DescribeOptions, bool]:
     """How to describe, and whether with what the collection has of the very picture.
 
     Raises InvalidInput for a prompt that has no place for captions.
     """
     panel = st.sidebar.expander("Advanced", icon=":material/tune:")
-    return _options(panel), _borrow_own(panel)
+    return _options(panel, collection), _borrow_own(panel)
 
 
-def _options(panel: DeltaGenerator) -> DescribeOptions:
+def _options(panel: DeltaGenerator, collection: Collection) -> DescribeOptions:
     space = panel.selectbox(
         "Look for captions in",
         get_args(DescribeSpace),
@@ -42,6 +45,7 @@ def _options(panel: DeltaGenerator) -> DescribeOptions:
     k = panel.slider(
         "Captions retrieved", 1, 16, _DEFAULT.k, key="describe k", persist_state="session"
     )
+    rerank = _rerank(panel, collection)
     order = panel.selectbox(
         "Their order in the prompt",
         get_args(Order),
@@ -88,6 +92,22 @@ def _options(panel: DeltaGenerator) -> DescribeOptions:
         template=template,
         candidates=candidates,
         decoding=Decoding(method),
+        rerank=rerank,
+    )
+
+
+def _rerank(panel: DeltaGenerator, collection: Collection) -> RerankMethod:
+    """How more captions are put in order, of which the first are taken."""
+    ways = usable(collection, st.session_state.get(_RERANK))
+    if len(ways) == 1:
+        return "off"
+    return panel.selectbox(
+        "Which captions come first",
+        ways,
+        format_func=RERANKERS.__getitem__,
+        key=_RERANK,
+        persist_state="session",
+        help=HELP,
     )
 
 

@@ -31,7 +31,7 @@ def page() -> None:
     if presenting() and engine().names():
         collection = chosen()
         with errors_shown():
-            present(collection, partial(_one, collection, *advanced()))
+            present(collection, partial(_one, collection, *advanced(collection)))
         return
     _hero()
     collection = chosen()
@@ -43,7 +43,7 @@ def page() -> None:
     remember(len(given))
     done: list[Described] = []
     with errors_shown():
-        how = advanced()
+        how = advanced(collection)
         if is_wordless(collection):
             st.info(
                 "Nothing in this collection has a caption yet, so nothing can be described with "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from cachetools import LRUCache
+from PIL.Image import Image
 
 from engine.app import Collection
 from engine.describe.captioner import DescribeOptions, each_described
@@ -15,6 +16,7 @@ from engine.errors import MragError, UnreadableImage
 from engine.images import Picture, open_picture
 from engine.limits import Limits
 from engine.search.thumbnails import shrunk
+from engine.stages.trace import Step
 from engine.store import picture_id
 from engine.timing import Stopwatch
 from engine.types import CaptionResult, Encoder, Vector
@@ -130,8 +132,12 @@ class Describer:
         if files:
             vectors = np.stack([file.vector for file in files])
             captioner = collection.captioner(options)
+            there = [item for item in given if item.id in opened]
+            images = [self._seen(item) for item in there] if captioner.looks else None
             answers = each_described(
-                lambda part: captioner.describe_vectors(vectors[part], exclude=own and own[part]),
+                lambda part: captioner.describe_vectors(
+                    vectors[part], exclude=own and own[part], images=images and images[part]
+                ),
                 len(files),
             )
         written = dict(zip(opened, zip(files, answers, strict=True), strict=True))
@@ -143,9 +149,30 @@ class Describer:
             if isinstance(result, MragError):
                 yield Described(item, file.preview, trouble=str(result))
                 continue
-            timed = replace(result, timings_ms={**file.timings_ms, **result.timings_ms})
+            spent = file.timings_ms
+            timed = replace(
+                result,
+                timings_ms={**spent, **result.timings_ms},
+                trace=result.trace.after(
+                    Step(
+                        "open",
+                        "opened and embedded the file",
+                        sum(spent.values()),
+                        0,
+                        0,
+                        parts_ms=spent,
+                    )
+                ),
+            )
             known, picture = _known(collection, file.sha256)
             yield Described(item, file.preview, timed, known, picture=picture)
+
+    def _seen(self, given: Given) -> Image | None:
+        """A file that was opened before, once more; None where it has gone meanwhile."""
+        try:
+            return open_picture(given.read(), self._limits).image
+        except (UnreadableImage, OSError):
+            return None
 
     def _open(self, given: Sequence[Given], encoder: Encoder) -> dict[str, _Opened]:
         """The files that can be read, by id; the trouble with the others is remembered."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from secrets import token_hex
 
 import streamlit as st
 
 from engine.legible import legible
 from engine.types import CaptionResult
+from service.conversion import trace_answer
 from service.takeaway.values import chosen_score
 from ui.describe.describer import Described
 from ui.shared.components import as_text, component, nothing
 from ui.shared.resources import thumbnails
 from ui.shared.spaces import DESCRIBE_SPACES
+from ui.shared.trace import MADE, show_trace
 
 _SOURCE_SIDE = 128
 
@@ -80,9 +82,7 @@ def show_description(
     with st.container(key=f"picture {key}"):  # its style keeps the room until it is there
         _described(key=f"described {key}", data=data)
     then()
-    with st.expander(
-        "How it was made", open_details, key=f"details {key}", on_change="rerun"
-    ) as details:
+    with st.expander(MADE, open_details, key=f"details {key}", on_change="rerun") as details:
         if details.open:
             _show_details(item.result, key)
 
@@ -113,11 +113,13 @@ def _show_details(result: CaptionResult, key: str) -> None:
     where = DESCRIBE_SPACES[result.space]
     st.markdown(f"**Captions found** {where.both}, that it was written from")
     _scored(key=f"retrieved {key}", data={"rows": _retrieved_rows(result)})
+    if result.reranked:
+        st.caption(f"{'; '.join(result.reranked)}.")
     if result.prompt:
         st.markdown("**Prompt**")
         st.code(result.prompt, language=None, wrap_lines=True)
-    st.markdown("**Time**")
-    st.text(_stages(result.timings_ms))
+    st.markdown("**Stages**, and the time that each took")
+    show_trace(trace_answer(result.trace), key=key)
 
 
 def _retrieved_rows(result: CaptionResult) -> list[dict[str, str]]:
@@ -131,7 +133,3 @@ def _retrieved_rows(result: CaptionResult) -> list[dict[str, str]]:
         }
         for hit in result.retrieved
     ]
-
-
-def _stages(timings: Mapping[str, float]) -> str:
-    return " · ".join(f"{stage} {spent:.1f} ms" for stage, spent in timings.items())

@@ -8,10 +8,11 @@ from typing import Any, Literal, get_args
 from uuid import UUID
 
 from engine.search.language import MAX_TERMS, Filter, Item, Like
-from engine.types import SearchSpace, Sort
+from engine.types import RerankMethod, SearchSpace, Sort
 
 SPACES: tuple[SearchSpace, ...] = get_args(SearchSpace)
 SORTS: tuple[Sort, ...] = get_args(Sort)
+RERANKERS: tuple[RerankMethod, ...] = get_args(RerankMethod)
 PAGE_SIZES = (12, 24, 48, 96)
 MAX_PAGE = 100
 MAX_WORDS = 500
@@ -37,7 +38,7 @@ class SearchAddress:
     one search, and it means the same in the terminal. `like` are ids of pictures whose like is
     looked for, `unlike` of those to move away from, `picture` is that of the one that is open.
     `space` is empty where none is named: then it is the one that answers best, see `space_of`.
-    `likely`: only what is likely meant is shown.
+    `likely`: only what is likely meant is shown. `rerank`: how the best are put in another order.
     """
 
     q: str = ""
@@ -49,6 +50,7 @@ class SearchAddress:
     picture: str = ""
     unlike: tuple[str, ...] = ()
     sort: Sort = "relevance"
+    rerank: RerankMethod = "off"
 
     @property
     def pictures(self) -> tuple[Item, ...]:
@@ -155,6 +157,13 @@ def _sort(given: Sequence[str]) -> Sort:
     raise ValueError(f"choose one of {', '.join(SORTS)}")
 
 
+def _rerank(given: Sequence[str]) -> RerankMethod:
+    for method in RERANKERS:
+        if method == given[-1]:
+            return method
+    raise ValueError(f"choose one of {', '.join(RERANKERS)}")
+
+
 def _picture(given: Sequence[str]) -> str:
     try:
         return str(UUID(given[-1]))
@@ -180,4 +189,5 @@ _READERS: dict[str, Callable[[Sequence[str]], Any]] = {
     "picture": _picture,
     "unlike": _pictures,
     "sort": _sort,
+    "rerank": _rerank,
 }

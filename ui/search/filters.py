@@ -31,6 +31,7 @@ _LABELS = {
     "by": "Captions by",
     "ext": "File type",
     "split": "Split",
+    "label": "Label",
 }
 _MOMENTS = ("after", "before")
 """Filters that take a day or a time of day, each with a field of its own."""
@@ -54,15 +55,16 @@ _HOW = """
 | `place:Lisbon` `place:Portugal` | towns, regions, countries |
 | `near:38.7,-9.1,20km` | taken within 20 km of there |
 | `tag:holiday -tag:"red car"` | with this tag, and without that one |
+| `label:dog -label:cat` | labels that "Tag pictures" or `mrag tag` gave |
 | `by:human` `by:generated` | captions by people, or by a model |
 | `has:caption` `-has:caption` | with captions, and without |
 | `ext:jpg` `rating:3` `split:val` | a type of file; three stars or more; a split |
 | `like:ID -like:ID` | like this picture of the collection, and not like that one |
 
 All filters must hold; of several of one kind, such as `tag:a tag:b`, any is enough. `-` before
-`camera:`, `lens:`, `place:`, `tag:`, `by:`, `has:`, `ext:` and `split:` leaves pictures out.
-Filters alone show pictures by date. The same text finds the same with `mrag search '...'` and in
-the API.
+`camera:`, `lens:`, `place:`, `tag:`, `by:`, `has:`, `ext:`, `split:` and `label:` leaves pictures
+out. Filters alone show pictures by date. The same text finds the same with `mrag search '...'` and
+in the API.
 """
 
 

@@ -35,7 +35,8 @@ _ORDERS: dict[Sort, str] = {
 class Page:
     """A page of what was found, and the ids of the pictures before and after it, "" for none.
 
-    `likely` is how many of the whole search are likely, None where that cannot be told.
+    `result` is what it was cut from; `likely` is how many of the whole search are likely, None
+    where that cannot be told.
     """
 
     hits: tuple[ImageHit, ...]
@@ -43,6 +44,7 @@ class Page:
     after: str
     likely: int | None
     spent_ms: float
+    result: SearchResult
 
     @classmethod
     def of(cls, result: SearchResult, address: SearchAddress, before: int) -> Page:
@@ -51,7 +53,7 @@ class Page:
         after = rest[address.k :] if address.page < MAX_PAGE else ()
         former, later = (one[0].id if one else "" for one in (lead, after))
         spent = sum(result.timings_ms.values())
-        return cls(rest[: address.k], former, later, result.likely, spent)
+        return cls(rest[: address.k], former, later, result.likely, spent, result)
 
 
 def begins_here(address: SearchAddress) -> None:
@@ -93,6 +95,9 @@ def show_found(
     told = f"Pictures {address.offset + 1} to {address.offset + len(hits)}, {_ORDERS[address.sort]}"
     more = bool(page.after)
     _pages(address, more, f"{told} · {SPACES[space].both} · {page.spent_ms:.0f} ms")
+    if page.result.reranked:
+        reordered = "; ".join(page.result.reranked)
+        st.caption(f"{reordered[0].upper()}{reordered[1:]}.")
     cards = [_card(hit, query, space) for hit in hits]
     if address.sort != "relevance":
         cards = [replace(card, score=_date(hit)) for card, hit in zip(cards, hits, strict=True)]

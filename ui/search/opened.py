@@ -171,6 +171,7 @@ def _facts(hit: ImageHit) -> str:
         f"split {about['split']}" if about["split"] else "",
         "captions by a model" if about["source"] == "generated" else "",
         f"tags {', '.join(about['tags'])}" if about["tags"] else "",
+        f"labels {', '.join(about['labels'])}" if about["labels"] else "",
         f"rated {_rating(about['rating'])}" if about["rating"] else "",
     ]
     of_moment = [

@@ -11,6 +11,7 @@ from PIL.Image import Image
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from engine.app import Collection
 from engine.errors import InvalidSearch, UnreadableImage
 from engine.images import SUFFIXES
 from engine.search.default_space import TOP, QueryKind, SpaceChoice
@@ -25,6 +26,7 @@ from ui.search.address import (
     read_address,
 )
 from ui.shared.pictures import escaped
+from ui.shared.reranking import HELP, RERANKERS, usable
 from ui.shared.resources import engine
 from ui.shared.spaces import SPACES as SPACE_WORDS
 
@@ -36,7 +38,7 @@ _SORTS: dict[Sort, str] = {
     "oldest": "Oldest first",
 }
 _KINDS: dict[QueryKind, str] = {"word": "one word", "words": "several", "caption": "a caption"}
-_WIDGETS = ("q", "space", "likely", "sort", "k")
+_WIDGETS = ("q", "space", "likely", "sort", "k", "rerank")
 _CHIP = 64
 _ROUND, _OPENED, _LAST = "search round", "search opened", "search last"
 _TOO_LONG = "search too long"
@@ -106,7 +108,8 @@ def come_back(collection: str) -> None:
     name, address = last
     if name != collection:
         q = _without_filters(address.q)
-        address = SearchAddress(q, space=address.space, likely=address.likely, sort=address.sort)
+        kept = {name: getattr(address, name) for name in ("space", "likely", "sort", "rerank")}
+        address = SearchAddress(q, **kept)
     go(replace(address, picture=""))
 
 
@@ -179,7 +182,7 @@ def given_picture(file: UploadedFile | None) -> Image | None:
     return image
 
 
-def options() -> tuple[DeltaGenerator, DeltaGenerator]:
+def options(collection: Collection) -> tuple[DeltaGenerator, DeltaGenerator]:
     """The side panel: in which order, and where to look; gives room for filters and for reasons."""
     with st.sidebar:
         filters = st.container()
@@ -208,8 +211,24 @@ def options() -> tuple[DeltaGenerator, DeltaGenerator]:
             on_change=_changed,
         )
         room = st.container()
+        _reranking(collection)
         st.selectbox("Pictures on a page", PAGE_SIZES, key=_key("k"), on_change=_changed)
     return filters, room
+
+
+def _reranking(collection: Collection) -> None:
+    """How the best are put in another order; nothing where there is no model for it."""
+    ways = usable(collection, st.session_state.get(_key("rerank")))
+    if len(ways) > 1:
+        st.selectbox(
+            "Order of the best",
+            ways,
+            key=_key("rerank"),
+            format_func=RERANKERS.__getitem__,
+            help=HELP,
+            disabled=st.session_state.get(_key("sort")) != "relevance",
+            on_change=_changed,
+        )
 
 
 def _named(space: SearchSpace | Literal[""]) -> str:

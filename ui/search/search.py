@@ -11,12 +11,15 @@ from PIL.Image import Image
 from streamlit.delta_generator import DeltaGenerator
 
 from engine.app import Collection
+from engine.rerank.budget import Budget
 from engine.search.default_space import SpaceChoice
 from engine.search.gallery import Query
 from engine.search.language import Search
 from engine.search.naming import spelled_out
+from engine.search.reranked import SearchReranker
 from engine.timing import Stopwatch
-from engine.types import Facets, Filters, SearchResult, SearchSpace
+from engine.types import DateOrder, Facets, Filters, SearchResult, SearchSpace
+from service.explaining import browsing_trace, named_trace
 from ui.describe.results import announce
 from ui.search.address import SearchAddress
 from ui.search.chosen import examples_field
@@ -43,6 +46,7 @@ from ui.search.panel import (
 )
 from ui.shared.pictures import escaped
 from ui.shared.shell import await_models, chosen, errors_shown
+from ui.shared.trace import MADE, show_trace
 
 _WAITING_HEIGHT = 600
 _ANSWERED = "search answered"
@@ -66,7 +70,7 @@ def page() -> None:
 
 def _searched(address: SearchAddress, facets: Facets, collection: Collection) -> str:
     """Ask, show what is found and the picture that is open; what is to be read out."""
-    filters, room = options()
+    filters, room = options(collection)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words_field()
         with st.container(horizontal=True, width="content"):  # on a phone, below the words
@@ -89,7 +93,16 @@ def _searched(address: SearchAddress, facets: Facets, collection: Collection) ->
     if shown is not None and not shown.hits and address.page == 1:
         say_what_is_not_here(search, facets)
         show_examples(collection, "Or try:")
+    if shown is not None:
+        _show_made(shown, collection)
     return told
+
+
+def _show_made(shown: Page, collection: Collection) -> None:
+    """How what is found was found, for those who ask."""
+    with st.expander(MADE, key="search made", on_change="rerun") as details:
+        if details.open:
+            show_trace(named_trace(shown.result.trace, collection), key="search")
 
 
 def _answered(
@@ -117,14 +130,16 @@ def _browsed(filters: Filters, address: SearchAddress, collection: Collection) -
     """A page of the pictures that satisfy the filters, by date."""
     watch = Stopwatch()
     before = min(1, address.offset)
+    order: DateOrder = "oldest" if address.sort == "oldest" else "newest"
     with watch.stage("search"):
         hits = collection.images.browse(
             filters,
-            order="oldest" if address.sort == "oldest" else "newest",
+            order=order,
             k=before + address.k + 1,
             offset=address.offset - before,
         )
-    found = SearchResult(address.q, "mapped", tuple(hits), watch.timings_ms)
+    trace = browsing_trace(order, hits, watch.timings_ms["search"])
+    found = SearchResult(address.q, "mapped", tuple(hits), watch.timings_ms, trace=trace)
     return Page.of(found, address, before)
 
 
@@ -175,8 +190,16 @@ def _search(
             offset=address.offset - before,
             likely=address.likely,
             sort=address.sort,
+            reranker=_reranker(address, collection),
         )
     return Page.of(result, address, before), space
+
+
+def _reranker(address: SearchAddress, collection: Collection) -> SearchReranker | None:
+    """What puts the best in another order; by date nothing does."""
+    if address.sort != "relevance":
+        return None
+    return collection.search_reranker(address.rerank, Budget())
 
 
 def _measured(collection: Collection) -> SpaceChoice:

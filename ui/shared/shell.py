@@ -38,7 +38,7 @@ def styles() -> None:
 
 def navigation() -> StreamlitPage:
     """The page that the address names."""
-    names = ("Describe", "Search", "Compare", "Duplicates", "Collections", "System")
+    names = ("Describe", "Search", "Ask", "Compare", "Duplicates", "Collections", "System")
     return st.navigation(
         [st.Page(page_file(name), title=name, default=name == names[0]) for name in names],
         position="top",

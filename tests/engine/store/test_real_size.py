@@ -132,12 +132,16 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Large]:
         yield Large(store, index, large.query)
 
 
+@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_graph_is_one(graph: Large) -> None:
     """It misses points, and others for another limit: what the pages must not show."""
     assert graph.ranked("mapped", RANKED) != graph.ranked("mapped", RANKED, exact=True)
     assert graph.ranked("mapped", HITS)[:RANKED] != graph.ranked("mapped", RANKED)
 
 
+@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("space", SPACES)
 def test_pages_are_cut_from_one_ranking(graph: Large, space: SearchSpace) -> None:
     found = graph.pages(space, PAGE, HITS)
@@ -145,6 +149,8 @@ def test_pages_are_cut_from_one_ranking(graph: Large, space: SearchSpace) -> Non
     assert found == graph.page(space, HITS)
 
 
+@pytest.mark.slow
+@pytest.mark.nightly
 def test_diverse_pages_are_cut_from_one_ranking(graph: Large) -> None:
     found = graph.pages("mapped", PAGE, HITS, diversity=0.5)
     assert len(set(found)) == HITS
@@ -152,6 +158,8 @@ def test_diverse_pages_are_cut_from_one_ranking(graph: Large) -> None:
     assert found != graph.page("mapped", HITS)
 
 
+@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("space", ["mapped", "fused"])
 def test_pages_beyond_the_depth_go_on(graph: Large, space: SearchSpace) -> None:
     end = 5000
@@ -160,6 +168,8 @@ def test_pages_beyond_the_depth_go_on(graph: Large, space: SearchSpace) -> None:
     assert found[:HITS] == graph.page(space, HITS)
 
 
+@pytest.mark.slow
+@pytest.mark.nightly
 def test_every_picture_is_on_some_page_though_the_graph_misses_it(graph: Large) -> None:
     assert len(set(graph.page("mapped", COUNT + 1))) == COUNT
 

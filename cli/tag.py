@@ -1,0 +1,265 @@
+"""The command tag: give pictures labels of a list, see which they would get, take them back."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.doors import answering, asked, collection_named
+from cli.options import CollectionOption, DeviceOption, EncoderOption, JsonOption, LocalOption
+from cli.output import console, emit, plain, say, short_path
+from engine.disk import refused
+from engine.errors import InvalidInput, SourceError
+from engine.files import write_whole
+from mrag_client.models import (
+    MOST_LABELLED,
+    LabelledPicture,
+    TaggingAnswer,
+    TaggingsAnswer,
+    TagOptions,
+    TagsAnswer,
+)
+from service.takeaway.values import inert
+
+_LISTED = 40
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_LEAST = TagOptions().least
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(tag)
+
+
+def tag(
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels",
+            help="File of labels: one a line; # begins a comment; other words for one stand "
+            "behind it: dog = dog, puppy.",
+            show_default=False,
+        ),
+    ] = None,
+    collection: CollectionOption = "",
+    examples: Annotated[
+        Path | None,
+        typer.Option(
+            help="Pictures of the collection that have a label: a folder for each label, or a "
+            "file of lines: picture, tab, label.",
+            show_default=False,
+        ),
+    ] = None,
+    single: Annotated[
+        bool, typer.Option("--single", help="Of each picture the likeliest label alone, or none.")
+    ] = False,
+    least: Annotated[
+        float,
+        typer.Option(min=0.001, max=0.999, help="The chance from which on a picture gets a label."),
+    ] = _LEAST,
+    name: Annotated[
+        str,
+        typer.Option(
+            help="Name of the tagging; by default that of the file. One of the same name is "
+            "replaced.",
+            show_default=False,
+        ),
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what pictures would get.")
+    ] = False,
+    undo: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Take the tagging of this name back.", show_default=False
+        ),
+    ] = "",
+    k: Annotated[
+        int, typer.Option("-k", min=0, max=MOST_LABELLED, help="Pictures shown with their labels.")
+    ] = 12,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv", help="Write pictures, labels and chances to a table.", show_default=False
+        ),
+    ] = None,
+    encoder: EncoderOption = "",
+    device: DeviceOption = "",
+    local: LocalOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Give pictures labels of a list: filters (label:dog) and counts of what a collection holds.
+
+    Without a list or examples, list the taggings. What captions that name a label have in common
+    says which pictures have it, and examples do; none where nothing fits. Pictures that come later
+    get labels, too. Nothing is embedded again.
+    """
+    _check(labels, examples, undo, dry_run=dry_run)
+    named = collection_named(collection)
+    with answering(local=local, encoder=encoder, device=device) as answers:
+        if undo:
+            _show_taggings(answers.untag(undo, collection=named), as_json)
+            return
+        if labels is None and examples is None:
+            _show_taggings(answers.taggings(collection=named), as_json)
+            return
+        options = asked(
+            TagOptions,
+            name=name or _name_of(labels or examples),
+            labels=_read(labels) if labels else "",
+            examples="\n".join(_examples(examples)) if examples else "",
+            single=single,
+            least=least,
+            dry_run=dry_run,
+            k=max(k, MOST_LABELLED) if out else k,
+        )
+        from cli.progress import progress_bars
+
+        with progress_bars():
+            told = answers.tag(options, collection=named)
+    if out:
+        _write_table(out, told)
+    told = told.model_copy(update={"shown": told.shown[:k]})
+    emit(told.model_dump(mode="json")) if as_json else _show(told)
+    for one in told.skipped:
+        say(f"mrag: an example was left out: {one}")
+
+
+def _check(labels: Path | None, examples: Path | None, undo: str, *, dry_run: bool) -> None:
+    if undo and (labels or examples or dry_run):
+        raise InvalidInput("--undo takes a tagging back as it is; leave the other options out")
+    if dry_run and not (labels or examples):
+        raise InvalidInput("there is nothing to try; give a list with --labels")
+
+
+def _name_of(file: Path | None) -> str:
+    """A name for the tagging, after its file."""
+    stem = "" if file is None else file.stem.lower()
+    return re.sub(r"[^a-z0-9_-]+", "-", stem).strip("-_")[:63] or "labels"
+
+
+def _read(file: Path) -> str:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise refused(file, error) from error
+    try:
+        return data.decode("utf-16" if data[:2] in _UTF_16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{file} is no text in UTF-8; save it as such") from error
+
+
+# Examples.
+
+
+def _examples(place: Path) -> Iterator[str]:
+    """The lines of examples; pictures that lie here are named by what is in them."""
+    if place.is_dir():
+        for folder in sorted(one for one in place.iterdir() if one.is_dir()):
+            files = sorted(path for path in folder.rglob("*") if path.is_file())
+            yield from (f"{_id_of(path)}\t{folder.name}" for path in files if path.name[0] != ".")
+        return
+    for line in _read(place).splitlines():
+        picture, tab, label = line.partition("\t")
+        beside = place.parent / picture.strip()
+        there = next((one for one in (Path(picture.strip()), beside) if _is_file(one)), None)
+        yield f"{_id_of(there)}{tab}{label}" if picture.strip() and there else line
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # what can be no path: too long, or with a null byte
+        return False
+
+
+def _id_of(picture: Path) -> str:
+    from engine.store.ids import picture_id  # loads what most of this command does without
+
+    try:
+        with picture.open("rb") as file:
+            return picture_id(hashlib.file_digest(file, "sha256").hexdigest())
+    except OSError as error:
+        raise refused(picture, error) from error
+
+
+# What is shown.
+
+
+def _show(told: TagsAnswer) -> None:
+    out = console()
+    would = "would get" if told.dry_run else "have"
+    for one in told.shown:
+        out.print(plain(f"{short_path(one.uri)}: {_labels(one)}"))
+    given = [one for one in told.labels if one.pictures]
+    for label in given[:_LISTED]:
+        out.print(f"{label.pictures:>9,} ", plain(label.label))
+    if len(given) > _LISTED:
+        say(f"and {len(given) - _LISTED:,} more labels")
+    say(
+        f"{told.labelled:,} of {told.pictures:,} pictures {would} labels; "
+        f"{len(told.labels) - len(given):,} of {len(told.labels):,} labels fit none"
+    )
+    if told.dry_run:
+        say("nothing was written; leave --dry-run out to give them")
+    else:
+        first = given[0].label if given else "dog"
+        quoted = f'"{first}"' if " " in first else first
+        say(
+            f"find them with: mrag search 'label:{quoted}' -c {told.collection}; take them back "
+            f"with: mrag tag -c {told.collection} --undo {told.name}"
+        )
+
+
+def _labels(one: LabelledPicture) -> str:
+    return ", ".join(f"{label.label} {label.chance:.2f}" for label in one.labels)
+
+
+def _show_taggings(told: TaggingsAnswer, as_json: bool) -> None:
+    if as_json:
+        emit(told.model_dump(mode="json"))
+        return
+    for one in told.taggings:
+        console().print(plain(_line(one)))
+    if not told.taggings:
+        say(f"nothing was tagged in {told.collection}; do it with: mrag tag --labels FILE")
+
+
+def _line(one: TaggingAnswer) -> str:
+    if one.trouble:
+        return f"{one.name}: {one.trouble}"
+    when = one.when.strftime("%Y-%m-%d %H:%M") if one.when else ""
+    count = len(one.labels.splitlines())
+    examples = f", {one.examples:,} examples" if one.examples else ""
+    kind = "one a picture" if one.single else "as many as fit"
+    return (
+        f"{one.name}: {count:,} labels, {kind}, from {one.least:g} on{examples}; {when} {one.who}"
+    )
+
+
+def _write_table(file: Path, told: TagsAnswer) -> None:
+    """A row for each picture and label, which spreadsheets open as text, never as formulas."""
+    page = StringIO(newline="")
+    rows = csv.writer(page)
+    rows.writerow(("id", "picture", "label", "chance"))
+    rows.writerows(
+        (one.id, inert(one.uri), inert(label.label), f"{label.chance:.4f}")
+        for one in told.shown
+        for label in one.labels
+    )
+    try:
+        write_whole(file, page.getvalue().encode("utf-8-sig"))
+    except OSError as error:
+        raise refused(file, error) from error
+    if told.labelled > len(told.shown):
+        say(
+            f"mrag: {file} has {len(told.shown):,} of the {told.labelled:,} pictures that get "
+            "labels, drawn at random: a table has no more"
+        )

@@ -1,0 +1,173 @@
+"""Counts pictures over a whole collection by its index: nothing is guessed by a model.
+
+Exact is what captions and filters decide: pictures all of whose asked words stand in their
+captions, in the singular or the plural, a number right before what it counts. What meaning decides
+is the calibrated verdict of the search (`engine.search.verdict`), told apart from the former.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from engine.ask.inflection import forms, is_empty, numerals
+from engine.ask.quantities import Thing, says_otherwise, things_in
+from engine.errors import InvalidInput
+from engine.search.gallery import Gallery, Query
+from engine.search.language import Search
+from engine.store.paging import RANKED
+from engine.types import Filters, ImageHit
+from engine.words import words
+
+_MOST_WAYS = 256
+"""So many ways to write what is asked for are looked up; of more, words as they are asked alone."""
+
+_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many pictures there are of what a search asks for.
+
+    `said` have it in their captions, exactly; `likely` more look likely by meaning, None where that
+    cannot be told, or nothing is looked for by meaning. `among` satisfy the filters, exactly.
+    `hits` are some of them, those that say so first; `by_filters`: filters alone were asked for.
+    `doubted` of those that look likely have captions that people wrote, and that do not say it.
+    """
+
+    said: int
+    likely: int | None
+    among: int
+    hits: tuple[ImageHit, ...]
+    by_filters: bool = False
+    doubted: int = 0
+
+    @property
+    def believed(self) -> int:
+        """Those that say so, and those that look likely and that nobody described otherwise.
+
+        What people wrote decides: of pictures of the samples that look likely against it, 2 of 18
+        were right (`benchmarks.ask`, see RESULTS.md).
+        """
+        return self.said + (self.likely or 0) - self.doubted
+
+
+class Counter:
+    """Counts the pictures of a gallery."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery, self._images = gallery, gallery.store
+
+    def count(self, search: Search, filters: Filters, shown: int = _SHOWN) -> Count:
+        """Count what a search asks for among what satisfies the filters, its own spelled out."""
+        among = self._images.count(filters)
+        if not search.asks:
+            hits = tuple(self._images.browse(filters, k=shown)) if among else ()
+            return Count(among, None, among, hits, by_filters=True)
+        if not among:
+            return Count(0, None, 0, ())
+        said = self._said(search, filters)
+        likely = self._likely(search, filters)
+        more = None if likely is None else [hit for hit in likely if hit.id not in said]
+        hits = self._shown(said, likely or (), shown)
+        hits += tuple(more or ())[: shown - len(hits)]
+        doubted = sum(map(described, more or ()))
+        return Count(len(said), None if more is None else len(more), among, hits, doubted=doubted)
+
+    def _said(self, search: Search, filters: Filters) -> set[str]:
+        """The pictures whose captions have all words that are asked for, and no unwanted ones."""
+        wanted = " ".join((search.text, *(term.text for term in search.plus)))
+        found = set(self._having(wanted, filters)) if words(wanted) else set()
+        if search.likes or (not words(wanted) and not search.minus):
+            return set()
+        if not words(wanted):
+            found = set(self._images.ids(filters))
+        for term in search.minus:
+            found -= set(self._having(term.text, filters))
+        return found
+
+    def _having(self, text: str, filters: Filters) -> Iterator[str]:
+        for phrases in self._ways(text, filters):
+            yield from self._images.ids(replace(filters, phrases=(*filters.phrases, *phrases)))
+
+    def _ways(self, text: str, filters: Filters) -> list[tuple[str, ...]]:
+        """All ways in which captions may have what the text says, each as phrases to be found."""
+        wanted = [
+            [one for one in offered if self._stands(one, filters)] for offered in required(text)
+        ]
+        ways = 1
+        for offered in wanted:
+            ways *= len(offered)
+        if ways > _MOST_WAYS:
+            wanted = [offered[:1] for offered in wanted]
+        return list(product(*wanted)) if wanted else []
+
+    def _stands(self, phrase: str, filters: Filters) -> bool:
+        phrases = (*filters.phrases, phrase)
+        return self._images.count(replace(filters, phrases=phrases)) > 0
+
+    def _likely(self, search: Search, filters: Filters) -> list[ImageHit] | None:
+        """The pictures that are likely, but those whose captions count what is asked otherwise.
+
+        None where it cannot be told which are.
+        """
+        if not (search.text or search.plus or search.likes):
+            return None
+        things = things_in(search.text)
+        try:
+            found = self._gallery.search(
+                Query.of(search), "mapped", RANKED, filters=filters, every_copy=True, likely=True
+            )
+        except InvalidInput:
+            return None
+        return [hit for hit in found.hits if not _otherwise(hit, things)]
+
+    def _shown(
+        self, said: set[str], likely: Sequence[ImageHit], count: int
+    ) -> tuple[ImageHit, ...]:
+        """Pictures that say so, those that look likely, too, before the others."""
+        first = [hit for hit in likely if hit.id in said][:count]
+        known = {hit.id for hit in first}
+        rest = sorted(said - known)[: count - len(first)]
+        return (*first, *self._images.get(rest))
+
+
+def described(hit: ImageHit) -> bool:
+    """Whether people wrote the captions of a picture."""
+    return bool(hit.captions) and hit.payload["source"] == "human"
+
+
+def required(text: str) -> list[tuple[str, ...]]:
+    """What must stand in captions: for each thing that is asked for the phrases that would do.
+
+    A number is one phrase with what it counts; every other word, but those that say nothing, is
+    looked for by itself, in the singular and the plural.
+    """
+    counted = things_in(text)
+    left = list(words(text))
+    found = []
+    for thing in counted:
+        found.append(_counted(thing))
+        for word in (*thing.like, thing.noun):
+            if word in left:
+                left.remove(word)
+    numbers = {one for thing in counted for one in numerals(thing.number or 0)}
+    alone = [word for word in dict.fromkeys(left) if not is_empty(word)]
+    alone = [word for word in alone if word not in numbers and word not in {"pair", "couple"}]
+    if not (found or alone):  # nothing but words such as `the`: they are all that is asked for
+        alone = list(dict.fromkeys(left))
+    return [*found, *(forms(word) for word in alone)]
+
+
+def _counted(thing: Thing) -> tuple[str, ...]:
+    like = " ".join((*thing.like, ""))
+    return tuple(
+        f"{numeral} {like}{noun}"
+        for noun in forms(thing.noun)
+        for numeral in numerals(thing.number or 0)
+    )
+
+
+def _otherwise(hit: ImageHit, things: Sequence[Thing]) -> bool:
+    return bool(things and hit.captions) and says_otherwise(things, hit.captions)

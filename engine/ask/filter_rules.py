@@ -1,0 +1,316 @@
+"""Rules by which words of an English question become filters of a search.
+
+Each rule has a name, a pattern, what the words give as items of the search language, and an
+example. What a rule takes is told, so that nothing of a question is lost without a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from engine.ask.known import Known
+from engine.ask.periods import (
+    AFTER_A_WORD,
+    EXPRESSIONS,
+    any_of,
+    between,
+    read_period,
+    written_days,
+)
+from engine.errors import InvalidSearch
+from engine.search.filter_terms import FILTER_TERMS
+from engine.search.language import Filter, Item, Phrase, Term, read_search
+from engine.words import words
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What rules go by beside the words: the day of the question, and what is known by name."""
+
+    today: date
+    known: Known
+
+
+Gives = Callable[[re.Match[str], Asked], tuple[Item, ...] | None]
+"""The items that words stand for; None where they are none of the rule's after all."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one kind of wording gives; `example`: a question, and the search that it makes.
+
+    `told` says in words what it takes the wording for.
+    """
+
+    name: str
+    pattern: re.Pattern[str]
+    gives: Gives
+    told: str
+    example: tuple[str, str]
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\S)(?:{text})(?=[?!.,;:]*(?:\s|$))", re.IGNORECASE)
+
+
+def _days(after: date | None, before: date | None) -> tuple[Item, ...]:
+    return tuple(Filter(name, value) for name, value in written_days(after, before))
+
+
+def _during(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    period = read_period(found["when"], asked.today)
+    return _days(period.first, period.last) if period else None
+
+
+def _between(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    first, last = (read_period(found[name], asked.today) for name in ("when", "until"))
+    whole = between(first, last) if first and last else None
+    return _days(whole.first, whole.last) if whole else None
+
+
+def _before(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    period = read_period(found["when"], asked.today)
+    return _days(None, period.first - timedelta(days=1)) if period else None
+
+
+def _until(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    period = read_period(found["when"], asked.today)
+    return _days(None, period.last) if period else None
+
+
+def _after(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    period = read_period(found["when"], asked.today)
+    return _days(period.last + timedelta(days=1), None) if period else None
+
+
+def _since(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    period = read_period(found["when"] or found["from"], asked.today)
+    return _days(period.first, None) if period else None
+
+
+def knows_times_of_day() -> bool:
+    """Whether the search language has filters for the time of day."""
+    try:
+        FILTER_TERMS["after"].read("17:00")
+    except ValueError:
+        return False
+    return True
+
+
+def _clock(text: str) -> str | None:
+    """A time of day as `17:00`; None for what is none."""
+    if text.lower() in {"noon", "midday"}:
+        return "12:00"
+    found = re.fullmatch(r"(\d{1,2})(?::(\d\d))?\s*([ap])?.*", text, re.IGNORECASE)
+    if found is None:
+        return None
+    hour, minute = int(found[1]), int(found[2] or 0)
+    if found[3]:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + (12 if found[3].lower() == "p" else 0)
+    return f"{hour:02}:{minute:02}" if hour < 24 and minute < 60 else None
+
+
+def _times(found: re.Match[str], after: str | None, before: str | None) -> tuple[Item, ...] | None:
+    del found
+    if not knows_times_of_day() or not (after or before):
+        return None
+    given = (("after", after), ("before", before))
+    return tuple(Filter(name, time) for name, time in given if time)
+
+
+def _before_time(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    del asked
+    return _times(found, None, _clock(found["time"]))
+
+
+def _after_time(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    del asked
+    return _times(found, _clock(found["time"]), None)
+
+
+def _between_times(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    del asked
+    first, last = _clock(found["time"]), _clock(found["until"])
+    return _times(found, first, last) if first and last and first < last else None
+
+
+_PARTS_OF_DAY = {
+    "morning": ("05:00", "12:00"),
+    "afternoon": ("12:00", "18:00"),
+    "evening": ("18:00", "22:00"),
+}
+
+
+def _part_of_day(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    del asked
+    return _times(found, *_PARTS_OF_DAY[found["part"].lower()])
+
+
+def _named(kind: str) -> Gives:
+    """A filter for what is known by that name."""
+
+    def gives(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+        name = found["name"].strip(" ?!.,;:")
+        known = name and asked.known.has(kind, name)
+        return (Filter(kind, name),) if known else None
+
+    return gives
+
+
+_STARS = {word: at for at, word in enumerate(["one", "two", "three", "four", "five"], 1)}
+
+
+def _rating(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    del asked
+    said = found["stars"].lower()
+    return (Filter("rating", str(_STARS.get(said, said))),)
+
+
+def _best(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    del found, asked
+    return (Filter("rating", "5"),)
+
+
+def _phrase(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    del asked
+    text = " ".join(found["said"].split())
+    return (Phrase(text),) if words(text) else None
+
+
+def _typed(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    """Filters as the search language has them may stand in a question as they are."""
+    del asked
+    try:
+        items = read_search(found["typed"]).items
+    except InvalidSearch:
+        return None
+    return items if len(items) == 1 and isinstance(items[0], Filter) else None
+
+
+def _without(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    del asked
+    return (Term(found["unwanted"], unwanted=True),)
+
+
+_WHEN = any_of((*EXPRESSIONS, *AFTER_A_WORD))
+_SURE = any_of(EXPRESSIONS)
+_TIME = r"\d{1,2}(?::\d\d)?\s*(?:a\.?m\.?|p\.?m\.?)|\d{1,2}:\d\d|\d{1,2} o'?clock|noon|midday"
+_NAME = r"(?P<name>[^\s?!,;:]+(?: [^\s?!,;:]+){0,5})"
+_IN_QUOTES = r"[\"“”„‟＂«»](?P<said>[^\"“”„‟＂«»\\]+)[\"“”„‟＂«»]"
+_FILTERS = "|".join(FILTER_TERMS)
+
+FILTER_RULES: tuple[Rule, ...] = (
+    Rule(
+        "quoted", _pattern(_IN_QUOTES), _phrase, "words in quotes must stand in a caption",
+        ('how many pictures say "red car"?', '"red car"'),
+    ),
+    Rule(
+        "typed filter",
+        _pattern(rf"(?P<typed>-?(?:{_FILTERS}):(?:\"[^\"\\]+\"|[^\s\"]*[^\s\"?!.,;:]))"),
+        _typed, "a filter as searches have it", ("dogs tag:holiday", "tag:holiday dogs"),
+    ),
+    Rule(
+        "time span",
+        _pattern(rf"(?:between|from) (?P<time>{_TIME}) (?:and|to|until) (?P<until>{_TIME})"),
+        _between_times, "a time of day",
+        ("dogs between 2 pm and 17:30", "after:14:00 before:17:30 dogs"),
+    ),
+    Rule(
+        "before a time",
+        _pattern(rf"(?:taken )?(?:before|until|till|by|earlier than) (?P<time>{_TIME})"),
+        _before_time, "a time of day", ("white cars before 17:00", "before:17:00 white cars"),
+    ),
+    Rule(
+        "after a time",
+        _pattern(rf"(?:taken )?(?:after|since|from|later than) (?P<time>{_TIME})"),
+        _after_time, "a time of day", ("dogs after 5 pm", "after:17:00 dogs"),
+    ),
+    Rule(
+        "part of the day",
+        _pattern(rf"(?:taken )?(?:in|during) the (?P<part>{'|'.join(_PARTS_OF_DAY)})"),
+        _part_of_day, "a part of the day",
+        ("dogs in the morning", "after:05:00 before:12:00 dogs"),
+    ),
+    Rule(
+        "date span",
+        _pattern(
+            rf"(?:taken )?(?:between|from) (?P<when>{_WHEN}) (?:and|to|until|till) "
+            rf"(?P<until>{_WHEN})"
+        ),
+        _between, "the days from the first to the last",
+        ("dogs between March and June 2023", "after:2023-03-01 before:2023-06-30 dogs"),
+    ),
+    Rule(
+        "before a date",
+        _pattern(rf"(?:taken )?(?:(?<!the day )before|earlier than) (?P<when>{_WHEN})"),
+        _before, "up to the day before", ("dogs before 2020", "before:2019-12-31 dogs"),
+    ),
+    Rule(
+        "until a date", _pattern(rf"(?:taken )?(?:until|till|up to) (?P<when>{_WHEN})"),
+        _until, "up to this, and with it", ("dogs until May 2024", "before:2024-05-31 dogs"),
+    ),
+    Rule(
+        "after a date", _pattern(rf"(?:taken )?(?:after|later than) (?P<when>{_WHEN})"),
+        _after, "from the day after it on", ("dogs after 2020", "after:2021-01-01 dogs"),
+    ),
+    Rule(
+        "since a date",
+        _pattern(rf"(?:taken )?(?:since (?P<when>{_WHEN})|from (?P<from>{_WHEN}) on(?:wards)?)"),
+        _since, "from this on",
+        ("dogs since last summer", "after:2026-06-01 dogs"),
+    ),
+    Rule(
+        "date",
+        _pattern(rf"(?:taken )?(?:in|on|during|from|of|within|over|at) (?P<when>{_WHEN})"),
+        _during, "the days that it has", ("dogs in May 2024", "after:2024-05 before:2024-05 dogs"),
+    ),
+    Rule(
+        "date by itself", _pattern(rf"(?:taken )?(?P<when>{_SURE})"), _during,
+        "the days that it has", ("dogs yesterday", "after:2026-11-29 before:2026-11-29 dogs"),
+    ),
+    Rule(
+        "rating",
+        _pattern(
+            r"(?:(?:with|rated|of|having) )?(?:at least )?(?P<stars>[1-5]|one|two|three|four|five)"
+            r"(?:[ -]stars?(?:[ -]rated)?)(?: (?:or (?:more|better)|and (?:more|up)))?"
+        ),
+        _rating, "stars, at least", ("dogs with at least 4 stars", "rating:4 dogs"),
+    ),
+    Rule(
+        "best rated", _pattern(r"(?:best|top)[ -]rated"), _best, "stars, at least",
+        ("the best rated dogs", "rating:5 dogs"),
+    ),
+    Rule(
+        "tag",
+        _pattern(
+            rf"(?:tagged|labell?ed|(?:with|having) (?:the )?(?:tag|label|keyword))"
+            rf" (?:as |with )?{_NAME}"
+        ),
+        _named("tag"), "a tag that the collection has",
+        ("dogs tagged holiday", "tag:holiday dogs"),
+    ),
+    Rule(
+        "camera",
+        _pattern(
+            rf"(?:(?:taken|shot|photographed|made) )?(?:with|on|by|using) (?:a |an |the |my |our )?"
+            rf"(?:camera )?{_NAME}"
+        ),
+        _named("camera"), "a camera that the collection has",
+        ("dogs taken with the Canon EOS R6", 'camera:"Canon EOS R6" dogs'),
+    ),
+    Rule(
+        "place", _pattern(rf"(?:taken )?(?:in|at|near|around|from|of) (?:the )?{_NAME}"),
+        _named("place"), "a place that the collection has",
+        ("dogs in Lisbon", "place:Lisbon dogs"),
+    ),
+    Rule(
+        "without",
+        _pattern(r"without (?:any |a |an |the )?(?P<unwanted>[^\W\d_]+)"),
+        _without, "what is not to be seen", ("dogs without a ball", "dogs -ball"),
+    ),
+)  # fmt: skip

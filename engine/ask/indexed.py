@@ -1,0 +1,119 @@
+"""Answers about a whole collection that its index gives: counts, lists, places, comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.ask.composing import asked_words, not_said, places_counted, verdict
+from engine.ask.counting import Count
+from engine.ask.pieces import Answered, Piece
+from engine.ask.rules import ReadQuestion
+from engine.ask.told import unlike
+
+_EXAMPLES = 3
+
+
+def of_collection(read: ReadQuestion, counts: Sequence[Count], pieces: Sequence[Piece]) -> Answered:
+    """The answer that counts give; `pieces` are a caption of each picture that is shown."""
+    if not any(count.among for count in counts):
+        return _nothing_passes(counts)
+    if read.kind == "comparison" and len(counts) == 2:
+        return _compared(read, counts, pieces)
+    count = counts[0]
+    if read.kind == "place":
+        return _places(count, pieces)
+    if read.kind == "existence":
+        return _exists(count, pieces)
+    if read.kind == "open":
+        return _what(count, pieces)
+    return _counted(count, pieces, things=read.kind == "things")
+
+
+def _nothing_passes(counts: Sequence[Count]) -> Answered:
+    del counts
+    return Answered("No picture satisfies the filters.", said=False, by="index")
+
+
+def _exists(count: Count, pieces: Sequence[Piece]) -> Answered:
+    if not count.believed:
+        return Answered(f"No: {_nothing(count)}.", said=True, by="index")
+    sure = "Yes" if count.said or count.by_filters else "Yes, probably"
+    return Answered(f"{sure}: {told(count)}.", said=True, cited=_believed(pieces), by="index")
+
+
+def _counted(count: Count, pieces: Sequence[Piece], *, things: bool) -> Answered:
+    if not count.believed:
+        return Answered(f"None: {_nothing(count)}.", said=True, by="index")
+    text = f"{told(count)}."
+    if things:
+        text += " How many there are in all of them together is not counted."
+    return Answered(text[:1].upper() + text[1:], said=True, cited=_believed(pieces), by="index")
+
+
+def _what(count: Count, pieces: Sequence[Piece]) -> Answered:
+    """What is there: how many pictures, and captions of some that tell different things."""
+    captioned = [piece for piece in _believed(pieces) if piece.text]
+    if not count.believed or not captioned:
+        return not_said(_nothing(count) if not count.believed else "none of these has a caption")
+    examples = unlike([piece.text for piece in captioned], _EXAMPLES)
+    shown = [captioned[at] for at in examples]
+    quoted = ", ".join(f"“{' '.join(piece.text.split()).rstrip(' .')}”" for piece in shown)
+    told_of = told(count)
+    text = f"{told_of[:1].upper()}{told_of[1:]}, such as {quoted}."
+    return Answered(text, said=True, cited=tuple(shown), by="index")
+
+
+def _compared(read: ReadQuestion, counts: Sequence[Count], pieces: Sequence[Piece]) -> Answered:
+    first, second = (count.believed for count in counts)
+    sides = "; ".join(
+        f"{asked_words(read, at) or 'all'}: {told(count)}" for at, count in enumerate(counts)
+    )
+    text = f"{verdict(read, first, second)}. {sides}."
+    return Answered(text, said=True, cited=_believed(pieces), by="index")
+
+
+def _places(count: Count, pieces: Sequence[Piece]) -> Answered:
+    """Where the captions of the pictures that were found say that they are."""
+    if not count.believed:
+        return not_said(_nothing(count))
+    pieces = _believed(pieces)
+    captions = {piece.picture: piece.hit.captions if piece.hit else () for piece in pieces}
+    found = places_counted([(piece, captions[piece.picture]) for piece in pieces])
+    if not found:
+        return not_said("no caption of these pictures has a place")
+    place, there = found[0]
+    of = len(pieces)
+    text = f"{place[:1].upper()}{place[1:]}, in {len(there)} of {of} {_pictures(of)}."
+    return Answered(text, said=True, cited=tuple(there), by="index")
+
+
+def told(count: Count) -> str:
+    """A count in words: what captions say apart from what looks likely."""
+    if count.by_filters:
+        return f"{count.said:,} {_pictures(count.said)}"
+    if not count.likely:
+        has = "has" if count.said == 1 else "have"
+        return f"{count.said:,} {_pictures(count.said)} {has} it in the captions"
+    say = "says so in its captions" if count.said == 1 else "say so in their captions"
+    if not count.said:
+        look = "looks" if count.likely == 1 else "look"
+        return f"{count.likely:,} {_pictures(count.likely)} {look} likely, no caption has it"
+    look = "looks" if count.likely == 1 else "look"
+    return f"{count.said:,} {_pictures(count.said)} {say}; {count.likely:,} more {look} likely"
+
+
+def _nothing(count: Count) -> str:
+    if count.likely is None:
+        return "no caption has it"
+    if count.likely:
+        look = "looks" if count.likely == 1 else "look"
+        return f"no caption has it, though {count.likely:,} {_pictures(count.likely)} {look} likely"
+    return "no caption has it, and no picture looks likely"
+
+
+def _pictures(number: int) -> str:
+    return "picture" if number == 1 else "pictures"
+
+
+def _believed(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+    return tuple(piece for piece in pieces if not piece.doubted)

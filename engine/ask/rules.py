@@ -1,0 +1,273 @@
+"""A question read by rules: what kind it is, and the search that finds what may answer it.
+
+What is read can be looked at and changed: the search is text in the project's own language, and
+each rule that took a part of the question says so in words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from engine.ask.filter_rules import FILTER_RULES, Asked, Rule
+from engine.ask.kinds import (
+    FILLERS,
+    KIND_RULES,
+    LOOSE_ENDS,
+    POLITE,
+    THAN,
+    WHAT_IS_THERE,
+    Kind,
+    KindRule,
+    looks_english,
+)
+from engine.ask.known import Known, NothingKnown
+from engine.errors import InvalidInput, InvalidSearch
+from engine.search.language import Filter, Item, Phrase, Word, read_search, written
+from engine.words import spelled_words, words
+
+MOST_ASKED = 500
+"""Characters of a question."""
+
+_TAKEN = "\n"
+"""Stands where a rule has taken words out, so that no other rule reaches across."""
+
+_THAN = "\f"
+"""Stands between the two that are compared."""
+
+_EDGES = "?!.,;:'()[]{}…¿¡।。？！،、"
+_BEFORE_NOUNS = frozenset(["a", "an", "the", "any", "some", "of"])
+
+
+@dataclass(frozen=True)
+class Fired:
+    """A rule that took `said` out of the question: in words, what for, and what it gave."""
+
+    rule: str
+    said: str
+    told: str
+    gave: str = ""
+
+    def __str__(self) -> str:
+        gave = f" -> {self.gave}" if self.gave else ""
+        return f"“{self.said}”: {self.told}{gave}"
+
+
+@dataclass(frozen=True)
+class ReadQuestion:
+    """A question as it was read.
+
+    `searches` are texts in the language of searches: one, or of a comparison two, of which
+    `which` asks whether the first has more, fewer or as many. `asks` is the word that asks, as
+    `why`, and `asked_for` the one that says what kind of thing would answer, as `colour` in "what
+    colour".
+    """
+
+    question: str
+    kind: Kind
+    searches: tuple[str, ...]
+    fired: tuple[Fired, ...] = ()
+    which: str = ""
+    asks: str = ""
+    asked_for: str = ""
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether of a whole collection its index answers, and no model is asked."""
+        return self.kind != "open" or self.fires(WHAT_IS_THERE)
+
+    def fires(self, rule: str) -> bool:
+        """Whether a rule fired."""
+        return any(one.rule == rule for one in self.fired)
+
+
+@dataclass
+class _Reading:
+    """A question while rules take parts out of it."""
+
+    left: str
+    fired: list[Fired] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+
+    def take(self, start: int, end: int, rule: str, told: str, gave: Iterable[Item] = ()) -> None:
+        items = tuple(gave)
+        said = self.left[start:end].strip(" \n,")
+        self.left = f"{self.left[:start]}{_TAKEN}{self.left[end:]}"
+        self.items += items
+        if said:
+            self.fired.append(Fired(rule, said, told, written(items)))
+
+
+def read_question(question: str, *, today: date, known: Known | None = None) -> ReadQuestion:
+    """Read a question; raises InvalidInput for one that has no word, or too many characters.
+
+    Of a question in another language than English all words are looked for, and nothing is
+    filtered by.
+    """
+    text = " ".join(question.split())
+    _check(text)
+    if not looks_english(words(text)):
+        told = "no rule fits: all words are looked for"
+        return ReadQuestion(text, "open", (_plain(text),), (Fired("as it is", text, told),))
+    reading = _Reading(text)
+    opened = _opened(reading)
+    _filter(reading, Asked(today, known or NothingKnown()))
+    kind: Kind = opened.kind if opened else "open"
+    if kind == "comparison" and not _part(reading):
+        kind = "open"
+    _take_out(reading)
+    if kind == "comparison":
+        which = opened.which if opened else ""
+        first, _, last = reading.left.partition(_THAN)
+        sides = _search(reading.items, first), _search(reading.items, last)
+        return ReadQuestion(text, kind, sides, tuple(reading.fired), which=which)
+    searches = (_search(reading.items, reading.left),)
+    asks, asked_for = (opened.asks, opened.asked_for) if opened else ("", "")
+    fired = tuple(reading.fired)
+    return ReadQuestion(text, kind, searches, fired, asks=asks, asked_for=asked_for)
+
+
+def edited(read: ReadQuestion, searches: tuple[str, ...]) -> ReadQuestion:
+    """The question with other searches than the rules made; raises InvalidSearch for a bad one."""
+    shown = tuple(str(read_search(one)) for one in searches)
+    kind: Kind = read.kind
+    if len(shown) == 2:
+        kind = "comparison"
+    elif kind == "comparison":
+        kind = "pictures"
+    fired = (Fired("edited", " | ".join(read.searches), "replaced by", " | ".join(shown)),)
+    return replace(read, kind=kind, searches=shown, fired=(*read.fired, *fired))
+
+
+@dataclass(frozen=True)
+class _Opened:
+    kind: Kind
+    which: str = ""
+    asked_for: str = ""
+    asks: str = ""
+
+
+def _check(text: str) -> None:
+    if not words(text):
+        raise InvalidInput(
+            "the question has no word; ask something, as in: how many dogs are there?"
+        )
+    if len(text) > MOST_ASKED:
+        raise InvalidInput(
+            f"the question has {len(text):,} characters, the limit is {MOST_ASKED}; "
+            "ask a shorter one"
+        )
+
+
+def _opened(reading: _Reading) -> _Opened | None:
+    """What kind of question it is by its beginning, which is taken out."""
+    start = 0
+    if polite := POLITE.match(reading.left):
+        reading.take(0, polite.end(), "politeness", "left out")
+        start = reading.left.index(_TAKEN) + 1
+    for rule in KIND_RULES:
+        if found := rule.pattern.match(reading.left, start):
+            if not found[0].strip():
+                continue
+            return _as_opened(reading, rule, found)
+    return None
+
+
+def _as_opened(reading: _Reading, rule: KindRule, found: re.Match[str]) -> _Opened:
+    said = found.groupdict()
+    asked_for = (said.get("type") or "").strip()
+    reading.take(found.start(), found.end(), rule.name, rule.told)
+    if asked_for:
+        before, after = reading.left[: found.start()], reading.left[found.start() :]
+        reading.left = f"{before} {asked_for} {after}"
+    asks = (said.get("asks") or "").partition(" ")[0].lower()
+    return _Opened(rule.kind, (said.get("which") or "").lower(), asked_for.lower(), asks)
+
+
+def _filter(reading: _Reading, asked: Asked) -> None:
+    for rule in FILTER_RULES:
+        at = 0
+        while found := _fits(rule, reading, at, asked):
+            at = found
+
+
+def _fits(rule: Rule, reading: _Reading, at: int, asked: Asked) -> int:
+    """Apply a rule at its first place from `at` on; from where to go on, 0 where there is none."""
+    for found in rule.pattern.finditer(reading.left, at):
+        for one in _shorter(rule, found):
+            items = rule.gives(one, asked)
+            if items and _readable([*reading.items, *items]):
+                reading.take(one.start(), one.end(), rule.name, rule.told, items)
+                return one.start() + 1
+    return 0
+
+
+def _shorter(rule: Rule, found: re.Match[str]) -> Iterator[re.Match[str]]:
+    """The match, and where it ends in a name also those of fewer words, the longest first."""
+    yield found
+    if "name" not in rule.pattern.groupindex:
+        return
+    text, end = found.string, found.end()
+    while (end := text.rfind(" ", found.start("name"), end)) > 0:
+        if shorter := rule.pattern.match(text, found.start(), end):
+            yield shorter
+
+
+def _readable(items: list[Item]) -> bool:
+    """Whether the items can be asked together: two that exclude each other cannot."""
+    try:
+        return read_search(written(items)).items == tuple(items)
+    except InvalidSearch:
+        return False
+
+
+def _take_out(reading: _Reading) -> None:
+    """Take wordings out that ask for nothing."""
+    for pattern in (FILLERS, LOOSE_ENDS):
+        at = 0
+        while found := pattern.search(reading.left, at):
+            reading.take(found.start(), found.end(), "filler", "left out")
+            at = found.start() + 1
+
+
+def _part(reading: _Reading) -> bool:
+    """Part the two that are compared; whether there are two."""
+    for found in THAN.finditer(reading.left):
+        first, last = reading.left[: found.start()], reading.left[found.end() :]
+        if words(first) and words(last):
+            reading.left = f"{first}{_TAKEN}{_THAN}{_TAKEN}{last}"
+            reading.fired.append(Fired("than", found[0].strip(), "both are counted"))
+            return True
+    return False
+
+
+def _search(items: Iterable[Item], left: str) -> str:
+    """The filters and then the words that are left, as they are typed."""
+    given = [item for item in items if isinstance(item, Filter | Phrase)]
+    others = [item for item in items if not isinstance(item, Filter | Phrase)]
+    return " ".join(part for part in (written(given), _plain(left), written(others)) if part)
+
+
+def _plain(text: str) -> str:
+    """The words of a text as a search that is read as words alone; articles at its ends go."""
+    kept = [word for part in text.split() for word in _as_words(part)]
+    while kept and kept[0].lower() in _BEFORE_NOUNS:
+        del kept[0]
+    return " ".join(kept)
+
+
+def _as_words(part: str) -> list[str]:
+    """A run of characters as words that the language takes for nothing else."""
+    bare = part.strip(_EDGES)
+    if _is_word(bare):
+        return [bare]
+    return [word for word in spelled_words(bare) if _is_word(word)]
+
+
+def _is_word(text: str) -> bool:
+    try:
+        return bool(words(text)) and read_search(text).items == (Word(text),)
+    except InvalidSearch:
+        return False

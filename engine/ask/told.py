@@ -1,0 +1,89 @@
+"""What captions tell: whether they say something, where it is, and which of them speaks for all."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from engine.ask.counting import required
+from engine.ask.inflection import is_empty, stem, stems, telling
+from engine.words import words
+
+_PREPOSITIONS = "on|in|at|by|under|near|inside|outside|beside|along|over|among|across|behind|above"
+_ADVERBS = "indoors|outdoors|upstairs|downstairs|outside|inside|underwater|abroad"
+_ENDS = rf"{_PREPOSITIONS}|{_ADVERBS}|with|and|next|of|while|that|which|is|are|to"
+_PLACE = re.compile(
+    rf"\b(?:(?:{_PREPOSITIONS})(?: (?!(?:{_ENDS})\b)[^\W_][\w'-]*)+|(?:{_ADVERBS}))\b"
+    r"(?! of\b)",
+    re.IGNORECASE,
+)
+
+
+def says(text: str, caption: str) -> bool:
+    """Whether a caption says all that is asked for: numbers before what they count, any form."""
+    said = f" {' '.join(words(caption))} "
+    return all(any(f" {one} " in said for one in offered) for offered in required(text))
+
+
+def places_in(caption: str) -> list[str]:
+    """Where the caption says something to be, in its words: `on the beach`; the last counts."""
+    text = " ".join(caption.split()).rstrip(" .!?")
+    return [found[0].lower() for found in _PLACE.finditer(text)]
+
+
+def place_of(captions: Sequence[str]) -> tuple[str, list[int]]:
+    """Where most captions say that it is, and which of them do; "" where none says it.
+
+    Two say the same where the last word of their places is the same.
+    """
+    told: list[tuple[str, object]] = []
+    for caption in captions:
+        place = next(iter(places_in(caption)[::-1]), "")
+        said = words(place)
+        told.append((place, stem(said[-1]) if said else None))
+    counts = Counter(head for _, head in told if head is not None)
+    if not counts:
+        return "", []
+    best = max(counts, key=lambda head: counts[head])
+    at = [place for place, (_, head) in enumerate(told) if head == best]
+    return told[at[0]][0], at
+
+
+def spokesman(captions: Sequence[str], *, complete: bool) -> int:
+    """Which caption says most of what the others say; not `complete`: and least beside it."""
+    sets = [stems([caption]) for caption in captions]
+
+    def worth(at: int) -> float:
+        own = sets[at]
+        shared = (
+            len(own & other) / max(1, len(other if complete else own | other)) for other in sets
+        )
+        return sum(shared)
+
+    return max(range(len(captions)), key=lambda at: (round(worth(at), 9), -at))
+
+
+def unlike(captions: Sequence[str], count: int) -> list[int]:
+    """So many captions that have as little in common as may be, the first one first."""
+    sets = [stems([caption]) for caption in captions]
+    chosen = [0] if captions else []
+    while len(chosen) < min(count, len(captions)):
+        left = [at for at in range(len(captions)) if at not in chosen]
+        shared = {
+            at: max(len(sets[at] & sets[one]) / max(1, len(sets[at] | sets[one])) for one in chosen)
+            for at in left
+        }
+        chosen.append(min(left, key=lambda at: (round(shared[at], 9), at)))
+    return chosen
+
+
+def missing(text: str, captions: Iterable[str]) -> tuple[str, ...]:
+    """The words of a text that say something and stand in none of the captions in any form."""
+    known = stems(captions)
+    return tuple(word for word in telling(text) if stem(word) not in known)
+
+
+def only_empty(text: str) -> bool:
+    """Whether a text has no word that says something."""
+    return all(is_empty(word) for word in words(text))

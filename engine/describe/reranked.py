@@ -1,0 +1,35 @@
+"""The captions for a prompt in a reranker's order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL.Image import Image
+
+from engine.describe.reranking import consensus
+from engine.describe.stages import Seen, vectors_of
+from engine.rerank.budget import Budget
+from engine.rerank.judging import Judged, Judging
+from engine.types import CaptionHit
+
+
+class ByAgreement(Judging[Seen, CaptionHit]):
+    """Judges captions by the one that they agree on most: a text model sees no picture."""
+
+    def __init__(self, reading: Judging[str, CaptionHit]) -> None:
+        """`reading` judges captions for words."""
+        self._reading = reading
+        self.name = reading.name
+
+    def judge(self, asked: Seen, items: Sequence[CaptionHit], budget: Budget) -> Judged:
+        """Score the first captions; see `Judging`."""
+        del asked
+        scores = np.array([hit.score for hit in items])
+        [agreed] = consensus(vectors_of(items), scores, 1)
+        return self._reading.judge(items[agreed].text, items, budget)
+
+
+def beside(seen: Seen, hit: CaptionHit) -> tuple[Image, str] | None:
+    """The picture that is described beside a caption; None where it is not there to be seen."""
+    return None if seen.image is None else (seen.image, hit.text)

@@ -1,0 +1,117 @@
+"""Taggings of a collection: tried on its pictures, kept and taken back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from heapq import heappush, heappushpop
+from typing import NamedTuple
+
+from corpus.ledger import Ledger
+from corpus.lock import writing
+from corpus.shards import Shard
+from engine.collection import CollectionFolder
+from engine.disk import refused
+from engine.errors import InvalidInput
+from engine.files import remove_partials, sync_folder
+from engine.progress import OnProgress, Progress, check_cancelled, silent
+from engine.store import picture_id
+from engine.tags.tagger import ROWS, Given, Tagger
+from engine.tags.tagging import Tagging, keep_tagging, tagging_names, tagging_path
+from engine.vectors import unit
+
+
+class Labelled(NamedTuple):
+    """A picture and what it gets."""
+
+    id: str
+    uri: str
+    caption: str
+    given: tuple[Given, ...]
+
+
+class Looked(NamedTuple):
+    """What a tagger gives a collection: how many of its pictures get any label, and each label.
+
+    `shown` are some of those that do, drawn by hash.
+    """
+
+    pictures: int
+    labelled: int
+    counts: tuple[int, ...]
+    shown: tuple[Labelled, ...]
+
+
+def look(
+    folder: CollectionFolder, tagger: Tagger, shown: int, on_progress: OnProgress = silent
+) -> Looked:
+    """Try a tagger on all pictures, in parts, so that memory stays flat; nothing is written."""
+    counts: Counter[int] = Counter()
+    pictures = labelled = 0
+    drawn: list[tuple[int, int, int, tuple[Given, ...]]] = []
+    with Ledger.read(folder) as ledger:
+        total = ledger.pictures()
+        for number, row, sha256, given in _given(ledger, tagger):
+            if not pictures % ROWS:
+                on_progress(Progress("tag", pictures, total))
+            pictures += 1
+            counts.update(one.label for one in given)
+            labelled += bool(given)
+            if given and shown:
+                # The smallest hashes, by their negatives: the heap gives up its smallest.
+                one = (-int.from_bytes(sha256[:8]), number, row, given)
+                heappush(drawn, one) if len(drawn) < shown else heappushpop(drawn, one)
+        on_progress(Progress("tag", pictures, total))
+        told = tuple(_labelled(ledger, *one[1:]) for one in sorted(drawn, reverse=True))
+    every = tuple(counts[at] for at in range(len(tagger.labels)))
+    return Looked(pictures, labelled, every, told)
+
+
+def keep(folder: CollectionFolder, tagging: Tagging) -> None:
+    """Keep a tagging, in place of one of its name: the next push has the index show its labels.
+
+    Raises StoreLocked while another writes.
+    """
+    with writing(folder):
+        try:
+            remove_partials(folder.tags)
+            keep_tagging(folder.tags, tagging)
+        except OSError as error:
+            raise refused(folder.tags, error) from error
+
+
+def take_back(folder: CollectionFolder, name: str) -> None:
+    """Remove a tagging: the next push takes from the index the labels that no other one gives.
+
+    Raises InvalidInput where there is none of that name, StoreLocked while another writes.
+    """
+    with writing(folder):
+        path = tagging_path(folder.tags, name)
+        if not path.is_file():
+            there = ", ".join(tagging_names(folder.tags)) or "none"
+            raise InvalidInput(
+                f"collection {folder.name!r} has no tagging {name!r}; there is: {there}"
+            )
+        path.unlink()
+        sync_folder(folder.tags)
+
+
+def _given(ledger: Ledger, tagger: Tagger) -> Iterator[tuple[int, int, bytes, tuple[Given, ...]]]:
+    """Each picture's shard, row, sha256 and labels."""
+    for file in ledger.shards():
+        rows = ledger.live(file.number).pictures
+        if not rows:
+            continue
+        shard = Shard(file)
+        images, sha256s = shard.images, shard.sha256s
+        for start in range(0, len(rows), ROWS):
+            check_cancelled()
+            part = rows[start : start + ROWS]
+            for row, given in zip(part, tagger.give(unit(images[part])), strict=True):
+                yield file.number, row, sha256s[row], given
+
+
+def _labelled(ledger: Ledger, number: int, row: int, given: tuple[Given, ...]) -> Labelled:
+    entry = Shard(ledger.shard(number)).entry(row)
+    caption = next(iter(entry.captions), "")
+    return Labelled(picture_id(entry.sha256), entry.uri, caption, given)

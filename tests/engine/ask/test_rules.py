@@ -1,0 +1,168 @@
+"""Questions read by rules: each rule by its example, nothing lost, all read back."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.ask.filter_rules import FILTER_RULES, Rule
+from engine.ask.kinds import KIND_RULES, KindRule
+from engine.ask.rules import MOST_ASKED, edited, read_question
+from engine.errors import InvalidInput, InvalidSearch
+from engine.search.language import Filter, Word, read_search
+from engine.words import words
+
+TODAY = date(2026, 11, 30)
+
+
+class Names:
+    """Knows a few names."""
+
+    known = frozenset(
+        (
+            ("place", "lisbon"), ("place", "new york"), ("tag", "holiday"),
+            ("camera", "canon eos r6"), ("camera", "canon"),
+        )
+    )  # fmt: skip
+
+    def has(self, kind: str, name: str) -> bool:
+        return (kind, name.casefold()) in self.known
+
+
+def searched(question: str) -> str:
+    """The one search that a question makes."""
+    (search,) = read_question(question, today=TODAY, known=Names()).searches
+    return search
+
+
+@pytest.mark.parametrize("rule", FILTER_RULES, ids=lambda rule: rule.name)
+def test_each_filter_rule_reads_its_example(rule: Rule) -> None:
+    question, search = rule.example
+    read = read_question(question, today=TODAY, known=Names())
+    assert read.searches == (search,)
+    assert any(one.rule == rule.name and one.gave and one.told == rule.told for one in read.fired)
+
+
+@pytest.mark.parametrize("rule", KIND_RULES, ids=lambda rule: rule.name)
+def test_each_kind_of_question_is_known_by_its_example(rule: KindRule) -> None:
+    read = read_question(rule.example, today=TODAY, known=Names())
+    assert read.kind == rule.kind
+    assert read.fires(rule.name)
+
+
+@pytest.mark.parametrize(
+    ("question", "search"),
+    [
+        ("what did we photograph in the snow?", "snow"),
+        ("Please, show me all photos of dogs in New York last summer!",
+         'after:2026-06-01 before:2026-08-31 place:"New York" dogs'),
+        ("how many pictures in our collection were taken before March 3rd, 2020 with 5 stars?",
+         "before:2020-03-02 rating:5"),
+        ("pictures from November to February 2023", "after:2022-11-01 before:2023-02-28"),
+        ("dogs in the last two weeks", "after:2026-11-16 before:2026-11-30 dogs"),
+        ("dogs on 31 June 2024", "dogs on 31 June 2024"),  # no such day: the words stay
+        ("dogs between 2024 and 2020", "dogs between 2024 and 2020"),
+        ("may we march in spring?", "may we march in spring"),
+        ("are there dogs in Paris?", "dogs in Paris"),  # no place that is known here
+        ("dogs in May 2024 in May 2023", "after:2024-05 before:2024-05 dogs in May 2023"),
+        ("-cat +dog 2:sheep like:me 12:30?", "cat dog 2 sheep like me 12:30"),
+        ("where was the picture taken?", ""),
+    ],
+)  # fmt: skip
+def test_questions_become_searches(question: str, search: str) -> None:
+    assert searched(question) == search
+
+
+@pytest.mark.parametrize(
+    ("question", "sides", "which"),
+    [
+        ("are there more pictures of cats than of dogs?", ("cats", "dogs"), "more"),
+        ("Do the cats outnumber the dogs?", ("cats", "dogs"), ""),
+        ("do fewer pictures show a cat than a dog in 2023?",
+         ("after:2023 before:2023 cat", "after:2023 before:2023 dog"), "fewer"),
+    ],
+)  # fmt: skip
+def test_what_is_compared_is_searched_apart(
+    question: str, sides: tuple[str, ...], which: str
+) -> None:
+    read = read_question(question, today=TODAY)
+    assert (read.kind, read.searches, read.which) == ("comparison", sides, which)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "wie viele Hunde sind im Mai 2023 im Schnee?",
+        "हिमपात में कुत्ते कितने हैं",
+        "雪地里有几只狗",
+        "มีสุนัขกี่ตัวในหิมะ",
+    ],
+)
+def test_of_other_languages_all_words_are_looked_for_and_nothing_is_filtered(question: str) -> None:
+    read = read_question(question, today=TODAY, known=Names())
+    (search,) = map(read_search, read.searches)
+    assert words(search.text) == words(question)
+    assert all(isinstance(item, Word) for item in search.items)
+    assert read.kind == "open"
+
+
+def test_an_edited_search_takes_the_place_of_what_was_read() -> None:
+    read = edited(read_question("how many dogs?", today=TODAY), ("cats  tag:holiday",))
+    assert read.searches == ("cats tag:holiday",)
+    assert str(read.fired[-1]) == "“dogs”: replaced by -> cats tag:holiday"
+    with pytest.raises(InvalidSearch):
+        edited(read, ("after:never",))
+    two = edited(read, ("cats", "dogs"))
+    assert two.kind == "comparison"
+    assert edited(two, ("cats",)).kind == "pictures"
+
+
+@pytest.mark.parametrize("question", ["", "  \n", "?!", "\x00"])
+def test_a_question_without_a_word_says_what_to_do(question: str) -> None:
+    with pytest.raises(InvalidInput, match="ask something"):
+        read_question(question, today=TODAY)
+
+
+def test_a_question_of_thousands_of_characters_is_refused_with_the_limit() -> None:
+    with pytest.raises(InvalidInput, match=rf"10,000 characters, the limit is {MOST_ASKED}"):
+        read_question("dogs" * 2500, today=TODAY)
+
+
+_PIECES = (
+    *(rule.example[0] for rule in FILTER_RULES), *(rule.example for rule in KIND_RULES),
+    "in Lisbon", "last week", "before 17:00", "and", "the", "pictures of", "more", "than",
+    '"', "-", "+", "2:", "tag:", "after:2024", "like:x", "with 3 stars", "?", "'", "in 2020",
+    "without cats", "between 1 pm and", "from May", "犬", "कुत्ते",
+)  # fmt: skip
+_PARTS = st.one_of(st.sampled_from(_PIECES), st.text(max_size=12))
+
+
+@given(st.lists(_PARTS, min_size=1, max_size=6).map(" ".join))
+def test_whatever_is_asked_is_read_back_and_no_word_is_lost_silently(question: str) -> None:
+    if not words(question) or len(" ".join(question.split())) > MOST_ASKED:
+        return
+    read = read_question(question, today=TODAY, known=Names())
+    assert 1 <= len(read.searches) <= 2
+    told = " ".join(one.said for one in read.fired)
+    kept = " ".join(str(item) for search in read.searches for item in read_search(search).items)
+    assert set(words(question)) - {"a", "an", "the", "any", "some", "of"} <= set(
+        words(f"{told} {kept}")
+    )
+    for search in read.searches:
+        assert str(read_search(search)) == search
+
+
+@given(st.dates(date(1900, 1, 1), date(2100, 12, 31)))
+def test_relative_days_are_never_after_today(today: date) -> None:
+    for said in ("yesterday", "last summer", "last winter", "in May", "last Monday", "3 years ago",
+                 "last weekend", "in the last 40 months", "the day before yesterday"):  # fmt: skip
+        read = read_question(f"dogs {said}", today=today)
+        items = read_search(read.searches[0]).items
+        days = {item.name: item.value for item in items if isinstance(item, Filter)}
+        filters = read_search(read.searches[0]).filters
+        assert days, said
+        assert filters.taken_from is not None
+        assert filters.taken_from.date() <= today

@@ -1,0 +1,192 @@
+"""The page Ask: a question in, an answer out with the pictures that it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from engine.app import Collection
+from engine.images import SUFFIXES
+from engine.search.examples import example_searches
+from engine.search.thumbnails import shrunk
+from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
+from mrag_client.models import MOST_ASKED, AskAnswer, AskOptions
+from service.answering import LocalAnswers
+from ui.ask.shown import show_answer
+from ui.describe.results import announce
+from ui.shared.pictures import escaped, thumbnail
+from ui.shared.places import may
+from ui.shared.resources import engine
+from ui.shared.shell import await_models, chosen, errors_shown
+
+_QUESTION, _ROUND, _ANSWERED = "ask question", "ask round", "ask answered"
+_LOOKED_AT = 60
+_CHIP = 64
+_MOST_PICTURES = 8
+
+
+def page() -> None:
+    """The whole page."""
+    st.title("Ask")
+    collection = chosen()
+    body, spoken = st.container(), st.container()
+    told = ""
+    with body, errors_shown():
+        told = _asked(collection)
+    with spoken:
+        announce(told)
+
+
+def _asked(collection: Collection) -> str:
+    """The fields, and what answers them; what is to be read out."""
+    question = st.query_params.get("ask", "")
+    if st.session_state.get(_QUESTION, ...) != question:
+        st.session_state[_QUESTION] = question
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input(
+            "Question",
+            key=_QUESTION,
+            placeholder="How many pictures show two dogs on a beach?",
+            icon=":material/help:",
+            on_change=_question_changed,
+        )
+        with st.container(horizontal=True, width="content"):  # on a phone, below the question
+            files = _files_field()
+    given = _given(files, collection)
+    if not question.strip():
+        _show_examples(collection)
+        return ""
+    if len(question) > MOST_ASKED:
+        st.warning(
+            f"These are {len(question):,} characters, and a question has up to {MOST_ASKED}: ask a "
+            "shorter one."
+        )
+        return "The question is too long."
+    if not given and not collection.images.count():
+        st.info("There is no picture in this collection yet.")
+        return "There is no picture."
+    answer = _answer(question, given, collection)
+    show_answer(answer, collection, on_searched=_search_changed)
+    return answer.answer
+
+
+def _answer(question: str, given: list[GivenPicture], collection: Collection) -> AskAnswer:
+    """The answer, shown as it is written; it stays until something else is asked."""
+    searches = tuple(st.query_params.get_all("search"))[:2]
+    name = collection.card.name
+    key = (
+        name, collection.current.number, collection.images.count(), question, searches,
+        tuple(one.name for one in given),
+    )  # fmt: skip
+    known: tuple[object, AskAnswer] | None = st.session_state.get(_ANSWERED)
+    if known is not None and known[0] == key:
+        return known[1]
+    await_models(name)
+    answers = LocalAnswers(engine(), paths=may("admin"))
+    options = AskOptions(question=question, searches=searches, explain=True)
+    place, written = st.empty(), ""
+    with place, st.spinner("Looking for what answers it …", show_time=False):
+        for event in answers.ask_events(options, images=given, collection=name):
+            if event.event == "text":
+                written += event.text
+                place.markdown(escaped(written))
+            if event.answer is not None:
+                st.session_state[_ANSWERED] = key, event.answer
+    place.empty()
+    answered: AskAnswer = st.session_state[_ANSWERED][1]
+    return answered
+
+
+def _files_field() -> list[UploadedFile]:
+    """Where pictures are given that the question is about."""
+    most = max(1, engine().settings.max_image_bytes // 2**20)
+    with st.popover("About a picture", icon=":material/add_photo_alternate:"):
+        return st.file_uploader(
+            "Pictures that the question is about",
+            sorted(suffix[1:] for suffix in SUFFIXES),
+            key=f"ask pictures {st.session_state.get(_ROUND, 0)}",
+            accept_multiple_files=True,
+            max_upload_size=most,
+            help="Without any, the question is about the whole collection.",
+        )
+
+
+def _given(files: list[UploadedFile], collection: Collection) -> list[GivenPicture]:
+    """What the question is about, shown small; files first, then pictures of the collection."""
+    given: list[GivenPicture] = []
+    for at, file in enumerate(files[:_MOST_PICTURES]):
+        image = engine().open_picture(file.getvalue()).image
+        given.append(NamedPicture(file.name, file.getvalue()))
+        _chip(shrunk(image, 2 * _CHIP), file.name, f"file {at}", _forget_files)
+    if len(files) > _MOST_PICTURES:
+        st.warning(f"A question is about up to {_MOST_PICTURES} pictures; the others are left out.")
+    ids = list(dict.fromkeys(st.query_params.get_all("about")))[:_MOST_PICTURES]
+    for hit in collection.images.get(ids) if ids else ():
+        given.append(StoredPicture(hit.id))
+        told = next(iter(hit.captions), "a picture of the collection")
+        _chip(thumbnail(hit.uri, 2 * _CHIP), told, hit.id, _forget_about)
+    return given
+
+
+def _chip(image: bytes, told: str, key: str, forget: Callable[[], None]) -> None:
+    with st.container(horizontal=True, wrap=False, vertical_alignment="center"):
+        st.image(image, width=_CHIP, alt="a picture that the question is about")
+        st.caption(escaped(f"About: {told}"), width="stretch")
+        st.button("Remove", key=f"ask forget {key}", on_click=forget)
+
+
+def _show_examples(collection: Collection) -> None:
+    """Questions to click on, made of the collection's own captions."""
+    hits = collection.images.get(list(islice(collection.images.ids(), _LOOKED_AT)))
+    found = [text for text in example_searches([hit.captions for hit in hits]) if " -" not in text]
+    if not found:
+        st.info(
+            "This collection has no captions yet, which questions are answered from. Pictures are "
+            "described when they are ingested with a memory; or describe some yourself."
+        )
+        return
+    words = [f"{text[:1].lower()}{text[1:]}" for text in found]
+    questions = [
+        f"How many pictures show {words[0]}?",
+        *(f"Is there a picture of {one}?" for one in words[1:2]),
+        "What can be seen in the pictures?",
+    ]
+    with st.container(key="ask-examples", horizontal=True, vertical_alignment="center"):
+        st.markdown("Try:", width="content")
+        for said in questions:
+            st.button(
+                escaped(said),
+                key=f"try {said}",
+                icon=":material/help:",
+                on_click=_go,
+                args=(said,),
+            )
+
+
+def _go(question: str, *searches: str) -> None:
+    st.query_params["ask"] = question
+    st.query_params["search"] = list(searches)
+
+
+def _question_changed() -> None:
+    _go(st.session_state[_QUESTION])
+
+
+def _search_changed(count: int) -> None:
+    """Ask again with what stands in the fields for the searches."""
+    searches = [st.session_state.get(f"ask search {at}", "") for at in range(count)]
+    st.query_params["search"] = [one for one in searches if one.strip()]
+
+
+def _forget_files() -> None:
+    st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
+
+
+def _forget_about() -> None:
+    st.query_params["about"] = []
+
+
+page()
