@@ -16,7 +16,7 @@ How far a list's order decides: what the letters' places get where captions are 
 and what comes of lists in the reverse order.
 
 `--costs` measures random weights of real size instead: flan-t5-base on 20 captions of 12 words,
-BLIP (ViT-B/16 at 384 pixels over BERT-base) on pictures. Times are those of a processor, which other
+BLIP (ViT-B/16 at 384 pixels over BERT-base) on pictures. Times are of a processor, which other
 work on the machine changes little.
 """
 
