@@ -73,7 +73,7 @@ def served(*, local: bool = False, **models: str) -> Iterator[Client | None]:
         try:
             yield client
         except ClientError as error:
-            raise _as_here(error) from error
+            raise as_here(error) from error
 
 
 def collection_named(option: str) -> str:
@@ -165,8 +165,10 @@ def _told(name: str, models: Mapping[str, str]) -> str:
     return f"--{name}" if models[name] else f"MRAG_{name.upper()}"
 
 
-def _as_here(error: ClientError) -> MragError:
-    """The error that an engine here would have raised."""
+def as_here(error: ClientError | MragError) -> MragError:
+    """The error that an engine here would have raised, or has."""
+    if isinstance(error, MragError):
+        return error
     if isinstance(error, PictureUnreadable):
         return UnreadableImage(str(error))
     if not isinstance(error, ServerRefused):
