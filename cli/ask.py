@@ -114,7 +114,8 @@ def ask(
                 options = _options(line, search, k, shown, explain=explain)
                 (answer,) = each_waited_for("ask", _one(answers, options, given, name))
             except (InvalidInput, ServerRefused) as error:
-                if not isinstance(as_here(error), InvalidInput):
+                here = as_here(error) if isinstance(error, ServerRefused) else error
+                if not isinstance(here, InvalidInput):
                     raise
                 failed += 1  # it concerns this question; the others go on
                 say(f"mrag: {line[:60]}: {error}")

@@ -165,10 +165,8 @@ def _told(name: str, models: Mapping[str, str]) -> str:
     return f"--{name}" if models[name] else f"MRAG_{name.upper()}"
 
 
-def as_here(error: ClientError | MragError) -> MragError:
-    """The error that an engine here would have raised, or has."""
-    if isinstance(error, MragError):
-        return error
+def as_here(error: ClientError) -> MragError:
+    """The error that an engine here would have raised."""
     if isinstance(error, PictureUnreadable):
         return UnreadableImage(str(error))
     if not isinstance(error, ServerRefused):
