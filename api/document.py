@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from api.fields import properties
 from api.problems import MEDIA_TYPE
-from mrag_client.models import Problem
+from mrag_client.models import AskEvent, Problem
 
 ABOUT = """
 Describe pictures and find them. What is answered is the JSON that `mrag ... --json` prints.
@@ -85,6 +85,10 @@ def document_of(app: FastAPI) -> dict[str, Any]:
         )
         schemas = made["components"]["schemas"]
         schemas["Problem"] = Problem.model_json_schema()
+        schemas["AskEvent"] = AskEvent.model_json_schema(
+            mode="serialization", ref_template="#/components/schemas/{model}"
+        )
+        del schemas["AskEvent"]["$defs"]  # they are the answer's, which is there
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         made["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, TypeVar
@@ -69,6 +69,10 @@ class Asking:
     async def run(self, work: Callable[..., Done], *args: Any, **options: Any) -> Done:
         """Work that blocks, while they wait for it; see `Work.run`."""
         return await self.parts.work.run(self.request, partial(work, *args, **options))
+
+    def stream(self, begin: Callable[[], Iterable[Done]]) -> AsyncGenerator[Done | None]:
+        """What blocks between its pieces, one by one as they come; see `Work.stream`."""
+        return self.parts.work.stream(self.request, begin)
 
     def note(self, timings_ms: Mapping[str, float]) -> None:
         """Note the times of an answer for who watches the program."""

@@ -22,7 +22,7 @@ from cli.options import (
 )
 from cli.output import console, emit, milliseconds, plain, say, short_path
 from cli.tracing import show_trace
-from cli.waiting import each_waited_for
+from cli.waiting import each_waited_for, told_meanwhile
 from engine.errors import InvalidInput, SourceError
 from mrag_client.answers import Answers, GivenPicture, NamedPicture, StoredPicture
 from mrag_client.errors import ServerRefused
@@ -129,7 +129,11 @@ def ask(
 def _one(
     answers: Answers, options: AskOptions, images: Sequence[GivenPicture], collection: str
 ) -> Iterator[AskAnswer]:
-    yield answers.ask(options, images=images, collection=collection)
+    for event in answers.ask_events(options, images=images, collection=collection):
+        if event.event == "text":
+            told_meanwhile(event.text)
+        if event.answer is not None:
+            yield event.answer
 
 
 def _options(

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from cli.output import plain
+
 if TYPE_CHECKING:  # rich is loaded where something is drawn
     from rich.status import Status
 
@@ -37,6 +39,15 @@ def paused() -> Iterator[None]:
     finally:
         for status in _shown:
             status.start()
+
+
+def told_meanwhile(piece: str) -> None:
+    """Show a piece of text behind those before it, as what is waited for; it goes, too."""
+    from rich.text import Text
+
+    for status in _shown:
+        before = status.status if isinstance(status.status, Text) else Text()
+        status.update(before + plain(piece.replace("\n", " ")))
 
 
 @contextmanager

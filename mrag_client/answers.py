@@ -9,6 +9,7 @@ from typing import Protocol
 
 from mrag_client.models import (
     AskAnswer,
+    AskEvent,
     AskOptions,
     CaptionOptions,
     CollectionAnswer,
@@ -90,6 +91,11 @@ class Answers(Protocol):
 
         Raises UnreadableImage for a picture that cannot be opened, InvalidInput for no question.
         """
+
+    def ask_events(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> Iterator[AskEvent]:
+        """The same, event by event as they come: what is searched, pieces of text, the answer."""
 
     def duplicates(self, options: DuplicateOptions, *, collection: str = "") -> DuplicatesAnswer:
         """What a collection holds more than once, as far as it was compared; see `waiting`."""

@@ -22,6 +22,7 @@ from mrag_client.answers import GivenPicture, NamedPicture
 from mrag_client.errors import ClientError, ServerGone
 from mrag_client.models import (
     AskAnswer,
+    AskEvent,
     AskOptions,
     CaptionOptions,
     CollectionAnswer,
@@ -49,7 +50,7 @@ from mrag_client.models import (
     VersionAnswer,
 )
 from mrag_client.presence import Presence, running_server
-from mrag_client.talks import Call, EventReader, ResultT, Talk, wait_before_again
+from mrag_client.talks import AskReader, Call, JobReader, ResultT, Talk, wait_before_again
 
 ATTEMPTS = 5
 """How often the same is asked of a server that is busy, or that an event stream broke off of."""
@@ -106,6 +107,10 @@ class _Address:
         else:
             why = f"broke off ({error or type(error).__name__}); see what it says, and try again"
         return ServerGone(f"the server at {self.address} {why}")
+
+    def broken(self) -> ServerGone:
+        """What is said where an answer ends before its end."""
+        return ServerGone(f"the server at {self.address} broke off its answer; ask again")
 
 
 class Client:
@@ -192,6 +197,21 @@ class Client:
     ) -> AskAnswer:
         """Answer a question about pictures that are given, or about a collection."""
         return self._run(talks.ask(options, images, collection))
+
+    def ask_events(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> Iterator[AskEvent]:
+        """The same, event by event as they come; the last has the answer.
+
+        Raises ServerGone where the line breaks before that.
+        """
+        reader = AskReader()
+        with talks.asked_of("/ask/events", options, images, collection) as call:
+            for line in self._lines(call):
+                if (event := reader.read(line)) is not None:
+                    yield event
+        if not reader.ended:
+            raise self._to.broken()
 
     def outline(
         self,
@@ -297,7 +317,7 @@ class Client:
         """
         broken = 0
         while True:
-            reader = EventReader()
+            reader = JobReader()
             try:
                 for line in self._lines(talks.events(key)):
                     if (job := reader.read(line)) is not None:
@@ -366,14 +386,20 @@ class Client:
             raise self._to.gone(error) from error
 
     def _lines(self, call: Call) -> Iterator[str]:
-        try:
-            with self._http.stream(**_request(call), timeout=_patient()) as response:
-                if not response.is_success:
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                with self._http.stream(**_request(call), timeout=_patient()) as response:
+                    if response.is_success:
+                        yield from response.iter_lines()
+                        return
                     response.read()
-                    talks.content(response)
-                yield from response.iter_lines()
-        except httpx.TransportError as error:
-            raise self._to.gone(error) from error
+            except httpx.TransportError as error:
+                raise self._to.gone(error) from error
+            seconds = wait_before_again(response, LONGEST_WAIT_S) if left else None
+            if seconds is None:
+                talks.content(response)  # it raises
+                return
+            self._sleep(seconds)
 
 
 class AsyncClient:
@@ -457,6 +483,18 @@ class AsyncClient:
     ) -> AskAnswer:
         """Answer a question about pictures that are given, or about a collection."""
         return await self._run(talks.ask(options, images, collection))
+
+    async def ask_events(
+        self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
+    ) -> AsyncIterator[AskEvent]:
+        """The same, event by event as they come; see `Client.ask_events`."""
+        reader = AskReader()
+        with talks.asked_of("/ask/events", options, images, collection) as call:
+            async for line in self._lines(call):
+                if (event := reader.read(line)) is not None:
+                    yield event
+        if not reader.ended:
+            raise self._to.broken()
 
     async def outline(
         self,
@@ -555,7 +593,7 @@ class AsyncClient:
         """What an ingest does, as it does it; see `Client.events`."""
         broken = 0
         while True:
-            reader = EventReader()
+            reader = JobReader()
             try:
                 async for line in self._lines(talks.events(key)):
                     if (job := reader.read(line)) is not None:
@@ -624,15 +662,21 @@ class AsyncClient:
             raise self._to.gone(error) from error
 
     async def _lines(self, call: Call) -> AsyncIterator[str]:
-        try:
-            async with self._http.stream(**_request(call), timeout=_patient()) as response:
-                if not response.is_success:
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                async with self._http.stream(**_request(call), timeout=_patient()) as response:
+                    if response.is_success:
+                        async for line in response.aiter_lines():
+                            yield line
+                        return
                     await response.aread()
-                    talks.content(response)
-                async for line in response.aiter_lines():
-                    yield line
-        except httpx.TransportError as error:
-            raise self._to.gone(error) from error
+            except httpx.TransportError as error:
+                raise self._to.gone(error) from error
+            seconds = wait_before_again(response, LONGEST_WAIT_S) if left else None
+            if seconds is None:
+                talks.content(response)  # it raises
+                return
+            await self._sleep(seconds)
 
 
 async def _sleep(seconds: float) -> None:

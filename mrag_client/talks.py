@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -23,6 +23,7 @@ from mrag_client.files import open_to_send
 from mrag_client.models import (
     SINGULAR,
     AskAnswer,
+    AskEvent,
     AskOptions,
     CaptionOptions,
     CollectionAnswer,
@@ -132,6 +133,15 @@ def compare(
 
 def ask(options: AskOptions, images: Sequence[GivenPicture], collection: str) -> Talk[AskAnswer]:
     """Answer a question."""
+    with asked_of("/ask", options, images, collection) as call:
+        return read(AskAnswer, content((yield call)))
+
+
+@contextmanager
+def asked_of(
+    path: str, options: AskOptions, images: Sequence[GivenPicture], collection: str
+) -> Iterator[Call]:
+    """What is sent to ask a question, its files open; what is refused calls them by their names."""
     asked = fields_of(options, collection=collection)
     named = [one for one in images if isinstance(one, NamedPicture)]
     if ids := [one.id for one in images if isinstance(one, StoredPicture)]:
@@ -143,14 +153,13 @@ def ask(options: AskOptions, images: Sequence[GivenPicture], collection: str) ->
                 files.append(_file("image", one, place, opened))
             except PictureUnreadable as error:
                 raise PictureUnreadable(f"{one.name}: {error}") from error
-        response = yield Call("POST", "/ask", fields=asked, files=files)
-    try:
-        return read(AskAnswer, content(response))
-    except ServerRefused as error:
-        for (_, (sent, *_)), one in zip(files, named, strict=True):
-            if error.detail.startswith(f"{sent}:"):
-                raise _renamed(error, sent, one.name) from error
-        raise
+        try:
+            yield Call("POST", path, fields=asked, files=files)
+        except ServerRefused as error:
+            for (_, (sent, *_)), one in zip(files, named, strict=True):
+                if error.detail.startswith(f"{sent}:"):
+                    raise _renamed(error, sent, one.name) from error
+            raise
 
 
 def outline(
@@ -474,15 +483,15 @@ def wait_before_again(response: httpx.Response, longest: float) -> float | None:
 
 
 @dataclass
-class EventReader:
+class _EventReader:
     """Reads server-sent events, line by line."""
 
     ended: bool = False
     _event: str = ""
     _data: str = ""
 
-    def read(self, line: str) -> JobAnswer | None:
-        """The job, where this line ends an event that tells of it."""
+    def _taken(self, line: str) -> tuple[str, Any] | None:
+        """The name and the content of an event, where this line ends one that has content."""
         if line:
             field, _, value = line.partition(":")
             value = value.removeprefix(" ")
@@ -495,11 +504,34 @@ class EventReader:
         self._event = self._data = ""
         if not data:
             return None
-        self.ended = event == "ended"
         try:
-            return read(JobAnswer, json.loads(data))
+            return event, json.loads(data)
         except ValueError as error:
             raise _not_understood(httpx.codes.OK) from error
+
+
+class JobReader(_EventReader):
+    """Reads what an ingest does."""
+
+    def read(self, line: str) -> JobAnswer | None:
+        """The job, where this line ends an event that tells of it."""
+        if (taken := self._taken(line)) is None:
+            return None
+        self.ended = taken[0] == "ended"
+        return read(JobAnswer, taken[1])
+
+
+class AskReader(_EventReader):
+    """Reads how a question is answered."""
+
+    def read(self, line: str) -> AskEvent | None:
+        """The event that this line ends; raises ServerRefused where it tells of a problem."""
+        if (taken := self._taken(line)) is None:
+            return None
+        self.ended = taken[0] == "answer"
+        if taken[0] == "problem":
+            raise ServerRefused(read(Problem, taken[1]))
+        return read(AskEvent, taken[1])
 
 
 def _check(response: httpx.Response) -> None:

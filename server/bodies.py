@@ -41,7 +41,17 @@ def limits_of(settings: Settings) -> Limit:
             return picture * 2 if path.startswith("/mcp") else _SMALL  # a picture as base64
         if path == "/api/v1/search":
             return picture
-        takes_files = path.endswith(("/caption", "/compare", "/collections", "/ingests"))
+        takes_files = path.endswith(
+            (
+                "/caption",
+                "/compare",
+                "/outline",
+                "/collections",
+                "/ingests",
+                "/ask",
+                "/ask/events",
+            )
+        )
         return upload if takes_files else _SMALL
 
     return limit

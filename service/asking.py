@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path, PurePath
-from queue import SimpleQueue
-from threading import Thread
 
 from PIL.Image import Image
 
@@ -22,7 +20,7 @@ from engine.ask.rules import ReadQuestion, edited, read_question
 from engine.errors import MragError
 from engine.evidence.refiners import USUAL, Refinement, choosing
 from engine.images import Picture
-from engine.progress import Cancellation, Cancelled
+from engine.models.streaming import read_while_written
 from engine.search.language import read_search
 from engine.search.naming import not_here, spelled_out
 from engine.store import picture_id
@@ -99,27 +97,7 @@ class Asking:
 
         The work runs beside who reads, and stops when the iterator is closed.
         """
-        told: SimpleQueue[AskEvent | BaseException | None] = SimpleQueue()
-        stop = Cancellation()
-
-        def work() -> None:
-            try:
-                with stop.watched():
-                    self.ask(options, images, collection, told.put)
-                told.put(None)
-            except Cancelled:
-                told.put(None)
-            except BaseException as error:  # handed to who reads, whatever it is
-                told.put(error)
-
-        Thread(target=copy_context().run, args=(work,), name="ask", daemon=True).start()
-        try:
-            while (one := told.get()) is not None:
-                if isinstance(one, BaseException):
-                    raise one
-                yield one
-        finally:
-            stop.ask()
+        return read_while_written(partial(self.ask, options, images, collection))
 
     def _read(self, options: AskOptions, opened: Collection) -> ReadQuestion:
         today = options.today or datetime.now().astimezone().date()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL.Image import Image
 
-from engine.ask.finding import Question
+from engine.ask.finding import Question, Subject
 from engine.ask.pieces import Piece, pictures_of
 from engine.ask.prompts import LISTED, SEEN_ALONE, SEEN_WITH
 from engine.ask.writing import plainly
@@ -36,9 +36,8 @@ def sight_of(question: Question, pieces: Sequence[Piece], see: See, most: int) -
 
     One whose file is gone makes room for the next.
     """
-    given = [one.image for one in question.subjects if one.image is not None]
     if question.subjects:
-        return Sight(tuple(given[:most]), notes=_notes(len(question.subjects), 0, most))
+        return _of_given(question.subjects, see, most)
     opened: dict[str, Image] = {}
     gone = 0
     of = {piece.picture: piece for piece in reversed(pieces) if piece.hit is not None}
@@ -53,6 +52,18 @@ def sight_of(question: Question, pieces: Sequence[Piece], see: See, most: int) -
             opened[key] = image
     notes = _notes(len(keys) - gone, gone, most)
     return Sight(tuple(opened.values()), tuple(opened), notes)
+
+
+def _of_given(subjects: Sequence[Subject], see: See, most: int) -> Sight:
+    """The given pictures themselves; of one of the collection its file is opened."""
+    opened = []
+    for one in subjects[:most]:
+        if one.image is not None:
+            opened.append(one.image)
+        elif one.hit and (image := see(Piece("", one.hit.id, one.hit))) is not None:
+            opened.append(image)
+    gone = len(subjects[:most]) - len(opened)
+    return Sight(tuple(opened), notes=_notes(len(subjects) - gone, gone, most))
 
 
 def seeing_prompt(question: str, pieces: Sequence[Piece], sight: Sight, writer: TextStream) -> str:

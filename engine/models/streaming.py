@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from contextvars import copy_context
 from queue import SimpleQueue
 from threading import Thread
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from PIL.Image import Image
 
@@ -22,6 +22,9 @@ _HALF = "\N{REPLACEMENT CHARACTER}"
 
 _WORD_IN_WORK = re.compile(r"\s+[\x21-\x7e]*\Z|\A\s*[\x21-\x7e]*\Z")
 """The space and the Latin word at the end of a text, which the next token may change."""
+
+
+Told = TypeVar("Told")
 
 
 class TextWriter(Protocol):
@@ -105,14 +108,16 @@ class _End:
         self.error = error
 
 
-def read_while_written(write: Callable[[Tell], None]) -> Iterator[str]:
+def read_while_written(
+    write: Callable[[Callable[[Told], None]], object],
+) -> Generator[Told, None, None]:
     """What `write` tells, as it tells it, from a thread of its own.
 
     The thread is begun with the first piece, never waits for the reader, and watches a
     `Cancellation`, which is asked where the reader closes the iterator or is itself asked to
     stop. What it raises is raised to the reader.
     """
-    told: SimpleQueue[str | _End] = SimpleQueue()
+    told: SimpleQueue[Told | _End] = SimpleQueue()
     writing, reading = Cancellation(), watched_cancellation()
 
     def stop() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -16,7 +17,7 @@ from starlette.types import Message, Scope
 from api.problems import ClientGone, TookTooLong
 from api.work import Work
 from engine.app import Engine
-from engine.errors import Busy
+from engine.errors import Busy, InvalidInput
 from engine.models.queues import BatchQueue
 from engine.progress import Cancelled, check_cancelled
 from service.answering import LocalAnswers
@@ -226,3 +227,80 @@ def test_the_metrics_tell_routes_stages_and_queues(
         assert figures[f'mrag_queue_refused_total{{model="{model}"}}'] == "0.0"
     assert figures["mrag_requests_busy_total"] == "0.0"
     assert "made-up" not in told.text
+
+
+def test_a_stream_comes_piece_by_piece_and_tells_of_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("api.work._SILENT_S", 0.001)
+    on = Event()
+
+    def pieces() -> Iterator[str]:
+        yield "first"
+        assert on.wait(20)
+        yield "last"
+
+    async def main() -> list[str | None]:
+        work, told = Work(waiting=1, seconds=60), list[str | None]()
+        async for one in work.stream(Client().request, pieces):
+            told.append(one)
+            if one is None:
+                on.set()
+        assert work.running == 0
+        work.close()
+        return told
+
+    told = asyncio.run(main())
+    assert [one for one in told if one] == ["first", "last"]
+    assert None in told
+
+
+@pytest.mark.parametrize("why", ["gone", "late", "unread"])
+def test_a_stream_that_nobody_waits_for_stops_its_work(why: str) -> None:
+    stopped = Event()
+
+    def endless() -> Iterator[int]:
+        try:
+            yield 1
+            while True:
+                check_cancelled()
+        except Cancelled:
+            stopped.set()
+            raise
+
+    async def main() -> None:
+        work = Work(waiting=1, seconds=0.2 if why == "late" else 60)
+        client = Client()
+        coming = work.stream(client.request, endless)
+        assert await anext(coming) == 1
+        if why == "gone":
+            client.gone.set()
+        if why == "unread":
+            await coming.aclose()
+        else:
+            with pytest.raises(ClientGone if why == "gone" else TookTooLong):
+                await anext(coming)
+        assert await asyncio.to_thread(stopped.wait, 20)
+        work.close()
+
+    asyncio.run(main())
+
+
+def test_what_goes_wrong_in_a_stream_is_raised_and_too_many_are_refused() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise InvalidInput("no more")
+
+    async def main() -> None:
+        work = Work(waiting=0, seconds=60, threads=1)
+        coming = work.stream(Client().request, broken)
+        assert await anext(coming) == 1
+        with pytest.raises(InvalidInput, match="no more"):
+            await anext(coming)
+        held = work.stream(Client().request, lambda: iter([1, 2]))
+        work.running = 1
+        with pytest.raises(Busy):
+            await anext(held)
+        work.close()
+
+    asyncio.run(main())

@@ -19,7 +19,14 @@ import pytest
 from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
 from mrag_client.client import ATTEMPTS, AsyncClient, Client
 from mrag_client.errors import ClientError, PictureUnreadable, ServerGone, ServerRefused
-from mrag_client.models import CaptionOptions, Failure, IngestOptions, SearchOptions
+from mrag_client.models import (
+    AskEvent,
+    AskOptions,
+    CaptionOptions,
+    Failure,
+    IngestOptions,
+    SearchOptions,
+)
 from mrag_client.presence import Presence, running_server, server_file
 
 ADDRESS = "http://127.0.0.1:9"
@@ -284,6 +291,44 @@ def test_events_of_a_job_that_nobody_knows_are_refused() -> None:
         list(Server([problem(404, "InvalidInput", "there is no job")]).client.events("x"))
 
 
+ANSWER = {
+    "question": "how many?", "kind": "pictures", "answer": "2.", "said": True, "by": "index",
+    "searches": ["dogs"], "rules": [], "pictures": [], "counts": [], "timings_ms": {},
+}  # fmt: skip
+
+
+def asking(server: Server) -> Iterator[AskEvent]:
+    return server.client.ask_events(AskOptions(question="how many?"))
+
+
+def test_a_question_is_answered_while_one_reads() -> None:
+    text = {"event": "text", "text": "two "}
+    server = Server(
+        [
+            problem(503, "Busy", "too many", **{"Retry-After": "1"}),
+            stream(
+                ("text", text), ("text", text), ("answer", {"event": "answer", "answer": ANSWER})
+            ),
+        ]
+    )
+    *pieces, last = asking(server)
+    assert [one.text for one in pieces] == ["two ", "two "]
+    assert last.answer is not None
+    assert last.answer.answer == "2."
+    assert server.slept == [1]
+
+
+def test_a_question_whose_answer_breaks_off_or_is_refused_late_raises() -> None:
+    text = {"event": "text", "text": "two "}
+    late = {"type": "urn:mrag:Busy", "title": "Busy", "status": 503, "detail": "too many"}
+    with pytest.raises(ServerGone, match="broke off"):
+        list(asking(Server([stream(("text", text), cut=True)])))
+    with pytest.raises(ServerGone, match="broke off its answer"):
+        list(asking(Server([stream(("text", text))])))
+    with pytest.raises(ServerRefused, match="too many"):
+        list(asking(Server([stream(("text", text), ("problem", late))])))
+
+
 def test_readiness_is_an_answer_though_it_is_no() -> None:
     waits = {"ready": False, "waiting_for": ["encoder"]}
     assert not Server([httpx.Response(503, json=waits)]).client.ready().ready
@@ -293,12 +338,14 @@ def test_the_client_of_asyncio_answers_alike(tmp_path: Path) -> None:
     picture = tmp_path / "a.jpg"
     picture.write_bytes(b"pixels")
     done = JOB | {"state": "done"}
+    answered = ("answer", {"event": "answer", "answer": ANSWER})
     server = Server(
         [
             problem(503, "Busy", "too many", **{"Retry-After": "1"}),
             captions("a dog"),
             COLLECTION,
             httpx.Response(200, stream=Pieces(stream(("ended", done)).read())),
+            httpx.Response(200, stream=Pieces(stream(answered).read())),
         ]
     )
 
@@ -313,6 +360,8 @@ def test_the_client_of_asyncio_answers_alike(tmp_path: Path) -> None:
             assert [one.image for one in answers] == ["a.jpg"]
             assert (await client.collection("album")).collection == "album"
             assert [job.state async for job in client.events("job-1")] == ["done"]
+            told = client.ask_events(AskOptions(question="how many?"))
+            assert [one.event async for one in told] == ["answer"]
 
     asyncio.run(ask())
     assert server.slept == [1]
