@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -50,6 +51,7 @@ def write_film(path: Path, parts: Sequence[Part], how: Film | None = None) -> li
         if how.created:
             container.metadata["creation_time"] = how.created.isoformat()
         stream = container.add_stream(how.codec, rate=how.fps)
+        assert isinstance(stream, VideoStream)
         stream.width, stream.height = how.size
         stream.pix_fmt = "yuv420p"
         stream.time_base = Fraction(1, 1000)
@@ -85,7 +87,7 @@ def _pixels(parts: Sequence[Part], how: Film) -> Iterator[Pixels]:
                 share = (time - end + coming.fade) / coming.fade
                 pixels = (1 - share) * pixels + share * _view(coming, 0.0, how.size)
             if how.noise:
-                pixels = pixels + rng.normal(0, how.noise, pixels.shape)
+                pixels = pixels + rng.normal(0, how.noise, pixels.shape).astype(np.float32)
             if any(flash <= time < flash + 0.08 for flash in how.flashes):
                 pixels = np.full_like(pixels, 255)
             yield np.clip(pixels, 0, 255).astype(np.uint8)

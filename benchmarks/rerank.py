@@ -16,7 +16,8 @@ How far a list's order decides: what the letters' places get where captions are 
 and what comes of lists in the reverse order.
 
 `--costs` measures random weights of real size instead: flan-t5-base on captions of 12 words, BLIP
-(ViT-B/16 at 384 pixels over BERT-base) on pictures.
+(ViT-B/16 at 384 pixels over BERT-base) on pictures. Times are those of a processor, which other
+work on the machine changes little.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 from string import ascii_uppercase
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -132,9 +133,9 @@ def told(
         seconds = {}
         scored: dict[str, Sequence[float | None]] = {"best order": ideal}
         for name, reranker in rerankers.items():
-            began = perf_counter()
+            began = process_time()
             scored[name] = reranker.judging.judge(one.text, hits, UNHURRIED).scores
-            seconds[name] = perf_counter() - began
+            seconds[name] = process_time() - began
         for name, scores in scored.items():
             for told_as, parts in ((name, likely), (f"{name}, across", [])):
                 orders[told_as] = [hits[i].uri for i in order(scores, parts)] + rest
@@ -247,7 +248,7 @@ def build_blip(folder: Path) -> None:
 
 
 def costs() -> None:
-    """Print what models of real size take, by the clock, in medians of three."""
+    """Print what models of real size take, in medians of three."""
     rng = Random(SEED)
     said = [" ".join(f"w{rng.randrange(30000)}" for _ in range(12)) for _ in range(TOP)]
     with tempfile.TemporaryDirectory() as parent:
@@ -285,9 +286,9 @@ def _median(run: Callable[[], object]) -> float:
     run()
     spent = []
     for _ in range(3):
-        began = perf_counter()
+        began = process_time()
         run()
-        spent.append(perf_counter() - began)
+        spent.append(process_time() - began)
     return median(spent)
 
 

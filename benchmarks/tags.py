@@ -39,12 +39,12 @@ from engine.alignment.alignment import Alignment
 from engine.alignment.moments import PairMoments
 from engine.app import Collection, build_engine
 from engine.settings import Settings
-from engine.tags import zero_shot as prompting
 from engine.tags.directions import mean_precision
 from engine.tags.labels import Label, label_of
 from engine.tags.making import Examples, Known, known_of, make_tagger
 from engine.tags.tagger import Tagger
-from engine.types import Encoder, Vectors
+from engine.tags.zero_shot import TEMPLATES
+from engine.types import CaptionHit, Encoder, Vectors
 from engine.vectors import unit
 from evaluation.metrics.intervals import bootstrap, interval, resampled_sums
 from sample.world.places import PLACES
@@ -56,7 +56,7 @@ from sample.world.things import THINGS
 SEED, DRAWN, TESTED = 61_000_000, 616_161, 600
 SHOTS = (1, 2, 4, 8, 16)
 FOLDS, ENOUGH_CAPTIONS = 5, 8
-LEASTS = (0.3, 0.5)
+LEASTS = (0.2, 0.3, 0.5)
 
 Flags = NDArray[np.bool_]
 Values = NDArray[np.float64]
@@ -69,7 +69,7 @@ OTHER_TEMPLATES = {
     "a photo of a": ("a photo of {a}.",),
     "photo, picture, scene": ("a photo of {a}.", "a picture of {a}.", "there is {a} in the scene."),
     "one, two, three": ("{a}.", "two {many}.", "three {many}."),
-    "all six": prompting.TEMPLATES,
+    "all six": TEMPLATES,
 }
 
 
@@ -102,7 +102,8 @@ def new_world(encoder: Encoder, tested: int, shots: int, cache: Path | None) -> 
     known = held_out_meanings() | {
         shown.scene.meaning for part in pack_scenes().values() for shown in part
     }
-    rng, drawn, counts = Random(DRAWN), [], dict.fromkeys((one.name for one in THINGS), 0)
+    rng, drawn = Random(DRAWN), list[Scene]()
+    counts = dict.fromkeys((one.name for one in THINGS), 0)
     while len(drawn) < tested or min(counts.values()) < shots:
         scene = natural_scene(rng)
         names = [group.thing.name for group in scene.groups]
@@ -129,17 +130,27 @@ def _embedded(drawn: Sequence[Scene], encoder: Encoder, cache: Path | None) -> d
         parts["postcards"].append(encoder.encode_images([postcard(one) for one in pictures]))
     found = {name: np.concatenate(part) for name, part in parts.items()}
     if kept:
-        np.savez(kept, **found)
+        np.savez(kept, plain=found["plain"], postcards=found["postcards"])
     return found
 
 
 # What is measured.
 
 
-def many(tagger: Tagger, raw: Vectors, right: Flags, *, seed: int = 3) -> str:
-    """mAP, and F1, precision, recall and pictures exactly right at each least chance."""
+def judged(tagger: Tagger, raw: Vectors) -> tuple[Values, Values]:
+    """Scores and chances of the labels of the list, (n, labels) each."""
     scores = tagger.scorer.scores(raw)
-    chances = tagger.calibration.chances(scores)
+    count = len(tagger.labels)
+    return scores[:, :count], tagger.calibration.chances(scores)[:, :count]
+
+
+def many(tagger: Tagger, raw: Vectors, right: Flags) -> str:
+    """What a tagger is worth on these pictures; see `many_of`."""
+    return many_of(*judged(tagger, raw), right)
+
+
+def many_of(scores: Values, chances: Values, right: Flags, *, seed: int = 3) -> str:
+    """mAP, and F1, precision, recall and pictures exactly right at each least chance."""
     cells = [f"{mean_precision(scores, right):.3f} ({_map_interval(scores, right, seed)})"]
     for least in LEASTS:
         given = chances >= least
@@ -177,7 +188,11 @@ def one(tagger: Tagger, raw: Vectors, right: NDArray[np.int64]) -> str:
 
 def reliability(tagger: Tagger, raw: Vectors, right: Flags) -> str:
     """Chances as they are told, and how often they are right."""
-    chances = tagger.calibration.chances(tagger.scorer.scores(raw))
+    return reliability_of(judged(tagger, raw)[1], right)
+
+
+def reliability_of(chances: Values, right: Flags) -> str:
+    """The same of chances (pictures, labels)."""
     cells = []
     for low, high in ((0.0, 0.1), (0.1, 0.3), (0.3, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 1.01)):
         at = (chances >= low) & (chances < high)
@@ -252,16 +267,15 @@ def alone_by_examples(tagger: Tagger) -> Tagger:
 def template_rows(collection: Collection, test: World) -> Iterator[str]:
     """What prompts are worth, without any caption."""
     name, known = collection.card.name, known_ways(collection)["mapped, prompts alone"]
-    kept = prompting.TEMPLATES
     for told, templates in OTHER_TEMPLATES.items():
-        prompting.TEMPLATES = templates
-        tagger = make_tagger(THING_LABELS, collection.encoder, known)
-        precision = mean_precision(tagger.scorer.scores(test.vectors[name]), test.things())
-        place = make_tagger(PLACE_LABELS, collection.encoder, known, single=True)
+        tagger = make_tagger(THING_LABELS, collection.encoder, known, templates=templates)
+        precision = mean_precision(judged(tagger, test.vectors[name])[0], test.things())
+        place = make_tagger(
+            PLACE_LABELS, collection.encoder, known, single=True, templates=templates
+        )
         yield f"templates @ {name} | {told} | {precision:.3f} | " + one(
             place, test.vectors[name], test.places()
         )
-    prompting.TEMPLATES = kept
 
 
 # Real vectors.
@@ -293,22 +307,66 @@ def coco_rows(folder: Path) -> Iterator[str]:
     right = right[:, kept]
     yield f"coco @ {len(kept)} labels: {', '.join(one.name for one in labels)}"
     parts = np.array_split(np.random.default_rng(0).permutation(len(rows)), FOLDS)
-    for method in ("raw", "auto"):
-        for shots in (0, *SHOTS, -1):
-            yield _coco_row(method, shots, labels, images, texts, rows, right, parts)
+    said = [str(row["embedded_caption"]) for row in rows]
+    coco = _Coco(labels, images, texts, said, right, parts)
+    for method in ("raw", "shrink"):
+        yield f"many @ 500 COCO | {method}, captions alone | {coco.row(method, 0)}"
+        for shots in SHOTS:
+            yield f"many @ 500 COCO | {method}, {shots} beside captions | {coco.row(method, shots)}"
+            alone = coco.row(method, shots, alone=True)
+            yield f"many @ 500 COCO | {method}, {shots} alone | {alone}"
+    yield f"reliability @ 500 COCO | shrink, captions alone | {coco.reliability('shrink', 0)}"
 
 
-def _coco_row(
-    method: str,
-    shots: int,
-    labels: tuple[Label, ...],
-    images: Vectors,
-    texts: Vectors,
-    rows: Sequence[dict[str, Any]],
-    right: Flags,
-    parts: Sequence[NDArray[np.int64]],
-) -> str:
-    raise NotImplementedError
+@dataclass(frozen=True)
+class _Coco:
+    """Held-out pictures judged by taggers that are made of the other folds."""
+
+    labels: tuple[Label, ...]
+    images: Vectors
+    texts: Vectors
+    said: Sequence[str]
+    right: Flags
+    parts: Sequence[NDArray[np.int64]]
+
+    def row(self, method: str, shots: int, *, alone: bool = False) -> str:
+        scores, chances = self._judged(method, shots, alone=alone)
+        return many_of(scores, chances, self.right)
+
+    def reliability(self, method: str, shots: int) -> str:
+        return reliability_of(self._judged(method, shots, alone=False)[1], self.right)
+
+    def _judged(self, method: str, shots: int, *, alone: bool) -> tuple[Values, Values]:
+        found = np.zeros((2, *self.right.shape))
+        for part in self.parts:
+            others = np.setdiff1d(np.arange(len(self.images)), part)
+            tagger = self._tagger(method, shots, others)
+            found[:, part] = judged(
+                alone_by_examples(tagger) if alone else tagger, self.images[part]
+            )
+        return found[0], found[1]
+
+    def _tagger(self, method: str, shots: int, rows: NDArray[np.int64]) -> Tagger:
+        moments = PairMoments(self.images.shape[1])
+        moments.update(self.images[rows], self.texts[rows])
+        alignment = Alignment.fit(moments, method)
+        captions = [
+            CaptionHit(str(at), self.said[at], 0.0, vector=self.texts[at]) for at in rows.tolist()
+        ]
+        known = Known(
+            alignment, self.images[rows], [(self.said[at],) for at in rows], captions, moments
+        )
+        examples = self._examples(shots, rows) if shots else None
+        return make_tagger(self.labels, _NoEncoder(), known, examples)
+
+    def _examples(self, shots: int, rows: NDArray[np.int64]) -> Examples:
+        rng = np.random.default_rng(shots)
+        drawn, holds = [], []
+        for label in range(self.right.shape[1]):
+            chosen = rng.permutation(rows[self.right[rows, label]])[:shots]
+            drawn += chosen.tolist()
+            holds += [np.arange(self.right.shape[1]) == label] * len(chosen)
+        return Examples(self.images[drawn], np.array(holds))
 
 
 def main() -> None:
@@ -333,6 +391,9 @@ def main() -> None:
             args = (engine.open(name), test) if asked.templates else (engine.open(name), test, pool)
             for line in rows(*args):
                 print(line, flush=True)
+    if not asked.templates and (asked.folder / "image_features.npy").is_file():
+        for line in coco_rows(asked.folder):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ AskedSpace = Literal["best", "raw", "mapped", "caption", "words", "fused"]
 
 Decoding = Literal["greedy", "beam", "nucleus"]
 Order = Literal["nearest-first", "nearest-last"]
+Refinement = Literal["near-copies", "contradictions", "compression"]
 Sort = Literal["relevance", "newest", "oldest"]
 MapMethod = Literal["auto", "raw", "centred", "shrink", "ridge", "procrustes", "ols"]
 Rerank = Literal["off", "pointwise", "listwise", "picture"]
@@ -130,6 +131,20 @@ class CaptionOptions(_Asked):
     rerank: Annotated[Rerank, Field(description=f"Order of the captions. {RERANKING}")] = "off"
     rerank_top: RerankTop = 20
     rerank_seconds: RerankSeconds = 2.0
+    refine: Annotated[
+        tuple[Refinement, ...],
+        Field(
+            max_length=3,
+            description="What is done to captions before a prompt is made of them. near-copies: "
+            "what says the same is said once; contradictions: in counts and colours most and the "
+            "nearest decide; compression: clauses that no other caption says go before whole "
+            "captions do.",
+        ),
+    ] = ()
+    prompt_tokens: Annotated[
+        int | None,
+        Field(ge=1, le=MANY, description="The longest prompt; null: as long as the model reads."),
+    ] = None
 
 
 MOST_SHOTS = 1000
@@ -942,11 +957,10 @@ class LabelledPicture(_Answer):
 
 
 class LabelCount(_Answer):
-    """How many pictures get a label; `captions`: how many name it, of those looked through."""
+    """How many pictures get a label."""
 
     label: str
     pictures: int
-    captions: int = 0
 
 
 class TagsAnswer(_Answer):

@@ -2,6 +2,7 @@
 
     python -m sample.measure            both collections, every map, and the time of a caption
     python -m sample.measure --looks    the plain pictures in four looks that CLIP never saw
+    python -m sample.measure --tasks    how the T5 judges captions and answers questions
     python -m sample.measure --fresh 400 --seed 1    pictures drawn now, of unseen meanings
 
 Fresh pictures and those of `--split dev` are rendered and compressed as the pack's are; the maps
@@ -34,10 +35,13 @@ from engine.describe.retriever import Retriever
 from engine.models.loaded import Models
 from engine.settings import Settings
 from engine.types import Encoder, Generator
+from sample.tasks import Reader, answers_right, listwise_right, pointwise_right
 from sample.trial import Memory, Outcome, Outcomes, Part, embed, fill_store, fit, try_map
 from sample.world.reading import read_truth
 from sample.world.render import LOOKS, Look, postcard, render
-from sample.world.splits import COLLECTIONS, Shown, dev_scenes, fresh_scenes
+from sample.world.scenes import Meaning
+from sample.world.splits import COLLECTIONS, SPLITS, Shown, dev_scenes, fresh_scenes, pack_scenes
+from sample.world.things import THINGS, plural, with_article
 from sample.write_pack import PACK, as_shipped
 
 RESAMPLES = 2000
@@ -52,6 +56,13 @@ def _same(picture: Image.Image) -> Image.Image:
     return picture
 
 
+_FEW = THINGS[::4][:15]
+_WORDS = {
+    "15 words": [(thing.name, thing.name) for thing in _FEW],
+    "all 66 words": [(thing.name, thing.name) for thing in THINGS],
+    "their plurals": [(plural(thing.name), thing.name) for thing in THINGS],
+    'these with "a"': [(with_article(thing.name), thing.name) for thing in THINGS],
+}
 _LOOK_OF: dict[str, Look] = {"plain": _same, "postcards": postcard}
 
 
@@ -160,6 +171,33 @@ class Bench:
             return _drawn_part(self.encoder, self.scenes, _LOOK_OF[collection])
         return _part(self.encoder, collection, self.split, look)
 
+    def retrieved(self, collection: str) -> list[tuple[Meaning, list[str]]]:
+        """What each tested picture holds, and the captions that the program's map finds for it."""
+        alignment = fit(_part(self.encoder, collection, "train", _same), self.memory, "auto")
+        test = self._tested(collection, _same)
+        with (
+            TemporaryDirectory() as home,
+            fill_store(Path(home), "tasks", self.memory, alignment, self.encoder) as store,
+        ):
+            queries, k = alignment.map_images(test.images), self.options.k
+            found = Retriever([store], alignment).nearest(queries, "mapped", k, per_image=k)
+        texts = ([hit.text for hit in hits] for hits in found)
+        return list(zip(test.meanings, texts, strict=True))
+
+    def words(self, collection: str, words: Sequence[tuple[str, str]]) -> Outcomes:
+        """Whether the nearest picture of the collection holds the thing, by (word, thing).
+
+        By vectors alone, with the program's map, among all pictures that the pack has of it.
+        """
+        parts = [_part(self.encoder, collection, split, _same) for split in SPLITS]
+        alignment = fit(parts[0], self.memory, "auto")
+        images = alignment.map_images(np.concatenate([part.images for part in parts]))
+        queries = alignment.map_texts(self.encoder.encode_texts([word for word, _ in words]))
+        meanings = [meaning for part in parts for meaning in part.meanings]
+        nearest = (queries @ images.T).argmax(axis=1)
+        hits = [thing in meanings[at].names for (_, thing), at in zip(words, nearest, strict=True)]
+        return np.array(hits, np.float64)
+
     def milliseconds(self, pictures: int = 50) -> dict[str, float]:
         """The median time of one description on one core, by stage and altogether."""
         torch.set_num_threads(1)
@@ -181,6 +219,21 @@ class Bench:
         return {stage: median(times) for stage, times in spent.items()}
 
 
+def tasks(bench: Bench) -> Iterator[str]:
+    """How the T5 judges and answers, as lines of Markdown."""
+    reader = Reader.load(PACK / "t5")
+    scenes = bench.scenes or [one for one in pack_scenes()["plain"] if one.split == bench.split]
+    yield "| task | right |\n| --- | --- |"
+    yield f"| yes or no: does a caption fit a query | {_share(pointwise_right(reader, scenes))} |"
+    yield f"| of ten captions, one that fits | {_share(listwise_right(reader, scenes))} |"
+    for collection in COLLECTIONS:
+        for told, words in _WORDS.items():
+            hits = bench.words(collection, words)
+            yield f"| {collection}, first hit of {told} | {hits.sum():.0f} of {len(hits)} |"
+        for kind, flags in answers_right(reader, bench.retrieved(collection)):
+            yield f"| {collection}, a picture: {kind} | {_share(flags)} |"
+
+
 def report(bench: Bench, looks: bool) -> Iterator[str]:
     """All that was measured, as lines of Markdown."""
     if looks:
@@ -199,6 +252,7 @@ def main() -> None:
     """Measure from the command line."""
     parser = argparse.ArgumentParser(description="Measure the sample pack on its test pictures.")
     parser.add_argument("--looks", action="store_true", help="the four unseen looks instead")
+    parser.add_argument("--tasks", action="store_true", help="judging and answering instead")
     parser.add_argument("--split", default="test", choices=("val", "test", "dev"))
     parser.add_argument("--fresh", type=int, default=0, help="so many pictures, drawn now")
     parser.add_argument("--seed", type=int, default=1, help="what the fresh pictures are drawn by")
@@ -211,7 +265,7 @@ def main() -> None:
     scenes = dev_scenes() if args.split == "dev" else drawn
     options = DescribeOptions(k=args.k, candidates=args.candidates)
     bench = Bench(options, args.split, scenes, args.maps)
-    for line in report(bench, args.looks):
+    for line in tasks(bench) if args.tasks else report(bench, args.looks):
         print(line, flush=True)
 
 

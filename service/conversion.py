@@ -64,6 +64,8 @@ def describe_options(asked: CaptionOptions) -> DescribeOptions:
         rerank=asked.rerank,
         rerank_top=asked.rerank_top,
         rerank_seconds=asked.rerank_seconds,
+        refine=asked.refine,
+        prompt_tokens=asked.prompt_tokens,
     )
 
 

@@ -29,6 +29,12 @@ USUAL_SHARE = 0.02
 PRESUMED = 0.3
 """So much of a label's share of pictures is left out of the general where no captions tell."""
 
+MANY_LABELS = 20
+"""So many labels of a list are enough to tell from what scores are worth."""
+
+COMMON = 0.05
+"""What more pictures have than that is none of what is told from beside a list."""
+
 _MATCHED = 500
 _LEAST_SHARE, _MOST_SHARE = 1e-4, 0.5
 
@@ -44,23 +50,41 @@ class Calibration:
 
     @classmethod
     def fit(
-        cls, scores: Values, shares: Values | None, told: Flags | None, *, single: bool = False
+        cls,
+        scores: Values,
+        shares: Values | None,
+        told: Flags | None,
+        *,
+        usual: float = USUAL_SHARE,
+        listed: int | None = None,
     ) -> Calibration:
         """Of the scores of pictures (n, labels); `shares` (labels,): how common each label is.
 
-        `told`: which labels captions name, (n, labels). `single`: most pictures have one of them.
+        Without any it is `usual`. `told`: which labels captions name, (n, labels). Of those after
+        the first `listed` only they count that captions name: nobody says of the others that they
+        are not there.
         """
         count = scores.shape[1]
-        usual = max(USUAL_SHARE, 1 / (count + 1)) if single else USUAL_SHARE
         before = np.full(count, usual) if shares is None else shares
         before = np.clip(before, _LEAST_SHARE, _MOST_SHARE)
         by_label = scores.T
-        if told is not None and told.sum() >= ENOUGH:
-            left_out = told.T
-            fitted = Likelihood.fit(by_label, _matched(by_label, left_out), left_out=left_out)
+        presumed = _presumed(by_label, before)
+        named = np.zeros(count, np.bool_) if told is None else told.any(axis=0)
+        # What captions never name may be there all the same.
+        left_out = presumed
+        if told is not None:
+            left_out = np.asarray(np.where(named[:, None], told.T, presumed))
+        captioned = told is not None and told.sum() >= ENOUGH
+        counted = np.arange(count) < (count if listed is None else listed)
+        if captioned:
+            counted &= named
+        if counted.sum() < MANY_LABELS:
+            counted |= named if captioned else before <= COMMON
+        few, apart = by_label[counted], left_out[counted]
+        if captioned:
+            fitted = Likelihood.fit(few, _matched(few, apart), left_out=apart)
         else:
-            left_out = _presumed(by_label, before)
-            fitted = _usual(by_label, left_out)
+            fitted = _usual(few, apart)
         background = Background.of(by_label, left_out)
         nothing = background.beside(np.zeros((count, 1)), fitted.centre, fitted.unit, among=False)[
             :, 0

@@ -14,12 +14,12 @@ from engine.errors import InvalidInput
 from engine.progress import check_cancelled
 from engine.search.relevance_sample import ENOUGH, PICTURES
 from engine.store import CaptionStore, ImageStore
-from engine.tags.calibration import Calibration
+from engine.tags.calibration import USUAL_SHARE, Calibration
 from engine.tags.directions import Flags
 from engine.tags.labels import Label
 from engine.tags.prototypes import General, Prototypes, prototypes
 from engine.tags.tagger import LEAST, Scorer, Tagger
-from engine.tags.zero_shot import CAPTIONS, naming, told_by, zero_shot
+from engine.tags.zero_shot import CAPTIONS, TEMPLATES, beside_everyday, naming, told_by, zero_shot
 from engine.types import CaptionHit, Encoder, ImageHit, Vectors
 
 EXAMPLES_COUNT = 4
@@ -82,25 +82,38 @@ def make_tagger(
     *,
     single: bool = False,
     least: float = LEAST,
+    templates: Sequence[str] = TEMPLATES,
 ) -> Tagger:
-    """A tagger for these labels."""
-    told = told_by(labels, known.captions, known.alignment) if known.captions else None
+    """A tagger for these labels, which are put into these templates."""
+    every = beside_everyday(labels)
+    told = told_by(every, known.captions, known.alignment) if known.captions else None
     check_cancelled()
     origin = known.alignment.map_images(known.pictures).mean(axis=0).astype(np.float64)
-    sentences = zero_shot(labels, encoder, known.alignment, told, origin)
+    sentences = zero_shot(every, encoder, known.alignment, told, origin, templates)
     check_cancelled()
-    learned = None if examples is None else _learned(examples, known, sentences.strength)
-    weights = np.zeros(len(labels)) if learned is None else learned.counts / EXAMPLES_COUNT
-    rows, named = _measured_on(known, labels)
+    weights, learned = np.zeros(len(every)), None
+    if examples is not None:
+        learned = _learned(examples, known, sentences.strength, len(every))
+        weights = learned.counts / EXAMPLES_COUNT
+    rows, named = _measured_on(known, every)
     scorer = Scorer.of(known.alignment, sentences, learned, rows, weights)
-    shares = None if told is None else told.shares[: len(labels)]
-    calibration = Calibration.fit(scorer.scores(rows), shares, named, single=single)
+    shares = None if told is None else told.shares
+    if shares is not None and told is not None:
+        # Of what captions never name, and examples show, they do not tell how common it is.
+        shares = np.where((weights > 0) & ~told.holds.any(axis=0), USUAL_SHARE, shares)
+    usual = 1 / (len(labels) + 1) if single else USUAL_SHARE
+    calibration = Calibration.fit(
+        scorer.scores(rows), shares, named, usual=usual, listed=len(labels)
+    )
     return Tagger(labels, scorer, calibration, single, least)
 
 
-def _learned(examples: Examples, known: Known, strength: float | None) -> Prototypes:
+def _learned(examples: Examples, known: Known, strength: float | None, count: int) -> Prototypes:
+    """Directions of `count` labels, of which the last have no example."""
+    holds = np.zeros((len(examples.pictures), count), np.bool_)
+    holds[:, : examples.holds.shape[1]] = examples.holds
     general = General.of(known.moments, known.pictures)
-    return prototypes(examples.pictures, examples.holds, general, strength)
+    return prototypes(examples.pictures, holds, general, strength)
 
 
 def _measured_on(known: Known, labels: Sequence[Label]) -> tuple[Vectors, Flags | None]:

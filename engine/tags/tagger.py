@@ -22,6 +22,9 @@ LEAST = 0.3
 ROWS = 4_096
 """Pictures that are looked at together: of 2,000 labels that takes 64 MB."""
 
+_LOW, _LOW_IN_SPREADS = 0.1, 1.2816
+"""A quantile, and how far below the middle it lies where scores are normal."""
+
 _RIVALS = 0.02
 """Of a single label only those of such a chance are rivals."""
 
@@ -38,8 +41,8 @@ class Given:
 class Scorer:
     """What pictures score with labels: by sentences, and by examples where there are any.
 
-    Each in units of what the label scores with pictures in general: `usual` and `spread`, of both
-    kinds, (2, labels). `weights` (labels,) are what examples count against sentences.
+    Each in units of what the label scores with pictures that have it not: `usual` and `spread`, of
+    both kinds, (2, labels). `weights` (labels,) are what examples count against sentences.
     """
 
     alignment: Alignment
@@ -58,11 +61,14 @@ class Scorer:
         pictures: Vectors,
         weights: Values,
     ) -> Scorer:
-        """Measure what is usual on raw pictures (n, dim)."""
+        """Measure what is usual on raw pictures (n, dim), of which fewer than half have a label.
+
+        By the lower half of scores: the pictures that have it are in the other.
+        """
         kinds = [sentences.scores(alignment.map_images(pictures))]
         kinds.append(np.zeros_like(kinds[0]) if examples is None else examples.scores(pictures))
-        usual = np.stack([kind.mean(axis=0) for kind in kinds])
-        spread = np.stack([np.maximum(kind.std(axis=0), 1e-9) for kind in kinds])
+        low, usual = np.quantile(np.stack(kinds), [_LOW, 0.5], axis=1)
+        spread = np.maximum((usual - low) / _LOW_IN_SPREADS, 1e-9)
         return cls(alignment, sentences, examples, usual, spread, weights)
 
     def scores(self, raw: Vectors) -> Values:
@@ -78,6 +84,9 @@ class Scorer:
 @dataclass(frozen=True, eq=False)
 class Tagger:
     """A list of labels with all that says which pictures get them.
+
+    What scores and chances are told of are these labels first, and then EVERYDAY things, which they
+    are held against.
 
     `single`: a picture gets the likeliest alone, as if no two could be right. A picture whose
     labels all have a lower chance than `least` gets none.
@@ -98,8 +107,8 @@ class Tagger:
         return found
 
     def _given(self, raw: Vectors, cut: Values) -> Iterator[tuple[Given, ...]]:
-        scores = self.scorer.scores(raw)
-        rows, labels = np.nonzero(scores >= cut)
+        scores = self.scorer.scores(raw)[:, : len(self.labels)]
+        rows, labels = np.nonzero(scores >= cut[: len(self.labels)])
         chances = self.calibration.chances(scores[rows, labels], labels)
         ends = np.searchsorted(rows, np.arange(len(raw) + 1))
         for start, end in pairwise(ends.tolist()):

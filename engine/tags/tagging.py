@@ -149,7 +149,8 @@ def _scorer_tensors(scorer: Scorer) -> Tensors:
 def _scorer(tensors: Mapping[str, NDArray[Any]], about: Mapping[str, Any], count: int) -> Scorer:
     matrix, origin = tensors["sentences.matrix"], tensors["sentences.origin"]
     dim = len(origin)
-    _check(matrix.shape[0] == dim and matrix.shape[1] > count, "sentences")
+    every = matrix.shape[1]
+    _check(matrix.shape[0] == dim and every >= count, "sentences")
     alignment = Alignment(
         method=about["method"],
         dim=dim,
@@ -159,13 +160,13 @@ def _scorer(tensors: Mapping[str, NDArray[Any]], about: Mapping[str, Any], count
     )
     examples = None
     if "examples.matrix" in tensors:
-        _check(tensors["examples.matrix"].shape == (dim, count), "examples")
+        _check(tensors["examples.matrix"].shape == (dim, every), "examples")
         examples = Prototypes(
             *(tensors[f"examples.{one}"] for one in ("matrix", "origin", "counts"))
         )
-    _check(tensors["usual"].shape == tensors["spread"].shape == (2, count), "scores")
-    _check(tensors["counted"].shape == tensors["offsets"].shape == (count,), "labels")
-    sentences = ZeroShot(matrix, origin, count, about["strength"])
+    _check(tensors["usual"].shape == tensors["spread"].shape == (2, every), "scores")
+    _check(tensors["counted"].shape == tensors["offsets"].shape == (every,), "labels")
+    sentences = ZeroShot(matrix, origin, about["strength"])
     usual, spread, weights = (tensors[one] for one in ("usual", "spread", "counted"))
     return Scorer(alignment, sentences, examples, usual, spread, weights)
 

@@ -25,6 +25,7 @@ from engine.tags.directions import Values, chosen_strength, directions, spread_o
 from engine.tags.labels import Label, label_of
 from engine.types import CaptionHit, Encoder, Vectors
 from engine.vectors import unit
+from engine.words import folded
 
 TEMPLATES = (
     "a photo of {a}.",
@@ -83,15 +84,13 @@ class Told:
 
 @dataclass(frozen=True, eq=False)
 class ZeroShot:
-    """Directions of labels, and of EVERYDAY things after them, in the mapped space.
+    """Directions of labels in the mapped space, `matrix` (dim, labels), from `origin` (dim,).
 
-    `matrix` (dim, labels + everyday), `count` of labels, `origin` (dim,). `strength` is that of the
-    whitening, None without captions.
+    `strength` is that of the whitening, None without captions.
     """
 
     matrix: Values
     origin: Values
-    count: int
     strength: float | None = None
 
     def scores(self, mapped: Vectors) -> Values:
@@ -102,33 +101,45 @@ class ZeroShot:
         every = (mapped - self.origin) @ self.matrix
         every -= every.mean(axis=1, keepdims=True)
         every /= np.maximum(every.std(axis=1, keepdims=True), 1e-12)
-        return np.asarray(every[:, : self.count])
+        return np.asarray(every)
 
 
 def zero_shot(
-    labels: Sequence[Label], encoder: Encoder, alignment: GapMap, told: Told | None, origin: Values
+    labels: Sequence[Label],
+    encoder: Encoder,
+    alignment: GapMap,
+    told: Told | None,
+    origin: Values,
+    templates: Sequence[str] = TEMPLATES,
 ) -> ZeroShot:
-    """Directions of these labels; `told` are captions, of the labels and EVERYDAY after them.
+    """Directions of these labels; `told` are captions of them.
 
     `origin` (dim,) is the mean of mapped pictures.
     """
-    every = [*labels, *EVERYDAY]
-    prompts = alignment.map_texts(prompt_vectors(every, encoder)).astype(np.float64)
+    prompts = alignment.map_texts(prompt_vectors(labels, encoder, templates)).astype(np.float64)
     apart = prompts - prompts.mean(axis=0)
     if told is None or not told.holds.any():
-        return ZeroShot(unit(apart).T, origin, len(labels))
+        return ZeroShot(unit(apart).T, origin)
     texts = told.mapped.astype(np.float64)
     counts = told.holds.sum(axis=0)[:, None]
     sums = told.holds.T.astype(np.float64) @ (texts - texts.mean(axis=0))
     apart = (PROMPTS_COUNT * apart + sums) / (PROMPTS_COUNT + counts)
     strength = chosen_strength(texts, told.holds)
     found = directions(spread_of(texts), apart, strength)
-    return ZeroShot(found, origin, len(labels), strength)
+    return ZeroShot(found, origin, strength)
 
 
-def prompt_vectors(labels: Sequence[Label], encoder: Encoder) -> Vectors:
+def beside_everyday(labels: Sequence[Label]) -> tuple[Label, ...]:
+    """The labels, and after them those EVERYDAY things that are not among them."""
+    named = {folded(one.name) for one in labels}
+    return (*labels, *(one for one in EVERYDAY if one.name not in named))
+
+
+def prompt_vectors(
+    labels: Sequence[Label], encoder: Encoder, templates: Sequence[str] = TEMPLATES
+) -> Vectors:
     """The mean of each label's prompts, (labels, dim) unit rows."""
-    forms = [prompts(label) for label in labels]
+    forms = [prompts(label, templates) for label in labels]
     rows = encoder.encode_texts([text for of_label in forms for text in of_label])
     parts = np.split(rows, np.cumsum([len(of_label) for of_label in forms])[:-1])
     return np.asarray(unit(np.stack([part.mean(axis=0) for part in parts])), np.float32)
@@ -147,10 +158,10 @@ def prompts(label: Label, templates: Sequence[str] = TEMPLATES) -> list[str]:
 
 
 def told_by(labels: Sequence[Label], captions: Sequence[CaptionHit], alignment: GapMap) -> Told:
-    """What captions, given with their raw vectors, say of labels and of EVERYDAY things."""
+    """What captions, given with their raw vectors, say of labels."""
     kept = [one for one in captions if one.vector is not None]
     rows = np.array([one.vector for one in kept], np.float32).reshape(len(kept), -1)
-    holds = naming([*labels, *EVERYDAY], [(one.text,) for one in kept])
+    holds = naming(labels, [(one.text,) for one in kept])
     return Told(alignment.map_texts(rows) if len(rows) else rows, holds)
 
 

@@ -85,10 +85,10 @@ class Frame:
     def glance(self, width: int) -> NDArray[np.uint8]:
         """A small picture to compare with others of the video, (height, width, 3), BGR."""
         height = max(1, round(width * self.frame.height / max(1, self.frame.width)))
-        found: NDArray[np.uint8] = self.frame.reformat(
+        seen = self.frame.reformat(
             width, min(height, 2 * width), "bgr24", interpolation="FAST_BILINEAR"
-        ).to_ndarray()
-        return found
+        )
+        return np.asarray(seen.to_ndarray(), np.uint8)
 
 
 class Video:
@@ -189,6 +189,7 @@ class Video:
         try:
             container = av.open(
                 self._file,
+                mode="r",
                 container_options=options,
                 metadata_errors="replace",
                 buffer_size=_BUFFER,

@@ -11,6 +11,7 @@ from sample.world.splits import (
     CAPTIONS_PER_MEANING,
     SPLITS,
     dev_scenes,
+    fresh_scenes,
     held_out_meanings,
     memory_captions,
     pack_scenes,
@@ -38,6 +39,17 @@ def test_training_draws_no_held_out_scene() -> None:
     draw = avoiding(natural_scene, held_out)
     assert not any(draw(rng).meaning in held_out for _ in range(3000))
     assert not any(imagined(rng).scene.meaning in held_out for _ in range(100))
+
+
+def test_fresh_scenes_are_new_pictures_of_meanings_that_nothing_was_trained_or_chosen_on() -> None:
+    fresh = fresh_scenes(410, 1)
+    meanings = [shown.scene.meaning for shown in fresh]
+    assert len(set(meanings[:400])) == 400  # before any comes again
+    assert set(meanings) <= held_out_meanings()
+    assert not set(meanings) & {shown.scene.meaning for shown in dev_scenes()}
+    assert not {shown.seed for shown in fresh} & {shown.seed for shown in PICTURED}
+    assert fresh_scenes(20, 1) == fresh[:20]
+    assert fresh_scenes(20, 2) != fresh[:20]
 
 
 def test_the_memory_repeats_no_held_out_caption() -> None:

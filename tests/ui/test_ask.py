@@ -55,7 +55,7 @@ def test_a_link_asks_and_may_be_about_pictures(open_page: OpenPage, home: Path) 
     engine.close()
     page = open_page(PAGE, collection="plain", ask="where is this?", about=hit.id)
     assert answer_of(page)
-    assert "About: " in told(page)
+    assert "About\\: " in told(page)
     assert [one.label for one in page.text_input] == ["Question"]  # nothing was searched
     page.button(f"ask forget {hit.id}").click().run()
     assert "What was searched" in [one.label for one in page.text_input]
@@ -70,9 +70,10 @@ def test_what_cannot_be_asked_is_said(open_page: OpenPage) -> None:
     assert "at character 1" in page.error[0].value
 
 
-@pytest.fixture
-def hostile(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with a picture whose caption is no innocent one, and one without any."""
+    tmp_path = tmp_path_factory.mktemp("hostile")
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     shutil.copy(SAMPLE_PACK / "plain" / "images" / "000.webp", pictures / "a.webp")

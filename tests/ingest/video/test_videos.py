@@ -284,16 +284,3 @@ def test_an_ingest_that_ended_goes_on_with_the_shot_that_is_missing(
     assert min(one.done for one in watched) >= 2 * kept  # what was seen is not decoded again
     with Videos.open(folder.videos) as videos:
         assert videos.watched(videos.was_at(films / "trip.mp4"), "another method").shots == ()
-
-
-def test_a_shot_is_found_and_shown_wherever_a_picture_is(films: Path, tmp_path: Path) -> None:
-    album = Album(tmp_path, has_index=True)
-    film(films / "a.mp4", 0, 1, how=replace(SMALL, created=BEGAN))
-    film(films / "b.mkv", 0, 2)
-    album.ingest(films)
-    opened = album.engine.open("album")
-    assert opened.images.count() == 4
-    (group,) = opened.copies.groups
-    assert len(group) == 2  # both begin with the same scene
-    assert dict(opened.images.facets().extensions) == {"mkv": 2, "mp4": 2}
-    album.engine.close()
