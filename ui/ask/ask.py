@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import islice
 
 import streamlit as st
@@ -82,7 +81,7 @@ def _answer(question: str, given: list[GivenPicture], collection: Collection) ->
     name = collection.card.name
     key = (
         name, collection.current.number, collection.images.count(), question, searches,
-        tuple(one.name for one in given),
+        tuple((one.name, hash(getattr(one, "source", ""))) for one in given),
     )  # fmt: skip
     known: tuple[object, AskAnswer] | None = st.session_state.get(_ANSWERED)
     if known is not None and known[0] == key:
@@ -123,13 +122,18 @@ def _given(files: list[UploadedFile], collection: Collection) -> list[GivenPictu
     for at, file in enumerate(files[:_MOST_PICTURES]):
         image = _opened(file)
         given.append(NamedPicture(file.name, file.getvalue()))
-        _chip(shrunk(image, 2 * _CHIP), file.name, f"file {at}", _forget_files)
+        _chip(shrunk(image, 2 * _CHIP), file.name)
+        if at == 0:
+            label = "Remove" if len(files) == 1 else "Remove these files"
+            st.button(label, key="ask forget files", on_click=_forget_files)
     if len(files) > _MOST_PICTURES:
         st.warning(f"A question is about up to {_MOST_PICTURES} pictures; the others are left out.")
     for hit in _about(collection):
         given.append(StoredPicture(hit.id))
         told = next(iter(hit.captions), "a picture of the collection")
-        _chip(thumbnail(hit.uri, 2 * _CHIP), told, hit.id, _forget_about)
+        _chip(thumbnail(hit.uri, 2 * _CHIP), told)
+        key = f"ask forget {hit.id}"
+        st.button("Remove", key=key, on_click=_forget_about, args=(hit.id,))
     return given
 
 
@@ -152,11 +156,10 @@ def _about(collection: Collection) -> list[ImageHit]:
     return found
 
 
-def _chip(image: bytes, told: str, key: str, forget: Callable[[], None]) -> None:
+def _chip(image: bytes, told: str) -> None:
     with st.container(horizontal=True, wrap=False, vertical_alignment="center"):
         st.image(image, width=_CHIP, alt="a picture that the question is about")
         st.caption(escaped(f"About: {told}"), width="stretch")
-        st.button("Remove", key=f"ask forget {key}", on_click=forget)
 
 
 def _show_examples(collection: Collection) -> None:
@@ -206,8 +209,8 @@ def _forget_files() -> None:
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
 
 
-def _forget_about() -> None:
-    st.query_params["about"] = []
+def _forget_about(key: str) -> None:
+    st.query_params["about"] = [one for one in st.query_params.get_all("about") if one != key]
 
 
 page()
