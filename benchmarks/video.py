@@ -106,21 +106,22 @@ def _film(
 def full_film(path: Path, minutes: float, fps: int = 25) -> int:
     """A film of moving scenes in 1920 x 1080; gives its frames.
 
-    Its first minute is written once, and repeated; less than one is half of that.
+    Its first twenty seconds are written once, and repeated.
     """
     names = sorted((SAMPLE_PACK / "plain" / "images").iterdir())
     rng = Random(1)
     parts = [
         Part(Image.open(rng.choice(names)).convert("RGB"), seconds, drift=0.2)
-        for seconds in (4.0, 7.0, 3.0, 9.0, 7.0, 12.0, 5.0, 13.0)
+        for seconds in (4.0, 3.0, 5.0, 8.0)
     ]
-    minute = path.with_name("minute.mp4")
-    write_film(minute, parts if minutes >= 1 else parts[:5], Film(size=FULL, fps=fps))
-    _repeated(minute, path, max(1.0, minutes))
-    return round(minutes * 60 * fps)
+    begin = path.with_name("begin.mp4")
+    write_film(begin, parts, Film(size=FULL, fps=fps))
+    times = max(1, round(3 * minutes))
+    _repeated(begin, path, times)
+    return times * 20 * fps
 
 
-def _repeated(source: Path, target: Path, times: float) -> None:
+def _repeated(source: Path, target: Path, times: int) -> None:
     """The packets of a film, over and over."""
     import av
 
@@ -128,7 +129,7 @@ def _repeated(source: Path, target: Path, times: float) -> None:
         with av.open(str(source)) as first:
             stream = out.add_stream_from_template(first.streams.video[0])
         offset = 0
-        for _ in range(round(times)):
+        for _ in range(times):
             end = 0
             with av.open(str(source)) as again:
                 for packet in again.demux(again.streams.video[0]):
