@@ -819,8 +819,11 @@ MOST_ASKED = 500
 MOST_SEARCHED = 1000
 """Characters of a search that a question is given: filters take more than the words for them."""
 
-QuestionKind = Literal["pictures", "things", "existence", "listing", "place", "comparison", "open"]
-"""`pictures`: how many pictures; `things`: how many of a thing; `comparison`: more of which."""
+QuestionKind = Literal[
+    "pictures", "things", "existence", "listing", "place", "time", "comparison", "open"
+]
+"""`pictures`: how many pictures; `things`: how many of a thing; `comparison`: more of which;
+`time`: when pictures were taken."""
 
 
 class AskOptions(_Asked):
