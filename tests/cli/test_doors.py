@@ -145,7 +145,6 @@ LINES = [
     "search a-dog --explain --json -k 3",
     "search split:train --explain -k 3",
     "caption UNKNOWN KNOWN --explain -k 3 --refine near-copies --refine contradictions",
-    "caption KNOWN --refine everything",
     "search --like nothing",
     "search EMPTY",
     "search TYPED --json",
