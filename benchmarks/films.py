@@ -100,5 +100,5 @@ def _view(part: Part, share: float, size: tuple[int, int]) -> NDArray[np.float32
     width, height = part.picture.size
     shift = part.drift * width * min(1.0, max(0.0, share))
     box = (shift, 0.0, min(width, width * (1 - part.drift) + shift), float(height))
-    seen = part.picture.convert("RGB").resize(size, Image.Resampling.BILINEAR, box=box)
+    seen = part.picture.resize(size, Image.Resampling.BILINEAR, box=box)
     return np.asarray(seen, np.float32)

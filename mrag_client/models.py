@@ -128,9 +128,6 @@ class CaptionOptions(_Asked):
         bool, Field(description="Borrow the collection's captions of the very picture.")
     ] = False
     explain: Explain = False
-    rerank: Annotated[Rerank, Field(description=f"Order of the captions. {RERANKING}")] = "off"
-    rerank_top: RerankTop = 20
-    rerank_seconds: RerankSeconds = 2.0
     refine: Annotated[
         tuple[Refinement, ...],
         Field(
@@ -145,6 +142,9 @@ class CaptionOptions(_Asked):
         int | None,
         Field(ge=1, le=MANY, description="The longest prompt; null: as long as the model reads."),
     ] = None
+    rerank: Annotated[Rerank, Field(description=f"Order of the captions. {RERANKING}")] = "off"
+    rerank_top: RerankTop = 20
+    rerank_seconds: RerankSeconds = 2.0
 
 
 MOST_SHOTS = 1000

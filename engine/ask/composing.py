@@ -19,6 +19,8 @@ from engine.words import words
 ENOUGH = 0.5
 """Which share of the captions of pictures that look alike must say something of a picture."""
 
+_TURNING = frozenset(("not", "never", "except", "neither", "nor", "without"))
+
 COLOUR_WORDS = frozenset(("colour", "color", "colours", "colors"))
 
 _UNANSWERED = frozenset(("why",))
@@ -44,19 +46,35 @@ def asked_words(read: ReadQuestion, at: int = 0) -> str:
     return text
 
 
+def not_understood(read: ReadQuestion) -> Answered | None:
+    """That a word is left which turns the question round, and that no rule has understood."""
+    left = {word for at in range(len(read.searches)) for word in words(asked_words(read, at))}
+    if turning := sorted(left & _TURNING):
+        told = f"“{turning[0]}” was not understood; leave it out, and write -word in the search"
+        return not_said(f"{told} for what is not to be seen")
+    return None
+
+
 def of_pictures(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     """The answer about pictures that were given, from what is said of them."""
     if not pieces:
         return not_said("there are none to answer from")
+    if (refused := not_understood(read)) is not None:
+        return refused
+    if read.kind != "existence" and any(read_search(one).minus for one in read.searches):
+        return not_said("the question asks for what is not there")
     return _BY_KIND[read.kind](read, pieces)
 
 
 def _existence(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     """Yes where captions of a given picture say all of it; `is it so` asks for no other thing."""
     text = asked_words(read)
-    if only_empty(text):
+    unwanted = [term.text for term in read_search(read.searches[0]).minus]
+    if only_empty(text) and not unwanted:
         return not_said("the question names nothing to look for")
-    saying = [piece for piece in pieces if says(text, piece.text)]
+    against = [one for one in pieces if any(says(term, one.text) for term in unwanted)]
+    having = [one for one in pieces if only_empty(text) or says(text, one.text)]
+    saying = [] if against else having
     for group in _by_subject(pieces):
         said = [piece for piece in group if piece in saying]
         if said and (said[0].own or len(said) >= ENOUGH * len(group)):
@@ -74,17 +92,19 @@ def _things(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     if thing is None:
         return not_said("the question names nothing to count")
     counted: list[tuple[int, list[Piece]]] = []
-    named = False
+    named, told = False, False
     for group in _by_subject(pieces):
         numbers = numbers_said(thing, _texts(group))
         named = named or bool(numbers)
+        told = told or agreed(numbers) is not None
         number = agreed(numbers)
         if number is not None and (group[0].own or numbers[number] >= _few(group)):
             fitting = [one for one in group if number in numbers_said(thing, [one.text])]
             counted.append((number, fitting))
     if not counted:
         if named:
-            return not_said(f"they name {thing}, and not how many")
+            why = f"few of them name {thing}" if told else f"they name {thing}, and not how many"
+            return not_said(why)
         return _none_named(str(thing), pieces)
     total = sum(number for number, _ in counted)
     cited = tuple(piece for _, fitting in counted for piece in fitting)

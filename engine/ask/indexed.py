@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from engine.ask.composing import asked_words, not_said, places_counted, verdict
+from engine.ask.composing import (
+    asked_words,
+    not_said,
+    not_understood,
+    places_counted,
+    verdict,
+)
 from engine.ask.counting import Count
 from engine.ask.kinds import Kind
 from engine.ask.metadata import days_told, place_taken, taken_days
@@ -20,6 +26,8 @@ def of_collection(read: ReadQuestion, counts: Sequence[Count], pieces: Sequence[
     """The answer that counts give; `pieces` are a caption of each picture that is shown."""
     if not any(count.among for count in counts):
         return Answered("No picture satisfies the filters.", said=False, by="index")
+    if (refused := not_understood(read)) is not None:
+        return refused
     if read.kind == "comparison" and len(counts) == 2:
         return _compared(read, counts, pieces)
     return _BY_KIND.get(read.kind, _counted)(counts[0], pieces)

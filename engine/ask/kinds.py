@@ -47,7 +47,10 @@ def _opening(text: str) -> re.Pattern[str]:
 WHAT_IS_THERE = "what is there"
 """The rule for questions that any picture answers which shows what they name."""
 
-_MORE = r"(?P<which>more|fewer|less|as many|as few)"
+_MORE = (
+    r"(?P<which>(?:more|fewer|less)(?! than (?:\d|one\b|two\b|three\b|four\b|five\b|six\b|ten\b))"
+    r"|as many|as few)"
+)
 
 KIND_RULES: tuple[KindRule, ...] = (
     KindRule(

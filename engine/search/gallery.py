@@ -257,10 +257,10 @@ class Gallery:
                 ((hits, trace),) = pipeline.run([asked])
             timings = {**watch.timings_ms, **searching.timings_ms}
             count = None if arrange is None else arrange.count
-            found = tuple(hits)
             notes = trace.notes(ordered.name) if ordered else ()
-            trace = Trace((*before, *trace.steps[:-1], _shown(trace.steps[-1], len(hits))))
-            results.append(SearchResult(str(query), space, found, timings, count, trace, notes))
+            told = Trace((*before, *trace.steps[:-1], _shown(trace.steps[-1], len(hits))))
+            found = tuple(hits)
+            results.append(SearchResult(str(query), space, found, timings, count, told, notes))
         return results
 
     def _pipeline(

@@ -35,6 +35,9 @@ MANY_LABELS = 20
 COMMON = 0.05
 """What more pictures have than that is none of what is told from beside a list."""
 
+NEARLY_ALL = 0.9
+"""What more captions name than that leaves nothing to hold it against."""
+
 _MATCHED = 500
 _LEAST_SHARE, _MOST_SHARE = 1e-4, 0.5
 
@@ -60,21 +63,22 @@ class Calibration:
     ) -> Calibration:
         """Of the scores of pictures (n, labels); `shares` (labels,): how common each label is.
 
-        Without any it is `usual`. `told`: which labels captions name, (n, labels). Of those after
-        the first `listed` only they count that captions name: nobody says of the others that they
-        are not there.
+        Without any it is `usual`. `told`: which labels captions name, (n, labels). Where the first
+        `listed` are few those after them are learned from, too.
         """
         count = scores.shape[1]
         before = np.full(count, usual) if shares is None else shares
         before = np.clip(before, _LEAST_SHARE, _MOST_SHARE)
         by_label = scores.T
         presumed = _presumed(by_label, before)
-        named = np.zeros(count, np.bool_) if told is None else told.any(axis=0)
+        named: Flags = np.zeros(count, np.bool_)
         # What captions never name may be there all the same.
         left_out = presumed
         if told is not None:
+            share = told.mean(axis=0)
+            named = np.asarray((share > 0) & (share <= NEARLY_ALL))
             left_out = np.asarray(np.where(named[:, None], told.T, presumed))
-        captioned = told is not None and told.sum() >= ENOUGH
+        captioned = told is not None and told[:, named].sum() >= ENOUGH
         counted = np.arange(count) < (count if listed is None else listed)
         if captioned:
             counted &= named
@@ -86,10 +90,9 @@ class Calibration:
         else:
             fitted = _usual(few, apart)
         background = Background.of(by_label, left_out)
-        nothing = background.beside(np.zeros((count, 1)), fitted.centre, fitted.unit, among=False)[
-            :, 0
-        ]
-        offsets = nothing @ fitted.weights
+        zeros = np.zeros((count, 1))
+        nothing = background.beside(zeros, fitted.centre, fitted.unit, among=False)
+        offsets = nothing[:, 0] @ fitted.weights
         slope = float(fitted.weights[0] / fitted.unit)
         return cls(fitted, slope, np.asarray(offsets), before)
 

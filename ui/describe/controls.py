@@ -117,9 +117,9 @@ def _options(panel: DeltaGenerator, collection: Collection) -> DescribeOptions:
         template=template,
         candidates=candidates,
         decoding=Decoding(method),
-        rerank=rerank,
         refine=tuple(refine),
         prompt_tokens=int(longest) or None,
+        rerank=rerank,
     )
 
 

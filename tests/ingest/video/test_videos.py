@@ -18,7 +18,7 @@ from corpus.shards import Shard
 from corpus.videos import Videos
 from engine.collection import CollectionFolder
 from engine.errors import InvalidInput, SourceError
-from engine.images import open_picture
+from engine.images import open_picture, open_pixels
 from engine.progress import Progress
 from engine.types import Vector
 from engine.vectors import unit
@@ -215,6 +215,8 @@ def test_times_come_from_the_file_where_frames_are_uneven(films: Path, album: Al
 def test_a_single_frame_is_a_shot(films: Path, album: Album) -> None:
     film(films / "one.mp4", 0, seconds=0.1)
     assert album.ingest(films).embed.embedded == 1
+    (address,) = (Path(entry.uri) for entry, _ in living(album.folder).values())
+    assert open_picture(address).image.size == open_pixels(address).size == (160, 120)
 
 
 def test_what_is_no_video_is_told_and_the_rest_goes_on(films: Path, album: Album) -> None:
