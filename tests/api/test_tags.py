@@ -25,11 +25,8 @@ def asked(sample_home: object, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def test_who_may_write_gives_labels_and_everybody_reads_them(asked: Asked) -> None:
-    fields = {
-        "labels": "snow = in the snow\nbeach = on the beach",
-        "single": "true",
-        "name": "where",
-    }
+    labels = "snow = in the snow\nbeach = on the beach"
+    fields = {"labels": labels, "single": "true", "name": "where"}
     assert asked.by(READER).post(PLACE, data=fields).status_code == 403
     tried = asked.by(WRITER).post(PLACE, data={**fields, "dry_run": "true"}).json()
     assert tried["dry_run"]
