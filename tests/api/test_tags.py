@@ -51,7 +51,7 @@ def test_who_may_write_gives_labels_and_everybody_reads_them(asked: Asked) -> No
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({}, "no label"),
+        ({"labels": "# none"}, "no label"),
         ({"labels": "dog\ndog"}, "there already"),
         ({"labels": "dog", "least": "1"}, "least"),
         ({"labels": "dog", "name": "../../x"}, "not allowed"),

@@ -352,8 +352,6 @@ def test_labels_are_set_found_counted_and_leave_all_else_as_it_is(images: ImageS
     assert facets.tags == {"Pets": 2}
     after = images.vectors(list(ids.values()), "raw")
     assert all(np.array_equal(before[key], after[key]) for key in before)
-    images.set_labels(
-        {ids["1"]: ("tram",), ids["2"]: (), "00000000-0000-0000-0000-000000000000": ()}
-    )
+    images.set_labels({ids["1"]: ("tram",), ids["2"]: ()})
     assert images.facets().labels == {"tram": 1}
     assert images.count() == 3
