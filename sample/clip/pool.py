@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from random import Random
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sample.clip.augment import compressed
 from sample.clip.clip_folder import PICTURE_SIZE
 from sample.world.render import render
 from sample.world.scenes import Scene, avoiding, family, natural_scene, random_scene
 from sample.world.splits import held_out_meanings
 
 FAMILY = 4
+_COMPRESSED = 0.85
+_QUALITIES = (70, 95)
 
 Pictures = npt.NDArray[np.uint8]
 
@@ -59,6 +61,16 @@ class Pool:
         for place in range(at * FAMILY, (at + 1) * FAMILY):
             self.pictures[place] = small_picture(self.scenes[place], self._next_picture)
             self._next_picture += 1
+
+
+def compressed(picture: Image.Image, rng: Random) -> Image.Image:
+    """The picture as it comes back from a WebP file of some quality; now and then as it was."""
+    if rng.random() > _COMPRESSED:
+        return picture
+    file = BytesIO()
+    picture.save(file, "WEBP", quality=rng.randint(*_QUALITIES), method=1)
+    with Image.open(file) as again:
+        return again.convert("RGB")
 
 
 def small_picture(scene: Scene, seed: int) -> Pictures:

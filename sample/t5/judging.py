@@ -24,8 +24,7 @@ OTHER_LISTWISE = (
     "{captions}\nQuery: {query}\nThe letter of the caption that fits this query best is:",
     "Query: {query}\nCaptions:\n{captions}\nThe best caption is:",
 )
-_LISTED = (2, 4, 6, 8, 10, 10, 14, 20)
-_ASKED_OTHERWISE = 0.25
+_LISTED = (2, 3, 4, 6, 8, 10, 10, 20)
 
 
 def any_scene(rng: Random) -> Scene:
@@ -34,41 +33,42 @@ def any_scene(rng: Random) -> Scene:
     return avoiding(draw, held_out_meanings())(rng)
 
 
-def _caption_near(scene: Scene, rng: Random) -> str:
-    """A caption of a scene that is like this one, or of quite another."""
-    other = sibling(scene, rng) if rng.random() < 0.75 else any_scene(rng)
+def _other_caption(scene: Scene, near: float, rng: Random) -> str:
+    """A caption of a scene that is like this one (as often as `near` says), or of quite another."""
+    other = sibling(scene, rng) if rng.random() < near else any_scene(rng)
     while other.meaning in held_out_meanings():
         other = sibling(scene, rng)
     return caption(other, rng)
 
 
-def _asked(scene: Scene, rng: Random) -> Query:
+def _asked(scene: Scene, near: float, rng: Random) -> Query:
     query = query_of(scene, rng)
-    if rng.random() > _ASKED_OTHERWISE:
+    if rng.random() > near / 3:
         return query
     other = near_miss(query, rng)
     meaning = Meaning(frozenset(other.wanted.things), other.wanted.place)
     return query if meaning in held_out_meanings() else other
 
 
-def pointwise(rng: Random, draw: Draw = any_scene) -> Pair:
+def pointwise(rng: Random, near: float = 0.75) -> Pair:
     """A caption, a query, and yes or no, each as often."""
     while True:
-        scene, fits = draw(rng), rng.random() < 0.5
-        query = _asked(scene, rng)
-        text = _caption_near(scene, rng) if rng.random() < 0.5 else caption(scene, rng)
+        scene, fits = any_scene(rng), rng.random() < 0.5
+        query = _asked(scene, near, rng)
+        other = rng.random() < 0.5
+        text = _other_caption(scene, near, rng) if other else caption(scene, rng)
         if query.fits(read_caption(text)) == fits:
             prompt = reworded(POINTWISE, OTHER_POINTWISE, rng)
             return prompt.format(caption=text, query=query.text), YES if fits else NO
 
 
-def listwise(rng: Random, draw: Draw = any_scene) -> Pair:
+def listwise(rng: Random, near: float = 0.75) -> Pair:
     """Some captions by letter, a query, and the letter of one that fits."""
-    scene = draw(rng)
+    scene = any_scene(rng)
     query, text = query_of(scene, rng), caption(scene, rng)
     while not query.fits(read_caption(text)):
         text = caption(scene, rng)
-    texts = [text, *(_caption_near(scene, rng) for _ in range(rng.choice(_LISTED) - 1))]
+    texts = [text, *(_other_caption(scene, near, rng) for _ in range(rng.choice(_LISTED) - 1))]
     rng.shuffle(texts)
     fitting = [at for at, one in enumerate(texts) if query.fits(read_caption(one))]
     lines = (

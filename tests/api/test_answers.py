@@ -333,3 +333,34 @@ def test_files_of_this_machine_are_read_for_its_owner_alone(sample_api: Asked, t
     bad = {"video": ("text.mp4", b"a shopping list", "video/mp4")}
     told = problem(sample_api.by(READER).post(f"{V1}/outline", files=bad), 422, "UnreadableImage")
     assert told.startswith("text.mp4: is not a video")
+
+
+def test_questions_are_answered_about_the_collection_and_about_pictures(
+    reader: TestClient, unknown_pictures: list[Path]
+) -> None:
+    asked = {"question": "is there a castle?", "collection": "plain"}
+    answer = reader.post(f"{V1}/ask", data=asked).json()
+    assert answer["answer"].startswith("Yes: ")
+    assert answer["searches"] == ["castle"]
+    assert [one["rule"] for one in answer["rules"]] == ["exists"]
+    assert all("/" not in one["uri"] for one in answer["pictures"])
+    instead = reader.post(f"{V1}/ask", data={**asked, "search": "castle has:caption"}).json()
+    assert instead["searches"] == ["castle has:caption"]
+    key = answer["pictures"][0]["id"]
+    fields = {"question": "how many castles are there?", "id": [key]}
+    about = reader.post(f"{V1}/ask", data=fields, files=[image(unknown_pictures[0])]).json()
+    assert {one["given"] for one in about["pictures"]} == {1, 2}
+    for field, status, detail in (
+        ({"question": "?"}, 422, "ask something"),
+        ({"question": "x" * 501}, 422, "question"),
+        ({"question": "dogs?", "search": "after:never"}, 422, "at character 1"),
+        ({"question": "dogs?", "id": "nothing"}, 422, "no picture with the id"),
+        ({"question": "dogs?", "collection": "none"}, 404, "none"),
+    ):
+        told = reader.post(f"{V1}/ask", data=field)
+        assert told.status_code == status, told.text
+        assert detail in told.json()["detail"]
+    bad = [("image", ("bad.jpg", b"no picture", "image/jpeg"))]
+    refused = reader.post(f"{V1}/ask", data={"question": "what is it?"}, files=bad)
+    assert refused.status_code == 422
+    assert refused.json()["detail"].startswith("bad.jpg: ")

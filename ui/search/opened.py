@@ -117,6 +117,8 @@ def _actions(hit: ImageHit, collection: Collection) -> None:
             hand_over(hit)
             # No parameters, not None: that would take out the collection, which a widget holds.
             st.switch_page(page_file("Describe"), query_params={})
+        if st.button("Ask about it", icon=":material/help:"):
+            st.switch_page(page_file("Ask"), query_params={"about": hit.id})
         if st.button("Compare", icon=":material/compare_arrows:"):
             st.switch_page(page_file("Compare"), query_params={"picture": hit.id})
         if Clip.at(hit.uri):  # it may be larger than what is held in memory
