@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -50,6 +51,7 @@ def write_film(path: Path, parts: Sequence[Part], how: Film | None = None) -> li
         if how.created:
             container.metadata["creation_time"] = how.created.isoformat()
         stream = container.add_stream(how.codec, rate=how.fps)
+        assert isinstance(stream, VideoStream)
         stream.width, stream.height = how.size
         stream.pix_fmt = "yuv420p"
         stream.time_base = Fraction(1, 1000)
@@ -85,7 +87,7 @@ def _pixels(parts: Sequence[Part], how: Film) -> Iterator[Pixels]:
                 share = (time - end + coming.fade) / coming.fade
                 pixels = (1 - share) * pixels + share * _view(coming, 0.0, how.size)
             if how.noise:
-                pixels = pixels + rng.normal(0, how.noise, pixels.shape)
+                pixels = pixels + rng.normal(0, how.noise, pixels.shape).astype(np.float32)
             if any(flash <= time < flash + 0.08 for flash in how.flashes):
                 pixels = np.full_like(pixels, 255)
             yield np.clip(pixels, 0, 255).astype(np.uint8)
@@ -98,5 +100,5 @@ def _view(part: Part, share: float, size: tuple[int, int]) -> NDArray[np.float32
     width, height = part.picture.size
     shift = part.drift * width * min(1.0, max(0.0, share))
     box = (shift, 0.0, min(width, width * (1 - part.drift) + shift), float(height))
-    seen = part.picture.convert("RGB").resize(size, Image.Resampling.BILINEAR, box=box)
+    seen = part.picture.resize(size, Image.Resampling.BILINEAR, box=box)
     return np.asarray(seen, np.float32)

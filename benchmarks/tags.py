@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from benchmarks.coco_labels import CATEGORIES, named_in
 from benchmarks.default_space import fill
 from benchmarks.real_vectors import FOLDER, read_rows
-from engine.alignment.alignment import Alignment, Fold
+from engine.alignment.alignment import Alignment
 from engine.alignment.moments import PairMoments
 from engine.app import Collection, build_engine
 from engine.settings import Settings
@@ -349,8 +349,7 @@ class _Coco:
     def _tagger(self, method: str, shots: int, rows: NDArray[np.int64]) -> Tagger:
         moments = PairMoments(self.images.shape[1])
         moments.update(self.images[rows], self.texts[rows])
-        halves = np.array_split(np.random.default_rng(1).permutation(rows), FOLDS)
-        alignment = fit_by(method, moments, self.images, self.texts, halves)
+        alignment = Alignment.fit(moments, method)
         captions = [
             CaptionHit(str(at), self.said[at], 0.0, vector=self.texts[at]) for at in rows.tolist()
         ]
@@ -368,22 +367,6 @@ class _Coco:
             drawn += chosen.tolist()
             holds += [np.arange(self.right.shape[1]) == label] * len(chosen)
         return Examples(self.images[drawn], np.array(holds))
-
-
-def fit_by(
-    method: str,
-    moments: PairMoments,
-    images: Vectors,
-    texts: Vectors,
-    parts: Sequence[NDArray[np.int64]],
-) -> Alignment:
-    """The map of these pairs, chosen on parts of them."""
-    folds = []
-    for rows in parts:
-        own = PairMoments(moments.dim)
-        own.update(images[rows], texts[rows])
-        folds.append(Fold(own, images[rows], texts[rows]))
-    return Alignment.fit(moments, method, folds=folds)
 
 
 def main() -> None:

@@ -104,6 +104,24 @@ def caption(
     own: Annotated[
         bool, typer.Option("--own", help="Borrow the collection's captions of the very picture.")
     ] = False,
+    refine: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Before a prompt is made: near-copies, contradictions, compression; may be "
+            "repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    prompt_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MANY,
+            help="The longest prompt, in the generator's tokens.",
+            show_default=False,
+        ),
+    ] = None,
     explain: ExplainOption = False,
     rerank: RerankOption = _DEFAULT.rerank,
     rerank_top: RerankTopOption = _DEFAULT.rerank_top,
@@ -129,6 +147,8 @@ def caption(
         consensus=consensus,
         borrow=borrow,
         own=own,
+        refine=_DEFAULT.refine if refine is None else tuple(dict.fromkeys(refine)),
+        prompt_tokens=prompt_tokens,
         explain=explain,
         rerank=rerank,
         rerank_top=rerank_top,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import typer
 
-from cli.doors import answering, asked, collection_named
+from cli.doors import answering, as_here, asked, collection_named
 from cli.options import (
     CollectionOption,
     DeviceOption,
@@ -25,6 +25,7 @@ from cli.tracing import show_trace
 from cli.waiting import each_waited_for, told_meanwhile
 from engine.errors import InvalidInput, SourceError
 from mrag_client.answers import Answers, GivenPicture, NamedPicture, StoredPicture
+from mrag_client.errors import ServerRefused
 from mrag_client.files import open_regular
 from mrag_client.models import (
     MOST_HITS,
@@ -112,8 +113,11 @@ def ask(
             try:
                 options = _options(line, search, k, shown, explain=explain)
                 (answer,) = each_waited_for("ask", _one(answers, options, given, name))
-            except InvalidInput as error:  # it concerns this question; the others go on
-                failed += 1
+            except (InvalidInput, ServerRefused) as error:
+                here = as_here(error) if isinstance(error, ServerRefused) else error
+                if not isinstance(here, InvalidInput):
+                    raise
+                failed += 1  # it concerns this question; the others go on
                 say(f"mrag: {line[:60]}: {error}")
                 continue
             _tell(answer, as_json=as_json)

@@ -73,7 +73,7 @@ def served(*, local: bool = False, **models: str) -> Iterator[Client | None]:
         try:
             yield client
         except ClientError as error:
-            raise _as_here(error) from error
+            raise as_here(error) from error
 
 
 def collection_named(option: str) -> str:
@@ -165,7 +165,7 @@ def _told(name: str, models: Mapping[str, str]) -> str:
     return f"--{name}" if models[name] else f"MRAG_{name.upper()}"
 
 
-def _as_here(error: ClientError) -> MragError:
+def as_here(error: ClientError) -> MragError:
     """The error that an engine here would have raised."""
     if isinstance(error, PictureUnreadable):
         return UnreadableImage(str(error))

@@ -92,7 +92,8 @@ def told(step: Progress, seconds: float, new: int) -> str:
     parts.append(f"{_time(seconds)} so far")
     rate = 0.0 if counts_seconds or not seconds else new / seconds
     if rate and step.done != step.total:
-        parts.append(f"{_speed(rate, step.unit)}/s")
+        times = "x as it plays" if step.unit == "seconds" else "/s"
+        parts.append(f"{_speed(rate, step.unit)}{times}")
         if step.total is not None and step.seconds_left is None:
             parts.append(f"{_time((step.total - step.done) / rate)} left")
     return f"{stage}: {', '.join(parts)}"

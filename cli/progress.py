@@ -47,6 +47,8 @@ class _Rate(ProgressColumn):
         speed = task.finished_speed or task.speed
         if not speed:
             return Text("")
+        if task.fields["unit"] == "seconds":
+            return Text(f"{speed:,.0f}x as it plays", style="dim")
         each = readable(speed) if task.fields["unit"] == "bytes" else f"{speed:,.0f}"
         return Text(f"{each}/s", style="dim")
 

@@ -49,6 +49,7 @@ AskedSpace = Literal["best", "raw", "mapped", "caption", "words", "fused"]
 
 Decoding = Literal["greedy", "beam", "nucleus"]
 Order = Literal["nearest-first", "nearest-last"]
+Refinement = Literal["near-copies", "contradictions", "compression"]
 Sort = Literal["relevance", "newest", "oldest"]
 MapMethod = Literal["auto", "raw", "centred", "shrink", "ridge", "procrustes", "ols"]
 Rerank = Literal["off", "pointwise", "listwise", "picture"]
@@ -127,6 +128,20 @@ class CaptionOptions(_Asked):
         bool, Field(description="Borrow the collection's captions of the very picture.")
     ] = False
     explain: Explain = False
+    refine: Annotated[
+        tuple[Refinement, ...],
+        Field(
+            max_length=3,
+            description="What is done to captions before a prompt is made of them. near-copies: "
+            "what says the same is said once; contradictions: in counts and colours most and the "
+            "nearest decide; compression: clauses that no other caption says go before whole "
+            "captions do.",
+        ),
+    ] = ()
+    prompt_tokens: Annotated[
+        int | None,
+        Field(ge=1, le=MANY, description="The longest prompt; null: as long as the model reads."),
+    ] = None
     rerank: Annotated[Rerank, Field(description=f"Order of the captions. {RERANKING}")] = "off"
     rerank_top: RerankTop = 20
     rerank_seconds: RerankSeconds = 2.0
@@ -804,8 +819,11 @@ MOST_ASKED = 500
 MOST_SEARCHED = 1000
 """Characters of a search that a question is given: filters take more than the words for them."""
 
-QuestionKind = Literal["pictures", "things", "existence", "listing", "place", "comparison", "open"]
-"""`pictures`: how many pictures; `things`: how many of a thing; `comparison`: more of which."""
+QuestionKind = Literal[
+    "pictures", "things", "existence", "listing", "place", "time", "comparison", "open"
+]
+"""`pictures`: how many pictures; `things`: how many of a thing; `comparison`: more of which;
+`time`: when pictures were taken."""
 
 
 class AskOptions(_Asked):

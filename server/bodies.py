@@ -42,7 +42,15 @@ def limits_of(settings: Settings) -> Limit:
         if path == "/api/v1/search":
             return picture
         takes_files = path.endswith(
-            ("/caption", "/compare", "/collections", "/ingests", "/ask", "/ask/events")
+            (
+                "/caption",
+                "/compare",
+                "/outline",
+                "/collections",
+                "/ingests",
+                "/ask",
+                "/ask/events",
+            )
         )
         return upload if takes_files else _SMALL
 

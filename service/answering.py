@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -226,7 +226,7 @@ class LocalAnswers:
 
     def ask_events(
         self, options: AskOptions, *, images: Sequence[GivenPicture] = (), collection: str = ""
-    ) -> Iterator[AskEvent]:
+    ) -> Generator[AskEvent, None, None]:
         """The same, event by event as they come; the last is the answer."""
         return self.asking.events(options, images, collection)
 

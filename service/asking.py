@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -74,15 +74,15 @@ class Asking:
         """Answer a question; `tell` hears what is done on the way, and the answer at last."""
         watch = Stopwatch()
         opened = self.engine.open(collection)
-        images = sorted(
-            images, key=lambda one: isinstance(one, StoredPicture)
-        )  # as a form has them
+        # As a form has them: first the files.
+        images = sorted(images, key=lambda one: isinstance(one, StoredPicture))
         with watch.stage("read"):
             read = self._read(options, opened)
         tell(AskEvent(event="searched", searches=read.searches, rules=_rules(read)))
         with watch.stage("encode"):
             subjects = tuple(self._subject(one, opened) for one in images)
         question = _question(read, subjects, options, opened)
+        question.found = lambda count: tell(AskEvent(event="found", found=count))
         question.tell = lambda text: tell(AskEvent(event="text", text=text))
         (asked,) = self._asker(opened).ask([question])
         timings = watch.timings_ms | {step.stage: step.ms for step in asked.trace.steps}
@@ -92,7 +92,7 @@ class Asking:
 
     def events(
         self, options: AskOptions, images: Sequence[GivenPicture] = (), collection: str = ""
-    ) -> Iterator[AskEvent]:
+    ) -> Generator[AskEvent, None, None]:
         """The same, event by event as they come; raises what `ask` does.
 
         The work runs beside who reads, and stops when the iterator is closed.
@@ -222,6 +222,11 @@ def _counts(question: Question) -> tuple[AskedCount, ...]:
     )
 
 
+def _is_timed(filters: Filters) -> bool:
+    asked = (filters.taken_from, filters.taken_until, filters.clock_from, filters.clock_until)
+    return any(one is not None for one in asked)
+
+
 def _hints(question: Question, opened: Collection) -> tuple[str, ...]:
     """What may have been meant otherwise, and which filter nothing here satisfies."""
     hints = [hint for search in question.searches for hint in search.hints]
@@ -231,4 +236,6 @@ def _hints(question: Question, opened: Collection) -> tuple[str, ...]:
     elif any(not one.among for one in question.counts):
         facets = opened.images.facets()
         hints += [hint for filters in question.filters for hint in not_here(filters, facets)]
+        if facets.taken_from is None and any(map(_is_timed, question.filters)):
+            hints.append("no picture here says when it was taken")
     return tuple(dict.fromkeys(hints))

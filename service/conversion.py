@@ -61,6 +61,8 @@ def describe_options(asked: CaptionOptions) -> DescribeOptions:
         diversity=asked.diversity,
         consensus=asked.consensus,
         borrow=asked.borrow,
+        refine=asked.refine,
+        prompt_tokens=asked.prompt_tokens,
         rerank=asked.rerank,
         rerank_top=asked.rerank_top,
         rerank_seconds=asked.rerank_seconds,

@@ -9,6 +9,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
+from PIL.Image import Image
 
 from engine.app import Collection
 from engine.describe.captioner import Captioner, each_described
@@ -46,7 +47,7 @@ def outline(
         for batch in _batches(shots, options.shots):
             sha256s = [shot_sha256(content, shot.start_ms) for shot in batch]
             exclude = collection.excluded(sha256s, own=options.own)
-            rows = frame_means(collection.encoder, batch)
+            rows = frame_means(collection.encoder, [shot.frames for shot in batch])
             told += _described(captioner, batch, rows, exclude, video)
             end_ms = batch[-1].end_ms
         more = next(shots, None) is not None
@@ -59,11 +60,13 @@ def outline(
         )
 
 
-def frame_means(encoder: Encoder, shots: Sequence[Shot]) -> Vectors:
-    """The vectors of shots, (n, dim) unit rows: the mean of those of their frames."""
-    frames = encoder.encode_images([frame for shot in shots for frame in shot.frames])
-    ends = np.cumsum([0, *(len(shot.frames) for shot in shots)])
-    return unit(np.stack([unit(frames[a:b]).mean(axis=0) for a, b in pairwise(ends.tolist())]))
+def frame_means(encoder: Encoder, shots: Sequence[Sequence[Image]]) -> Vectors:
+    """The vectors of shots by their frames, (n, dim) unit rows: the mean of those of the frames."""
+    vectors = encoder.encode_images([frame for frames in shots for frame in frames])
+    if len(vectors) == len(shots):
+        return vectors  # pictures, or single frames
+    ends = np.cumsum([0, *map(len, shots)])
+    return unit(np.stack([unit(vectors[a:b]).mean(axis=0) for a, b in pairwise(ends.tolist())]))
 
 
 def _described(

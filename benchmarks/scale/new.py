@@ -41,7 +41,7 @@ class New:
             encoder.feed(block)
             with clock.running():
                 for picture in block.pictures:
-                    builder.add(Item(_entry(picture), image=image))
+                    builder.add(Item(_entry(picture), images=(image,)))
         with clock.running():
             builder.finish()
             ledger.close()

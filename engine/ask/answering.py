@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from engine.ask.citing import checked
+from engine.ask.citing import checked, hopeless
 from engine.ask.composing import not_said, of_pictures
 from engine.ask.finding import Finder, Question
 from engine.ask.indexed import of_collection
 from engine.ask.kinds import Kind
-from engine.ask.pieces import Answered, Piece
+from engine.ask.pieces import Answered, Piece, pictures_of
 from engine.ask.seeing import See, Sight, seeing_prompt, sight_of
 from engine.ask.writing import MOST_WRITTEN, prompt_of
 from engine.errors import InvalidInput
@@ -58,12 +58,14 @@ class Answering:
 
     def _one(self, question: Question, pieces: Sequence[Piece]) -> Answered:
         read = question.read
+        question.found(len(pictures_of(pieces)))
         if not question.subjects and (read.is_listed or not _any_among(question)):
             return of_collection(read, question.counts, pieces)
         with_captions = [piece for piece in pieces if piece.text]
         if not with_captions and not self._sees:
             return not_said("nothing that was found says anything of it")
-        writer = self._writer() if self._sees or read.kind in self._of_a_model else None
+        reads = read.kind in self._of_a_model and not hopeless(read, with_captions)
+        writer = self._writer() if self._sees or reads else None
         if writer is None:
             return of_pictures(read, with_captions)
         most = writer.max_images

@@ -71,7 +71,7 @@ def _without_citations(written: str) -> tuple[str, tuple[int, ...]]:
 
 def _refused(text: str, read: ReadQuestion, pieces: Sequence[Piece]) -> Answered | None:
     said = words(text)
-    refused = unanswerable(_without_type(read, pieces), pieces)
+    refused = hopeless(read, pieces)
     if refused is not None:
         return refused
     known = stems(piece.text for piece in pieces)
@@ -89,6 +89,11 @@ def _refused(text: str, read: ReadQuestion, pieces: Sequence[Piece]) -> Answered
     if not _has_type(text, read):
         return not_said(f"they give no {read.asked_for}")
     return None
+
+
+def hopeless(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered | None:
+    """That no model could answer it from these captions, whatever it wrote."""
+    return unanswerable(_without_type(read, pieces), pieces)
 
 
 def _without_type(read: ReadQuestion, pieces: Sequence[Piece]) -> ReadQuestion:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from engine.ask.inflection import in_words, stem
 from engine.ask.kinds import Kind
+from engine.ask.metadata import days_told, place_taken, taken_days
 from engine.ask.pieces import Answered, Piece
 from engine.ask.prompts import NOT_SAID
 from engine.ask.quantities import agreed, colours_said, numbers_said, thing_asked
@@ -17,6 +18,8 @@ from engine.words import words
 
 ENOUGH = 0.5
 """Which share of the captions of pictures that look alike must say something of a picture."""
+
+_TURNING = frozenset(("not", "never", "except", "neither", "nor", "without"))
 
 COLOUR_WORDS = frozenset(("colour", "color", "colours", "colors"))
 
@@ -43,19 +46,35 @@ def asked_words(read: ReadQuestion, at: int = 0) -> str:
     return text
 
 
+def not_understood(read: ReadQuestion) -> Answered | None:
+    """That a word is left which turns the question round, and that no rule has understood."""
+    left = {word for at in range(len(read.searches)) for word in words(asked_words(read, at))}
+    if turning := sorted(left & _TURNING):
+        told = f"“{turning[0]}” was not understood; leave it out, and write -word in the search"
+        return not_said(f"{told} for what is not to be seen")
+    return None
+
+
 def of_pictures(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     """The answer about pictures that were given, from what is said of them."""
     if not pieces:
         return not_said("there are none to answer from")
+    if (refused := not_understood(read)) is not None:
+        return refused
+    if read.kind != "existence" and any(read_search(one).minus for one in read.searches):
+        return not_said("the question asks for what is not there")
     return _BY_KIND[read.kind](read, pieces)
 
 
 def _existence(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     """Yes where captions of a given picture say all of it; `is it so` asks for no other thing."""
     text = asked_words(read)
-    if only_empty(text):
+    unwanted = [term.text for term in read_search(read.searches[0]).minus]
+    if only_empty(text) and not unwanted:
         return not_said("the question names nothing to look for")
-    saying = [piece for piece in pieces if says(text, piece.text)]
+    against = [one for one in pieces if any(says(term, one.text) for term in unwanted)]
+    having = [one for one in pieces if only_empty(text) or says(text, one.text)]
+    saying = [] if against else having
     for group in _by_subject(pieces):
         said = [piece for piece in group if piece in saying]
         if said and (said[0].own or len(said) >= ENOUGH * len(group)):
@@ -73,17 +92,19 @@ def _things(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     if thing is None:
         return not_said("the question names nothing to count")
     counted: list[tuple[int, list[Piece]]] = []
-    named = False
+    named, told = False, False
     for group in _by_subject(pieces):
         numbers = numbers_said(thing, _texts(group))
         named = named or bool(numbers)
+        told = told or agreed(numbers) is not None
         number = agreed(numbers)
         if number is not None and (group[0].own or numbers[number] >= _few(group)):
             fitting = [one for one in group if number in numbers_said(thing, [one.text])]
             counted.append((number, fitting))
     if not counted:
         if named:
-            return not_said(f"they name {thing}, and not how many")
+            why = f"few of them name {thing}" if told else f"they name {thing}, and not how many"
+            return not_said(why)
         return _none_named(str(thing), pieces)
     total = sum(number for number, _ in counted)
     cited = tuple(piece for _, fitting in counted for piece in fitting)
@@ -102,9 +123,23 @@ def _place(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     if thing is not None and not numbers_said(thing, _texts(pieces)):
         return not_said(f"none of them names {thing}")
     place, at = place_of(_texts(pieces))
-    if not place:
+    taken = place_taken(pieces)
+    if not (place or taken):
         return not_said("none of them says where")
-    return Answered(f"{_capital(place)}.", said=True, cited=tuple(pieces[one] for one in at))
+    told = " ".join(one for one in (place, f"(taken in {taken})" if taken else "") if one)
+    cited = tuple(pieces[one] for one in at) or tuple(pieces[:1])
+    return Answered(f"{_capital(told)}.", said=True, cited=cited)
+
+
+def _time(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
+    text = asked_words(read)
+    if lacking := missing(text, _texts(pieces)):
+        return not_said(f"none of them has {_listed(lacking)}")
+    days = taken_days(pieces)
+    if not days:
+        return not_said("and the files do not either")
+    cited = tuple(piece for _, piece in days)
+    return Answered(f"{days_told(days)}.", said=True, cited=cited)
 
 
 def _comparison(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
@@ -178,6 +213,7 @@ _BY_KIND: dict[Kind, Callable[[ReadQuestion, Sequence[Piece]], Answered]] = {
     "pictures": _existence,
     "listing": _open,
     "place": _place,
+    "time": _time,
     "comparison": _comparison,
     "open": _open,
 }

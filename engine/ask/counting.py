@@ -7,6 +7,7 @@ is the calibrated verdict of the search (`engine.search.verdict`), told apart fr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -53,7 +54,7 @@ class Count:
         return self.said + (self.likely or 0) - self.doubted
 
 
-class Counter:
+class PictureCounter:
     """Counts the pictures of a gallery."""
 
     def __init__(self, gallery: Gallery) -> None:
@@ -144,6 +145,18 @@ def required(text: str) -> list[tuple[str, ...]]:
     A number is one phrase with what it counts; every other word, but those that say nothing, is
     looked for by itself, in the singular and the plural.
     """
+    parts = [part for part in re.split(r"(?i)(?<!\S)or(?!\S)", text) if words(part)]
+    if len(parts) < 2:
+        return _required(text)
+    found = _required(parts[0])
+    for part in parts[1:]:  # of `dogs or cats on a beach` either will do, and a beach
+        first, *rest = _required(part)
+        found[-1] = (*found[-1], *first)
+        found += rest
+    return found
+
+
+def _required(text: str) -> list[tuple[str, ...]]:
     counted = things_in(text)
     left = list(words(text))
     found = []
@@ -153,6 +166,7 @@ def required(text: str) -> list[tuple[str, ...]]:
             if word in left:
                 left.remove(word)
     numbers = {one for thing in counted for one in numerals(thing.number or 0)}
+    numbers |= {one for thing in counted for one in thing.bound.split()}
     alone = [word for word in dict.fromkeys(left) if not is_empty(word)]
     alone = [word for word in alone if word not in numbers and word not in {"pair", "couple"}]
     if not (found or alone):  # nothing but words such as `the`: they are all that is asked for
@@ -165,7 +179,8 @@ def _counted(thing: Thing) -> tuple[str, ...]:
     return tuple(
         f"{numeral} {like}{noun}"
         for noun in forms(thing.noun)
-        for numeral in numerals(thing.number or 0)
+        for number in sorted(thing.numbers)
+        for numeral in numerals(number)
     )
 
 

@@ -204,6 +204,12 @@ _NAME = r"(?P<name>[^\s?!,;:]+(?: [^\s?!,;:]+){0,5})"
 _IN_QUOTES = r"[\"“”„‟＂«»](?P<said>[^\"“”„‟＂«»\\]+)[\"“”„‟＂«»]"
 _FILTERS = "|".join(FILTER_TERMS)
 
+_SHOW = r"(?: (?:of|with|in|on|at|show|shows|showing|have|has|having|contain|contains|see))*"
+_NOT = (
+    rf"without|with no|(?:(?:are|is|do|does|did|were|was) )?not{_SHOW}"
+    rf"|(?:are|is|do|does|did|were|was)n['’]t{_SHOW}"
+)
+
 FILTER_RULES: tuple[Rule, ...] = (
     Rule(
         "quoted", _pattern(_IN_QUOTES), _phrase, "words in quotes must stand in a caption",
@@ -310,7 +316,9 @@ FILTER_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "without",
-        _pattern(r"without (?:any |a |an |the )?(?P<unwanted>[^\W\d_]+)"),
+        _pattern(
+            rf"(?:{_NOT}) (?:(?:any|a|an|the) )?(?P<unwanted>[^\W\d_]+)"
+        ),
         _without, "what is not to be seen", ("dogs without a ball", "dogs -ball"),
     ),
 )  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from PIL.Image import Image
 
 from engine.ask.composing import asked_words
-from engine.ask.counting import Count, Counter, described
+from engine.ask.counting import Count, PictureCounter, described
 from engine.ask.indexed import told
 from engine.ask.inflection import stems
 from engine.ask.pieces import Piece, Weight
@@ -39,8 +39,8 @@ class Subject:
     image: Image | None = None
 
 
-def _silent(text: str) -> None:
-    del text
+def _silent(told: object) -> None:
+    del told
 
 
 @dataclass(eq=False)
@@ -49,7 +49,8 @@ class Question:
 
     `filters` are those of each search as the collection has them. `k`: so many captions answer;
     `shown`: so many pictures of a list are given. `counts` are filled in where pictures of a
-    collection are counted; `tell` hears the text of an answer piece by piece.
+    collection are counted; `found` hears of how many pictures it is answered from, and `tell` the
+    text of an answer piece by piece.
     """
 
     read: ReadQuestion
@@ -58,6 +59,7 @@ class Question:
     subjects: tuple[Subject, ...] = ()
     k: int = 8
     shown: int = 24
+    found: Callable[[int], None] = _silent
     tell: Callable[[str], None] = _silent
     counts: list[Count] = field(default_factory=list)
 
@@ -72,7 +74,7 @@ class Finder:
     ) -> None:
         """`space` is asked where words are looked for, where that matters."""
         self._gallery, self._retriever, self._space = gallery, retriever, space
-        self._counter = Counter(gallery)
+        self._counter = PictureCounter(gallery)
 
     def retrieve(self, asked: Sequence[Question]) -> list[Found[Piece]]:
         """The pieces for each question, those that may answer best first."""

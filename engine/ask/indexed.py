@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from engine.ask.composing import asked_words, not_said, places_counted, verdict
+from engine.ask.composing import (
+    asked_words,
+    not_said,
+    not_understood,
+    places_counted,
+    verdict,
+)
 from engine.ask.counting import Count
+from engine.ask.kinds import Kind
+from engine.ask.metadata import days_told, place_taken, taken_days
 from engine.ask.pieces import Answered, Piece
 from engine.ask.rules import ReadQuestion
 from engine.ask.told import unlike
@@ -16,22 +25,12 @@ _EXAMPLES = 3
 def of_collection(read: ReadQuestion, counts: Sequence[Count], pieces: Sequence[Piece]) -> Answered:
     """The answer that counts give; `pieces` are a caption of each picture that is shown."""
     if not any(count.among for count in counts):
-        return _nothing_passes(counts)
+        return Answered("No picture satisfies the filters.", said=False, by="index")
+    if (refused := not_understood(read)) is not None:
+        return refused
     if read.kind == "comparison" and len(counts) == 2:
         return _compared(read, counts, pieces)
-    count = counts[0]
-    if read.kind == "place":
-        return _places(count, pieces)
-    if read.kind == "existence":
-        return _exists(count, pieces)
-    if read.kind == "open":
-        return _what(count, pieces)
-    return _counted(count, pieces, things=read.kind == "things")
-
-
-def _nothing_passes(counts: Sequence[Count]) -> Answered:
-    del counts
-    return Answered("No picture satisfies the filters.", said=False, by="index")
+    return _BY_KIND.get(read.kind, _counted)(counts[0], pieces)
 
 
 def _exists(count: Count, pieces: Sequence[Piece]) -> Answered:
@@ -41,13 +40,20 @@ def _exists(count: Count, pieces: Sequence[Piece]) -> Answered:
     return Answered(f"{sure}: {told(count)}.", said=True, cited=_believed(pieces), by="index")
 
 
-def _counted(count: Count, pieces: Sequence[Piece], *, things: bool) -> Answered:
+def _counted(count: Count, pieces: Sequence[Piece]) -> Answered:
     if not count.believed:
         return Answered(f"None: {_nothing(count)}.", said=True, by="index")
     text = f"{told(count)}."
-    if things:
-        text += " How many there are in all of them together is not counted."
     return Answered(text[:1].upper() + text[1:], said=True, cited=_believed(pieces), by="index")
+
+
+def _things(count: Count, pieces: Sequence[Piece]) -> Answered:
+    """How many pictures: how many things there are on all of them together nobody has counted."""
+    answered = _counted(count, pieces)
+    if not count.believed:
+        return answered
+    text = f"{answered.text} How many there are in all of them together is not counted."
+    return replace(answered, text=text)
 
 
 def _what(count: Count, pieces: Sequence[Piece]) -> Answered:
@@ -79,12 +85,37 @@ def _places(count: Count, pieces: Sequence[Piece]) -> Answered:
     pieces = _believed(pieces)
     captions = {piece.picture: piece.hit.captions if piece.hit else () for piece in pieces}
     found = places_counted([(piece, captions[piece.picture]) for piece in pieces])
+    taken = place_taken(pieces)
+    if not found and taken:
+        return Answered(f"Most were taken in {taken}.", said=True, cited=tuple(pieces), by="index")
     if not found:
         return not_said("no caption of these pictures has a place")
     place, there = found[0]
     of = len(pieces)
-    text = f"{place[:1].upper()}{place[1:]}, in {len(there)} of {of} {_pictures(of)}."
+    text = f"{place[:1].upper()}{place[1:]}, in {len(there)} of {of} {_pictures(of)}"
+    text += f"; most were taken in {taken}." if taken else "."
     return Answered(text, said=True, cited=tuple(there), by="index")
+
+
+def _times(count: Count, pieces: Sequence[Piece]) -> Answered:
+    """When the pictures that were found were taken."""
+    if not count.believed:
+        return not_said(_nothing(count))
+    days = taken_days(_believed(pieces))
+    if not days:
+        return not_said("no file of these pictures says when it was taken")
+    cited = tuple(dict.fromkeys((days[-1][1], days[0][1])))
+    text = f"{days_told(days)}, as {len(days):,} {_pictures(len(days))} tell."
+    return Answered(text, said=True, cited=cited, by="index")
+
+
+_BY_KIND: dict[Kind, Callable[[Count, Sequence[Piece]], Answered]] = {
+    "place": _places,
+    "time": _times,
+    "existence": _exists,
+    "things": _things,
+    "open": _what,
+}
 
 
 def told(count: Count) -> str:

@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["pictures", "things", "existence", "listing", "place", "comparison", "open"]
-"""`pictures`: how many pictures; `things`: how many of a thing; `comparison`: more of which."""
+Kind = Literal["pictures", "things", "existence", "listing", "place", "time", "comparison", "open"]
+"""`pictures`: how many pictures; `things`: how many of a thing; `comparison`: more of which;
+`time`: when pictures were taken."""
 
 PICTURES = r"(?:pictures?|photos?|photographs?|images?|shots?|snaps?)"
 _WE = r"(?:we|i|you|they|there|anyone|anybody|someone|somebody)"
@@ -46,7 +47,10 @@ def _opening(text: str) -> re.Pattern[str]:
 WHAT_IS_THERE = "what is there"
 """The rule for questions that any picture answers which shows what they name."""
 
-_MORE = r"(?P<which>more|fewer|less|as many|as few)"
+_MORE = (
+    r"(?P<which>(?:more|fewer|less)(?! than (?:\d|one\b|two\b|three\b|four\b|five\b|six\b|ten\b))"
+    r"|as many|as few)"
+)
 
 KIND_RULES: tuple[KindRule, ...] = (
     KindRule(
@@ -134,6 +138,17 @@ KIND_RULES: tuple[KindRule, ...] = (
             rf"|(?:which|what)(?: (?:kind|sort|type) of)? (?:place|location|spot) (?:is|was)"
         ),
         "asks where something is", "where is the dog?",
+    ),
+    KindRule(
+        "when", "time",
+        _opening(
+            rf"when (?:did|do|have) {_WE} (?:last |first )?"
+            rf"(?:photograph(?:ed)?|shoot|shot|see|seen)"
+            rf"|(?:when|(?:in |on )?(?:which|what) (?:year|month|day|date)) (?:was|were|is|are)"
+            rf"(?: (?:it|this|that|(?:the|this|that|our|my|these) {PICTURES}(?: {_SHOW})?))?"
+            rf"|what is the date of (?:the|this|that) {PICTURES}(?: {_SHOW})?"
+        ),
+        "asks when pictures were taken", "when did we photograph the castle?",
     ),
     KindRule(
         "yes or no", "existence", _opening(r"is (?:it|this|that|he|she)|are (?:they|these|those)"),

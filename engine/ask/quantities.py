@@ -16,17 +16,40 @@ COLOURS = frozenset(
     )
 )
 
+_BOUNDS = frozenset(
+    ("more than", "over", "at least", "fewer than", "less than", "under", "at most", "up to")
+)
+_MOST = 13
+
 _REACH = 4
 """So many words may stand between a number and what it counts: `two big brown wild dogs`."""
 
 
 @dataclass(frozen=True)
 class Thing:
-    """A thing that is asked about: what it is, what it is said to be like, and how many of it."""
+    """A thing that is asked about: what it is, what it is said to be like, and how many of it.
+
+    `bound` stands before the number, as `at least`.
+    """
 
     noun: str
     like: tuple[str, ...] = ()
     number: int | None = None
+    bound: str = ""
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """The numbers of it that are asked for: those of a bound end at a dozen."""
+        number = self.number or 0
+        if self.bound in {"more than", "over"}:
+            return frozenset(range(number + 1, _MOST))
+        if self.bound == "at least":
+            return frozenset(range(number, _MOST))
+        if self.bound in {"fewer than", "less than", "under"}:
+            return frozenset(range(1, number))
+        if self.bound in {"at most", "up to"}:
+            return frozenset(range(1, number + 1))
+        return frozenset((number,))
 
     def __str__(self) -> str:
         return " ".join((*self.like, self.noun))
@@ -42,10 +65,11 @@ def things_in(text: str) -> tuple[Thing, ...]:
         if number is None:
             at += 1
             continue
+        bound = _bound(said, at)
         at += 2 if said[at + 1 : at + 2] == ("of",) else 1
         run = _run(said, at)
         if run:
-            found.append(Thing(run[-1], run[:-1], number))
+            found.append(Thing(run[-1], run[:-1], number, bound))
             at += len(run)
     return tuple(found)
 
@@ -93,9 +117,18 @@ def says_otherwise(things: Iterable[Thing], captions: Iterable[str]) -> bool:
     given = tuple(captions)
     for thing in things:
         numbers = {one for one in numbers_said(thing, given) if one is not None}
-        if numbers and thing.number not in numbers:
+        if numbers and thing.numbers.isdisjoint(numbers):
             return True
     return False
+
+
+def _bound(said: tuple[str, ...], at: int) -> str:
+    """What bounds the number there."""
+    for size in (2, 1):
+        before = " ".join(said[max(0, at - size) : at])
+        if before in _BOUNDS:
+            return before
+    return ""
 
 
 def _run(said: tuple[str, ...], start: int) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from engine.ask.counting import required
 from engine.ask.inflection import is_empty, stem, stems, telling
+from engine.store.phrases import phrase_terms, phrase_text
 from engine.words import words
 
 _PREPOSITIONS = "on|in|at|by|under|near|inside|outside|beside|along|over|among|across|behind|above"
@@ -22,8 +23,12 @@ _PLACE = re.compile(
 
 def says(text: str, caption: str) -> bool:
     """Whether a caption says all that is asked for: numbers before what they count, any form."""
-    said = f" {' '.join(words(caption))} "
-    return all(any(f" {one} " in said for one in offered) for offered in required(text))
+    return all(any(stands(one, caption) for one in offered) for offered in required(text))
+
+
+def stands(phrase: str, caption: str) -> bool:
+    """Whether a phrase stands in a caption, as the index finds it: in any script, word by word."""
+    return bool(words(phrase)) and f" {phrase_terms(phrase)} " in f" {phrase_text([caption])} "
 
 
 def places_in(caption: str) -> list[str]:
@@ -80,8 +85,10 @@ def unlike(captions: Sequence[str], count: int) -> list[int]:
 
 def missing(text: str, captions: Iterable[str]) -> tuple[str, ...]:
     """The words of a text that say something and stand in none of the captions in any form."""
-    known = stems(captions)
-    return tuple(word for word in telling(text) if stem(word) not in known)
+    given = tuple(captions)
+    known = stems(given)
+    lacking = (word for word in telling(text) if stem(word) not in known)
+    return tuple(word for word in lacking if not any(stands(word, one) for one in given))
 
 
 def only_empty(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 
@@ -15,7 +15,14 @@ from engine.describe.reranking import consensus, worth
 from engine.describe.retriever import Retriever
 from engine.describe.stages import Diverse, First, Nearest, Seen, Timed, vectors_of
 from engine.errors import AlignmentError, CollectionMissing, InvalidInput, MragError
-from engine.evidence.refiners import USUAL, Refinement, check_refinements, choosing, shortening
+from engine.evidence.refiners import (
+    USUAL,
+    Refinement,
+    check_refinements,
+    choosing,
+    settling,
+    shortening,
+)
 from engine.identity import PictureIdentity
 from engine.rerank.budget import Budget
 from engine.rerank.judging import Judging, Reranking
@@ -161,8 +168,7 @@ class Captioner:
             return []
         with watch.stage("map"):
             mapped = self._alignment.map_images(raw)
-        began = shared_out(watch.timings_ms, len(raw))
-        first = Step("embed", "embedded the picture", sum(began.values()), 0, 0, parts_ms=began)
+        first = _first_step(shared_out(watch.timings_ms, len(raw)))
         own: Sequence[PictureIdentity | None] = exclude or [None] * len(raw)
         asked = [Seen(*one) for one in zip(raw, mapped, own, images, strict=True)]
         answers = self._pipeline(watch).run(asked, watch)
@@ -187,7 +193,7 @@ class Captioner:
             count = max(count, options.rerank_top)
             rerankers.append(Reranking(self._judging, options.budget))
             refiners = refiners or [First(options.k)]
-        refiners += self._shortening()
+        refiners += [*settling(options.refine), *self._shortening()]
         return Pipeline(
             Nearest(self._retriever, options.space, count, options.per_image, watch),
             Writer(self._encoder, self._alignment, self._generator, options, self.made_with, watch),
@@ -328,6 +334,12 @@ class Writer:
             weights = np.array([hit.score for hit in hits])
             value = worth(scores, rows, evidence, weights, self.options.consensus)
         return candidates, texts[int(np.argmax(value))]
+
+
+def _first_step(times: Mapping[str, float]) -> Step:
+    """What was done before the stages: with a picture, or with a vector that was there."""
+    stage = ("embed", "embedded the picture") if "encode" in times else ("map", "mapped its vector")
+    return Step(*stage, sum(times.values()), 0, 0, parts_ms=times)
 
 
 def prompt_budget(asked: int | None, generator: Generator) -> int:

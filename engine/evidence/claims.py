@@ -50,22 +50,32 @@ _LONGEST = 3
 def claims_of(text: str) -> Claims:
     """All that a caption claims; of a thing that it counts in two ways nothing."""
     said = words(text)
-    counts: dict[str, set[str]] = {}
+    counts: dict[str, list[int]] = {}
     colours: dict[str, set[str]] = {}
     for at, word in enumerate(said):
         if letters := units(word):
-            for thing, kind, value in _unspaced(letters):
-                (counts if kind == "count" else colours).setdefault(thing, set()).add(value)
+            for thing, value in _unspaced(letters):
+                if isinstance(value, int):
+                    counts.setdefault(thing, []).append(value)
+                else:
+                    colours.setdefault(thing, set()).add(value)
             continue
         count = count_of(word)
         if count is not None and (thing := _counted(said[at + 1 :], count)):
-            counts.setdefault(thing, set()).add(str(count))
+            counts.setdefault(thing, []).append(count)
         if word in _COLOURS and (thing := _coloured(said, at)):
             colours.setdefault(thing, set()).add(_COLOURS[word])
     return {
-        **{("count", thing): frozenset(n) for thing, n in counts.items() if len(n) == 1},
+        **{("count", thing): told for thing, found in counts.items() if (told := _total(found))},
         **{("colour", thing): frozenset(found) for thing, found in colours.items()},
     }
+
+
+def _total(counts: Sequence[int]) -> frozenset[str]:
+    """How many there are of what is counted so; nothing where that is not plain."""
+    if set(counts) == {1}:
+        return frozenset({str(len(counts))})  # a cat on a chair, and a cat on the floor
+    return frozenset(map(str, counts)) if len(set(counts)) == 1 else frozenset()
 
 
 def _counted(after: Sequence[str], count: int) -> str:
@@ -113,8 +123,8 @@ def _noun_group(after: Sequence[str]) -> Iterator[str]:
         yield word
 
 
-def _unspaced(letters: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """Thing, kind and value of each claim in a run of letters, as Chinese puts it: 三只红狗."""
+def _unspaced(letters: Sequence[str]) -> Iterator[tuple[str, int | str]]:
+    """Things in a run of letters with their number or colour, as Chinese puts it: 三只红狗."""
     for at, letter in enumerate(letters):
         count = count_of(letter)
         counter = letters[at + 1] if at + 1 < len(letters) else ""
@@ -123,8 +133,8 @@ def _unspaced(letters: Sequence[str]) -> Iterator[tuple[str, str, str]]:
             while rest and (rest[0] in _CHINESE_COLOURS or rest[0] in "色的"):
                 rest = rest[1:]
             if rest:
-                yield rest[0], "count", str(count)
+                yield rest[0], count
         if letter in _CHINESE_COLOURS:
             rest = [one for one in letters[at + 1 : at + 4] if one not in "色的"]
             if rest and rest[0] not in _CHINESE_COLOURS:
-                yield rest[0], "colour", _CHINESE_COLOURS[letter]
+                yield rest[0], _CHINESE_COLOURS[letter]

@@ -33,16 +33,16 @@ class EvidenceRefiner(Protocol):
 
 
 def choosing(names: Sequence[Refinement]) -> list[EvidenceRefiner]:
-    """Those of the named refiners that leave captions out, so that others may take their places.
+    """Those of the named refiners for whose work more is found, so that others take the places."""
+    return [NearCopies()] if "near-copies" in names else []
 
-    Contradictions come first: near copies have their votes, too.
+
+def settling(names: Sequence[Refinement]) -> list[EvidenceRefiner]:
+    """Those of the named refiners that see what was chosen alone.
+
+    More captions would outvote those that are nearest, which was measured to be much worse.
     """
-    made: list[EvidenceRefiner] = []
-    if "contradictions" in names:
-        made.append(Contradictions())
-    if "near-copies" in names:
-        made.append(NearCopies())
-    return made
+    return [Contradictions()] if "contradictions" in names else []
 
 
 def shortening(

@@ -77,7 +77,7 @@ def _how_to_get(needed: Needed, error: Exception) -> str:
         f"  {needed.command}\n"
         f"Or run that on another machine, and copy its folder {folder.name}\n"
         f"into {folder.parent} here. A folder with the files works as well:\n"
-        f"  MRAG_ENCODER=local-dir:FOLDER or MRAG_GENERATOR=FOLDER"
+        f"  MRAG_ENCODER=local-dir:FOLDER, MRAG_GENERATOR=FOLDER or MRAG_RERANKER=FOLDER"
     )
 
 

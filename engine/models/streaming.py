@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from contextvars import copy_context
 from queue import SimpleQueue
@@ -108,7 +108,9 @@ class _End:
         self.error = error
 
 
-def read_while_written(write: Callable[[Callable[[Told], None]], object]) -> Iterator[Told]:
+def read_while_written(
+    write: Callable[[Callable[[Told], None]], object],
+) -> Generator[Told, None, None]:
     """What `write` tells, as it tells it, from a thread of its own.
 
     The thread is begun with the first piece, never waits for the reader, and watches a

@@ -10,11 +10,11 @@ import numpy as np
 from engine.progress import check_cancelled
 from engine.rerank.budget import Budget, steps_within
 from engine.rerank.judging import Judged, Judging, notes
-from engine.rerank.pointwise import WITHOUT_CAPTION, query_that_fits, told
+from engine.rerank.pointwise import WITHOUT_CAPTION, nearest, query_that_fits, told
 from engine.rerank.prompts import LISTED, LISTWISE
 from engine.stages.protocols import Q, T
 from engine.types import Chooser
-from engine.words import content_words, cut_to_fit
+from engine.words import cut_to_fit
 
 WINDOW = 20
 """Captions in one prompt, at most: RankGPT's (Sun et al., 2023), of which half go on."""
@@ -45,7 +45,7 @@ class Listwise(Judging[Q, T]):
         """Score the first items by their rank; see `Judging`."""
         query = query_that_fits(self._query_of(asked), LISTWISE, self._chooser)
         captions = {
-            place: _nearest(query, texts)
+            place: nearest(query, texts, 1)[0]
             for place, item in enumerate(items[: budget.top])
             if (texts := told(self._captions_of(item)))
         }
@@ -121,9 +121,3 @@ class Listwise(Judging[Q, T]):
 def _starts(depth: int, window: int, step: int) -> list[int]:
     """Where windows begin, the deepest first, the last at 0."""
     return [max(0, depth - window - at) for at in range(0, depth - window + step, step)]
-
-
-def _nearest(query: str, captions: Sequence[str]) -> str:
-    """The caption that shares most words with the query, of several the first."""
-    wanted = set(content_words(query))
-    return max(captions, key=lambda one: len(wanted & set(content_words(one))))

@@ -10,16 +10,22 @@ from engine.rerank.judging import Judged, Judging, in_batches
 from engine.rerank.prompts import NO, POINTWISE, YES
 from engine.stages.protocols import Q, T
 from engine.types import Chooser
-from engine.words import cut_to_fit
+from engine.words import content_words, cut_to_fit
 
 TOGETHER = 16
 """Items judged in one batch."""
+
+CAPTIONS = 5
+"""Captions of one item that are read, at most: one with very many would take all of the time."""
 
 WITHOUT_CAPTION = "without a caption"
 
 
 class Pointwise(Judging[Q, T]):
-    """Scores items by the likelihood of yes; of several captions the best one counts."""
+    """Scores items by the likelihood of yes; of several captions the best one counts.
+
+    Of more than `CAPTIONS` those are read that share most words with the query.
+    """
 
     name = "rerank: pointwise"
 
@@ -35,7 +41,9 @@ class Pointwise(Judging[Q, T]):
     def judge(self, asked: Q, items: Sequence[T], budget: Budget) -> Judged:
         """Score the first items; see `Judging`."""
         query = query_that_fits(self._query_of(asked), POINTWISE, self._chooser)
-        captions = [told(self._captions_of(item)) for item in items[: budget.top]]
+        captions = [
+            nearest(query, told(self._captions_of(item)), CAPTIONS) for item in items[: budget.top]
+        ]
         known: dict[str, float] = {}  # equal captions get equal scores, whatever their batches
 
         def score(places: list[int]) -> list[float | None]:
@@ -70,6 +78,14 @@ def told(captions: Sequence[str]) -> list[str]:
     """The captions that say something, each on one line."""
     lines = (" ".join(caption.split()) for caption in captions)
     return [line for line in lines if line]
+
+
+def nearest(query: str, captions: Sequence[str], count: int) -> list[str]:
+    """Of the captions those that share most words with the query, equal ones in their order."""
+    if len(captions) <= count:
+        return list(captions)
+    wanted = set(content_words(query))
+    return sorted(captions, key=lambda one: -len(wanted & set(content_words(one))))[:count]
 
 
 def query_that_fits(query: str, template: str, chooser: Chooser) -> str:

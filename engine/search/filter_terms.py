@@ -188,6 +188,7 @@ _OTHER_WORDS = {
     "country": "place", "town": "place", "where": "place", "gps": "near", "keyword": "tag",
     "keywords": "tag", "source": "by", "extension": "ext", "type": "ext", "class": "label",
     "category": "label", "format": "ext", "filetype": "ext", "stars": "rating", "similar": "like",
+    "time": "after", "clock": "after",
 }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from engine.search.stages import Collapsed, InSpace, LeastScore, Likely, Page, S
 from engine.search.verdict import LikelyFirst, Verdict
 from engine.stages.pipeline import Pipeline
 from engine.stages.protocols import Refiner
-from engine.stages.trace import Step
+from engine.stages.trace import Step, Trace
 from engine.store import ImageStore
 from engine.store.interface import Ranked
 from engine.store.paging import RANKED
@@ -257,10 +257,10 @@ class Gallery:
                 ((hits, trace),) = pipeline.run([asked])
             timings = {**watch.timings_ms, **searching.timings_ms}
             count = None if arrange is None else arrange.count
-            found = tuple(hits)
-            trace = trace.after(*before)
             notes = trace.notes(ordered.name) if ordered else ()
-            results.append(SearchResult(str(query), space, found, timings, count, trace, notes))
+            told = Trace((*before, *trace.steps[:-1], _shown(trace.steps[-1], len(hits))))
+            found = tuple(hits)
+            results.append(SearchResult(str(query), space, found, timings, count, told, notes))
         return results
 
     def _pipeline(
@@ -355,6 +355,11 @@ def _steps_before(watch: Stopwatch, verdict: Verdict | None) -> list[Step]:
         told = "cannot tell" if verdict is None else f"{len(verdict.likely)} are likely"
         steps.append(Step("judge", told, judged, 0, 0))
     return steps
+
+
+def _shown(answer: Step, count: int) -> Step:
+    """The last step: of a ranking a page is read."""
+    return replace(answer, did=f"read {count}", went=count)
 
 
 def matched_words(query: Query, caption: str) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ def image_conditions(filters: Filters) -> Conditions:
         near={} if filters.near is None else {"location": _checked_circle(filters.near)},
         phrases={"said": phrases} if phrases else {},
         either=clock if len(clock) > 1 else (),
-        at_least=at_least | (clock[0].at_least if len(clock) == 1 else {}),
+        at_least={**at_least, **(clock[0].at_least if len(clock) == 1 else {})},
         at_most=clock[0].at_most if len(clock) == 1 else {},
     )
 
@@ -104,13 +104,11 @@ def _names(*of_folded: frozenset[str]) -> dict[str, frozenset[str]]:
 
 def _clock(start: time | None, end: time | None) -> tuple[Conditions, ...]:
     """Of these one must hold: times of day from a start to an end, which may lie past midnight."""
-    begins = None if start is None else Conditions(at_least={CLOCK: second_of_day(start)})
-    ends = None if end is None else Conditions(at_most={CLOCK: second_of_day(end)})
-    if begins is None or ends is None:
-        return tuple(one for one in (begins, ends) if one)
-    if start > end:
-        return begins, ends
-    return (Conditions(at_least=begins.at_least, at_most=ends.at_most),)
+    at_least = {} if start is None else {CLOCK: second_of_day(start)}
+    at_most = {} if end is None else {CLOCK: second_of_day(end)}
+    if start is not None and end is not None and start > end:
+        return Conditions(at_least=at_least), Conditions(at_most=at_most)
+    return (Conditions(at_least=at_least, at_most=at_most),) if at_least or at_most else ()
 
 
 def _in_zone(moment: datetime | None) -> datetime | None:

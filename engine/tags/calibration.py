@@ -35,6 +35,9 @@ MANY_LABELS = 20
 COMMON = 0.05
 """What more pictures have than that is none of what is told from beside a list."""
 
+NEARLY_ALL = 0.9
+"""What more captions name than that leaves nothing to hold it against."""
+
 _MATCHED = 500
 _LEAST_SHARE, _MOST_SHARE = 1e-4, 0.5
 
@@ -60,31 +63,36 @@ class Calibration:
     ) -> Calibration:
         """Of the scores of pictures (n, labels); `shares` (labels,): how common each label is.
 
-        Without any it is `usual`. `told`: which labels captions name, (n, labels). Of those after
-        the first `listed` only they count that captions name: nobody says of the others that they
-        are not there.
+        Without any it is `usual`. `told`: which labels captions name, (n, labels). Where the first
+        `listed` are few those after them are learned from, too.
         """
         count = scores.shape[1]
         before = np.full(count, usual) if shares is None else shares
         before = np.clip(before, _LEAST_SHARE, _MOST_SHARE)
         by_label = scores.T
-        captioned = told is not None and told.sum() >= ENOUGH
-        left_out = told.T if captioned and told is not None else _presumed(by_label, before)
+        presumed = _presumed(by_label, before)
+        named: Flags = np.zeros(count, np.bool_)
+        # What captions never name may be there all the same.
+        left_out = presumed
+        if told is not None:
+            share = told.mean(axis=0)
+            named = np.asarray((share > 0) & (share <= NEARLY_ALL))
+            left_out = np.asarray(np.where(named[:, None], told.T, presumed))
+        captioned = told is not None and told[:, named].sum() >= ENOUGH
         counted = np.arange(count) < (count if listed is None else listed)
-        if not counted.sum() >= MANY_LABELS:
-            # Those that captions do not name may be there all the same, and common ones spoil it.
-            rare = before <= COMMON
-            counted |= left_out.any(axis=1) if captioned else rare
+        if captioned:
+            counted &= named
+        if counted.sum() < MANY_LABELS:
+            counted |= named if captioned else before <= COMMON
         few, apart = by_label[counted], left_out[counted]
         if captioned:
             fitted = Likelihood.fit(few, _matched(few, apart), left_out=apart)
         else:
             fitted = _usual(few, apart)
         background = Background.of(by_label, left_out)
-        nothing = background.beside(np.zeros((count, 1)), fitted.centre, fitted.unit, among=False)[
-            :, 0
-        ]
-        offsets = nothing @ fitted.weights
+        zeros = np.zeros((count, 1))
+        nothing = background.beside(zeros, fitted.centre, fitted.unit, among=False)
+        offsets = nothing[:, 0] @ fitted.weights
         slope = float(fitted.weights[0] / fitted.unit)
         return cls(fitted, slope, np.asarray(offsets), before)
 

@@ -96,7 +96,7 @@ def _of_line(line: str) -> Label:
         return label_of(name)
     phrases = [phrase.strip() for phrase in rest.split(",")]
     if not all(phrases):
-        raise InvalidInput(f"{legible(line)!r} has a wording without words; write dog = dog, puppy")
+        raise InvalidInput(f"'{legible(line)}' has a wording without words; write dog = dog, puppy")
     return label_of(name, phrases)
 
 
@@ -105,7 +105,7 @@ def _checked(text: str) -> str:
     if not told:
         raise InvalidInput("a label without a name; write one like: dog")
     if _UNSEEN.search(told):
-        raise InvalidInput(f"{legible(told)!r} has characters that nobody sees; write it anew")
+        raise InvalidInput(f"'{legible(told)}' has characters that nobody sees; write it anew")
     if not words(told):
         raise InvalidInput(f"{told!r} has no words; write what a picture may show")
     if len(told) > MOST_LETTERS:

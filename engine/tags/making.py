@@ -98,6 +98,9 @@ def make_tagger(
     rows, named = _measured_on(known, every)
     scorer = Scorer.of(known.alignment, sentences, learned, rows, weights)
     shares = None if told is None else told.shares
+    if shares is not None and told is not None:
+        # Of what captions never name, and examples show, they do not tell how common it is.
+        shares = np.where((weights > 0) & ~told.holds.any(axis=0), USUAL_SHARE, shares)
     usual = 1 / (len(labels) + 1) if single else USUAL_SHARE
     calibration = Calibration.fit(
         scorer.scores(rows), shares, named, usual=usual, listed=len(labels)

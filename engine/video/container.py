@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -17,6 +18,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -37,6 +39,8 @@ fetch what it names."""
 _BUFFER = 2**20
 _FEW = 100
 """Packets in a row that cannot be decoded before the rest is given up."""
+
+_EARLIER_MS = 10_000
 
 _TURNS = {
     90: Image.Transpose.ROTATE_90,
@@ -85,10 +89,10 @@ class Frame:
     def glance(self, width: int) -> NDArray[np.uint8]:
         """A small picture to compare with others of the video, (height, width, 3), BGR."""
         height = max(1, round(width * self.frame.height / max(1, self.frame.width)))
-        found: NDArray[np.uint8] = self.frame.reformat(
+        seen = self.frame.reformat(
             width, min(height, 2 * width), "bgr24", interpolation="FAST_BILINEAR"
-        ).to_ndarray()
-        return found
+        )
+        return np.asarray(seen.to_ndarray(), np.uint8)
 
 
 class Video:
@@ -102,7 +106,7 @@ class Video:
         self._name = "the given bytes" if isinstance(source, bytes) else str(source)
         self._file = _opened_file(source)
         self.trouble = ""
-        self._spoiled = 0
+        self._spoiled, self._begun = 0, False
         try:
             self._container = self._open(limits)
         except BaseException:
@@ -161,8 +165,19 @@ class Video:
 
         Times come from the file, never from counting frames.
         """
-        if start_ms:
-            self._seek(start_ms)
+        # Some containers say only roughly where things are: then it is begun somewhat earlier.
+        for back_ms in dict.fromkeys((0, min(_EARLIER_MS, start_ms), start_ms)):
+            if start_ms or self._begun:
+                self._seek(max(0, start_ms - back_ms))
+            self._begun = True
+            timed = self._timed()
+            first = next(timed, None)
+            if first and (first.time_ms <= start_ms or back_ms >= start_ms):
+                yield from (one for one in chain([first], timed) if one.time_ms >= start_ms)
+                return
+
+    def _timed(self) -> Iterator[Frame]:
+        """The frames from where it stands, with their times."""
         last, step, begin = -1.0, self.step, self._begin()
         for frame in self._decoded():
             if begin is None:
@@ -173,12 +188,11 @@ class Video:
             if time <= last:  # times that run backwards: counted on from the last one
                 time = last + step
             last = time = max(0.0, time)
-            if round(1000 * time) >= start_ms:
-                yield Frame(time, frame, self._stream.sample_aspect_ratio or Fraction(1))
+            yield Frame(time, frame, self._stream.sample_aspect_ratio or Fraction(1))
 
     @property
     def _stream(self) -> VideoStream:
-        return self._container.streams.video[0]
+        return _films(self._container)[0]
 
     def _begin(self) -> int | None:
         start: int | None = self._stream.start_time
@@ -189,6 +203,7 @@ class Video:
         try:
             container = av.open(
                 self._file,
+                mode="r",
                 container_options=options,
                 metadata_errors="replace",
                 buffer_size=_BUFFER,
@@ -206,7 +221,7 @@ class Video:
         return container
 
     def _check(self, container: InputContainer, limits: Limits) -> None:
-        films = [one for one in container.streams.video if one.codec_context is not None]
+        films = _films(container)
         if not films:
             what = "holds sound alone" if container.streams.audio else "holds no pictures"
             raise UnreadableImage(f"{self._name}: {what}; give a video with pictures")
@@ -250,6 +265,15 @@ class Video:
                 yield packet.decode
         except (FFmpegError, OSError, ValueError) as error:
             self.trouble = f"the rest of it cannot be read ({_told(error)})"
+
+
+def _films(container: InputContainer) -> list[VideoStream]:
+    """The streams that move: the cover of a piece of music does not."""
+    return [
+        one
+        for one in container.streams.video
+        if one.codec_context is not None and not one.disposition & Disposition.attached_pic
+    ]
 
 
 def _opened_file(source: Path | bytes) -> BinaryIO:

@@ -56,8 +56,11 @@ def content_of(path: Path) -> str:
 @lru_cache(maxsize=64)
 def _content_of(path: Path, size: int, mtime_ns: int) -> str:
     del size, mtime_ns  # part of what is remembered
+    digest = hashlib.sha256()
     with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while part := file.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def _frame(video: Video, clip: Clip, at_ms: int) -> Frame:

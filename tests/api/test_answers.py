@@ -10,7 +10,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from engine.app import Engine
-from tests.api.conftest import ADMIN, READER, WRITER, Asked, problem
+from tests.api.conftest import ADMIN, HOME, READER, WRITER, Asked, problem
+from tests.films import film
 
 V1 = "/api/v1"
 
@@ -301,3 +302,65 @@ def test_duplicates_are_told_in_pages_to_those_who_read(reader: TestClient) -> N
     assert "k: Input" in problem(reader.get(f"{V1}/duplicates", params={"k": "0"}), 422)
     gone = reader.get(f"{V1}/duplicates", params={"collection": "gone"})
     assert problem(gone, 404, "CollectionMissing")
+
+
+@pytest.fixture
+def trip(tmp_path: Path) -> Path:
+    film(tmp_path / "trip.mp4", 0, 1, 2)
+    return tmp_path / "trip.mp4"
+
+
+def test_a_video_is_told_shot_by_shot(reader: TestClient, trip: Path) -> None:
+    sent = {"video": ("my trip.mp4", trip.read_bytes(), "video/mp4")}
+    first = reader.post(f"{V1}/outline", files=sent, data={"shots": "2"})
+    assert first.status_code == 200, first.text
+    told = first.json()
+    assert (told["video"], told["seconds"], told["next"]) == ("my trip.mp4", 6.0, 4.0)
+    assert [(one["start"], one["end"]) for one in told["shots"]] == [(0.0, 2.0), (2.0, 4.0)]
+    assert all(one["caption"] for one in told["shots"])
+    rest = reader.post(f"{V1}/outline", files=sent, data={"start": "4"}).json()
+    assert ([one["start"] for one in rest["shots"]], rest["next"]) == ([4.0], None)
+    written = reader.post(f"{V1}/outline?format=vtt", files=sent)
+    assert written.headers["content-type"].startswith("text/vtt")
+    assert written.text.startswith("WEBVTT\n\n00:00:00.000 --> 00:00:02.000\n")
+
+
+def test_files_of_this_machine_are_read_for_its_owner_alone(sample_api: Asked, trip: Path) -> None:
+    asked = {"source": str(trip), "shots": "1"}
+    for visitor in (READER, ADMIN):
+        problem(sample_api.by(visitor).post(f"{V1}/outline", data=asked), 422, "InvalidFields")
+    assert sample_api.by(HOME).post(f"{V1}/outline", data=asked).json()["next"] == 2.0
+    bad = {"video": ("text.mp4", b"a shopping list", "video/mp4")}
+    told = problem(sample_api.by(READER).post(f"{V1}/outline", files=bad), 422, "UnreadableImage")
+    assert told.startswith("text.mp4: is not a video")
+
+
+def test_questions_are_answered_about_the_collection_and_about_pictures(
+    reader: TestClient, unknown_pictures: list[Path]
+) -> None:
+    asked = {"question": "is there a castle?", "collection": "plain"}
+    answer = reader.post(f"{V1}/ask", data=asked).json()
+    assert answer["answer"].startswith("Yes: ")
+    assert answer["searches"] == ["castle"]
+    assert [one["rule"] for one in answer["rules"]] == ["exists"]
+    assert all("/" not in one["uri"] for one in answer["pictures"])
+    instead = reader.post(f"{V1}/ask", data={**asked, "search": "castle has:caption"}).json()
+    assert instead["searches"] == ["castle has:caption"]
+    key = answer["pictures"][0]["id"]
+    fields = {"question": "how many castles are there?", "id": [key]}
+    about = reader.post(f"{V1}/ask", data=fields, files=[image(unknown_pictures[0])]).json()
+    assert {one["given"] for one in about["pictures"]} == {1, 2}
+    for field, status, detail in (
+        ({"question": "?"}, 422, "ask something"),
+        ({"question": "x" * 501}, 422, "question"),
+        ({"question": "dogs?", "search": "after:never"}, 422, "at character 1"),
+        ({"question": "dogs?", "id": "nothing"}, 422, "no picture with the id"),
+        ({"question": "dogs?", "collection": "none"}, 404, "none"),
+    ):
+        told = reader.post(f"{V1}/ask", data=field)
+        assert told.status_code == status, told.text
+        assert detail in told.json()["detail"]
+    bad = [("image", ("bad.jpg", b"no picture", "image/jpeg"))]
+    refused = reader.post(f"{V1}/ask", data={"question": "what is it?"}, files=bad)
+    assert refused.status_code == 422
+    assert refused.json()["detail"].startswith("bad.jpg: ")

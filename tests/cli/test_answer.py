@@ -23,6 +23,7 @@ def test_a_caption_has_the_promised_keys(mrag: Run, held_out: list[Path]) -> Non
         "timings_ms",
         "made_with",
         "trace",
+        "reranked",
     }
     assert set(answer) == keys
     assert answer["image"] == str(held_out[0])
@@ -307,3 +308,28 @@ def test_a_search_may_begin_with_a_minus(mrag: Run, args: list[str], told: str) 
     done = mrag("search", *args)
     assert done.code == (2 if told else 0), done.err
     assert told in " ".join(done.err.split())
+
+
+def test_the_best_are_put_in_another_order_and_it_is_said(mrag: Run) -> None:
+    asked = ("search", "two dogs", "-c", "plain", "--space", "mapped", "--rerank-seconds", "60")
+    (plain,) = mrag(*asked, "-k", "9", "--json").answers
+    done = mrag(*asked, "-k", "9", "--rerank", "pointwise", "--rerank-top", "9", "--json")
+    assert done.code == 0, done.err
+    (answer,) = done.answers
+    assert plain["reranked"] == []
+    assert answer["reranked"] == ["9 of 9 reranked"]
+    assert {hit["id"] for hit in answer["hits"]} == {hit["id"] for hit in plain["hits"]}
+    shown = mrag(*asked, "--rerank", "listwise", "--rerank-top", "3")
+    assert "3 of 3 reranked" in shown.out
+    refused = mrag(*asked, "--rerank", "picture")
+    assert refused.code == 2
+    assert "set MRAG_RERANKER" in refused.err
+
+
+def test_captions_for_a_prompt_are_put_in_another_order(mrag: Run, held_out: list[Path]) -> None:
+    options = ("--rerank", "pointwise", "--rerank-top", "6", "--rerank-seconds", "60", "-n", "1")
+    done = mrag("caption", held_out[0], *options, "--json")
+    assert done.code == 0, done.err
+    (answer,) = done.answers
+    assert answer["reranked"] == ["6 of 6 reranked"]
+    assert len(answer["retrieved"]) == 4

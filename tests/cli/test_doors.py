@@ -144,7 +144,8 @@ LINES = [
     "search --image KNOWN --json --space raw -k 2",
     "search a-dog --explain --json -k 3",
     "search split:train --explain -k 3",
-    "caption UNKNOWN KNOWN --explain -k 3",
+    "caption UNKNOWN KNOWN --explain -k 3 --refine near-copies --refine contradictions",
+    "caption KNOWN --refine everything",
     "search --like nothing",
     "search EMPTY",
     "search TYPED --json",
@@ -179,6 +180,19 @@ LINES = [
     "describe KNOWN -c no-such",
     "describe --again -c plain --json",
     "describe --again -c no-such",
+    "ask MANY --json --explain",
+    "ask MANY",
+    "ask MANY --search dog --search cat --json",
+    "ask WHERE UNKNOWN KNOWN --json -k 2",
+    "ask WHERE UNKNOWN",
+    "ask WHERE TEXT",
+    "ask WHERE GONE",
+    "ask WHERE 00000000-0000-0000-0000-000000000000",
+    "ask NOTHING",
+    "ask WHY --json",
+    "ask MANY -c no-such",
+    "ask MANY --search LATE",
+    "ask --questions QUESTIONS --json",
     "compare UNKNOWN KNOWN --json -k 2",
     "compare UNKNOWN",
     "compare GONE KNOWN",
@@ -197,12 +211,15 @@ def test_a_command_answers_alike_through_a_server(
     line: str,
 ) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "questions.txt").write_text("how many cats?\n\n?!\nis there a unicorn?\n")
     places = {
         "KNOWN": PACK / "plain" / "images" / "000.webp", "UNKNOWN": held_out[0],
         "TEXT": tmp_path / "text.jpg", "GONE": tmp_path / "gone.jpg", "FOLDER": tmp_path,
         "EMPTY": "", "a-dog": "a dog", "TYPED": 'a dog -cat 2:snow "dog" split:train by:human',
         "WRONG": "犬 camera: Canon", "LATE": "dog before:2024-13", "UNWANTED": "-cat -2:dog",
-        "MEANT": "dog keywords:sea",
+        "MEANT": "dog keywords:sea", "MANY": "how many pictures show a dog?", "NOTHING": "?!",
+        "WHERE": "where is this?", "WHY": "why is the dog there?",
+        "QUESTIONS": tmp_path / "questions.txt",
     }  # fmt: skip
     here, there = both(*(places.get(word, word) for word in line.split(" ")))
     assert told(there, server.home) == told(here, home)

@@ -15,6 +15,7 @@ from engine.collection import CollectionCard, CollectionFolder
 from engine.describe.captioner import Captioner, DescribeOptions, each_described
 from engine.describe.retriever import Retriever
 from engine.errors import CollectionMissing, InvalidInput
+from engine.evidence.refiners import Refinement
 from engine.settings import Settings
 from engine.store import CaptionStore, caption_id, open_caption_store
 from engine.types import CaptionPoint, Vector
@@ -256,3 +257,54 @@ def test_the_trace_tells_what_was_found_and_what_diversity_left_out(
     assert [(move.item, move.after) for move in refine.moves] == [("a blue lake", None)]
     assert answer.did == "answered from 1"
     assert set(answer.parts_ms) == {"prompt", "generate", "encode candidates", "score"}
+
+
+def test_captions_are_refined_before_the_prompt_is_made(
+    store: CaptionStore, fake_encoder: Callable[..., Any], fake_generator: Callable[..., Any]
+) -> None:
+    told = ["two red doors", "red doors, two", "three red doors", "a boat, on a lake"]
+    rows = [unit_row([1, at / 20, 0, 0]) for at in range(len(told))]
+    store.upsert(
+        [
+            CaptionPoint(caption_id("", text, "human"), text, row, row)
+            for text, row in zip(told, rows, strict=True)
+        ]
+    )
+    encoder = fake_encoder(TEXTS, {RED: EAST})
+
+    def described(*refine: Refinement, k: int = 3, prompt_tokens: int | None = None) -> Any:
+        options = DescribeOptions(
+            k=k, refine=refine, prompt_tokens=prompt_tokens, template="{captions}"
+        )
+        retriever = Retriever([store], NO_GAP)
+        made = Captioner(encoder, NO_GAP, retriever, fake_generator("red"), options)
+        (result,) = made.describe([picture(RED)])
+        return result
+
+    def left(*refine: Refinement, **options: Any) -> list[str]:
+        return [hit.text for hit in described(*refine, **options).retrieved]
+
+    assert left() == told[:3]
+    assert left("near-copies") == [told[0], told[2], told[3]]
+    assert left("contradictions") == told[:2]
+    assert left("contradictions", "near-copies") == [told[0], told[3]]
+    assert left("compression", k=4, prompt_tokens=13) == [*told[:3], "a boat"]
+    result = described("near-copies", "contradictions")
+    assert [step.stage for step in result.trace.steps[2:5]] == [
+        "refine: near copies", "refine: the first 3", "refine: contradictions",
+    ]  # fmt: skip
+    assert result.timings_ms["refine"] > 0
+    (note,) = result.trace.steps[4].notes
+    assert note.startswith("count of 'door': 2 (")
+
+
+def unit_row(values: list[float]) -> Vector:
+    row = np.array(values, np.float32)
+    return np.asarray(row / np.linalg.norm(row), np.float32)
+
+
+def test_a_refiner_that_nobody_knows_is_an_error() -> None:
+    with pytest.raises(InvalidInput, match="there are near-copies, contradictions, compression"):
+        DescribeOptions(refine=("copies",))  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="prompt_tokens is 0"):
+        DescribeOptions(prompt_tokens=0)

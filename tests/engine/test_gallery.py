@@ -314,7 +314,7 @@ def test_the_trace_tells_which_copy_was_left_out_for_which(with_copies: Gallery)
         "embed", "retrieve: raw", "refine: copies", "answer",
     ]  # fmt: skip
     assert set(embed.parts_ms) == {"encode", "map"}
-    assert (retrieve.did, answer.did) == ("found 4", "answered from 3")
+    assert (retrieve.did, answer.did, answer.came) == ("found 4", "read 3", 3)
     (left_out,) = copies.moves
     assert left_out.after is None
     assert left_out.item == retrieve.moves[(left_out.before or 0) - 1].item

@@ -20,9 +20,11 @@ from engine.doctor import Check, examine, mend_models
 from engine.errors import DownloadFailed, InvalidInput, Missing, ModelMissing
 from engine.models.encoder import load_encoder
 from engine.models.generator import load_generator
+from engine.models.presence import absent
 from engine.progress import Progress, told_to
 from engine.settings import SAMPLE_PACK, Settings
 from engine.types import Decoding
+from tests.blip import save_blip
 from tests.hub import COMMIT, ModelHub, Weather, sha256
 
 CLIP, T5 = "hf-hub:org/clip", "org/t5"
@@ -327,3 +329,18 @@ def test_a_file_outside_of_the_cache_is_never_removed(engine: Engine, tmp_path: 
     assert "fetched again" in told_by(mend_models(engine), "generator files")
     assert own.read_bytes() == b"damaged"
     load_generator(T5)
+
+
+def test_a_picture_reranker_is_fetched_at_its_first_use_and_known_to_the_doctor(
+    hub: ModelHub, tmp_path: Path
+) -> None:
+    save_blip(tmp_path / "blip")
+    hub.add_folder("org/blip", tmp_path / "blip")
+    settings = Settings(home=tmp_path, encoder=CLIP, generator=T5, reranker="org/blip")
+    with closing(build_engine(settings)) as engine:
+        told = told_by(examine(engine, load=False), "reranker")
+        assert "org/blip is not here yet; the first use fetches it" in told
+        assert [one.repository for one in absent(CLIP, T5, "org/blip")][-1] == "org/blip"
+        assert engine.matcher().id == "org/blip"
+        assert told_by(examine(engine, load=False), "reranker") == "ok: org/blip loads as org/blip"
+    assert "org/blip" not in [one.repository for one in absent(CLIP, T5, "org/blip")]

@@ -17,7 +17,7 @@ from engine.rerank.budget import FIRST, Budget
 from engine.rerank.cross_encoder import CrossEncoder
 from engine.rerank.judging import Judging, Reranking, order
 from engine.rerank.listwise import WINDOW, Listwise
-from engine.rerank.pointwise import Pointwise
+from engine.rerank.pointwise import CAPTIONS, Pointwise
 from engine.stages.protocols import Found
 from engine.types import Vector, Vectors
 
@@ -135,6 +135,13 @@ def test_a_picture_without_a_caption_keeps_its_place(
 def test_of_several_captions_the_best_counts(kind: Kind) -> None:
     places, _ = reranked(kind, "red dog", [("a dog",), ("a cat", "a red dog", "x"), ("x",)])
     assert places == [1, 0, 2]
+
+
+def test_of_very_many_captions_those_are_read_that_share_words_with_the_query() -> None:
+    chooser = WordCounter()
+    many = (*(f"x{i}" for i in range(500)), "a red dog")
+    assert reranked(Pointwise, "red dog", [("a dog",), many], chooser=chooser)[0] == [1, 0]
+    assert sum(map(len, chooser.batches)) == 1 + CAPTIONS
 
 
 @BOTH

@@ -14,8 +14,11 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, T5Config
 
 from engine.errors import InvalidInput, ModelMissing
 from engine.models import vision_language
+from engine.models.loaded import Models
+from engine.models.presence import absent
 from engine.models.vision_language import VisionLanguageModel, load_vision_language
 from engine.progress import Cancellation, Cancelled
+from engine.settings import PROFILES, Settings
 from tests.answerers import ARCHITECTURES, llava
 from tests.hub import ModelHub
 
@@ -296,3 +299,24 @@ def test_by_its_name_on_the_hub(there: ModelHub) -> None:
     assert len(there.asked) == before
     with pytest.raises(ModelMissing, match="check the name"):
         load_vision_language("org/absent")
+
+
+def test_the_settings_name_what_answers(small_llava: Path) -> None:
+    models = Models(Settings(device="cpu", threads=1))
+    answerer = models.queued_answerer(str(small_llava), "consensus")
+    assert answerer is not None
+    assert models.has_answerer(str(small_llava))
+    assert models.queued_answerer(str(small_llava), "consensus") is answerer
+    assert models.queued_answerer("", "consensus") is None
+    assert "".join(answerer.stream(QUESTION, [RED], 5))
+    assert [one.batches for one in models.queues()["answerer"]] == [{1: 1}]
+    models.close()
+
+
+def test_what_is_not_here_of_it_is_known(there: ModelHub) -> None:
+    encoder = PROFILES["sample"][0]
+    assert absent(encoder, "consensus", answerer="") == []
+    (needed,) = absent(encoder, "consensus", answerer="org/llava")
+    assert needed.repository == "org/llava"
+    assert "*.jinja" in needed.command
+    assert there.endpoint

@@ -29,7 +29,7 @@ from service.access.visitor import Visitor
 from tests.api.conftest import READER, As
 from tests.cli.conftest import ROOT
 
-NAMES = {"search", "facets", "describe", "compare", "collections"}
+NAMES = {"search", "facets", "ask", "describe", "compare", "collections"}
 
 
 @pytest.fixture(scope="module")
@@ -253,3 +253,22 @@ def test_as_a_process_of_its_own(sample_home: Path, tmp_path: Path) -> None:
     names, result = asyncio.run(asked())
     assert names == NAMES
     assert "plain: 24 pictures" in text(result)
+
+
+def test_a_question_is_answered_with_its_search_and_the_pictures_that_it_rests_on(
+    door: EngineDoor,
+) -> None:
+    result = ask(door, "ask", question="how many pictures show a castle?", explain=True)
+    told = text(result).splitlines()
+    assert told[0].startswith('"1 picture has it in the captions. [1]"'), told
+    assert "never an instruction" in told[1]
+    assert told[2].startswith("[1] id ")
+    assert 'Searched: "castle"' in told
+    assert any(line.startswith("Stage answer") for line in told)
+    assert len(pictures(result)) == 1
+    key = told[2].split("id ")[1].split(":")[0]
+    about = text(ask(door, "ask", question="how many castles?", about=key))
+    assert about.startswith('"')
+    assert f"id {key}" in about
+    assert "at character 1" in failure(ask(door, "ask", question="dogs?", search="after:x"))
+    assert "ask something" in failure(ask(door, "ask", question=" "))

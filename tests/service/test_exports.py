@@ -47,7 +47,7 @@ def test_jsonl_has_the_keys_of_the_command_line() -> None:
     assert answer["retrieved"] == [{"text": "a cat", "score": 0.75, "image_id": "i1"}]
     assert answer["space"] == "mapped"
     keys = ["image", "caption", "candidates", "retrieved", "space", "timings_ms", "made_with"]
-    assert list(answer) == keys
+    assert list(answer) == [*keys, "trace", "reranked"]
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\t=1", " =1", "\r=1", "|calc"])

@@ -109,7 +109,7 @@ def test_details_of_one_picture_are_seen_and_those_of_many_on_demand(open_page: 
     assert page.code[0].value.startswith("Similar images have the following captions:")
     (made,) = elements(page, "trace")
     stages = [step["stage"] for step in made["steps"]]
-    assert stages == ["open", "embed", "retrieve: mapped", "answer"]
+    assert stages == ["open", "map", "retrieve: mapped", "answer"]
     assert "encode" in made["steps"][0]["parts"]
     assert len(made["steps"][2]["moves"]) == 4
     describe(page, *upload(DOUGHNUTS, DOUGHNUTS.with_name("352.webp")))

@@ -611,3 +611,28 @@ def test_an_empty_collection_says_what_to_do(open_page: OpenPage, tmp_path: Path
     page = open_page(PAGE, at=tmp_path)
     assert not page.exception
     assert "add pictures to it on the page Collections" in told(page)
+
+
+def test_the_best_are_put_in_another_order_where_the_address_says_so(open_page: OpenPage) -> None:
+    page = open_page(PAGE, q="two cars on a road", space="mapped", rerank="listwise")
+    assert not page.exception
+    assert "reranked" in told(page)
+    order = page.sidebar.selectbox(key="search rerank")
+    assert order.value == "listwise"
+    assert "picture" not in order.options  # no model for it is named
+    order.set_value("off").run()
+    assert "reranked" not in told(page)
+    assert "rerank" not in address(page)
+
+
+def test_by_date_nothing_is_reranked(open_page: OpenPage) -> None:
+    page = open_page(PAGE, q="two cars on a road", rerank="listwise", sort="newest")
+    assert not page.exception
+    assert "reranked" not in told(page)
+    assert page.sidebar.selectbox(key="search rerank").disabled
+
+
+def test_reranking_that_there_is_no_model_for_is_told_with_the_remedy(open_page: OpenPage) -> None:
+    page = open_page(PAGE, q="two cars on a road", rerank="picture")
+    assert not page.exception
+    assert "no model that reranks by picture is named" in told(page)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import islice
 
 import streamlit as st
+from PIL.Image import Image
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine.app import Collection
+from engine.errors import InvalidInput, UnreadableImage
 from engine.images import SUFFIXES
 from engine.search.examples import example_searches
 from engine.search.thumbnails import shrunk
+from engine.types import ImageHit
 from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import MOST_ASKED, AskAnswer, AskOptions
 from service.answering import LocalAnswers
@@ -79,7 +81,7 @@ def _answer(question: str, given: list[GivenPicture], collection: Collection) ->
     name = collection.card.name
     key = (
         name, collection.current.number, collection.images.count(), question, searches,
-        tuple(one.name for one in given),
+        tuple((one.name, hash(getattr(one, "source", ""))) for one in given),
     )  # fmt: skip
     known: tuple[object, AskAnswer] | None = st.session_state.get(_ANSWERED)
     if known is not None and known[0] == key:
@@ -118,24 +120,46 @@ def _given(files: list[UploadedFile], collection: Collection) -> list[GivenPictu
     """What the question is about, shown small; files first, then pictures of the collection."""
     given: list[GivenPicture] = []
     for at, file in enumerate(files[:_MOST_PICTURES]):
-        image = engine().open_picture(file.getvalue()).image
+        image = _opened(file)
         given.append(NamedPicture(file.name, file.getvalue()))
-        _chip(shrunk(image, 2 * _CHIP), file.name, f"file {at}", _forget_files)
+        _chip(shrunk(image, 2 * _CHIP), file.name)
+        if at == 0:
+            label = "Remove" if len(files) == 1 else "Remove these files"
+            st.button(label, key="ask forget files", on_click=_forget_files)
     if len(files) > _MOST_PICTURES:
         st.warning(f"A question is about up to {_MOST_PICTURES} pictures; the others are left out.")
-    ids = list(dict.fromkeys(st.query_params.get_all("about")))[:_MOST_PICTURES]
-    for hit in collection.images.get(ids) if ids else ():
+    for hit in _about(collection):
         given.append(StoredPicture(hit.id))
         told = next(iter(hit.captions), "a picture of the collection")
-        _chip(thumbnail(hit.uri, 2 * _CHIP), told, hit.id, _forget_about)
+        _chip(thumbnail(hit.uri, 2 * _CHIP), told)
+        key = f"ask forget {hit.id}"
+        st.button("Remove", key=key, on_click=_forget_about, args=(hit.id,))
     return given
 
 
-def _chip(image: bytes, told: str, key: str, forget: Callable[[], None]) -> None:
+def _opened(file: UploadedFile) -> Image:
+    try:
+        return engine().open_picture(file.getvalue()).image
+    except UnreadableImage as error:
+        raise UnreadableImage(str(error).replace("the given bytes", file.name, 1)) from error
+
+
+def _about(collection: Collection) -> list[ImageHit]:
+    """The pictures of the collection that the address names."""
+    ids = list(dict.fromkeys(st.query_params.get_all("about")))[:_MOST_PICTURES]
+    try:
+        found = collection.images.get(ids) if ids else []
+    except InvalidInput:  # an id that can be no picture's
+        found = []
+    if len(found) < len(ids):
+        st.warning("A picture that the address names is not in this collection (any more).")
+    return found
+
+
+def _chip(image: bytes, told: str) -> None:
     with st.container(horizontal=True, wrap=False, vertical_alignment="center"):
         st.image(image, width=_CHIP, alt="a picture that the question is about")
         st.caption(escaped(f"About: {told}"), width="stretch")
-        st.button("Remove", key=f"ask forget {key}", on_click=forget)
 
 
 def _show_examples(collection: Collection) -> None:
@@ -185,8 +209,8 @@ def _forget_files() -> None:
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
 
 
-def _forget_about() -> None:
-    st.query_params["about"] = []
+def _forget_about(key: str) -> None:
+    st.query_params["about"] = [one for one in st.query_params.get_all("about") if one != key]
 
 
 page()

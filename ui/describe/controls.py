@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from engine.app import Collection
 from engine.describe.captioner import DescribeOptions
 from engine.describe.prompts import SLOT, TEMPLATES, Order
+from engine.evidence.refiners import Refinement
 from engine.types import Decoding, DescribeSpace, RerankMethod
 from ui.shared.reranking import HELP, RERANKERS, usable
 from ui.shared.spaces import DESCRIBE_SPACES
@@ -22,6 +23,12 @@ _METHODS: dict[Literal["greedy", "beam", "nucleus"], str] = {
     "beam": "beam search",
     "nucleus": "sampling",
 }
+_REFINEMENTS: dict[Refinement, str] = {
+    "near-copies": "say the same once",
+    "contradictions": "settle counts and colours",
+    "compression": "drop clauses first",
+}
+_LONGEST_PROMPT = 4096
 
 
 def advanced(collection: Collection) -> tuple[DescribeOptions, bool]:
@@ -70,6 +77,24 @@ def _options(panel: DeltaGenerator, collection: Collection) -> DescribeOptions:
             persist_state="session",
             help=f"{SLOT} stands for the captions.",
         )
+    refine = panel.multiselect(
+        "What is done to captions before",
+        list(_REFINEMENTS),
+        list(_DEFAULT.refine),
+        format_func=lambda one: _REFINEMENTS[one],
+        key="describe refine",
+        persist_state="session",
+    )
+    longest = panel.number_input(
+        "Longest prompt, in tokens",
+        0,
+        _LONGEST_PROMPT,
+        0,
+        10,
+        key="describe prompt tokens",
+        persist_state="session",
+        help="0: as long as the model reads.",
+    )
     method = panel.selectbox(
         "How words are chosen",
         list(_METHODS),
@@ -92,6 +117,8 @@ def _options(panel: DeltaGenerator, collection: Collection) -> DescribeOptions:
         template=template,
         candidates=candidates,
         decoding=Decoding(method),
+        refine=tuple(refine),
+        prompt_tokens=int(longest) or None,
         rerank=rerank,
     )
 

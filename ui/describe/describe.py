@@ -13,6 +13,7 @@ from service.conversion import description
 from service.exports import Descriptions, as_csv, as_jsonl, as_sidecars, as_xmp
 from ui.describe.controls import advanced
 from ui.describe.describer import Described, Describer, Given, admitted
+from ui.describe.film import film
 from ui.describe.intake import clear, tray
 from ui.describe.landing import is_wordless, show_landing
 from ui.describe.presenter import offer_presentation, present, presenting
@@ -37,6 +38,8 @@ def page() -> None:
     offer_presentation()
     spoken = st.container()
     given = tray(collection)
+    with errors_shown():
+        film(collection)
     remember(len(given))
     done: list[Described] = []
     with errors_shown():

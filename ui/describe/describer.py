@@ -20,6 +20,7 @@ from engine.stages.trace import Step
 from engine.store import picture_id
 from engine.timing import Stopwatch
 from engine.types import CaptionResult, Encoder, Vector
+from service.outlining import frame_means
 
 _TOGETHER = 4
 """Files described in one batch after the first: a batch is quicker, a small one answers soon."""
@@ -201,7 +202,8 @@ class Describer:
             return
         watch = Stopwatch()
         with watch.stage("encode"):
-            vectors = encoder.encode_images([picture.image for picture, _ in pictures.values()])
+            seen = [(picture.image, *picture.frames) for picture, _ in pictures.values()]
+            vectors = frame_means(encoder, seen)
         spent = watch.timings_ms["encode"] / len(pictures)
         for (id_, (picture, opening)), vector in zip(pictures.items(), vectors, strict=True):
             timings = {"open": opening, "encode": spent}

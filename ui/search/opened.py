@@ -21,7 +21,7 @@ from ui.shared.pictures import Card, escaped, picture_grid, thumbnail
 from ui.shared.places import may
 from ui.shared.resources import thumbnails
 from ui.shared.shell import page_file
-from ui.shared.videos import show_shot
+from ui.shared.videos import show_shot, video_address
 
 _SIDE = 1280
 _WIDTH, _HEIGHT = 720, 520
@@ -57,7 +57,7 @@ def show_opened(collection: Collection, page: Page | None) -> None:
             _turning(id_, page)
     with about:
         _about(hit)
-        _actions(hit)
+        _actions(hit, collection)
         show_corrections(collection, hit.id)
         show_learned(collection)
         _copies(hit, collection)
@@ -107,7 +107,7 @@ def _turning(id_: str, page: Page) -> None:
         st.caption(f"Picture {now.offset + at + 1}", width="content")
 
 
-def _actions(hit: ImageHit) -> None:
+def _actions(hit: ImageHit, collection: Collection) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("More like this", icon=":material/image_search:", type="primary"):
             forget_upload()
@@ -117,9 +117,15 @@ def _actions(hit: ImageHit) -> None:
             hand_over(hit)
             # No parameters, not None: that would take out the collection, which a widget holds.
             st.switch_page(page_file("Describe"), query_params={})
+        if st.button("Ask about it", icon=":material/help:"):
+            st.switch_page(page_file("Ask"), query_params={"about": hit.id})
         if st.button("Compare", icon=":material/compare_arrows:"):
             st.switch_page(page_file("Compare"), query_params={"picture": hit.id})
-        path = file_at(hit.uri)
+        if Clip.at(hit.uri):  # it may be larger than what is held in memory
+            at = video_address(collection.card.name, hit.id)
+            st.link_button("Whole video", at, icon=":material/movie:")
+            return
+        path = Path(hit.uri)
         st.download_button(
             "Download",
             path.read_bytes,  # not before it is asked for

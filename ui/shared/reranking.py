@@ -13,14 +13,15 @@ from ui.shared.resources import engine
 RERANKERS: Mapping[RerankMethod, str] = MappingProxyType(
     {
         "off": "as they were found",
-        "pointwise": "by reading captions one by one (pointwise)",
-        "listwise": "by reading captions side by side (listwise)",
-        "picture": "by looking at the pictures (cross-encoder)",
+        "pointwise": "captions, one by one",
+        "listwise": "captions, side by side",
+        "picture": "the pictures themselves",
     }
 )
 HELP = (
-    "A slower model judges the best of what was found, for a few seconds at most; what it has no "
-    "time for keeps its place."
+    "A slower model judges the best of what was found, by their captions (pointwise, listwise) or "
+    "by the pictures (a cross-encoder), for two seconds at most; what it has no time for keeps its "
+    "place."
 )
 
 

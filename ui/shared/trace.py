@@ -34,9 +34,18 @@ def _told(step: Step) -> dict[str, object]:
             for move in step.moves
         ],
         "others": step.others,
+        "label": _label(step),
         # What was found is told where it is shown; what became of it is seen at once.
         "open": any(move.before is not None for move in step.moves),
     }
+
+
+def _label(step: Step) -> str:
+    """What the list of a stage's moves is called."""
+    count = len(step.moves) + step.others
+    if all(move.before is None for move in step.moves):
+        return f"the first {len(step.moves)}" if step.others else "what it found"
+    return f"{count:,} changes" if count > 1 else "1 change"
 
 
 def _parts(parts_ms: Mapping[str, float]) -> str:

@@ -70,6 +70,11 @@ def test_each_kind_of_question_is_known_by_its_example(rule: KindRule) -> None:
         ("dogs in May 2024 in May 2023", "after:2024-05 before:2024-05 dogs in May 2023"),
         ("-cat +dog 2:sheep like:me 12:30?", "cat dog 2 sheep like me 12:30"),
         ("where was the picture taken?", ""),
+        ("how many pictures are not of dogs?", "-dogs"),
+        ("which pictures do not show any dogs?", "-dogs"),
+        ("which pictures don't have cats?", "-cats"),
+        ("photos of beaches with no people", "beaches -people"),
+        ("are there more than two dogs?", "more than two dogs"),
     ],
 )  # fmt: skip
 def test_questions_become_searches(question: str, search: str) -> None:

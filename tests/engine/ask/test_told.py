@@ -32,7 +32,16 @@ from engine.ask.told import place_of, places_in, says, spokesman, unlike
         ("two big dogs", "two dogs", False),
         ("children on a bus", "A child gets on buses.", True),
         ("the", "a dog", False),
-        ("狗", "雪地里的狗", False),  # captions are split by words here; the index finds letters
+        ("dogs or cats on a beach", "a cat on the beach", True),
+        ("dogs or cats on a beach", "a cat in a room", False),
+        ("dogs or cats on a beach", "a lion on the beach", False),
+        ("more than two dogs", "three dogs", True),
+        ("more than two dogs", "two dogs", False),
+        ("at least two dogs", "a pair of dogs", True),
+        ("at least two dogs", "a dog", False),
+        ("fewer than three dogs", "a dog", True),
+        ("狗", "雪地里的狗", True),
+        ("猫", "雪地里的狗", False),
         ("कुत्ते", "बर्फ में कुत्ते", True),
     ],
 )

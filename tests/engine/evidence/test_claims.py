@@ -29,6 +29,7 @@ def test_a_word_says_how_many(word: str, count: int | None) -> None:
         }),
         ("the car is blue", {("colour", "car"): "blue"}),
         ("a black dog running", {("count", "dog"): "1", ("colour", "dog"): "black"}),
+        ("a cat on a chair, and another cat", {("count", "cat"): "2", ("count", "chair"): "1"}),
         ("dogs in the snow", {}),
         ("a group of people", {}),
         ("two", {}),

@@ -40,7 +40,7 @@ def hits(
         CaptionHit(
             str(at),
             text,
-            scores[at] if scores else 0.9 - at / 100,
+            scores[at] if scores else 0.9 - at / 1000,
             vector=np.array(vectors[at], np.float32) if vectors else None,
         )
         for at, text in enumerate(texts)

@@ -18,7 +18,7 @@ from corpus.shards import Shard
 from corpus.videos import Videos
 from engine.collection import CollectionFolder
 from engine.errors import InvalidInput, SourceError
-from engine.images import open_picture
+from engine.images import open_picture, open_pixels
 from engine.progress import Progress
 from engine.types import Vector
 from engine.vectors import unit
@@ -215,6 +215,8 @@ def test_times_come_from_the_file_where_frames_are_uneven(films: Path, album: Al
 def test_a_single_frame_is_a_shot(films: Path, album: Album) -> None:
     film(films / "one.mp4", 0, seconds=0.1)
     assert album.ingest(films).embed.embedded == 1
+    (address,) = (Path(entry.uri) for entry, _ in living(album.folder).values())
+    assert open_picture(address).image.size == open_pixels(address).size == (160, 120)
 
 
 def test_what_is_no_video_is_told_and_the_rest_goes_on(films: Path, album: Album) -> None:
@@ -284,16 +286,3 @@ def test_an_ingest_that_ended_goes_on_with_the_shot_that_is_missing(
     assert min(one.done for one in watched) >= 2 * kept  # what was seen is not decoded again
     with Videos.open(folder.videos) as videos:
         assert videos.watched(videos.was_at(films / "trip.mp4"), "another method").shots == ()
-
-
-def test_a_shot_is_found_and_shown_wherever_a_picture_is(films: Path, tmp_path: Path) -> None:
-    album = Album(tmp_path, has_index=True)
-    film(films / "a.mp4", 0, 1, how=replace(SMALL, created=BEGAN))
-    film(films / "b.mkv", 0, 2)
-    album.ingest(films)
-    opened = album.engine.open("album")
-    assert opened.images.count() == 4
-    (group,) = opened.copies.groups
-    assert len(group) == 2  # both begin with the same scene
-    assert dict(opened.images.facets().extensions) == {"mkv": 2, "mp4": 2}
-    album.engine.close()

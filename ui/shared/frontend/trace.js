@@ -22,8 +22,7 @@ function shown(step, longest) {
 
 function moves(step) {
   const more = element("details", "");
-  const count = step.moves.length + step.others;
-  more.appendChild(element("summary", "", count === 1 ? "1 change" : `${count} changes`));
+  more.appendChild(element("summary", "", step.label));
   const list = more.appendChild(element("ul", ""));
   for (const move of step.moves) {
     const item = list.appendChild(element("li", ""));
