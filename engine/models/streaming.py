@@ -20,8 +20,9 @@ Tell = Callable[[str], None]
 _HALF = "\N{REPLACEMENT CHARACTER}"
 """What a decoder makes of a character of which a part is still to come."""
 
-_WORD_IN_WORK = re.compile(r"\s+[\x21-\x7e]*\Z|\A\s*[\x21-\x7e]*\Z")
-"""The space and the Latin word at the end of a text, which the next token may change."""
+_WORD_IN_WORK = re.compile(r"(?:\s+|\A)[\x21-\x7e]{0,24}\Z")
+"""The space and the Latin word at the end of a text, which the next token may change; of what is
+longer than a word nothing is waited for."""
 
 
 Told = TypeVar("Told")

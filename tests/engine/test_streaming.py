@@ -46,6 +46,7 @@ def test_pieces_join_to_the_stripped_text(text: str, together: int) -> None:
     [
         (["a dog", "a dog .", "a dog. it"], ["a", " dog", ".", " it"]),
         (["do", "do n", "don't", "don't go"], ["do", "n't", " go"]),
+        (["x" * 10, "x" * 30, "x" * 40], ["x" * 30, "x" * 10]),
         (["两只", "两只狗", "两只狗。"], ["两只", "狗", "。"]),
         (["कु", "कुत्", "कुत्ता"], ["कु", "त्", "ता"]),
     ],
