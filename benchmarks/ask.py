@@ -82,7 +82,9 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=480)
     parser.add_argument("--seed", type=int, default=12)
     parser.add_argument("--generator", default="", help="a folder, or consensus")
-    parser.add_argument("--everything", action="store_true", help="ask a model every question")
+    parser.add_argument(
+        "--everything", action="store_true", help="ask a model first, whatever the question"
+    )
     parser.add_argument("--refine", nargs="*", default=(), choices=REFINEMENTS)
     parser.add_argument("--wrong", type=int, default=0, help="print so many wrong answers")
     args = parser.parse_args()
@@ -96,7 +98,7 @@ def main() -> None:
         asking = LocalAnswers(engine).asking
         asking = replace(asking, refine=tuple(args.refine))
         if args.everything:
-            asking = replace(asking, of_a_model=frozenset(rule.kind for rule in KIND_RULES))
+            asking = replace(asking, model_first=frozenset(rule.kind for rule in KIND_RULES))
         done = [*ask_all(engine, asking, questions, args.sample), *majority(questions)]
         engine.close()
     report(done)

@@ -2,18 +2,21 @@
 
     python -m benchmarks.evidence world
     python -m benchmarks.evidence real ../shared/reference/clip_vectors
+    python -m benchmarks.evidence photos ../shared/photos/captions.jsonl
 
 `world` describes the development scenes of the sample world, which nothing was trained on and no
 figure of a test is of, in plain pictures and in postcards, as they are described without refiners
 and with each. What is right is told by the scenes: things, their counts, and the place. `real`
 retrieves for each of the 500 pictures the captions of others by real CLIP vectors, describes it by
-their consensus, and holds the captions that are left against what five people said of it. Intervals
-(95 %) are of differences on the same pictures.
+their consensus, and holds the captions that are left against what five people said of it. `photos`
+brings four of the five captions of each photo within a budget of words, and holds what is left
+against the fifth. Intervals (95 %) are of differences on the same pictures.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +35,7 @@ from engine.alignment.alignment import Alignment
 from engine.describe.captioner import Captioner, DescribeOptions
 from engine.describe.retriever import Retriever
 from engine.evidence.claims import claims_of
+from engine.evidence.compression import Compression
 from engine.evidence.near_copies import NearCopies
 from engine.evidence.refiners import Refinement
 from engine.evidence.terms import terms
@@ -256,6 +260,55 @@ def real(folder: Path) -> Iterator[str]:
     yield from rules(made.said)
 
 
+def photos(file: Path) -> Iterator[str]:
+    """What is left of four captions in so many words, held against the fifth of the same photo."""
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    said = [tuple(row["captions"][:5]) for row in rows]
+    yield f"\n### {len(said)} photos, four captions within a budget, held against the fifth\n"
+    ways_told = []
+    for budget in (20, 30):
+        whole = [_first_that_fit(texts[:4], budget) for texts in said]
+        clauses = [_compressed(texts[:4], budget) for texts in said]
+        ways_told.append(
+            [
+                (f"{budget} words, captions dropped", Told(_held_against(whole, said))),
+                (f"{budget} words, clauses dropped", Told(_held_against(clauses, said))),
+            ]
+        )
+    yield from table(ways_told)
+    yield ""
+    yield from rules(said)
+
+
+def _words(texts: Sequence[str]) -> int:
+    return sum(len(text.split()) for text in texts)
+
+
+def _first_that_fit(texts: Sequence[str], budget: int) -> list[str]:
+    fitting = [n for n in range(1, len(texts) + 1) if _words(texts[:n]) <= budget]
+    return list(texts[: max(fitting, default=1)])
+
+
+def _compressed(texts: Sequence[str], budget: int) -> list[str]:
+    hits = tuple(CaptionHit(str(at), text, 1.0) for at, text in enumerate(texts))
+    (left,) = Compression(budget, _words).refine([None], [Found(hits)])
+    return [hit.text for hit in left.items]
+
+
+def _held_against(
+    left: Sequence[Sequence[str]], said: Sequence[Sequence[str]]
+) -> dict[str, Values]:
+    """Of the terms left the share that the fifth caption has, of its terms the share left."""
+    kept = [frozenset[str]().union(*map(terms, texts)) for texts in left]
+    fifth = [terms(texts[4]) for texts in said]
+    both = [len(one & other) for one, other in zip(kept, fifth, strict=True)]
+    return {
+        "said by the fifth": np.array([n / len(one) for n, one in zip(both, kept, strict=True)]),
+        "of what it says": np.array([n / len(one) for n, one in zip(both, fifth, strict=True)]),
+        "words": np.array([_words(texts) for texts in left], float),
+    }
+
+
 def rules(said: Sequence[Sequence[str]]) -> Iterator[str]:
     """How often captions contradict and repeat each other, of one picture and of two."""
     same = [pair for texts in said for pair in combinations(texts, 2)]
@@ -290,14 +343,14 @@ def _repeat(one: str, other: str) -> bool:
 def main() -> None:
     """Measure from the command line."""
     parser = argparse.ArgumentParser(description="Measure what refiners of captions are worth.")
-    parser.add_argument("what", choices=("world", "real"))
-    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("what", choices=("world", "real", "photos"))
+    parser.add_argument("folder", nargs="?", type=Path, help="of `real`, or the file of `photos`")
     parser.add_argument("--scenes", type=int, default=200)
     args = parser.parse_args()
     logging.disable(logging.WARNING)
     os.environ.setdefault("MRAG_PROFILE", "sample")
-    lines = real(args.folder) if args.what == "real" else world(args.scenes)
-    for line in lines:
+    measured = {"real": real, "photos": photos}
+    for line in world(args.scenes) if args.what == "world" else measured[args.what](args.folder):
         print(line, flush=True)
 
 

@@ -2,14 +2,15 @@
 
     python -m benchmarks.video shots [FOLDER]
     python -m benchmarks.video speed --minutes 2
-    python -m benchmarks.video memory --minutes 5 20 [--fps 25]
+    python -m benchmarks.video memory --minutes 5 20 [--fps 25] [--alone]
 
 `shots` makes films of the sample collection's pictures (or of those in FOLDER), of which it is
 known when each scene begins, and prints how many beginnings are found within half a second, how
 far off they are, how many are found where none is, and both of PySceneDetect's
 detector alone. `speed` and `memory` make a film of
 1920 x 1080 whose scenes move; `speed` decodes it, finds its shots and ingests it with the sample's
-encoder, `memory` prints the peak of an ingest in a process of its own.
+encoder, `memory` prints the peak of an ingest in a process of its own; `--alone`: of finding its
+shots.
 """
 
 from __future__ import annotations
@@ -172,7 +173,8 @@ def speed(minutes: float) -> None:
         rows = [("decoding alone", *_timed(lambda: _decoded(path)))]
         rows.append(("decoding, finding shots, keeping frames", *_timed(lambda: _watched(path))))
         engine = build_engine(Settings(home=Path(folder, "home"), profile="sample", device="cpu"))
-        engine.models.encoder(engine.settings.encoder).encode_texts(["warm"])
+        spec, _ = filling.specs(engine, "film")
+        engine.models.encoder(spec).encode_texts(["warm"])
         rows.append(("whole ingest", *_timed(lambda: _ingested(engine, path))))
         engine.close()
     print(f"1920 x 1080, H.264, {frames:,} frames, {os.cpu_count()} cores\n")
@@ -207,15 +209,16 @@ def _ingested(engine: object, path: Path) -> None:
     filling.fill(engine, open_source(path), "film", models=filling.specs(engine, "film"))
 
 
-def memory(minutes: Sequence[float], fps: int) -> None:
-    """Print the peak of an ingest by the length of its film."""
+def memory(minutes: Sequence[float], fps: int, *, alone: bool) -> None:
+    """Print the peak of an ingest, or of watching alone, by the length of its film."""
     print("| minutes | shots | peak of memory | seconds |")
     print("| --- | --- | --- | --- |")
     for length in minutes:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "film.mp4")
             full_film(path, length, fps)
-            command = [sys.executable, "-m", "benchmarks.video", "one", str(path)]
+            kind = "watched" if alone else "one"
+            command = [sys.executable, "-m", "benchmarks.video", kind, str(path)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
         print(f"| {length:g} | {done.stdout.strip()} |", flush=True)
 
@@ -233,6 +236,15 @@ def one(path: Path) -> None:
     print(f"{report.pictures} | {peak:,.0f} MiB | {perf_counter() - started:.0f}")
 
 
+def watched(path: Path) -> None:
+    """Find the shots of a film here, and print what `one` does."""
+    started = perf_counter()
+    with Video(path) as video:
+        count = sum(1 for _ in ShotReader(video))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{count} | {peak:,.0f} MiB | {perf_counter() - started:.0f}")
+
+
 def main() -> None:
     """Run what is named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -246,6 +258,8 @@ def main() -> None:
     large = kinds.add_parser("memory")
     large.add_argument("--minutes", type=float, nargs="+", default=[5, 20])
     large.add_argument("--fps", type=int, default=25)
+    large.add_argument("--alone", action="store_true", help="find shots alone, without models")
+    kinds.add_parser("watched").add_argument("path", type=Path)
     kinds.add_parser("one").add_argument("path", type=Path)
     given = parser.parse_args()
     if given.kind == "shots":
@@ -253,7 +267,9 @@ def main() -> None:
     elif given.kind == "speed":
         speed(given.minutes)
     elif given.kind == "memory":
-        memory(given.minutes, given.fps)
+        memory(given.minutes, given.fps, alone=given.alone)
+    elif given.kind == "watched":
+        watched(given.path)
     else:
         one(given.path)
 

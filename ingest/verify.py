@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from corpus.ledger import Ledger
+from corpus.ledger import Ledger, set_aside
 from corpus.verification import Finding, check_corpus, mend_corpus
 from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
-from engine.errors import AlignmentError, CollectionMissing, MragError, StoreLocked
+from engine.errors import AlignmentError, CollectionMissing, Damaged, MragError, StoreLocked
 from engine.progress import OnProgress, silent
 from engine.settings import Settings
 from engine.store import check_bytes, open_caption_store, open_image_store, picture_id
 from engine.store.generations import answering, current
 from engine.store.interface import INDEXES
+from engine.tags.tagging import read_tagging, tagging_names, tagging_path
 from ingest.fit import fit
+from ingest.labels import stamps
 from ingest.push import push
 
 
@@ -28,7 +31,8 @@ def verify(
     findings = check_corpus(folder, on_progress)
     if not all(finding.ok for finding in findings):
         return findings  # what is derived from damaged shards says nothing
-    return [*findings, *_map(folder, card), *_index(folder, card, settings)]
+    findings += [*_map(folder, card), *_taggings(folder)]
+    return [*findings, *_index(folder, card, settings)]
 
 
 def mend(
@@ -39,9 +43,10 @@ def mend(
 ) -> list[str]:
     """Do what mends the findings; what was done, in lines.
 
-    What was in a damaged shard is embedded again by the next ingest of its source.
+    What was in a damaged shard is embedded again by the next ingest of its source; the labels of
+    a damaged tagging have to be given again.
     """
-    aside = mend_corpus(folder)
+    aside = [*mend_corpus(folder), *_damaged_taggings(folder)]
     done = [f"set aside {path}" for path in aside]
     done.append("made the ledger anew")
     if not all(finding.ok for finding in _map(folder, card)):
@@ -84,6 +89,25 @@ def _map(folder: CollectionFolder, card: CollectionCard) -> Iterator[Finding]:
     yield Finding("map", f"{alignment.method}, fitted on {alignment.n:,g} pairs")
 
 
+def _taggings(folder: CollectionFolder) -> Iterator[Finding]:
+    for name in tagging_names(folder.tags):
+        try:
+            count = len(read_tagging(folder.tags, name).tagger.labels)
+        except Damaged as error:
+            yield Finding("labels", str(error), f"mrag tag --undo {name}")
+        else:
+            yield Finding("labels", f"{name}: {count:,} labels")
+
+
+def _damaged_taggings(folder: CollectionFolder) -> Iterator[Path]:
+    """Set aside taggings that cannot be read; where they lie then."""
+    for name in tagging_names(folder.tags):
+        try:
+            read_tagging(folder.tags, name)
+        except Damaged:
+            yield set_aside(tagging_path(folder.tags, name))
+
+
 def _index(folder: CollectionFolder, card: CollectionCard, settings: Settings) -> Iterator[Finding]:
     rebuild = f"mrag push {card.name} --rebuild"
     try:
@@ -101,6 +125,10 @@ def _index(folder: CollectionFolder, card: CollectionCard, settings: Settings) -
                 ledger.refined.rounds()
             ):
                 told = "there is more in the shards than it has been told"
+                yield Finding("index", told, f"mrag push {card.name}")
+                return
+            if state.tags != stamps(folder):
+                told = "its pictures have not the labels of the taggings as they stand"
                 yield Finding("index", told, f"mrag push {card.name}")
                 return
             if not settings.qdrant_url:

@@ -11,14 +11,14 @@ from pathlib import Path, PurePath
 from PIL.Image import Image
 
 from engine.app import Collection, Engine
-from engine.ask.answering import OF_A_MODEL, Answering, Asked, Asker
+from engine.ask.answering import MODEL_FIRST, Answering, Asked, Asker
 from engine.ask.finding import Finder, Question, Subject
 from engine.ask.kinds import Kind
 from engine.ask.known import KnownHere
 from engine.ask.pieces import Piece, pictures_of
 from engine.ask.rules import ReadQuestion, edited, read_question
 from engine.errors import MragError
-from engine.evidence.refiners import USUAL, Refinement, choosing
+from engine.evidence.refiners import USUAL, Refinement, choosing, settling
 from engine.images import Picture
 from engine.models.streaming import read_while_written
 from engine.search.language import read_search
@@ -54,14 +54,14 @@ def _silent(event: AskEvent) -> None:
 class Asking:
     """Answers questions over the collections of an engine.
 
-    Without `paths` nothing that is answered says where files lie. `of_a_model`: what a model that
-    reads captions is asked; `refine`: how captions are refined before.
+    Without `paths` nothing that is answered says where files lie. `model_first`: what a model that
+    reads captions is asked before rules are; `refine`: how captions are refined before.
     """
 
     engine: Engine
     opened: Opened
     paths: bool = True
-    of_a_model: frozenset[Kind] = OF_A_MODEL
+    model_first: frozenset[Kind] = MODEL_FIRST
     refine: tuple[Refinement, ...] = USUAL
 
     def ask(
@@ -121,9 +121,9 @@ class Asking:
             lambda: opened.answerer,
             self._see,
             sees=bool(self.engine.settings.answerer),
-            of_a_model=self.of_a_model,
+            model_first=self.model_first,
         )
-        return Asker(finder, answering, refiners=choosing(self.refine))
+        return Asker(finder, answering, refiners=[*choosing(self.refine), *settling(self.refine)])
 
     def _see(self, piece: Piece) -> Image | None:
         if piece.hit is None:

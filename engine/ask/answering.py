@@ -11,6 +11,7 @@ from engine.ask.finding import Finder, Question
 from engine.ask.indexed import of_collection
 from engine.ask.kinds import Kind
 from engine.ask.pieces import Answered, Piece, pictures_of
+from engine.ask.rules import ReadQuestion
 from engine.ask.seeing import See, Sight, seeing_prompt, sight_of
 from engine.ask.writing import MOST_WRITTEN, prompt_of
 from engine.errors import InvalidInput
@@ -19,8 +20,12 @@ from engine.stages.protocols import Found, Refiner, Reranker
 from engine.stages.trace import Trace
 from engine.types import TextStream
 
-OF_A_MODEL: frozenset[Kind] = frozenset(("open",))
-"""Kinds of questions that a model that reads captions alone is asked; the others go by rules."""
+MODEL_FIRST: frozenset[Kind] = frozenset()
+"""Kinds of questions that a model that reads captions is asked before rules are.
+
+None: by the samples' model each is answered worse so (RESULTS.md). It is asked open questions that
+rules cannot answer.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,14 +48,14 @@ class Answering:
         see: See,
         *,
         sees: bool = False,
-        of_a_model: frozenset[Kind] = OF_A_MODEL,
+        model_first: frozenset[Kind] = MODEL_FIRST,
     ) -> None:
         """The writer is asked for when it is needed; without one all goes by rules.
 
         `sees`: it takes pictures, which `see` opens, and answers what is asked of given ones.
         """
         self._writer, self._see, self._sees = writer, see, sees
-        self._of_a_model = of_a_model
+        self._model_first = model_first
 
     def answer(self, asked: Sequence[Question], found: Sequence[Found[Piece]]) -> list[Answered]:
         """The answer to each question."""
@@ -64,10 +69,10 @@ class Answering:
         with_captions = [piece for piece in pieces if piece.text]
         if not with_captions and not self._sees:
             return not_said("nothing that was found says anything of it")
-        reads = read.kind in self._of_a_model and not hopeless(read, with_captions)
-        writer = self._writer() if self._sees or reads else None
+        ruled = of_pictures(read, with_captions)
+        writer = self._writer() if self._sees or self._reads(read, ruled, with_captions) else None
         if writer is None:
-            return of_pictures(read, with_captions)
+            return ruled
         most = writer.max_images
         sight = sight_of(question, pieces, self._see, most) if self._sees else Sight()
         if not (with_captions or sight.images):
@@ -77,6 +82,11 @@ class Answering:
             shown = tuple(piece for piece in pieces if piece.picture in sight.keys)
             answered = replace(answered, cited=shown)
         return replace(answered, notes=sight.notes)
+
+    def _reads(self, read: ReadQuestion, ruled: Answered, pieces: Sequence[Piece]) -> bool:
+        """Whether a model that reads is asked: first, or where rules give no answer and it may."""
+        asked = read.kind in self._model_first or (read.kind == "open" and not ruled.said)
+        return asked and hopeless(read, pieces) is None
 
     def _written(
         self,

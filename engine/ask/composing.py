@@ -180,9 +180,20 @@ def _open(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     if refused is not None:
         return refused
     text = asked_words(read)
-    having = [piece for piece in pieces if not missing(text, [piece.text])] or list(pieces)
+    having = [piece for piece in pieces if not missing(text, [piece.text])]
+    having = having or _together(text, pieces)
+    if not having:
+        return not_said("no picture's captions have all that is asked for")
     lead = having[spokesman(_texts(having), complete=having[0].own)]
     return Answered(f"{_capital(_bare(lead.text))}.", said=True, cited=(lead,))
+
+
+def _together(text: str, pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces of pictures whose captions have all words of a text among them."""
+    of: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        of.setdefault(piece.picture, []).append(piece)
+    return [one for group in of.values() if not missing(text, _texts(group)) for one in group]
 
 
 def _colour(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:

@@ -90,7 +90,7 @@ class EdgeIndex:
         self._write(edge.UpdateOperation.delete_points(list(ids)))
 
     def set_payload(self, fields: Mapping[str, Mapping[str, Any]]) -> None:
-        """Set payload fields of points, by id; all else of them stays, unknown ids are ignored."""
+        """Set payload fields of points that are here, by id; all else of them stays."""
         for ids, told in alike(fields):
             self._write(edge.UpdateOperation.set_payload([*ids], dict(told)))
 

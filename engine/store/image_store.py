@@ -100,7 +100,7 @@ class ImageStore(IndexStore):
             self._index.upsert(stored[start : start + UPSERT_BATCH])
 
     def set_labels(self, labels: Mapping[str, Sequence[str]]) -> None:
-        """Give pictures, by id, these labels and no others; all else of them stays."""
+        """Give pictures that are here, by id, these labels alone; all else of them stays."""
         told = dict(zip(checked_ids(list(labels)), map(label_fields, labels.values()), strict=True))
         self._index.set_payload(told)
 

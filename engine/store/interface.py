@@ -196,7 +196,7 @@ class VectorIndex(Protocol):
         """Remove points; unknown ids are ignored."""
 
     def set_payload(self, fields: Mapping[str, Mapping[str, Any]]) -> None:
-        """Set payload fields of points, by id; all else of them stays, unknown ids are ignored."""
+        """Set payload fields of points that are here, by id; all else of them stays."""
 
     def nearest(
         self,

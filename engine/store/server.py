@@ -103,7 +103,7 @@ class ServerIndex:
             self._call(lambda client: client.delete(self._name, chosen, wait=True))
 
     def set_payload(self, fields: Mapping[str, Mapping[str, Any]]) -> None:
-        """Set payload fields of points, by id; all else of them stays, unknown ids are ignored."""
+        """Set payload fields of points that are here, by id; all else of them stays."""
         operations: list[Any] = [
             models.SetPayloadOperation(
                 set_payload=models.SetPayload(payload=dict(told), points=list(ids))

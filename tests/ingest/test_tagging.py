@@ -25,6 +25,7 @@ from ingest.fit import fit
 from ingest.labels import Labels
 from ingest.push import push
 from ingest.tagging import keep, look, take_back
+from ingest.verify import mend, verify
 from tests.worlds import PixelEncoder
 
 Pictures = Callable[..., list[ImageRecord]]
@@ -193,8 +194,16 @@ def test_a_tagging_that_cannot_be_read_is_named_and_can_be_taken_back(
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(Damaged, match="mrag tag --undo words"):
         push(folder, card, settings)
+    troubles = {one.subject: one.remedy for one in verify(folder, card, settings)}
+    assert troubles["labels"] == "mrag tag --undo words"
     take_back(folder, "words")
     push(folder, card, settings)
+    assert all(one.ok for one in verify(folder, card, settings))
+    tag("words", "picture")
+    assert not all(one.ok for one in verify(folder, card, settings))  # the index knows nothing yet
+    path.write_bytes(path.read_bytes()[:-3])
+    mend(folder, card, settings)
+    assert all(one.ok for one in verify(folder, card, settings))
     tag("words", "picture")
     with pytest.raises(Damaged, match="made with encoder pixels"):
         Labels(folder, CollectionCard(card.name, "", "other", card.dim, ""))

@@ -82,6 +82,13 @@ def test_of_pictures_that_look_alike_half_must_say_it() -> None:
     assert of_pictures(read("is there a lion?"), alike).text.startswith("No")
 
 
+def test_no_caption_is_quoted_that_has_only_a_part_of_what_is_asked() -> None:
+    apart = pieces("a dog next to a ball", "a house on a lawn", own=False)
+    assert not of_pictures(read("what is next to the house?"), apart).said
+    together = pieces("a dog next to a ball", "a house on a lawn")
+    assert of_pictures(read("what is next to the house?"), together).said
+
+
 def test_things_of_several_pictures_are_added_up() -> None:
     both = [*pieces("two dogs"), *pieces("a dog", "a brown dog", subject=1)]
     given = of_pictures(read("how many dogs?"), both)

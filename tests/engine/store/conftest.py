@@ -117,6 +117,13 @@ class CollectionCalls(wire.CollectionsServicer):
             result=self.local.update_collection_aliases(actions)
         )
 
+    def UpdateBatch(self, request: Any, context: Any) -> Any:
+        _check(self.local, request, context)
+        told = map(GrpcToRest.convert_points_update_operation, request.operations)
+        self.local.batch_update_points(request.collection_name, list(told))
+        done = wire.UpdateResult(operation_id=0, status=wire.UpdateStatus.Completed)
+        return wire.UpdateBatchResponse(result=[done for _ in request.operations])
+
     def Get(self, request: Any, context: Any) -> Any:
         _check(self.local, request, context)
         info = self.local.get_collection(request.collection_name)
@@ -143,6 +150,13 @@ class PointCalls(wire.PointsServicer):
         chosen = GrpcToRest.convert_points_selector(request.points)
         self.local.delete(request.collection_name, chosen)
         return _updated()
+
+    def UpdateBatch(self, request: Any, context: Any) -> Any:
+        _check(self.local, request, context)
+        told = map(GrpcToRest.convert_points_update_operation, request.operations)
+        self.local.batch_update_points(request.collection_name, list(told))
+        done = wire.UpdateResult(operation_id=0, status=wire.UpdateStatus.Completed)
+        return wire.UpdateBatchResponse(result=[done for _ in request.operations])
 
     def Get(self, request: Any, context: Any) -> Any:
         _check(self.local, request, context)

@@ -334,3 +334,24 @@ def test_what_scores_too_little_is_left_out_of_any_order(images: ImageStore) -> 
     assert found("relevance") == ["1", "2"]
     assert found("newest") == ["2", "1"]
     assert found("newest", 1) == ["1"]
+
+
+def test_labels_are_set_found_counted_and_leave_all_else_as_it_is(images: ImageStore) -> None:
+    images.upsert(album())
+    ids = {hit.image_id: hit.id for hit in images.get(list(images.ids()))}
+    given = {"1": ("Dog", "Tram"), "2": ("dog",), "3": ()}
+    before = images.vectors(list(ids.values()), "raw")
+    images.set_labels({ids[name]: labels for name, labels in given.items()})
+    assert kept(images, Filters(labels=frozenset({"DOG"}))) == "12"
+    assert kept(images, Filters(labels=frozenset({"tram", "cat"}))) == "1"
+    assert kept(images, Filters(not_labels=frozenset({"tram"}))) == "23"
+    assert kept(images, Filters(labels=frozenset({"dog"}), tags=frozenset({"pets"}))) == "12"
+    assert kept(images, Filters(labels=frozenset({"dog"}), phrases=("a dog",))) == "1"
+    facets = images.facets()
+    assert facets.labels == {"Dog": 2, "Tram": 1}
+    assert facets.tags == {"Pets": 2}
+    after = images.vectors(list(ids.values()), "raw")
+    assert all(np.array_equal(before[key], after[key]) for key in before)
+    images.set_labels({ids["1"]: ("tram",), ids["2"]: ()})
+    assert images.facets().labels == {"tram": 1}
+    assert images.count() == 3

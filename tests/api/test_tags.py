@@ -1,0 +1,71 @@
+"""Labels over the API: who may give them, what is refused, what stands."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from engine.app import build_engine
+from engine.settings import Settings
+from tests.api.conftest import READER, WRITER, Asked, asked_of
+
+PLACE = "/api/v1/tags?collection=plain"
+
+
+@pytest.fixture(scope="module")
+def asked(sample_home: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    """The API over a home that may be changed."""
+    folder = tmp_path_factory.mktemp("tagged")
+    home = shutil.copytree(str(sample_home), folder / "home")
+    engine = build_engine(Settings(home=home, profile="sample", device="cpu"))
+    yield from asked_of(engine, folder / "thumbnails")
+    engine.close()
+
+
+def test_who_may_write_gives_labels_and_everybody_reads_them(asked: Asked) -> None:
+    labels = "snow = in the snow\nbeach = on the beach"
+    fields = {"labels": labels, "single": "true", "name": "where"}
+    assert asked.by(READER).post(PLACE, data=fields).status_code == 403
+    tried = asked.by(WRITER).post(PLACE, data={**fields, "dry_run": "true"}).json()
+    assert tried["dry_run"]
+    assert asked.by(READER).get(PLACE).json()["taggings"] == []
+    given = asked.by(WRITER).post(PLACE, data=fields).json()
+    assert given["labels"] == tried["labels"]
+    assert all("/" not in one["uri"] for one in given["shown"])  # places are the server's own
+    assert asked.jobs.learner.labelled("plain", 120)
+    (standing,) = asked.by(READER).get(PLACE).json()["taggings"]
+    assert (standing["name"], standing["who"]) == ("where", "bob")
+    assert standing["labels"].splitlines() == labels.splitlines()
+    query = {"text": "label:snow", "collection": "plain", "k": "1"}
+    (hit,) = asked.by(READER).get("/api/v1/search", params=query).json()["results"][0]["hits"]
+    picture = asked.by(READER).get(f"/api/v1/collections/plain/pictures/{hit['id']}").json()
+    assert hit["labels"] == picture["labels"] == ["snow"]
+    gone = "/api/v1/tags/where?collection=plain"
+    assert asked.by(READER).delete(gone).status_code == 403
+    assert asked.by(WRITER).delete(gone).json()["taggings"] == []
+    assert asked.by(WRITER).delete(gone).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"labels": "# none"}, "no label"),
+        ({"labels": "dog\ndog"}, "there already"),
+        ({"labels": "dog", "least": "1"}, "least"),
+        ({"labels": "dog", "name": "../../x"}, "not allowed"),
+        ({"labels": "dog", "examples": "nobody\tcat"}, "not in the list"),
+        ({"labels": "dog", "examples": "/etc/passwd\tdog"}, "none of the 1 examples"),
+        ({"labels": "\n".join(f"l{at}" for at in range(10_000))}, "the limit is 2,000"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_a_reason(
+    asked: Asked, fields: dict[str, str], told: str
+) -> None:
+    answer = asked.by(WRITER).post(PLACE, data=fields)
+    assert answer.status_code == 422
+    assert told in answer.json()["detail"]
+    assert asked.by(WRITER).post("/api/v1/tags?collection=nowhere", data=fields).status_code in {
+        404, 422,
+    }  # fmt: skip
