@@ -52,10 +52,13 @@ def ids(answer: SearchAnswer) -> list[str]:
 def test_the_first_change_places_and_what_is_likely_stays_likely(
     answers: LocalAnswers, method: Rerank
 ) -> None:
-    before, after = found(answers, k=PICTURES), found(answers, k=PICTURES, rerank=method)
+    said = found(answers).hits[0].caption  # so that something is likely
+    before = found(answers, text=said, k=PICTURES)
+    after = found(answers, text=said, k=PICTURES, rerank=method)
     assert after.reranked == (f"{PICTURES} of {PICTURES} reranked",)
     assert before.likely == after.likely
     likely = before.likely or 0
+    assert 0 < likely < PICTURES
     assert sorted(ids(after)[:likely]) == sorted(ids(before)[:likely])
     assert ids(after) != ids(before)
     assert {hit.id: (hit.score, hit.chance) for hit in after.hits} == {
