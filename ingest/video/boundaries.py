@@ -69,7 +69,7 @@ class _Slow(NamedTuple):
 class Boundaries:
     """Told of frames one after the other, it says where shots begin, some seconds later.
 
-    Times are in seconds, of whole milliseconds. `decided`: cuts before this moment have all been told.
+    Times are in seconds, of whole milliseconds. `decided`: cuts before this have all been told.
     """
 
     def __init__(self, start: float = 0.0) -> None:
