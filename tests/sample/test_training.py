@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -37,6 +40,7 @@ from sample.world.scenes import Group, Scene
 from sample.world.splits import held_out_meanings, pack_scenes
 from sample.world.things import THING_OF_NAME
 
+ROOT = Path(__file__).parents[2]
 needs_font = pytest.mark.skipif(not EMOJI_FONT.exists(), reason="needs the font Noto Color Emoji")
 
 DOG = (Group(THING_OF_NAME["dog"], 1),)
@@ -212,3 +216,35 @@ def test_a_build_skips_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert build(tmp_path, tmp_path) == ["two"]
     assert build(tmp_path, tmp_path) == []
     assert build(tmp_path, tmp_path, force=True) == ["one", "two"]
+
+
+_LEARNT = """
+from random import Random
+from sample.clip.contrast import Facts
+from sample.clip.train_clip import text_of
+from sample.t5.retrievals import imagined
+from sample.t5.train_t5 import base_examples
+from sample.world.scenes import natural_scene
+from sample.world.splits import fresh_scenes
+rng = Random(1)
+draw = base_examples(100, rng)
+print([draw(step) for step in range(100)])
+scenes = [natural_scene(rng) for _ in range(50)]
+texts = [text_of(scene, 0.5, rng) for scene in scenes]
+print([text.text for text in texts], Facts.of(scenes, texts).fit(Facts.of(scenes, texts)).tolist())
+print([(shown.scene.groups, shown.seed) for shown in fresh_scenes(50, 3)])
+"""
+
+
+@pytest.mark.slow
+def test_what_is_learnt_does_not_hang_on_the_hash_seed() -> None:
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", _LEARNT],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert told[0] == told[1] != b""
