@@ -21,7 +21,7 @@ PAYLOAD = dict.fromkeys(
         *("camera", "lens", "location", "title", "rating"),
     ),
     "",
-) | {"captions": ["a dog"], "names": [], "tags": [], "places": []}
+) | {"captions": ["a dog"], "names": [], "tags": [], "places": [], "labels": []}
 
 
 class EqualCaptions:
