@@ -13,7 +13,7 @@ from engine.errors import InvalidInput, ModelMissing
 from engine.models.loaded import CONSENSUS
 from engine.search.reranked import NO_WORDS
 from engine.settings import Settings
-from mrag_client.answers import NamedPicture, StoredPicture
+from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import CaptionOptions, Description, Rerank, SearchAnswer, SearchOptions
 from service.answering import LocalAnswers
 from tests.blip import save_blip
@@ -152,7 +152,10 @@ def test_more_captions_are_judged_and_the_best_go_into_the_prompt(
     answers: LocalAnswers, unknown_pictures: list[Path], method: Rerank
 ) -> None:
     key = ids(found(answers))[0]
-    given = [NamedPicture("file", unknown_pictures[0]), StoredPicture(key)]
+    given: list[GivenPicture] = [
+        NamedPicture("file", unknown_pictures[0]),
+        StoredPicture(key),
+    ]
     options = CaptionOptions(k=3, candidates=1, rerank=method, rerank_top=8, rerank_seconds=60)
     for told in answers.caption(given, options):
         assert isinstance(told, Description)
