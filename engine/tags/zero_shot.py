@@ -153,7 +153,8 @@ def prompts(label: Label, templates: Sequence[str] = TEMPLATES) -> list[str]:
         if first in _WHOLE or not phrase.isascii():  # grammar that is not known is not guessed
             found += [one.format(phrase) for one in AS_IS]
         else:
-            found += [one.format(a=with_article(phrase), many=plural(phrase)) for one in templates]
+            words = {"a": with_article(phrase), "many": plural(phrase)}
+            found += [one.format(phrase, **words) for one in templates]
     return found
 
 
