@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,15 +42,19 @@ def test_a_video_is_told_shot_by_shot_and_taken_away_as_subtitles(
     assert again.answers == [{"described": 0, "left_out": 1, "failed": 0}]
 
 
-def test_shots_are_found_by_words_and_by_the_time_of_day(mrag: Run, films: Path) -> None:
-    filled = mrag("ingest", films, "-c", "films", "--memory", "plain", "--json")
+def test_shots_are_found_by_words_and_by_the_time_of_day(
+    mrag: Run, home: Path, films: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "home"  # others count on a home with one collection
+    shutil.copytree(home, own)
+    filled = mrag("ingest", films, "-c", "films", "--memory", "plain", "--json", at=own)
     assert filled.code == 0, filled.err
     assert filled.answers[0]["embedded"] == 2
-    (found,) = mrag("search", "a duck before:17:00", "-c", "films", "--json").answers
+    (found,) = mrag("search", "a duck before:17:00", "-c", "films", "--json", at=own).answers
     first, second = found["hits"]
     assert (Path(first["video"]).name, first["start"], first["end"]) == ("trip.mp4", 0.0, 2.0)
     assert second["start"] == 2.0
-    (early,) = mrag("search", "before:16:59:59", "-c", "films", "--json").answers
+    (early,) = mrag("search", "before:16:59:59", "-c", "films", "--json", at=own).answers
     assert [one["start"] for one in early["hits"]] == [0.0]
-    shown = mrag("search", "after:17:00", "-c", "films")
+    shown = mrag("search", "after:17:00", "-c", "films", at=own)
     assert "trip.mp4 at 00:00:02:" in shown.out
