@@ -33,7 +33,7 @@ STOPPED = "mrag: stopped; what was finished is kept, and the same command goes o
 COMMANDS = {
     "caption": (
         "cli.answer",
-        "Describe pictures; those of the collection as if they were new, unless with --own.",
+        "Describe pictures, and videos shot by shot; as if they were new, unless with --own.",
     ),
     "describe": (
         "cli.describe",
@@ -54,7 +54,7 @@ COMMANDS = {
     ),
     "tag": (
         "cli.tag",
-        "Give pictures labels of a list: as filters and counts of what a collection holds.",
+        "Give pictures labels of a list: filters (label:dog) and counts of what is there.",
     ),
     "ingest": (
         "cli.ingest",

@@ -13,11 +13,19 @@ from typing import Annotated
 import typer
 
 from cli.doors import answering, asked, collection_named
-from cli.options import CollectionOption, DeviceOption, EncoderOption, JsonOption, LocalOption
+from cli.options import (
+    CollectionOption,
+    DeviceOption,
+    EncoderOption,
+    JsonOption,
+    LocalOption,
+    new_file,
+)
 from cli.output import console, emit, plain, say, short_path
 from engine.disk import refused
 from engine.errors import InvalidInput, SourceError
 from engine.files import write_whole
+from mrag_client.files import open_regular
 from mrag_client.models import (
     MOST_LABELLED,
     LabelledPicture,
@@ -29,6 +37,7 @@ from mrag_client.models import (
 from service.takeaway.values import inert
 
 _LISTED = 40
+_LARGEST_FILE = 16 * 2**20
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _LEAST = TagOptions().least
 
@@ -87,7 +96,10 @@ def tag(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--csv", help="Write pictures, labels and chances to a table.", show_default=False
+            "--csv",
+            parser=new_file,
+            help="Write pictures, labels and chances to a table.",
+            show_default=False,
         ),
     ] = None,
     encoder: EncoderOption = "",
@@ -95,7 +107,7 @@ def tag(
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Give pictures labels of a list: filters (label:dog) and counts of what a collection holds.
+    """Give pictures labels of a list: filters (label:dog) and counts of what is there.
 
     Without a list or examples, list the taggings. What captions that name a label have in common
     says which pictures have it, and examples do; none where nothing fits. Pictures that come later
@@ -147,9 +159,13 @@ def _name_of(file: Path | None) -> str:
 
 def _read(file: Path) -> str:
     try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise refused(file, error) from error
+        with open_regular(file) as opened:
+            data = opened.read(_LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise SourceError(f"{file}: {why}; give a text file with a label a line") from error
+    if len(data) > _LARGEST_FILE:
+        raise SourceError(f"{file}: it is larger than {_LARGEST_FILE // 2**20} MB; split it")
     try:
         return data.decode("utf-16" if data[:2] in _UTF_16 else "utf-8-sig")
     except UnicodeDecodeError as error:

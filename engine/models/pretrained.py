@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from engine.errors import InvalidInput, ModelMissing, MragError, first_line
 from engine.models import hub
@@ -22,13 +22,20 @@ TOKENIZER = OneOf(
 OPTIONS: Mapping[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 """False, not the default None: that one asks on the terminal whether to run a model's code."""
 
+_REPAIR = {
+    "generator": "mrag doctor --repair --generator {}",
+    "reranker": "mrag doctor --repair --reranker {}",
+    "answerer": "mrag doctor --repair --answerer {}",
+}
+"""What gets the files of a model again, by what it is for."""
+
 Needs = Callable[[str], Iterator[Needed]]
 
 
 class Kind(NamedTuple):
     """What a model is for, as in "generator", and what it has to be, as in "a seq2seq model"."""
 
-    role: str
+    role: Literal["generator", "reranker", "answerer"]
     what: str
 
 
@@ -80,7 +87,7 @@ def check_vocabulary(folder: Path, tokenizer: Any) -> None:
 def _explained(source: str, folder: Path, error: Exception, kind: Kind) -> MragError:
     """Why a model whose files should all be there cannot be loaded, and what to do."""
     own = source == str(folder)
-    repair = "get them again" if own else f"mrag doctor --repair --{kind.role} {source}"
+    repair = "get them again" if own else _REPAIR[kind.role].format(source)
     files = [*folder.glob("*.json"), *folder.glob("*.safetensors")]
     if flaws := [f"{path} {found}" for path in sorted(files) if (found := flaw(path))]:
         return ModelMissing(

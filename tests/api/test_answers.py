@@ -43,6 +43,7 @@ def test_files_and_stored_pictures_are_described(
         "timings_ms",
         "made_with",
         "trace",
+        "reranked",
     }
     assert set(good) == keys
     assert (good["image"], len(good["retrieved"]), good["space"]) == (

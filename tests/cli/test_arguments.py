@@ -33,6 +33,16 @@ USAGE = [
         "--min-score 2", "--diversity nan", "--space odd", "--image [EMPTY]", "-c a\nb",
     )),
     "search", "search [EMPTY]", "search --like nothing", "search dog --minus dog",
+    *(f"ask dogs? {bad}" for bad in (
+        "-k 0", f"-k {HUGE}", "--shown 0", "--search after:never", "-c ../x",
+        "--questions no-such", f"{PICTURE} --questions FILE",
+    )),
+    "ask", "ask [EMPTY]", "ask ?",
+    *(f"tag --labels FILE {bad}" for bad in (
+        "--least 2", "--least nan", f"-k {HUGE}", "--name a/b", "--csv FOLDER", "-c ../x",
+        "--examples no-such", "--undo odd",
+    )),
+    "tag --labels no-such", "tag --labels FOLDER", "tag --labels EMPTY-FILE", "tag --undo no-such",
     f"compare {PICTURE} -k {HUGE}", "compare", "compare [EMPTY]",
     *(f"ingest FOLDER --profile sample {bad}" for bad in (
         f"--limit {HUGE}", "--limit 0", "--limit -1", "--method odd", "-c ../x", "-c a\0b",
@@ -103,11 +113,15 @@ MISSING = [
     "ingest FOLDER --alignment no-such --profile sample",
 ]  # fmt: skip
 UNREADABLE = [
-    f"{command} {bad}"
-    for command in ("caption", "compare", "search dog --image")
-    for bad in ("no-such.jpg", "FOLDER", "FILE", "a\nb.jpg", "x" * 5000)
-] + [
-    f"describe {bad}" for bad in ("no-such.jpg", "FILE --xmp", "a\nb.jpg", "x" * 5000, "x/y --txt")
+    *(
+        f"{command} {bad}"
+        for command in ("caption", "compare", "search dog --image", "ask dogs?")
+        for bad in ("no-such.jpg", "FOLDER", "FILE", "a\nb.jpg", "x" * 5000)
+    ),
+    *(
+        f"describe {bad}"
+        for bad in ("no-such.jpg", "FILE --xmp", "a\nb.jpg", "x" * 5000, "x/y --txt")
+    ),
 ]
 
 

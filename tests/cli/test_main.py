@@ -51,7 +51,7 @@ def test_the_version_can_be_asked_of_a_checkout(mrag: Run, monkeypatch: pytest.M
 
 def test_the_usage_names_the_command_as_it_is_typed(mrag: Run) -> None:
     """However it was started, it is called mrag."""
-    assert "Usage: mrag caption [OPTIONS] {IMAGE}..." in mrag("caption", "--help").out
+    assert "Usage: mrag caption [OPTIONS] {IMAGE|VIDEO}..." in mrag("caption", "--help").out
 
 
 @pytest.mark.parametrize("home", ["file/home", "file"])

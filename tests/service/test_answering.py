@@ -229,7 +229,9 @@ def test_what_can_be_filtered_by_is_counted_under_the_filters(answers: LocalAnsw
     everything = answers.facets(SearchOptions())
     assert everything.pictures == 24
     assert everything.values["split"] == {"train": 24}
-    assert set(everything.values) == {"camera", "lens", "place", "tag", "split", "by", "ext"}
+    assert set(everything.values) == {
+        *("camera", "lens", "place", "tag", "label", "split", "by", "ext")
+    }
     some = answers.facets(SearchOptions(text="a dog -split:train"))
     assert (some.query, some.pictures) == ("a dog -split:train", 0)
     assert not any(some.values.values())

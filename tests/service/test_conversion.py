@@ -25,6 +25,7 @@ HIT = ImageHit(
         "places": ["Lisbon", "Portugal"],
         "title": "Trams",
         "rating": 4,
+        "labels": ["tram"],
         "location": {"lat": 38.7112, "lon": -9.1277},
     },
 )
@@ -40,4 +41,5 @@ def test_coordinates_are_told_to_those_alone_who_may_know_where_files_lie() -> N
 def test_a_hit_says_what_its_file_says() -> None:
     told = image_hit(HIT, paths=False).model_dump()
     assert (told["camera"], told["title"], told["rating"]) == ("Canon EOS R6", "Trams", 4)
+    assert told["labels"] == ("tram",)
     assert "38.7" not in str(told)

@@ -96,6 +96,7 @@ def test_a_hit_carries_what_was_stored(images: ImageStore) -> None:
         "location": None,
         "title": "",
         "rating": None,
+        "labels": [],
     }
 
 
