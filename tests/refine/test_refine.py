@@ -571,6 +571,8 @@ def cut_and_go_on(
         assert {name.partition(".")[0] for name in left} == {"shard-00001", "before-00001"}
 
 
+@pytest.mark.slow
+@pytest.mark.nightly
 def test_cut_at_some_steps_it_goes_on(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
