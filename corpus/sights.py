@@ -7,23 +7,17 @@ what two of them find out is the same.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 from uuid import UUID
 
-from corpus.database import Database
-from engine.errors import Damaged
+from corpus.cache import Cache
 
-_LAYOUT = 1
-_SCHEMA = f"""
-begin immediate;
+_TABLES = """
 drop table if exists sight;
 create table sight (
     id blob primary key, bits blob, pixels integer, missing integer, leader blob
 ) without rowid;
 create index sight_by_leader on sight (leader);
-pragma user_version = {_LAYOUT};
-commit;
 """
 
 _TOGETHER = 1024
@@ -40,34 +34,15 @@ class Sight(NamedTuple):
     missing: bool = False
 
 
-class Sights:
+class Sights(Cache):
     """Sights by the id of the picture, each compared with those before it.
 
     A picture is led by the one that it is a copy of, or by itself where it is a copy of none. So
     each of a group was held against the one that leads it, and no chain of likenesses makes one.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
-
-    @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open the file, which is made if there is none; one that is damaged is made anew."""
-        try:
-            return cls(_opened(path))
-        except Damaged:
-            path.unlink(missing_ok=True)
-            return cls(_opened(path))
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._db.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    layout = 1
+    tables = _TABLES
 
     def ids(self) -> set[str]:
         """The pictures that were looked at."""
@@ -134,21 +109,6 @@ class Sights:
 
     def _ids(self, query: str) -> list[str]:
         return [_text(id_) for (id_,) in self._db.execute(query)]
-
-
-def _opened(path: Path) -> Database:
-    database = Database.to(path, writable=True)
-    try:
-        # Others write it too, and what a power cut takes of a cache is made again.
-        database.execute("pragma busy_timeout = 60000")
-        database.execute("pragma synchronous = off")
-        (layout,) = database.execute("pragma user_version").fetchone()
-        if layout != _LAYOUT:
-            database.executescript(_SCHEMA)
-    except BaseException:
-        database.close()
-        raise
-    return database
 
 
 def _key(id_: str) -> bytes:

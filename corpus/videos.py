@@ -9,14 +9,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
-from corpus.database import Database
-from engine.errors import Damaged
+from corpus.cache import Cache
 
-_LAYOUT = 1
-_SCHEMA = f"""
-begin immediate;
+_TABLES = """
 drop table if exists video;
 drop table if exists shot;
 drop table if exists file;
@@ -27,8 +23,6 @@ create table shot (
 create table file (
     path blob primary key, size integer, mtime_ns integer, sha256 text
 ) without rowid;
-pragma user_version = {_LAYOUT};
-commit;
 """
 
 Span = tuple[int, int]
@@ -43,30 +37,11 @@ class Watched:
     whole: bool = False
 
 
-class Videos:
+class Videos(Cache):
     """The shots of videos by their content, and which content lay where."""
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
-
-    @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open the file, which is made if there is none; one that is damaged is made anew."""
-        try:
-            return cls(_opened(path))
-        except Damaged:
-            path.unlink(missing_ok=True)
-            return cls(_opened(path))
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._db.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    layout = 1
+    tables = _TABLES
 
     def content_at(self, path: Path, size: int, mtime_ns: int) -> str:
         """The sha256 of the video that lay there, "" where it is not as it was."""
@@ -132,18 +107,3 @@ class Videos:
             marks = ", ".join("?" * places)
             with self._db:
                 self._db.executemany(f"insert or ignore into {table} values ({marks})", rows)
-
-
-def _opened(path: Path) -> Database:
-    database = Database.to(path, writable=True)
-    try:
-        # Others write it too, and what a power cut takes of a cache is made again.
-        database.execute("pragma busy_timeout = 60000")
-        database.execute("pragma synchronous = off")
-        (layout,) = database.execute("pragma user_version").fetchone()
-        if layout != _LAYOUT:
-            database.executescript(_SCHEMA)
-    except BaseException:
-        database.close()
-        raise
-    return database

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from engine.ask.inflection import counted_at, is_empty, number_at, stem, telling
+from engine.ask.inflection import counted_at, is_empty, number_at, stem
 from engine.words import words
 
 COLOURS = frozenset(
@@ -155,13 +155,3 @@ def _number_before(said: tuple[str, ...], at: int) -> int | None:
         if is_empty(said[at - back]) and said[at - back] != "of":
             return None
     return None
-
-
-def names_it(thing: Thing, captions: Iterable[str]) -> bool:
-    """Whether any caption names the thing."""
-    return bool(numbers_said(thing, captions))
-
-
-def all_telling(text: str) -> tuple[str, ...]:
-    """The words of a text that say something, without numbers."""
-    return tuple(word for word in telling(text) if number_at((word,), 0) is None)
