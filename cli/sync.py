@@ -37,8 +37,12 @@ def register(app: typer.Typer) -> None:
 
 def sync(
     which: Annotated[
-        Literal["all", ""],
-        typer.Argument(help="all: every collection that knows a source.", show_default=False),
+        str,
+        typer.Argument(
+            metavar="[all]",
+            help="all: every collection that knows a source.",
+            show_default=False,
+        ),
     ] = "",
     collection: Annotated[
         list[str] | None,
@@ -72,6 +76,8 @@ def sync(
     as_json: JsonOption = False,
 ) -> None:
     """Bring a collection level with its sources: what is new, changed, moved or gone in them."""
+    if which not in {"all", ""}:
+        raise InvalidInput(f"{which!r} is not all; a collection is named with -c {which}")
     if which and collection:
         raise InvalidInput("all collections are meant, or those that are named; leave one out")
     if poll is not None and not watch:
