@@ -39,7 +39,7 @@ def sync(
     which: Annotated[
         str,
         typer.Argument(
-            metavar="[all]",
+            metavar="all",
             help="all: every collection that knows a source.",
             show_default=False,
         ),
