@@ -284,6 +284,8 @@ def test_several_pictures_are_chosen_by_key_on_a_phone(open_app: OpenApp) -> Non
     assert page.url.count("&like=") == 2
     expect(page.get_by_text("Like these")).to_be_visible()
     expect(page.get_by_text("Not like this one")).to_be_visible()
-    page.get_by_role("button", name="Remove").last.click()
+    remove = page.get_by_role("button", name="Remove")
+    expect(remove).to_have_count(3)
+    remove.last.press("Enter")  # pictures that still come in move what is under a pointer
     page.wait_for_url(lambda url: "unlike" not in url)
     answered(page)
