@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Iterator
-from io import StringIO
+from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -24,10 +24,13 @@ from cli.options import (
 from cli.output import console, emit, plain, say, short_path
 from engine.disk import refused
 from engine.errors import InvalidInput, SourceError
-from engine.files import write_whole
+from engine.files import written_whole
+from engine.progress import OnProgress, Progress
+from mrag_client.answers import Answers
 from mrag_client.files import open_regular
 from mrag_client.models import (
     MOST_LABELLED,
+    LabelledOptions,
     LabelledPicture,
     TaggingAnswer,
     TaggingsAnswer,
@@ -98,7 +101,8 @@ def tag(
         typer.Option(
             "--csv",
             parser=new_file,
-            help="Write pictures, labels and chances to a table.",
+            help="Write all pictures that get labels, with their chances, to a table; of a "
+            "tagging that stands with --name alone.",
             show_default=False,
         ),
     ] = None,
@@ -114,12 +118,18 @@ def tag(
     get labels, too. Nothing is embedded again.
     """
     _check(labels, examples, undo, dry_run=dry_run)
+    if out and not (labels or examples or name):
+        raise InvalidInput(
+            "--csv writes what one tagging gives: name it with --name, or give a list with --labels"
+        )
     named = collection_named(collection)
     with answering(local=local, encoder=encoder, device=device) as answers:
         if undo:
             _show_taggings(answers.untag(undo, collection=named), as_json)
             return
         if labels is None and examples is None:
+            if out:
+                _write_standing(answers, name, named, out)
             _show_taggings(answers.taggings(collection=named), as_json)
             return
         options = asked(
@@ -130,18 +140,20 @@ def tag(
             single=single,
             least=least,
             dry_run=dry_run,
-            k=max(k, MOST_LABELLED) if out else k,
+            k=k,
         )
         from cli.progress import progress_bars
 
-        with progress_bars():
+        with progress_bars() as on_progress:
             told = answers.tag(options, collection=named)
-    if out:
-        _write_table(out, told)
-    told = told.model_copy(update={"shown": told.shown[:k]})
+            if out:
+                asked_for = _asked_for(options)
+                _write_table(out, _every(answers, asked_for, named, on_progress, told.labelled))
     emit(told.model_dump(mode="json")) if as_json else _show(told)
     for one in told.skipped:
         say(f"mrag: an example was left out: {one}")
+    for trouble in told.troubles:
+        say(f"mrag: {trouble}")
 
 
 def _check(labels: Path | None, examples: Path | None, undo: str, *, dry_run: bool) -> None:
@@ -260,22 +272,51 @@ def _line(one: TaggingAnswer) -> str:
     )
 
 
-def _write_table(file: Path, told: TagsAnswer) -> None:
+def _asked_for(options: TagOptions) -> LabelledOptions:
+    """What is told of all pictures: by the tagging that stands now, or that was only tried."""
+    tried = {"labels", "examples", "single", "least"} if options.dry_run else set()
+    return LabelledOptions(**options.model_dump(include={"name", *tried}), k=MOST_LABELLED)
+
+
+def _write_standing(answers: Answers, name: str, collection: str, out: Path) -> None:
+    from cli.progress import progress_bars
+
+    asked_for = asked(LabelledOptions, name=name, k=MOST_LABELLED)
+    with progress_bars() as on_progress:
+        _write_table(out, _every(answers, asked_for, collection, on_progress))
+
+
+def _every(
+    answers: Answers,
+    options: LabelledOptions,
+    collection: str,
+    on_progress: OnProgress,
+    total: int | None = None,
+) -> Iterator[LabelledPicture]:
+    """All pictures that get labels, page by page."""
+    written = 0
+    while True:
+        page = answers.labelled(options, collection=collection)
+        yield from page.pictures
+        written += len(page.pictures)
+        on_progress(Progress("write the table", written, total))
+        if not page.next:
+            return
+        options = options.model_copy(update={"after": page.next})
+
+
+def _write_table(file: Path, pictures: Iterable[LabelledPicture]) -> None:
     """A row for each picture and label, which spreadsheets open as text, never as formulas."""
-    page = StringIO(newline="")
-    rows = csv.writer(page)
-    rows.writerow(("id", "picture", "label", "chance"))
-    rows.writerows(
-        (one.id, inert(one.uri), inert(label.label), f"{label.chance:.4f}")
-        for one in told.shown
-        for label in one.labels
-    )
     try:
-        write_whole(file, page.getvalue().encode("utf-8-sig"))
+        with written_whole(file) as opened:
+            page = TextIOWrapper(opened, "utf-8-sig", newline="")
+            rows = csv.writer(page)
+            rows.writerow(("id", "picture", "label", "chance"))
+            rows.writerows(
+                (one.id, inert(one.uri), inert(label.label), f"{label.chance:.4f}")
+                for one in pictures
+                for label in one.labels
+            )
+            page.detach()
     except OSError as error:
         raise refused(file, error) from error
-    if told.labelled > len(told.shown):
-        say(
-            f"mrag: {file} has {len(told.shown):,} of the {told.labelled:,} pictures that get "
-            "labels, drawn at random: a table has no more"
-        )
