@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
@@ -26,6 +27,7 @@ from engine.disk import refused
 from engine.errors import InvalidInput, SourceError
 from engine.files import written_whole
 from engine.progress import OnProgress, Progress
+from engine.search.language import Filter
 from mrag_client.answers import Answers
 from mrag_client.files import open_regular
 from mrag_client.models import (
@@ -129,7 +131,9 @@ def tag(
             return
         if labels is None and examples is None:
             if out:
-                _write_standing(answers, name, named, out)
+                asked_for = asked(LabelledOptions, name=name, k=MOST_LABELLED)
+                _write_every(out, answers, asked_for, named)
+                return
             _show_taggings(answers.taggings(collection=named), as_json)
             return
         options = asked(
@@ -144,16 +148,15 @@ def tag(
         )
         from cli.progress import progress_bars
 
-        with progress_bars() as on_progress:
+        with progress_bars():
             told = answers.tag(options, collection=named)
-            if out:
-                asked_for = _asked_for(options)
-                _write_table(out, _every(answers, asked_for, named, on_progress, told.labelled))
-    emit(told.model_dump(mode="json")) if as_json else _show(told)
-    for one in told.skipped:
-        say(f"mrag: an example was left out: {one}")
-    for trouble in told.troubles:
-        say(f"mrag: {trouble}")
+        emit(told.model_dump(mode="json")) if as_json else _show(told)
+        for one in told.skipped:
+            say(f"mrag: an example was left out: {one}")
+        for trouble in told.troubles:
+            say(f"mrag: {trouble}")
+        if out:
+            _write_every(out, answers, _asked_for(options), named, told.labelled)
 
 
 def _check(labels: Path | None, examples: Path | None, undo: str, *, dry_run: bool) -> None:
@@ -237,13 +240,13 @@ def _show(told: TagsAnswer) -> None:
     )
     if told.dry_run:
         say("nothing was written; leave --dry-run out to give them")
+        return
+    undo = f"take them back with: mrag tag -c {told.collection} --undo {told.name}"
+    if given:
+        found = shlex.quote(str(Filter("label", given[0].label)))
+        say(f"find them with: mrag search {found} -c {told.collection}; {undo}")
     else:
-        first = given[0].label if given else "dog"
-        quoted = f'"{first}"' if " " in first else first
-        say(
-            f"find them with: mrag search 'label:{quoted}' -c {told.collection}; take them back "
-            f"with: mrag tag -c {told.collection} --undo {told.name}"
-        )
+        say(f"pictures that come later may get some; a lower --least gives more; {undo}")
 
 
 def _labels(one: LabelledPicture) -> str:
@@ -278,12 +281,15 @@ def _asked_for(options: TagOptions) -> LabelledOptions:
     return LabelledOptions(**options.model_dump(include={"name", *tried}), k=MOST_LABELLED)
 
 
-def _write_standing(answers: Answers, name: str, collection: str, out: Path) -> None:
+def _write_every(
+    out: Path, answers: Answers, options: LabelledOptions, named: str, total: int | None = None
+) -> None:
+    """Write all pictures that get labels to a table, page by page."""
     from cli.progress import progress_bars
 
-    asked_for = asked(LabelledOptions, name=name, k=MOST_LABELLED)
     with progress_bars() as on_progress:
-        _write_table(out, _every(answers, asked_for, collection, on_progress))
+        _write_table(out, _every(answers, options, named, on_progress, total))
+    say(f"wrote them to {out}")
 
 
 def _every(

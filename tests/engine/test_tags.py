@@ -95,9 +95,9 @@ def right(given: list[set[str]], has: Sequence[tuple[str, ...]]) -> tuple[float,
 
 
 def test_a_list_is_read_as_people_write_it() -> None:
-    text = "\ufeff# pets\r\ndog = dog,  puppy\r\n\r\n  Katze # German\nसाँप\n"
+    text = "\ufeff# pets\r\ndog = dog,  puppy\r\n\r\n  Katze # German\nसाँप\nC#\n"
     assert [(one.name, one.phrases) for one in read_labels(text)] == [
-        ("dog", ("dog", "puppy")), ("Katze", ("Katze",)), ("साँप", ("साँप",)),
+        ("dog", ("dog", "puppy")), ("Katze", ("Katze",)), ("साँप", ("साँप",)), ("C#", ("C#",)),
     ]  # fmt: skip
 
 
@@ -120,6 +120,12 @@ def test_a_list_that_cannot_be_used_is_refused_with_the_place(text: str, told: s
     with pytest.raises(InvalidInput) as error:
         read_labels(text)
     assert told in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["a = b", "dog # not", "#dog"])
+def test_a_name_that_a_list_would_read_otherwise_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="without = and #"):
+        label_of(name)
 
 
 WORD = st.text(st.characters(categories=("Ll", "Lu", "Lo", "Nd")), min_size=1, max_size=12)
