@@ -854,6 +854,12 @@ class AskOptions(_Asked):
         date | None, Field(description="The day that `yesterday` comes before; null: now.")
     ] = None
     explain: Explain = False
+    rerank: Annotated[
+        Rerank,
+        Field(description=f"A better order of what is found, before it is answered. {RERANKING}"),
+    ] = "off"
+    rerank_top: RerankTop = 50
+    rerank_seconds: RerankSeconds = 2.0
 
 
 class AskedRule(_Answer):
@@ -903,7 +909,8 @@ class AskAnswer(_Answer):
 
     `said` is false where what was found does not answer it. `searches` are what was searched, in
     the language of searches, and `rules` how they were read from the question. `by` is what wrote
-    the answer: the index, rules over captions, or a model.
+    the answer: the index, rules over captions, or a model. `reranked` says how much of what was
+    found was put in a better order, and what was not; empty where that was not asked for.
     """
 
     question: str
@@ -918,6 +925,7 @@ class AskAnswer(_Answer):
     timings_ms: Timings
     hints: tuple[str, ...] = ()
     trace: Trace | None = None
+    reranked: tuple[str, ...] = ()
 
     @property
     def cited(self) -> tuple[AskedPicture, ...]:

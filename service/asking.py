@@ -12,17 +12,20 @@ from PIL.Image import Image
 
 from engine.app import Collection, Engine
 from engine.ask.answering import MODEL_FIRST, Answering, Asked, Asker
-from engine.ask.finding import Finder, Question, Subject
+from engine.ask.finding import AsMany, Finder, Question, Subject
 from engine.ask.kinds import Kind
 from engine.ask.known import KnownHere
 from engine.ask.pieces import Piece, pictures_of
+from engine.ask.reranked import QuestionReranker
 from engine.ask.rules import ReadQuestion, edited, read_question
 from engine.errors import MragError
 from engine.evidence.refiners import USUAL, Refinement, choosing, settling
 from engine.images import Picture
 from engine.models.streaming import read_while_written
+from engine.rerank.budget import Budget
 from engine.search.language import read_search
 from engine.search.naming import not_here, spelled_out
+from engine.stages.protocols import Refiner
 from engine.store import picture_id
 from engine.timing import Stopwatch
 from engine.types import Filters, ImageHit
@@ -81,12 +84,15 @@ class Asking:
         tell(AskEvent(event="searched", searches=read.searches, rules=_rules(read)))
         with watch.stage("encode"):
             subjects = tuple(self._subject(one, opened) for one in images)
-        question = _question(read, subjects, options, opened)
+        budget = Budget(options.rerank_top, options.rerank_seconds)
+        reranker = opened.question_reranker(options.rerank, budget)
+        question = _question(read, subjects, options, opened, budget.top if reranker else 0)
         question.found = lambda count: tell(AskEvent(event="found", found=count))
         question.tell = lambda text: tell(AskEvent(event="text", text=text))
-        (asked,) = self._asker(opened).ask([question])
+        (asked,) = self._asker(opened, reranker).ask([question])
         timings = watch.timings_ms | {step.stage: step.ms for step in asked.trace.steps}
-        answer = self._told(question, asked, timings, opened, options)
+        reranked = asked.trace.notes(reranker.name) if reranker else ()
+        answer = self._told(question, asked, timings, opened, options, reranked)
         tell(AskEvent(event="answer", answer=answer))
         return answer
 
@@ -115,7 +121,7 @@ class Asking:
         (raw,) = opened.encoder.encode_images([picture.image])
         return Subject(given.name, raw, None, picture.image)
 
-    def _asker(self, opened: Collection) -> Asker:
+    def _asker(self, opened: Collection, reranker: QuestionReranker | None) -> Asker:
         finder = Finder(opened.gallery, opened.retriever, lambda: opened.default_space().space)
         answering = Answering(
             lambda: opened.answerer,
@@ -123,7 +129,12 @@ class Asking:
             sees=bool(self.engine.settings.answerer),
             model_first=self.model_first,
         )
-        return Asker(finder, answering, refiners=[*choosing(self.refine), *settling(self.refine)])
+        refiners: list[Refiner[Question, Piece]] = []
+        if reranker is not None:
+            refiners.append(AsMany())
+        refiners += [*choosing(self.refine), *settling(self.refine)]
+        rerankers = [] if reranker is None else [reranker]
+        return Asker(finder, answering, rerankers=rerankers, refiners=refiners)
 
     def _see(self, piece: Piece) -> Image | None:
         if piece.hit is None:
@@ -140,6 +151,7 @@ class Asking:
         timings: dict[str, float],
         opened: Collection,
         options: AskOptions,
+        reranked: tuple[str, ...],
     ) -> AskAnswer:
         read, answered = question.read, asked.answered
         pictures = self._pictures(asked)
@@ -158,6 +170,7 @@ class Asking:
             timings_ms=timings,
             trace=trace_answer(asked.trace) if options.explain else None,
             hints=(*_hints(question, opened), *answered.notes),
+            reranked=reranked,
         )
 
     def _pictures(self, asked: Asked) -> tuple[AskedPicture, ...]:
@@ -194,11 +207,15 @@ def _known(name: str, hit: ImageHit, image: Image | None) -> Subject:
 
 
 def _question(
-    read: ReadQuestion, subjects: tuple[Subject, ...], options: AskOptions, opened: Collection
+    read: ReadQuestion,
+    subjects: tuple[Subject, ...],
+    options: AskOptions,
+    opened: Collection,
+    pool: int,
 ) -> Question:
     searches = tuple(map(read_search, read.searches))
     filters = tuple(spelled_out(one.filters, opened.images) for one in searches)
-    return Question(read, searches, filters, subjects, options.k, options.shown)
+    return Question(read, searches, filters, subjects, options.k, options.shown, pool)
 
 
 def _rules(read: ReadQuestion) -> tuple[AskedRule, ...]:

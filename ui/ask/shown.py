@@ -25,6 +25,8 @@ def show_answer(
     st.subheader(escaped(answer.answer), anchor=False)
     for hint in answer.hints:
         st.caption(escaped(hint))
+    if answer.reranked:
+        st.caption(escaped(f"{'; '.join(answer.reranked)}."))
     about_files = any(one.given is not None for one in answer.pictures)
     if not about_files:
         _searched(answer, on_searched)
