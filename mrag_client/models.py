@@ -893,7 +893,8 @@ class AskedCount(_Answer):
 
     `said` have it in their captions, exactly; so many more look `likely`, null where that cannot
     be told; what people wrote of `doubted` of these does not say it. `among` satisfy the filters.
-    `by_filters`: these alone were asked for.
+    `by_filters`: these alone were asked for. `at_least`: more may look likely than were ranked.
+    Of `undescribed` no caption says anything.
     """
 
     search: str
@@ -902,6 +903,8 @@ class AskedCount(_Answer):
     among: int
     by_filters: bool = False
     doubted: int = 0
+    at_least: bool = False
+    undescribed: int = 0
 
 
 class AskAnswer(_Answer):

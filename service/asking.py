@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -234,6 +234,8 @@ def _counts(question: Question) -> tuple[AskedCount, ...]:
             among=one.among,
             by_filters=one.by_filters,
             doubted=one.doubted,
+            at_least=one.at_least,
+            undescribed=one.undescribed,
         )
         for search, one in counted
     )
@@ -242,6 +244,18 @@ def _counts(question: Question) -> tuple[AskedCount, ...]:
 def _is_timed(filters: Filters) -> bool:
     asked = (filters.taken_from, filters.taken_until, filters.clock_from, filters.clock_until)
     return any(one is not None for one in asked)
+
+
+def _not_known(question: Question) -> Iterator[str]:
+    """Which words no caption has, and of how many pictures captions say nothing."""
+    for count in question.counts:
+        for word in count.unknown:
+            yield f"no caption here has the word “{word}”; captions may call it otherwise"
+        if count.undescribed and not count.by_filters:
+            yield (
+                f"{count.undescribed:,} of the {count.among:,} pictures have no caption: whether "
+                "they show it is told by what looks likely alone"
+            )
 
 
 def _hints(question: Question, opened: Collection) -> tuple[str, ...]:
@@ -255,4 +269,5 @@ def _hints(question: Question, opened: Collection) -> tuple[str, ...]:
         hints += [hint for filters in question.filters for hint in not_here(filters, facets)]
         if facets.taken_from is None and any(map(_is_timed, question.filters)):
             hints.append("no picture here says when it was taken")
+    hints += _not_known(question)
     return tuple(dict.fromkeys(hints))

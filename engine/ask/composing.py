@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from engine.ask.inflection import in_words, stem
-from engine.ask.kinds import Kind
+from engine.ask.kinds import ALL_OF_SOME, Kind
 from engine.ask.metadata import days_told, place_taken, taken_days
 from engine.ask.pieces import Answered, Piece
 from engine.ask.prompts import NOT_SAID
 from engine.ask.quantities import agreed, colours_said, numbers_said, thing_asked
-from engine.ask.rules import ReadQuestion
+from engine.ask.rules import TWO_QUESTIONS, ReadQuestion
 from engine.ask.told import missing, only_empty, place_of, places_in, says, spokesman
 from engine.search.language import read_search
 from engine.words import words
@@ -19,7 +20,14 @@ from engine.words import words
 ENOUGH = 0.5
 """Which share of the captions of pictures that look alike must say something of a picture."""
 
-_TURNING = frozenset(("not", "never", "except", "neither", "nor", "without"))
+_TURNING = frozenset(
+    ("not", "never", "except", "neither", "nor", "without", "no", "none", "nobody", "nothing")
+)
+_UNCOUNTED = re.compile(
+    r"\b(?:(?<!at )most|fewest|per ?cent(?:age)?|average|proportion|fraction|ratio)\b",
+    re.IGNORECASE,
+)
+_DIFFERENT = frozenset(("different", "distinct", "kinds", "types", "sorts", "species"))
 
 COLOUR_WORDS = frozenset(("colour", "color", "colours", "colors"))
 
@@ -47,8 +55,23 @@ def asked_words(read: ReadQuestion, at: int = 0) -> str:
 
 
 def not_understood(read: ReadQuestion) -> Answered | None:
-    """That a word is left which turns the question round, and that no rule has understood."""
-    left = {word for at in range(len(read.searches)) for word in words(asked_words(read, at))}
+    """That a part is left which turns the question round, and that no rule has understood."""
+    if read.fires(TWO_QUESTIONS):
+        return not_said("these are several questions at once; ask one after the other")
+    if read.fires(ALL_OF_SOME):
+        return not_said(
+            "whether all of some are so is not counted; ask how many there are, and how many of "
+            "them are so"
+        )
+    text = " ".join(asked_words(read, at) for at in range(len(read.searches)))
+    if superlative := _UNCOUNTED.search(text):
+        return not_said(
+            f"“{superlative[0]}” asks for what is not counted; ask how many pictures show a thing, "
+            "or of which of two there are more"
+        )
+    left = set(words(text))
+    if read.kind == "things" and (kinds := sorted(left & _DIFFERENT)):
+        return not_said(f"“{kinds[0]}” ones are not told apart; ask how many pictures show a thing")
     if turning := sorted(left & _TURNING):
         told = f"“{turning[0]}” was not understood; leave it out, and write -word in the search"
         return not_said(f"{told} for what is not to be seen")
@@ -59,8 +82,6 @@ def of_pictures(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     """The answer about pictures that were given, from what is said of them."""
     if not pieces:
         return not_said("there are none to answer from")
-    if (refused := not_understood(read)) is not None:
-        return refused
     if read.kind != "existence" and any(read_search(one).minus for one in read.searches):
         return not_said("the question asks for what is not there")
     return _BY_KIND[read.kind](read, pieces)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from engine.ask.inflection import forms, is_empty, numerals
+from engine.ask.inflection import forms, is_empty, number_of, numerals
 from engine.ask.quantities import Thing, says_otherwise, things_in
 from engine.errors import InvalidInput
 from engine.search.gallery import Gallery, Query
@@ -35,6 +35,8 @@ class Count:
     cannot be told, or nothing is looked for by meaning. `among` satisfy the filters, exactly.
     `hits` are some of them, those that say so first; `by_filters`: filters alone were asked for.
     `doubted` of those that look likely have captions that people wrote, and that do not say it.
+    `at_least`: more may look likely than were ranked. Of `undescribed` there is no caption to say
+    it. `unknown` are words of it that stand in no caption of the whole collection.
     """
 
     said: int
@@ -43,6 +45,9 @@ class Count:
     hits: tuple[ImageHit, ...]
     by_filters: bool = False
     doubted: int = 0
+    at_least: bool = False
+    undescribed: int = 0
+    unknown: tuple[str, ...] = ()
 
     @property
     def believed(self) -> int:
@@ -69,12 +74,31 @@ class PictureCounter:
         if not among:
             return Count(0, None, 0, ())
         said = self._said(search, filters)
-        likely = self._likely(search, filters)
+        likely, at_least = self._likely(search, filters)
         more = None if likely is None else [hit for hit in likely if hit.id not in said]
         hits = self._shown(said, likely or (), shown)
         hits += tuple(more or ())[: shown - len(hits)]
-        doubted = sum(map(described, more or ()))
-        return Count(len(said), None if more is None else len(more), among, hits, doubted=doubted)
+        return Count(
+            len(said),
+            None if more is None else len(more),
+            among,
+            hits,
+            doubted=sum(map(described, more or ())),
+            at_least=at_least,
+            undescribed=self._images.count(replace(filters, has_caption=False)),
+            unknown=() if said else self._unknown(search),
+        )
+
+    def _unknown(self, search: Search) -> tuple[str, ...]:
+        """The words that are looked for and that no caption of any picture has."""
+        wanted = " ".join((search.text, *(term.text for term in search.plus)))
+        sought = dict.fromkeys(
+            word for word in words(wanted) if not is_empty(word) and number_of(word) is None
+        )
+        nowhere = Filters()
+        return tuple(
+            word for word in sought if not any(self._stands(one, nowhere) for one in forms(word))
+        )
 
     def _said(self, search: Search, filters: Filters) -> set[str]:
         """The pictures whose captions have all words that are asked for, and no unwanted ones."""
@@ -108,21 +132,22 @@ class PictureCounter:
         phrases = (*filters.phrases, phrase)
         return self._images.count(replace(filters, phrases=phrases)) > 0
 
-    def _likely(self, search: Search, filters: Filters) -> list[ImageHit] | None:
+    def _likely(self, search: Search, filters: Filters) -> tuple[list[ImageHit] | None, bool]:
         """The pictures that are likely, but those whose captions count what is asked otherwise.
 
-        None where it cannot be told which are.
+        And whether there may be more than were ranked. None where it cannot be told which are.
         """
         if not (search.text or search.plus or search.likes):
-            return None
+            return None, False
         things = things_in(search.text)
         try:
             found = self._gallery.search(
                 Query.of(search), "mapped", RANKED, filters=filters, every_copy=True, likely=True
             )
         except InvalidInput:
-            return None
-        return [hit for hit in found.hits if not _otherwise(hit, things)]
+            return None, False
+        likely = [hit for hit in found.hits if not _otherwise(hit, things)]
+        return likely, len(found.hits) >= RANKED
 
     def _shown(
         self, said: set[str], likely: Sequence[ImageHit], count: int
@@ -145,7 +170,8 @@ def required(text: str) -> list[tuple[str, ...]]:
     A number is one phrase with what it counts; every other word, but those that say nothing, is
     looked for by itself, in the singular and the plural.
     """
-    parts = [part for part in re.split(r"(?i)(?<!\S)or(?!\S)", text) if words(part)]
+    either = r"(?i)(?<!\S)or(?!\S)(?! (?:more|fewer|less)\b)"
+    parts = [part for part in re.split(either, text) if words(part)]
     if len(parts) < 2:
         return _required(text)
     found = _required(parts[0])

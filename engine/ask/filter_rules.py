@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from engine.ask.kinds import PICTURES
 from engine.ask.known import Known
 from engine.ask.periods import (
     AFTER_A_WORD,
@@ -193,8 +194,11 @@ def _typed(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
 
 
 def _without(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    """Each of the things by itself: of `without dogs or cats` both are unwanted."""
     del asked
-    return (Term(found["unwanted"], unwanted=True),)
+    named = _BETWEEN_UNWANTED.split(found["unwanted"])
+    terms = (Term(_DETERMINED.sub("", one).strip(), unwanted=True) for one in named)
+    return tuple(dict.fromkeys(term for term in terms if words(term.text)))
 
 
 _WHEN = any_of((*EXPRESSIONS, *AFTER_A_WORD))
@@ -206,8 +210,29 @@ _FILTERS = "|".join(FILTER_TERMS)
 
 _SHOW = r"(?: (?:of|with|in|on|at|show|shows|showing|have|has|having|contain|contains|see))*"
 _NOT = (
-    rf"without|with no|(?:(?:are|is|do|does|did|were|was) )?not{_SHOW}"
-    rf"|(?:are|is|do|does|did|were|was)n['’]t{_SHOW}"
+    rf"without|(?:(?:are|is|do|does|did|were|was) )?not{_SHOW}"
+    rf"|(?:are|is|do|does|did|were|was)n['’]t{_SHOW}|lack(?:s|ing)?"
+    r"|(?:except|excluding|excepting|other than|apart from|aside from)(?: (?:for|of|those of))?"
+)
+_NO = (
+    r"(?:(?:there (?:is|are)|with|have|has|having|shows?|showing|contains?|of|in which|where) )*"
+    r"(?:no|neither)"
+)
+_ENDS_IT = (
+    rf"and|or|nor|but|in|on|at|by|with|without|from|of|to|near|next|under|over|above|behind|beside"
+    rf"|between|before|after|during|since|until|that|which|who|where|when|are|is|was|were|be|been"
+    rf"|do|does|did|have|has|had|shows?|showing|contains?|seen|shown|visible|taken|there|here|the"
+    rf"|an?|any|some|it|them|this|these|those|our|my|their|please|all|only|else|one|no|not|neither"
+    rf"|none|more|less|fewer|most|than|at|last|{PICTURES}|{'|'.join(_STARS)}"
+)
+_THING = rf"(?!(?:{_ENDS_IT})\b)[^\W\d_]+(?:[ -](?!(?:{_ENDS_IT})\b)[^\W\d_]+){{0,2}}"
+_DETERMINER = r"(?:(?:any|a|an|the|other) )?"
+_DETERMINED = re.compile(r"^\s*(?:(?:any|a|an|the|other)\s)?", re.IGNORECASE)
+_AND_NOT = r"(?:,? (?:or|nor|and no|or no|and)|,)(?: (?:with|without|of))?"
+_BETWEEN_UNWANTED = re.compile(rf"{_AND_NOT} ", re.IGNORECASE)
+_UNWANTED = (
+    rf"(?P<unwanted>{_DETERMINER}{_THING}(?:(?:,? (?:or|nor|and no|or no)|,) {_DETERMINER}{_THING}"
+    rf"|,? and (?:any |the )?{_THING})*)"
 )
 
 FILTER_RULES: tuple[Rule, ...] = (
@@ -315,10 +340,7 @@ FILTER_RULES: tuple[Rule, ...] = (
         ("dogs in Lisbon", "place:Lisbon dogs"),
     ),
     Rule(
-        "without",
-        _pattern(
-            rf"(?:{_NOT}) (?:(?:any|a|an|the) )?(?P<unwanted>[^\W\d_]+)"
-        ),
-        _without, "what is not to be seen", ("dogs without a ball", "dogs -ball"),
+        "without", _pattern(rf"(?:(?:but|and|yet) )?(?:{_NOT}|{_NO}) {_UNWANTED}"), _without,
+        "what is not to be seen", ("dogs without a ball", "dogs -ball"),
     ),
 )  # fmt: skip

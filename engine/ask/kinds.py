@@ -13,7 +13,7 @@ Kind = Literal["pictures", "things", "existence", "listing", "place", "time", "c
 """`pictures`: how many pictures; `things`: how many of a thing; `comparison`: more of which;
 `time`: when pictures were taken."""
 
-PICTURES = r"(?:pictures?|photos?|photographs?|images?|shots?|snaps?)"
+PICTURES = r"(?:pictures?|photos?|photographs?|images?|shots?|snaps?|pics?)"
 _WE = r"(?:we|i|you|they|there|anyone|anybody|someone|somebody)"
 _SHOW = (
     r"(?:show(?:s|ing)?|have|has|having|contain(?:s|ing)?|with|of|depict(?:s|ing)?|"
@@ -43,6 +43,9 @@ class KindRule:
 def _opening(text: str) -> re.Pattern[str]:
     return re.compile(rf"(?:{text})(?=[\s?!.,;:]|$)", re.IGNORECASE)
 
+
+ALL_OF_SOME = "all of some"
+"""The rule for questions that no count of pictures answers."""
 
 WHAT_IS_THERE = "what is there"
 """The rule for questions that any picture answers which shows what they name."""
@@ -79,6 +82,36 @@ KIND_RULES: tuple[KindRule, ...] = (
         "asks of which there is more", "which are more common, cats or dogs?",
     ),
     KindRule(
+        "all of them", "existence",
+        _opening(
+            rf"(?:do|does|did|have|has) (?P<which>all|every|each)(?: one)?(?: of)?{_OURS}"
+            rf" {PICTURES}(?: {_SHOW})*"
+        ),
+        "asks whether all do", "does every picture show a dog?",
+    ),
+    KindRule(
+        ALL_OF_SOME, "existence",
+        _opening(r"(?:is|are|was|were|do|does|did|have|has) (?:all|every|each)"),
+        "asks whether all of some do", "are all dogs on the beach?",
+    ),
+    KindRule(
+        "share of pictures", "pictures",
+        _opening(
+            rf"(?:(?:what|which)(?: is the)? |the )?"
+            rf"(?P<which>percentage|per ?cent|share|fraction|proportion) of"
+            rf"(?: all)?{_OURS} {PICTURES}{_OPENING}"
+        ),
+        "asks which share of the pictures", "what percentage of our pictures show a dog?",
+    ),
+    KindRule(
+        "how often", "pictures",
+        _opening(
+            rf"how often (?:(?:do|did|have) {_WE} (?:see|seen|photograph(?:ed)?|have|find|take)"
+            rf"|(?:is|are|was|were) there|is|are|was|were|do|does)"
+        ),
+        "counts pictures", "how often did we photograph a dog?",
+    ),
+    KindRule(
         "count pictures", "pictures",
         _opening(
             rf"(?:(?:in |on )?how many|(?:what is )?the number of|what number of"
@@ -101,6 +134,7 @@ KIND_RULES: tuple[KindRule, ...] = (
             rf"|(?:did|has|have) {_WE} (?:ever )?(?:photograph(?:ed)?|see|seen)"
             rf"|(?:is|are) (?:any|some|one)(?: of)?{_OURS} {PICTURES}(?: {_SHOW})*"
             rf"|(?:do|does|did|has|have) (?:any|some|one)(?: of)?{_OURS} {PICTURES} {_SHOW}"
+            rf"|(?:any|anything|something|anyone|anybody|somebody|someone)(?: {PICTURES})? {_SHOW}"
         ),
         "asks whether there is one", "is there any picture of a lion?",
     ),
@@ -191,11 +225,13 @@ POLITE = re.compile(
 
 FILLERS = re.compile(
     rf"(?<!\S)(?:please|thanks|thank you|by the way|in total|altogether|overall|all in all|exactly"
+    rf"|either|both|everything|anything|something|everyone|at all"
     rf"|ever|(?:are|is|were|was) there|(?:do|did|have) {_WE} (?:have|take|photograph|see|own|got)"
     rf"|(?:(?:can be|is|are|was|were|be) )?{_VISIBLE}(?: (?:mostly|most often|most))?"
     rf"|(?:(?:do|does|did) )?(?:it|(?:the|this|that|these|those) {PICTURES})"
     rf" (?:show|have|contain)s?|mostly|most often|in (?:it|them)|here"
-    rf"|(?:in|on|of|from|among) (?:the|this|that|my|our|these|those|all|any|your)(?: of the)? "
+    rf"|(?:in|on|of|from|among|across|throughout|within|over) "
+    rf"(?:the|this|that|my|our|these|those|all|any|your)(?: of the)? "
     rf"(?:whole |entire )?(?:collection|album|library|archive|{PICTURES})"
     rf"|(?:(?:any|all|some|the|our|my|this|a|an) )?{PICTURES}(?: (?:of|with|showing|that show))?)"
     rf"(?=[\s?!.,;:]|$)",
@@ -211,12 +247,28 @@ THAN = re.compile(
 """What stands between the two that are compared."""
 
 LOOSE_ENDS = re.compile(
-    r"(?<!\S)(?:were|was|are|is|have been|has been|that|which|who|and|or|in|on|at|of|from|to"
-    r"|with|by)"
+    r"(?<!\S)(?:were|was|are|is|have been|has been|that|which|who|and|or|but|yet|in|on|at|of|from"
+    r"|to|with|by)"
     r"(?=[?!., ]*(?:\n|$))",
     re.IGNORECASE,
 )
 """What says nothing once the words behind it have been taken out."""
+
+_ASKS = rf"(?:how many|how often|which {PICTURES}|what|where|when|who|why)"
+SEVERAL = re.compile(
+    rf"[?!.;] (?:and |or )?(?:{_ASKS}|{_AUXILIARY})\b|(?:,|\band|\bor|\bbut) "
+    rf"(?:{_ASKS}|(?:is|are|was|were) there|which (?:show|have|of|are|is)"
+    rf"|(?:do|does|did) (?:{_WE}|it|they|any|the))\b",
+    re.IGNORECASE,
+)
+"""Where another question begins behind the first."""
+
+SAID_ALONE = re.compile(
+    rf"(?!(?:{_AUXILIARY}|am|may|might|must|if|how|why|whether|describe|explain|compare|write|name"
+    r"|translate|ignore|guess|summari[sz]e|answer|say|repeat)\b)\S",
+    re.IGNORECASE,
+)
+"""How what is no question, and tells nobody to do something, begins: `dogs in the snow`."""
 
 _ENGLISH = (
     "the what which how are were does did show find any with where who when pictures there have "

@@ -17,6 +17,8 @@ from engine.ask.kinds import (
     KIND_RULES,
     LOOSE_ENDS,
     POLITE,
+    SAID_ALONE,
+    SEVERAL,
     THAN,
     WHAT_IS_THERE,
     Kind,
@@ -27,6 +29,9 @@ from engine.ask.known import Known, NothingKnown
 from engine.errors import InvalidInput, InvalidSearch
 from engine.search.language import Filter, Item, Phrase, Word, read_search, written
 from engine.words import spelled_words, words
+
+TWO_QUESTIONS = "another question"
+"""The rule that finds a second question behind the first."""
 
 MOST_ASKED = 500
 """Characters of a question."""
@@ -60,7 +65,8 @@ class ReadQuestion:
     """A question as it was read.
 
     `searches` are texts in the language of searches: one, or of a comparison two, of which
-    `which` asks whether the first has more, fewer or as many. `asks` is the word that asks, as
+    `which` asks whether the first has more, fewer or as many; of one, `all` asks whether all
+    pictures do, and `share` and its like for the share of them. `asks` is the word that asks, as
     `why`, and `asked_for` the one that says what kind of thing would answer, as `colour` in "what
     colour".
     """
@@ -113,20 +119,23 @@ def read_question(question: str, *, today: date, known: Known | None = None) -> 
         return ReadQuestion(text, "open", (_plain(text),), (Fired("as it is", text, told),))
     reading = _Reading(text)
     opened = _opened(reading)
+    if another := SEVERAL.search(reading.left):
+        said = reading.left[another.start() :].strip(" ,;.?!\n")
+        reading.fired.append(Fired(TWO_QUESTIONS, said, "asks something else"))
     _filter(reading, Asked(today, known or NothingKnown()))
-    kind: Kind = opened.kind if opened else "open"
+    kind: Kind = opened.kind if opened else _kind_of(reading.left)
     if kind == "comparison" and not _part(reading):
         kind = "open"
     _take_out(reading)
+    which = opened.which if opened else ""
     if kind == "comparison":
-        which = opened.which if opened else ""
         first, _, last = reading.left.partition(_THAN)
         sides = _search(reading.items, first), _search(reading.items, last)
         return ReadQuestion(text, kind, sides, tuple(reading.fired), which=which)
     searches = (_search(reading.items, reading.left),)
     asks, asked_for = (opened.asks, opened.asked_for) if opened else ("", "")
     fired = tuple(reading.fired)
-    return ReadQuestion(text, kind, searches, fired, asks=asks, asked_for=asked_for)
+    return ReadQuestion(text, kind, searches, fired, which, asks, asked_for)
 
 
 def edited(read: ReadQuestion, searches: tuple[str, ...]) -> ReadQuestion:
@@ -159,6 +168,11 @@ def _check(text: str) -> None:
             f"the question has {len(text):,} characters, the limit is {MOST_ASKED}; "
             "ask a shorter one"
         )
+
+
+def _kind_of(left: str) -> Kind:
+    """What does not begin as a question does names what is looked for, or asks openly."""
+    return "listing" if SAID_ALONE.match(left.strip()) else "open"
 
 
 def _opened(reading: _Reading) -> _Opened | None:

@@ -37,6 +37,7 @@ class Shared(Judging[str, Piece]):
         self.asked: list[str] = []
 
     def judge(self, asked: str, items: Sequence[Piece], budget: Budget) -> Judged:
+        del budget
         self.asked.append(asked)
         wanted = set(asked.split())
         scores = (float(len(wanted & set(one.text.split()))) for one in items)
