@@ -17,7 +17,7 @@ from engine.ask.kinds import Kind
 from engine.ask.known import KnownHere
 from engine.ask.pieces import Piece, pictures_of
 from engine.ask.reranked import QuestionReranker
-from engine.ask.rules import ReadQuestion, edited, read_question
+from engine.ask.rules import AS_IT_IS, ReadQuestion, edited, read_question
 from engine.errors import MragError
 from engine.evidence.refiners import USUAL, Refinement, choosing, settling
 from engine.images import Picture
@@ -39,6 +39,8 @@ from mrag_client.models import (
     AskOptions,
 )
 from service.conversion import trace_answer
+
+_UNKNOWN = 5
 
 MARKED = 6
 """So many pictures are named by number in an answer; the others are listed below it."""
@@ -248,9 +250,13 @@ def _is_timed(filters: Filters) -> bool:
 
 def _not_known(question: Question) -> Iterator[str]:
     """Which words no caption has, and of how many pictures captions say nothing."""
+    if question.read.fires(AS_IT_IS):
+        yield "no rule reads this language: ask in English to have pictures counted"
+        return
     for count in question.counts:
-        for word in count.unknown:
-            yield f"no caption here has the word “{word}”; captions may call it otherwise"
+        if count.unknown:
+            named = " or ".join(f"“{word}”" for word in count.unknown[:_UNKNOWN])
+            yield f"no caption here has the word {named}; captions may call it otherwise"
         if count.undescribed and not count.by_filters:
             yield (
                 f"{count.undescribed:,} of the {count.among:,} pictures have no caption: whether "

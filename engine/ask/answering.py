@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from engine.ask.citing import checked, hopeless
-from engine.ask.composing import asked_words, not_said, not_understood, of_pictures
+from engine.ask.composing import asked_words, not_said, of_pictures
 from engine.ask.finding import Finder, Question
 from engine.ask.indexed import of_collection
 from engine.ask.kinds import Kind
 from engine.ask.pieces import Answered, Piece, pictures_of
 from engine.ask.rules import ReadQuestion
 from engine.ask.seeing import See, Sight, seeing_prompt, sight_of
+from engine.ask.understood import not_understood
 from engine.ask.writing import MOST_WRITTEN, prompt_of
 from engine.errors import InvalidInput
 from engine.stages.pipeline import Pipeline

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from engine.ask.inflection import in_words, stem
-from engine.ask.kinds import ALL_OF_SOME, Kind
+from engine.ask.kinds import Kind
 from engine.ask.metadata import days_told, place_taken, taken_days
 from engine.ask.pieces import Answered, Piece
 from engine.ask.prompts import NOT_SAID
 from engine.ask.quantities import agreed, colours_said, numbers_said, thing_asked
-from engine.ask.rules import TWO_QUESTIONS, ReadQuestion
-from engine.ask.told import missing, only_empty, place_of, places_in, says, spokesman
+from engine.ask.rules import ReadQuestion
+from engine.ask.told import (
+    missing,
+    only_empty,
+    place_of,
+    places_in,
+    relations_in,
+    says,
+    spokesman,
+)
 from engine.search.language import read_search
 from engine.words import words
 
 ENOUGH = 0.5
 """Which share of the captions of pictures that look alike must say something of a picture."""
-
-_TURNING = frozenset(
-    ("not", "never", "except", "neither", "nor", "without", "no", "none", "nobody", "nothing")
-)
-_UNCOUNTED = re.compile(
-    r"\b(?:(?<!at )most|fewest|per ?cent(?:age)?|average|proportion|fraction|ratio)\b",
-    re.IGNORECASE,
-)
-_DIFFERENT = frozenset(("different", "distinct", "kinds", "types", "sorts", "species"))
 
 COLOUR_WORDS = frozenset(("colour", "color", "colours", "colors"))
 
@@ -52,30 +50,6 @@ def asked_words(read: ReadQuestion, at: int = 0) -> str:
     if read.asked_for in _ANY_KIND:
         text = " ".join(one for one in text.split() if one.lower() != read.asked_for)
     return text
-
-
-def not_understood(read: ReadQuestion) -> Answered | None:
-    """That a part is left which turns the question round, and that no rule has understood."""
-    if read.fires(TWO_QUESTIONS):
-        return not_said("these are several questions at once; ask one after the other")
-    if read.fires(ALL_OF_SOME):
-        return not_said(
-            "whether all of some are so is not counted; ask how many there are, and how many of "
-            "them are so"
-        )
-    text = " ".join(asked_words(read, at) for at in range(len(read.searches)))
-    if superlative := _UNCOUNTED.search(text):
-        return not_said(
-            f"“{superlative[0]}” asks for what is not counted; ask how many pictures show a thing, "
-            "or of which of two there are more"
-        )
-    left = set(words(text))
-    if read.kind == "things" and (kinds := sorted(left & _DIFFERENT)):
-        return not_said(f"“{kinds[0]}” ones are not told apart; ask how many pictures show a thing")
-    if turning := sorted(left & _TURNING):
-        told = f"“{turning[0]}” was not understood; leave it out, and write -word in the search"
-        return not_said(f"{told} for what is not to be seen")
-    return None
 
 
 def of_pictures(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
@@ -201,7 +175,9 @@ def _open(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     if refused is not None:
         return refused
     text = asked_words(read)
+    relations = relations_in(text)
     having = [piece for piece in pieces if not missing(text, [piece.text])]
+    having = [one for one in having if relations <= relations_in(one.text)] or having
     having = having or _together(text, pieces)
     if not having:
         return not_said("no picture's captions have all that is asked for")
@@ -236,6 +212,9 @@ def unanswerable(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered | None
     lacking = missing(text, _texts(pieces))
     if lacking:
         return not_said(f"none of them has {_listed(lacking)}")
+    relations = relations_in(text)
+    if relations and not any(relations & relations_in(one) for one in _texts(pieces)):
+        return not_said(f"none of them says what is {min(relations)} it")
     return None
 
 

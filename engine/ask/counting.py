@@ -25,6 +25,7 @@ _MOST_WAYS = 256
 """So many ways to write what is asked for are looked up; of more, words as they are asked alone."""
 
 _SHOWN = 50
+_EITHER = re.compile(r"(?i)(?<!\S)or(?!\S)(?! (?:more|fewer|less)\b)")
 
 
 @dataclass(frozen=True)
@@ -170,16 +171,31 @@ def required(text: str) -> list[tuple[str, ...]]:
     A number is one phrase with what it counts; every other word, but those that say nothing, is
     looked for by itself, in the singular and the plural.
     """
-    either = r"(?i)(?<!\S)or(?!\S)(?! (?:more|fewer|less)\b)"
-    parts = [part for part in re.split(either, text) if words(part)]
+    parts = [tuple(words(part)) for part in _EITHER.split(text) if words(part)]
     if len(parts) < 2:
         return _required(text)
-    found = _required(parts[0])
-    for part in parts[1:]:  # of `dogs or cats on a beach` either will do, and a beach
-        first, *rest = _required(part)
-        found[-1] = (*found[-1], *first)
-        found += rest
-    return found
+    # Of `dogs or fire trucks on a beach` either will do, and a beach.
+    before, first = _parted(parts[0][::-1])
+    after, last = _parted(parts[-1])
+    others = [_parted(part)[1] for part in parts[1:-1]]
+    offered = [one for run in (first[::-1], *others, last) for one in _alternative(run)]
+    rests = [" ".join(rest) for rest in (before[::-1], after) if any(not is_empty(w) for w in rest)]
+    return [*(one for rest in rests for one in _required(rest)), tuple(dict.fromkeys(offered))]
+
+
+def _parted(said: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is behind the first run of words that say something, and the run."""
+    start = next((at for at, word in enumerate(said) if not is_empty(word)), len(said))
+    end = next((at for at in range(start, len(said)) if is_empty(said[at])), len(said))
+    return said[end:], said[start:end]
+
+
+def _alternative(run: tuple[str, ...]) -> tuple[str, ...]:
+    """The phrases that one of several things may stand in a caption as."""
+    if things := things_in(" ".join(run)):
+        return _counted(things[-1])
+    *like, noun = run or ("",)
+    return tuple(" ".join((*like, form)) for form in forms(noun) if form)
 
 
 def _required(text: str) -> list[tuple[str, ...]]:

@@ -201,6 +201,24 @@ def _without(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
     return tuple(dict.fromkeys(term for term in terms if words(term.text)))
 
 
+def _described(*, unwanted: bool) -> Gives:
+    """A filter for what has a caption, or has none."""
+
+    def gives(found: re.Match[str], asked: Asked) -> tuple[Item, ...]:
+        del found, asked
+        return (Filter("has", "caption", unwanted),)
+
+    return gives
+
+
+def _either(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    """Two periods of which the second begins where the first ends: filters know no other `or`."""
+    first, last = (read_period(found[name], asked.today) for name in ("when", "until"))
+    if first is None or last is None or last.first - first.last != timedelta(days=1):
+        return None
+    return _days(first.first, last.last)
+
+
 _WHEN = any_of((*EXPRESSIONS, *AFTER_A_WORD))
 _SURE = any_of(EXPRESSIONS)
 _TIME = r"\d{1,2}(?::\d\d)?\s*(?:a\.?m\.?|p\.?m\.?)|\d{1,2}:\d\d|\d{1,2} o'?clock|noon|midday"
@@ -212,7 +230,8 @@ _SHOW = r"(?: (?:of|with|in|on|at|show|shows|showing|have|has|having|contain|con
 _NOT = (
     rf"without|(?:(?:are|is|do|does|did|were|was) )?not{_SHOW}"
     rf"|(?:are|is|do|does|did|were|was)n['’]t{_SHOW}|lack(?:s|ing)?"
-    r"|(?:except|excluding|excepting|other than|apart from|aside from)(?: (?:for|of|those of))?"
+    r"|(?:except|excluding|excepting|other than|apart from|aside from|besides)"
+    r"(?: (?:for|of|those of))?"
 )
 _NO = (
     r"(?:(?:there (?:is|are)|with|have|has|having|shows?|showing|contains?|of|in which|where) )*"
@@ -234,6 +253,11 @@ _UNWANTED = (
     rf"(?P<unwanted>{_DETERMINER}{_THING}(?:(?:,? (?:or|nor|and no|or no)|,) {_DETERMINER}{_THING}"
     rf"|,? and (?:any |the )?{_THING})*)"
 )
+
+_CAPTION = r"(?:captions?|descriptions?)"
+
+ANOTHER_TIME = re.compile(rf"\b(?:or|and)(?: in| on| from)? (?:{_WHEN})\b", re.IGNORECASE)
+"""A time that is left behind one that a filter was made of."""
 
 FILTER_RULES: tuple[Rule, ...] = (
     Rule(
@@ -275,6 +299,15 @@ FILTER_RULES: tuple[Rule, ...] = (
         ),
         _between, "the days from the first to the last",
         ("dogs between March and June 2023", "after:2023-03-01 before:2023-06-30 dogs"),
+    ),
+    Rule(
+        "one date or the next",
+        _pattern(
+            rf"(?:taken )?(?:in|on|from|of) (?P<when>{_WHEN}) (?:or|and)(?: in| on)? "
+            rf"(?P<until>{_WHEN})"
+        ),
+        _either, "the days of both",
+        ("dogs in 2020 or 2021", "after:2020-01-01 before:2021-12-31 dogs"),
     ),
     Rule(
         "before a date",
@@ -338,6 +371,25 @@ FILTER_RULES: tuple[Rule, ...] = (
         "place", _pattern(rf"(?:taken )?(?:in|at|near|around|from|of) (?:the )?{_NAME}"),
         _named("place"), "a place that the collection has",
         ("dogs in Lisbon", "place:Lisbon dogs"),
+    ),
+    Rule(
+        "undescribed",
+        _pattern(
+            rf"(?:(?:with|has|have|having) no|without|lack(?:s|ing)?)(?: an?| any)? {_CAPTION}"
+            r"|(?:(?:are|is|were) )?(?:not (?:yet )?described|undescribed)(?! (?:as|by|with)\b)"
+            rf"|no {_CAPTION}"
+        ),
+        _described(unwanted=True), "what has no caption",
+        ("which dogs are not described?", "-has:caption dogs"),
+    ),
+    Rule(
+        "described",
+        _pattern(
+            rf"(?:with|has|have|having) (?:an? |any )?{_CAPTION}"
+            r"|(?:are|is|were) described(?! (?:as|by|with)\b)"
+        ),
+        _described(unwanted=False), "what has a caption",
+        ("dogs with a caption", "has:caption dogs"),
     ),
     Rule(
         "without", _pattern(rf"(?:(?:but|and|yet) )?(?:{_NOT}|{_NO}) {_UNWANTED}"), _without,

@@ -114,7 +114,7 @@ KIND_RULES: tuple[KindRule, ...] = (
     KindRule(
         "count pictures", "pictures",
         _opening(
-            rf"(?:(?:in |on )?how many|(?:what is )?the number of|what number of"
+            rf"(?:(?:in |on )?how many|(?:what is )?(?:the )?number of|what number of"
             rf"|count(?: all)?(?: the)?)"
             rf"(?: of)?(?: (?:our|my|the|these|those|your))? {PICTURES}{_OPENING}"
         ),
@@ -122,7 +122,9 @@ KIND_RULES: tuple[KindRule, ...] = (
     ),
     KindRule(
         "count things", "things",
-        _opening(r"(?:how many|(?:what is )?the number of|what number of|count(?: all)? the)"),
+        _opening(
+            r"(?:how many|(?:what is )?(?:the )?number of|what number of|count(?: all)?(?: the)?)"
+        ),
         "counts things", "how many dogs are there?",
     ),
     KindRule(
@@ -131,7 +133,8 @@ KIND_RULES: tuple[KindRule, ...] = (
             rf"(?:is|are|was|were) there (?:(?:any|a|an|some) )?{PICTURES}{_OPENING}"
             rf"|(?:do|did|have|can) {_WE} (?:ever )?(?:have|got|take|see|find|make)"
             rf"(?: (?:any|a|an|some))?(?: {PICTURES})(?: {_SHOW})*"
-            rf"|(?:did|has|have) {_WE} (?:ever )?(?:photograph(?:ed)?|see|seen)"
+            rf"|(?:did|has|have) {_WE} (?:ever )?"
+            rf"(?:photograph(?:ed)?|see|seen|been (?:to|in|at|on))"
             rf"|(?:is|are) (?:any|some|one)(?: of)?{_OURS} {PICTURES}(?: {_SHOW})*"
             rf"|(?:do|does|did|has|have) (?:any|some|one)(?: of)?{_OURS} {PICTURES} {_SHOW}"
             rf"|(?:any|anything|something|anyone|anybody|somebody|someone)(?: {PICTURES})? {_SHOW}"
@@ -146,8 +149,9 @@ KIND_RULES: tuple[KindRule, ...] = (
             rf"|(?:show|find|list|give|get|bring|fetch)(?: (?:me|us))?"
             rf"(?: (?:all|every|each|some|any))?"
             rf"(?: (?:of )?(?:our|my|the))?(?: {PICTURES}(?: (?:that|which|where))?)?(?: {_SHOW})*"
-            rf"|(?:i|we) (?:want|would like|need|am looking|are looking|look)(?: for)?(?: to see)?"
-            rf"(?: (?:all|some|any))?(?: (?:our|my|the))? {PICTURES}(?: {_SHOW})*"
+            rf"|(?:(?:i|we) (?:want|would like|need|am looking|are looking|look)|(?:i|we)['’]d like"
+            rf"|looking)(?: for)?(?: to see)?"
+            rf"(?: (?:all|some|any))?(?: (?:our|my|the))?(?: {PICTURES}(?: {_SHOW})*)?"
         ),
         "asks for pictures", "which pictures show a lion?",
     ),
@@ -179,7 +183,8 @@ KIND_RULES: tuple[KindRule, ...] = (
             rf"when (?:did|do|have) {_WE} (?:last |first )?"
             rf"(?:photograph(?:ed)?|shoot|shot|see|seen)"
             rf"|(?:when|(?:in |on )?(?:which|what) (?:year|month|day|date)) (?:was|were|is|are)"
-            rf"(?: (?:it|this|that|(?:the|this|that|our|my|these) {PICTURES}(?: {_SHOW})?))?"
+            rf"(?: (?:it|this|that|(?:the|this|that|our|my|these)(?: (?:first|last|latest))?"
+            rf" {PICTURES}(?: {_SHOW})?))?"
             rf"|what is the date of (?:the|this|that) {PICTURES}(?: {_SHOW})?"
         ),
         "asks when pictures were taken", "when did we photograph the castle?",
@@ -195,6 +200,7 @@ KIND_RULES: tuple[KindRule, ...] = (
             rf"(?:photograph(?:ed)?|see|seen|shoot|shot|have|find)(?: (?:in|on|at))?"
             rf"|(?:what|who) (?:was|were|is|are) {_VISIBLE}(?: (?:in|on|at))?"
             rf"|(?:what|who) (?:is|are|was|were) (?:there|to be seen)"
+            rf"|(?:what|who) (?:is|are|was|were)(?= (?:on|in|at) )"
         ),
         "asks what is there", "what did we photograph in the snow?",
     ),

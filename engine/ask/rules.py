@@ -30,6 +30,9 @@ from engine.errors import InvalidInput, InvalidSearch
 from engine.search.language import Filter, Item, Phrase, Word, read_search, written
 from engine.words import spelled_words, words
 
+AS_IT_IS = "as it is"
+"""The rule for a question in another language than English."""
+
 TWO_QUESTIONS = "another question"
 """The rule that finds a second question behind the first."""
 
@@ -41,6 +44,10 @@ _TAKEN = "\n"
 
 _THAN = "\f"
 """Stands between the two that are compared."""
+
+_CONTRACTED = re.compile(r"\b(what|who|where|when|which|there)['’]s\b", re.IGNORECASE)
+_LISTED_OR = re.compile(r", or |, (?!or\b)(?=(?:[^,.;?!]+, )*[^,.;?!]*\bor\b)", re.IGNORECASE)
+"""The comma of `a dog, a cat or a bird`, which means `or`, too."""
 
 _EDGES = "?!.,;:'()[]{}…¿¡।。？！،、"
 _BEFORE_NOUNS = frozenset(["a", "an", "the", "any", "some", "of"])
@@ -84,6 +91,12 @@ class ReadQuestion:
         """Whether of a whole collection its index answers, and no model is asked."""
         return self.kind != "open" or self.fires(WHAT_IS_THERE)
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether a filter was made of a time."""
+        given = (item for one in self.fired for item in read_search(one.gave).items)
+        return any(isinstance(item, Filter) and item.name in {"after", "before"} for item in given)
+
     def fires(self, rule: str) -> bool:
         """Whether a rule fired."""
         return any(one.rule == rule for one in self.fired)
@@ -116,8 +129,8 @@ def read_question(question: str, *, today: date, known: Known | None = None) -> 
     _check(text)
     if not looks_english(words(text)):
         told = "no rule fits: all words are looked for"
-        return ReadQuestion(text, "open", (_plain(text),), (Fired("as it is", text, told),))
-    reading = _Reading(text)
+        return ReadQuestion(text, "open", (_plain(text),), (Fired(AS_IT_IS, text, told),))
+    reading = _Reading(_LISTED_OR.sub(" or ", _CONTRACTED.sub(r"\1 is", text)))
     opened = _opened(reading)
     if another := SEVERAL.search(reading.left):
         said = reading.left[another.start() :].strip(" ,;.?!\n")

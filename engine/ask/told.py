@@ -31,6 +31,26 @@ def stands(phrase: str, caption: str) -> bool:
     return bool(words(phrase)) and f" {phrase_terms(phrase)} " in f" {phrase_text([caption])} "
 
 
+_RELATIONS = tuple(
+    (re.compile(rf"\b(?:{'|'.join(words_of)})\b", re.IGNORECASE), words_of[0])
+    for words_of in (
+        ("above", "over", "on top of"),
+        ("below", "under", "underneath", "beneath"),
+        ("next to", "beside", "near", "close to", "left of", "right of"),
+        ("behind",),
+        ("in front of",),
+        ("between",),
+        ("inside",),
+    )
+)
+"""How a thing may stand to another, each in its wordings."""
+
+
+def relations_in(text: str) -> frozenset[str]:
+    """How things are said to stand to each other."""
+    return frozenset(name for pattern, name in _RELATIONS if pattern.search(text))
+
+
 def places_in(caption: str) -> list[str]:
     """Where the caption says something to be, in its words: `on the beach`; the last counts."""
     text = " ".join(caption.split()).rstrip(" .!?")

@@ -7,11 +7,12 @@ from datetime import date
 import pytest
 
 from engine.ask.citing import checked
-from engine.ask.composing import not_understood, of_pictures
+from engine.ask.composing import of_pictures
 from engine.ask.counting import Count
 from engine.ask.indexed import of_collection, told
 from engine.ask.pieces import Answered, Piece
 from engine.ask.rules import ReadQuestion, read_question
+from engine.ask.understood import not_understood
 from engine.ask.writing import prompt_of
 from tests.conftest import FakeTextStream
 
