@@ -16,6 +16,7 @@ from engine.ask.finding import Subject
 from engine.ask.pieces import Piece
 from engine.ask.reranked import QuestionReranker, beside_captions, beside_words
 from engine.ask.reranked import text_of as said_by
+from engine.ask.wordings import Wordings
 from engine.collection import CollectionCard, CollectionFolder, collection_names
 from engine.compare.comparison import Comparison, compare_captions, compare_pictures
 from engine.compare.gap import Gap
@@ -237,6 +238,11 @@ class Collection:
             self.copies,
             lambda: now.default_space(self.encoder).as_captions,
         )
+
+    def wordings(self) -> Wordings:
+        """What words of questions are also called in its captions, and in those of its memory."""
+        lender = self.card.memory
+        return self.current.wordings(self._engine.open(lender).current if lender else None)
 
     def _relevance(self, now: Generation) -> Relevance:
         lender = self.card.memory

@@ -18,6 +18,7 @@ from engine.ask.known import KnownHere
 from engine.ask.pieces import Piece, pictures_of
 from engine.ask.reranked import QuestionReranker
 from engine.ask.rules import AS_IT_IS, ReadQuestion, edited, read_question
+from engine.ask.wordings import reworded
 from engine.errors import MragError
 from engine.evidence.refiners import USUAL, Refinement, choosing, settling
 from engine.images import Picture
@@ -60,7 +61,8 @@ class Asking:
     """Answers questions over the collections of an engine.
 
     Without `paths` nothing that is answered says where files lie. `model_first`: what a model that
-    reads captions is asked before rules are; `refine`: how captions are refined before.
+    reads captions is asked before rules are; `refine`: how captions are refined before; `reword`:
+    whether words may stand in captions as others that captions of the same pictures use.
     """
 
     engine: Engine
@@ -68,6 +70,7 @@ class Asking:
     paths: bool = True
     model_first: frozenset[Kind] = MODEL_FIRST
     refine: tuple[Refinement, ...] = USUAL
+    reword: bool = True
 
     def ask(
         self,
@@ -111,7 +114,8 @@ class Asking:
         today = options.today or datetime.now().astimezone().date()
         read = read_question(options.question, today=today, known=KnownHere(opened.images))
         searches = tuple(one for one in options.searches if one.strip())
-        return edited(read, searches) if searches else read
+        read = edited(read, searches) if searches else read
+        return reworded(read, opened.wordings()) if self.reword else read
 
     def _subject(self, given: GivenPicture, opened: Collection) -> Subject:
         picture = self.opened(given, opened)
@@ -258,9 +262,10 @@ def _not_known(question: Question) -> Iterator[str]:
             named = " or ".join(f"“{word}”" for word in count.unknown[:_UNKNOWN])
             yield f"no caption here has the word {named}; captions may call it otherwise"
         if count.undescribed and not count.by_filters:
+            told = "nothing says" if count.without else "what looks likely alone tells"
             yield (
-                f"{count.undescribed:,} of the {count.among:,} pictures have no caption: whether "
-                "they show it is told by what looks likely alone"
+                f"{count.undescribed:,} of the {count.among:,} pictures have no caption: {told} "
+                "whether they show it"
             )
 
 

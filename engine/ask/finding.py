@@ -11,7 +11,7 @@ from PIL.Image import Image
 from engine.ask.composing import asked_words
 from engine.ask.counting import Count, PictureCounter, described
 from engine.ask.indexed import told
-from engine.ask.inflection import stems
+from engine.ask.inflection import NO_OTHERS, Others, stems
 from engine.ask.pieces import Piece, Weight
 from engine.ask.rules import ReadQuestion
 from engine.ask.told import says
@@ -123,7 +123,8 @@ class Finder:
         read = question.read
         asked = zip(question.searches, question.filters, strict=True)
         question.counts[:] = [
-            self._counter.count(search, among, question.sought) for search, among in asked
+            self._counter.count(search, among, question.sought, read.others)
+            for search, among in asked
         ]
         notes = tuple(
             f"{search or 'all pictures'}: {told(count)}"
@@ -131,7 +132,10 @@ class Finder:
         )
         if not read.is_listed:
             return Found(tuple(self._best(question)), notes)
-        sides = [_pieces(count, asked_words(read, at)) for at, count in enumerate(question.counts)]
+        sides = [
+            _pieces(count, asked_words(read, at), read.others)
+            for at, count in enumerate(question.counts)
+        ]
         pieces: dict[str, Piece] = {}
         for piece in chain.from_iterable(_fairly(sides, question.sought)):
             pieces.setdefault(piece.picture, piece)
@@ -142,13 +146,15 @@ class Finder:
         (count,), (search,), (filters,) = question.counts, question.searches, question.filters
         words = asked_words(question.read)
         if count.said or count.likely or not (search.text or search.plus):
-            return _pieces(count, words)[: question.sought]
+            return _pieces(count, words, question.read.others)[: question.sought]
         if count.likely is not None:
             return []
         found = self._gallery.search(
             Query.of(search), self._space(), question.sought, filters=filters
         )  # it cannot be told what is likely: the nearest, which the answer must bear out
-        return [_piece(hit, words, "near") for hit in found.hits if hit.captions]
+        return [
+            _piece(hit, words, "near", question.read.others) for hit in found.hits if hit.captions
+        ]
 
 
 class AsMany:
@@ -201,22 +207,22 @@ def _fairly(sides: Sequence[Sequence[Piece]], count: int) -> list[Sequence[Piece
     return kept
 
 
-def _pieces(count: Count, words: str) -> list[Piece]:
+def _pieces(count: Count, words: str, others: Others) -> list[Piece]:
     """A piece of each picture that was counted and has a caption, or is merely filtered."""
     return [
-        _piece(hit, words, "said" if at < count.said else "likely")
+        _piece(hit, words, "said" if at < count.said else "likely", others)
         for at, hit in enumerate(count.hits)
     ]
 
 
-def _piece(hit: ImageHit, words: str, weight: Weight) -> Piece:
-    text = best_caption(hit.captions, words)
+def _piece(hit: ImageHit, words: str, weight: Weight, others: Others) -> Piece:
+    text = best_caption(hit.captions, words, others)
     doubted = weight == "likely" and described(hit)
     score = hit.chance or hit.score
     return Piece(text, hit.id, hit, hit.uri, score, weight=weight, doubted=doubted)
 
 
-def best_caption(captions: Iterable[str], words: str) -> str:
+def best_caption(captions: Iterable[str], words: str, others: Others = NO_OTHERS) -> str:
     """The caption that says all that is asked for, else the one that says most of it."""
     given = [text for text in captions if text.strip()]
     if not given:
@@ -224,6 +230,6 @@ def best_caption(captions: Iterable[str], words: str) -> str:
     wanted = stems([words])
 
     def worth(text: str) -> tuple[bool, int]:
-        return bool(words) and says(words, text), len(stems([text]) & wanted)
+        return bool(words) and says(words, text, others), len(stems([text]) & wanted)
 
     return max(given, key=worth)

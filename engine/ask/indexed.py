@@ -29,7 +29,7 @@ def of_collection(read: ReadQuestion, counts: Sequence[Count], pieces: Sequence[
         return Answered("No picture satisfies the filters.", said=False, by="index")
     if read.kind == "comparison" and len(counts) == 2:
         return _compared(read, counts, pieces)
-    if read.which == "all":
+    if read.fires("all of them"):
         return _all(counts[0], pieces)
     if read.which in SHARES:
         return _share(counts[0], pieces)
@@ -145,6 +145,10 @@ def told(count: Count) -> str:
     """A count in words: what captions say apart from what looks likely."""
     if count.by_filters:
         return f"{count.said:,} {_pictures(count.said)}"
+    if count.without:
+        have = "has" if count.said == 1 else "have"
+        lacking = " and ".join(f"no “{one}”" for one in count.without)
+        return f"{count.said:,} {_pictures(count.said)} {have} {lacking} in the captions"
     if not count.likely and not count.at_least:
         has = "has" if count.said == 1 else "have"
         return f"{count.said:,} {_pictures(count.said)} {has} it in the captions"
@@ -160,6 +164,8 @@ def told(count: Count) -> str:
 
 
 def _nothing(count: Count) -> str:
+    if count.without:
+        return f"every caption has {' or '.join(f'“{one}”' for one in count.without)}"
     lacking = " or ".join(f"“{word}”" for word in count.unknown[:3]) or "it"
     if count.likely is None:
         return f"no caption has {lacking}"

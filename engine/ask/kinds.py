@@ -200,7 +200,7 @@ KIND_RULES: tuple[KindRule, ...] = (
             rf"(?:photograph(?:ed)?|see|seen|shoot|shot|have|find)(?: (?:in|on|at))?"
             rf"|(?:what|who) (?:was|were|is|are) {_VISIBLE}(?: (?:in|on|at))?"
             rf"|(?:what|who) (?:is|are|was|were) (?:there|to be seen)"
-            rf"|(?:what|who) (?:is|are|was|were)(?= (?:on|in|at) )"
+            rf"|what (?:is|are|was|were)(?= (?:on|in|at) )"
         ),
         "asks what is there", "what did we photograph in the snow?",
     ),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from engine.ask.filter_rules import FILTER_RULES, Asked, Rule
+from engine.ask.inflection import Others
 from engine.ask.kinds import (
     FILLERS,
     KIND_RULES,
@@ -75,7 +76,7 @@ class ReadQuestion:
     `which` asks whether the first has more, fewer or as many; of one, `all` asks whether all
     pictures do, and `share` and its like for the share of them. `asks` is the word that asks, as
     `why`, and `asked_for` the one that says what kind of thing would answer, as `colour` in "what
-    colour".
+    colour". `others` are words that captions use in place of words of the question.
     """
 
     question: str
@@ -85,6 +86,7 @@ class ReadQuestion:
     which: str = ""
     asks: str = ""
     asked_for: str = ""
+    others: Others = field(default_factory=dict)
 
     @property
     def is_listed(self) -> bool:

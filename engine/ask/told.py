@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from engine.ask.counting import required
-from engine.ask.inflection import is_empty, stem, stems, telling
+from engine.ask.inflection import NO_OTHERS, Others, is_empty, stem, stems, telling
 from engine.store.phrases import phrase_terms, phrase_text
 from engine.words import words
 
@@ -21,9 +21,9 @@ _PLACE = re.compile(
 )
 
 
-def says(text: str, caption: str) -> bool:
+def says(text: str, caption: str, others: Others = NO_OTHERS) -> bool:
     """Whether a caption says all that is asked for: numbers before what they count, any form."""
-    return all(any(stands(one, caption) for one in offered) for offered in required(text))
+    return all(any(stands(one, caption) for one in offered) for offered in required(text, others))
 
 
 def stands(phrase: str, caption: str) -> bool:
@@ -103,11 +103,15 @@ def unlike(captions: Sequence[str], count: int) -> list[int]:
     return chosen
 
 
-def missing(text: str, captions: Iterable[str]) -> tuple[str, ...]:
+def missing(text: str, captions: Iterable[str], others: Others = NO_OTHERS) -> tuple[str, ...]:
     """The words of a text that say something and stand in none of the captions in any form."""
     given = tuple(captions)
     known = stems(given)
-    lacking = (word for word in telling(text) if stem(word) not in known)
+    lacking = (
+        word
+        for word in telling(text)
+        if known.isdisjoint(stem(one) for one in (word, *others.get(word, ())))
+    )
     return tuple(word for word in lacking if not any(stands(word, one) for one in given))
 
 
