@@ -285,14 +285,11 @@ class Trace(_Answer):
 
 
 MOST_LABELLED = 10_000
-"""Pictures that an answer names with their labels at most."""
+"""Pictures that an answer names with their labels at most, or that are looked at for it."""
 
 
-class TagOptions(_Asked):
-    """Which labels pictures are to get, and which of them.
-
-    `name` is that of the tagging: one of the same name is replaced, and it is taken back by it.
-    """
+class _Labels(_Asked):
+    """A list of labels, and which of them pictures get."""
 
     name: Annotated[str, Field(max_length=63)] = "labels"
     labels: Annotated[
@@ -317,10 +314,32 @@ class TagOptions(_Asked):
     least: Annotated[
         float, Field(gt=0, lt=1, description="The chance from which on a picture gets a label.")
     ] = 0.3
+
+
+class TagOptions(_Labels):
+    """Which labels pictures are to get, and which of them.
+
+    `name` is that of the tagging: one of the same name is replaced, and it is taken back by it.
+    """
+
     dry_run: Annotated[bool, Field(description="Only say what pictures would get.")] = False
     k: Annotated[
         int, Field(ge=0, le=MOST_LABELLED, description="Pictures that are named in the answer.")
     ] = 12
+
+
+class LabelledOptions(_Labels):
+    """Whose labels are told, picture by picture.
+
+    Those of the tagging `name` that stands; with labels or examples those that it would give.
+    """
+
+    after: Annotated[
+        str, Field(max_length=40, description="The `next` of the page before; empty: the first.")
+    ] = ""
+    k: Annotated[
+        int, Field(ge=1, le=MOST_LABELLED, description="Pictures that are looked at for a page.")
+    ] = 1_000
 
 
 class Candidate(_Answer):
@@ -978,7 +997,8 @@ class TagsAnswer(_Answer):
     """What a tagging gives the pictures of a collection, the commonest labels first.
 
     `labelled` of `pictures` get any. `shown` are some of them, drawn at random. `examples` were
-    learned from, `skipped` are those that could not be, and why.
+    learned from, `skipped` are those that could not be, and why. `troubles`: of other taggings
+    of the collection, which give nothing, as they cannot be read.
     """
 
     collection: str
@@ -990,6 +1010,19 @@ class TagsAnswer(_Answer):
     shown: tuple[LabelledPicture, ...]
     examples: int = 0
     skipped: tuple[str, ...] = ()
+    troubles: tuple[str, ...] = ()
+
+
+class LabelledAnswer(_Answer):
+    """A page of the pictures that get labels, as the collection has them, and those labels.
+
+    `next`: where the next page begins, empty where this was the last. Pages that are looked at
+    while the collection is compacted may tell of a picture twice.
+    """
+
+    collection: str
+    pictures: tuple[LabelledPicture, ...]
+    next: str = ""
 
 
 class TaggingAnswer(_Answer):
