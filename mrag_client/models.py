@@ -873,6 +873,12 @@ class AskOptions(_Asked):
         date | None, Field(description="The day that `yesterday` comes before; null: now.")
     ] = None
     explain: Explain = False
+    rerank: Annotated[
+        Rerank,
+        Field(description=f"A better order of what is found, before it is answered. {RERANKING}"),
+    ] = "off"
+    rerank_top: RerankTop = 50
+    rerank_seconds: RerankSeconds = 2.0
 
 
 class AskedRule(_Answer):
@@ -906,7 +912,8 @@ class AskedCount(_Answer):
 
     `said` have it in their captions, exactly; so many more look `likely`, null where that cannot
     be told; what people wrote of `doubted` of these does not say it. `among` satisfy the filters.
-    `by_filters`: these alone were asked for.
+    `by_filters`: these alone were asked for. `at_least`: more may look likely than were ranked.
+    Of `undescribed` no caption says anything.
     """
 
     search: str
@@ -915,6 +922,8 @@ class AskedCount(_Answer):
     among: int
     by_filters: bool = False
     doubted: int = 0
+    at_least: bool = False
+    undescribed: int = 0
 
 
 class AskAnswer(_Answer):
@@ -922,7 +931,8 @@ class AskAnswer(_Answer):
 
     `said` is false where what was found does not answer it. `searches` are what was searched, in
     the language of searches, and `rules` how they were read from the question. `by` is what wrote
-    the answer: the index, rules over captions, or a model.
+    the answer: the index, rules over captions, or a model. `reranked` says how much of what was
+    found was put in a better order, and what was not; empty where that was not asked for.
     """
 
     question: str
@@ -937,6 +947,7 @@ class AskAnswer(_Answer):
     timings_ms: Timings
     hints: tuple[str, ...] = ()
     trace: Trace | None = None
+    reranked: tuple[str, ...] = ()
 
     @property
     def cited(self) -> tuple[AskedPicture, ...]:
