@@ -86,6 +86,7 @@ def main() -> None:
         "--everything", action="store_true", help="ask a model first, whatever the question"
     )
     parser.add_argument("--refine", nargs="*", default=(), choices=REFINEMENTS)
+    parser.add_argument("--exact-words", action="store_true", help="no other words for them")
     parser.add_argument("--wrong", type=int, default=0, help="print so many wrong answers")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -96,7 +97,7 @@ def main() -> None:
         prepare(engine, args.sample, args.split)
         questions = question_set(truth_of_rows(rows), args.seed, args.questions)
         asking = LocalAnswers(engine).asking
-        asking = replace(asking, refine=tuple(args.refine))
+        asking = replace(asking, refine=tuple(args.refine), reword=not args.exact_words)
         if args.everything:
             asking = replace(asking, model_first=frozenset(rule.kind for rule in KIND_RULES))
         done = [*ask_all(engine, asking, questions, args.sample), *majority(questions)]

@@ -25,7 +25,7 @@ from cli.options import (
 )
 from cli.outline import outlines, show_part
 from cli.output import console, emit, milliseconds, plain, say, short_path, side_by_side
-from cli.tracing import show_trace
+from cli.tracing import show_reranked, show_trace
 from cli.typed import TypedCommand
 from cli.waiting import each_waited_for
 from engine.errors import UnreadableImage
@@ -383,12 +383,6 @@ def show_caption(result: Description) -> None:
     out.print(milliseconds(result.timings_ms))
     show_trace(result.trace)
     out.print()
-
-
-def show_reranked(notes: Sequence[str], of: str = "") -> None:
-    """Say what was put in another order, and what there was no time for."""
-    if notes:
-        console().print(plain(f"  {of}{'; '.join(notes)}", "dim"))
 
 
 def show_search(results: Sequence[SearchAnswer], offset: int = 0, *, dated: bool = False) -> None:

@@ -18,10 +18,14 @@ from cli.options import (
     GeneratorOption,
     JsonOption,
     LocalOption,
+    RerankerOption,
+    RerankOption,
+    RerankSecondsOption,
+    RerankTopOption,
     named_path,
 )
 from cli.output import console, emit, milliseconds, plain, say, short_path
-from cli.tracing import show_trace
+from cli.tracing import show_reranked, show_trace
 from cli.waiting import each_waited_for, told_meanwhile
 from engine.errors import InvalidInput, SourceError
 from mrag_client.answers import Answers, GivenPicture, NamedPicture, StoredPicture
@@ -87,8 +91,12 @@ def ask(
     shown: Annotated[
         int, typer.Option(min=1, max=MOST_HITS, help="Pictures of a list that are told.")
     ] = _DEFAULT.shown,
+    rerank: RerankOption = _DEFAULT.rerank,
+    rerank_top: RerankTopOption = _DEFAULT.rerank_top,
+    rerank_seconds: RerankSecondsOption = _DEFAULT.rerank_seconds,
     encoder: EncoderOption = "",
     generator: GeneratorOption = "",
+    reranker: RerankerOption = "",
     device: DeviceOption = "",
     local: LocalOption = False,
     explain: ExplainOption = False,
@@ -101,18 +109,33 @@ def ask(
     """
     lines = _lines(questions, question) if questions else [question]
     given = [_given(path) for path in images or ()]
-    with answering(local=local, encoder=encoder, generator=generator, device=device) as answers:
+    models = {"encoder": encoder, "generator": generator, "reranker": reranker, "device": device}
+
+    def options_of(line: str) -> AskOptions:
+        return asked(
+            AskOptions,
+            question=line,
+            searches=tuple(search or ()),
+            k=k,
+            shown=shown,
+            explain=explain,
+            rerank=rerank,
+            rerank_top=rerank_top,
+            rerank_seconds=rerank_seconds,
+        )
+
+    with answering(local=local, **models) as answers:
         name = collection_named(collection)
         if not questions:
-            options = _options(question, search, k, shown, explain=explain)
-            (answer,) = each_waited_for("ask", _one(answers, options, given, name))
+            one = _one(answers, options_of(question), given, name)
+            (answer,) = each_waited_for("ask", one)
             _tell(answer, as_json=as_json)
             return
         failed = 0
         for line in lines:
             try:
-                options = _options(line, search, k, shown, explain=explain)
-                (answer,) = each_waited_for("ask", _one(answers, options, given, name))
+                one = _one(answers, options_of(line), given, name)
+                (answer,) = each_waited_for("ask", one)
             except (InvalidInput, ServerRefused) as error:
                 here = as_here(error) if isinstance(error, ServerRefused) else error
                 if not isinstance(here, InvalidInput):
@@ -134,19 +157,6 @@ def _one(
             told_meanwhile(event.text)
         if event.answer is not None:
             yield event.answer
-
-
-def _options(
-    question: str, search: Sequence[str] | None, k: int, shown: int, *, explain: bool
-) -> AskOptions:
-    return asked(
-        AskOptions,
-        question=question,
-        searches=tuple(search or ()),
-        k=k,
-        shown=shown,
-        explain=explain,
-    )
 
 
 def _lines(file: Path, question: str) -> list[str]:
@@ -211,6 +221,7 @@ def show_answer(answer: AskAnswer) -> None:
         for rule in answer.rules:
             gave = f" -> {rule.gave}" if rule.gave else ""
             out.print(plain(f"    “{rule.said}”: {rule.told}{gave}", "dim"))
+    show_reranked(answer.reranked)
     show_trace(answer.trace)
     out.print(milliseconds(answer.timings_ms))
     out.print()

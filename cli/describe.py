@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.doors import answering, collection_named, served
+from cli.doors import answering, asked, collection_named, served
 from cli.ingest import followed
 from cli.options import (
     CollectionOption,
@@ -22,6 +22,10 @@ from cli.options import (
     GeneratorOption,
     JsonOption,
     LocalOption,
+    RerankerOption,
+    RerankOption,
+    RerankSecondsOption,
+    RerankTopOption,
     named_path,
     new_file,
     new_folder,
@@ -35,7 +39,7 @@ from engine.collection import CollectionFolder
 from engine.errors import InvalidInput, SourceError
 from engine.legible import legible
 from engine.video.address import is_video
-from mrag_client.models import MANY, Description
+from mrag_client.models import MANY, CaptionOptions, Description, OutlineOptions
 from mrag_client.presence import home_of_user
 from service.takeaway.describing import Counts, Takeaway
 from service.takeaway.embedding import InFiles
@@ -51,6 +55,7 @@ if TYPE_CHECKING:  # httpx is loaded where a server runs
     from mrag_client.client import Client
 
 SOME_FAILED = 1
+_DEFAULT = CaptionOptions()
 
 
 def register(app: typer.Typer) -> None:
@@ -117,8 +122,12 @@ def describe(
             "map, memory or generator.",
         ),
     ] = False,
+    rerank: RerankOption = _DEFAULT.rerank,
+    rerank_top: RerankTopOption = _DEFAULT.rerank_top,
+    rerank_seconds: RerankSecondsOption = _DEFAULT.rerank_seconds,
     encoder: EncoderOption = "",
     generator: GeneratorOption = "",
+    reranker: RerankerOption = "",
     device: DeviceOption = "",
     local: LocalOption = False,
     as_json: JsonOption = False,
@@ -127,9 +136,13 @@ def describe(
 
     Of videos into subtitles, shot by shot.
     """
-    models = {"encoder": encoder, "generator": generator, "device": device}
+    models = {"encoder": encoder, "generator": generator, "reranker": reranker, "device": device}
+    options = asked(
+        OutlineOptions, rerank=rerank, rerank_top=rerank_top, rerank_seconds=rerank_seconds
+    )
     if again:
-        if sources or out or xmp or txt or vtt or srt or embed or embed_to or watch:
+        others = (sources, out, xmp, txt, vtt, srt, embed, embed_to, watch, rerank != "off")
+        if any(others):
             raise InvalidInput("--again is about the collection's own pictures; give it alone")
         describe_again(collection_named(collection), models, local=local, as_json=as_json)
         return
@@ -142,12 +155,18 @@ def describe(
     show = _nothing if outputs else _printer(as_json)
     with answering(local=local, **models) as answers, progress_bars() as on_progress:
         takeaway = Takeaway(
-            answers, outputs, collection=collection_named(collection), tell=_failed, show=show
+            answers,
+            outputs,
+            collection=collection_named(collection),
+            options=CaptionOptions(**options.model_dump(include=set(CaptionOptions.model_fields))),
+            tell=_failed,
+            show=show,
         )
 
         films = VideoDescriber(
             answers,
             subtitles,
+            options,
             collection=collection_named(collection),
             show=partial(show_part, as_json=as_json),
         )

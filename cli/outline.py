@@ -62,11 +62,12 @@ class VideoDescriber:
         self,
         answers: Answers,
         files: Sequence[SubtitleFiles],
+        options: OutlineOptions,
         *,
         collection: str,
         show: Callable[[OutlineAnswer], None],
     ) -> None:
-        self._answers, self._files = answers, files
+        self._answers, self._files, self._options = answers, files, options
         self._collection, self._show = collection, show
         self.described = self.left_out = self.failed = 0
 
@@ -94,7 +95,7 @@ class VideoDescriber:
             self.left_out += 1
             return
         parts = []
-        for part in outlines(self._answers, video, OutlineOptions(), self._collection, on_progress):
+        for part in outlines(self._answers, video, self._options, self._collection, on_progress):
             parts.append(part)
             if not wanting:
                 self._show(part)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Iterator
-from io import StringIO
+import shlex
+from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -24,10 +25,14 @@ from cli.options import (
 from cli.output import console, emit, plain, say, short_path
 from engine.disk import refused
 from engine.errors import InvalidInput, SourceError
-from engine.files import write_whole
+from engine.files import written_whole
+from engine.progress import OnProgress, Progress
+from engine.search.language import Filter
+from mrag_client.answers import Answers
 from mrag_client.files import open_regular
 from mrag_client.models import (
     MOST_LABELLED,
+    LabelledOptions,
     LabelledPicture,
     TaggingAnswer,
     TaggingsAnswer,
@@ -98,7 +103,8 @@ def tag(
         typer.Option(
             "--csv",
             parser=new_file,
-            help="Write pictures, labels and chances to a table.",
+            help="Write all pictures that get labels, with their chances, to a table; of a "
+            "tagging that stands with --name alone.",
             show_default=False,
         ),
     ] = None,
@@ -114,12 +120,20 @@ def tag(
     get labels, too. Nothing is embedded again.
     """
     _check(labels, examples, undo, dry_run=dry_run)
+    if out and not (labels or examples or name):
+        raise InvalidInput(
+            "--csv writes what one tagging gives: name it with --name, or give a list with --labels"
+        )
     named = collection_named(collection)
     with answering(local=local, encoder=encoder, device=device) as answers:
         if undo:
             _show_taggings(answers.untag(undo, collection=named), as_json)
             return
         if labels is None and examples is None:
+            if out:
+                asked_for = asked(LabelledOptions, name=name, k=MOST_LABELLED)
+                _write_every(out, answers, asked_for, named)
+                return
             _show_taggings(answers.taggings(collection=named), as_json)
             return
         options = asked(
@@ -130,18 +144,19 @@ def tag(
             single=single,
             least=least,
             dry_run=dry_run,
-            k=max(k, MOST_LABELLED) if out else k,
+            k=k,
         )
         from cli.progress import progress_bars
 
         with progress_bars():
             told = answers.tag(options, collection=named)
-    if out:
-        _write_table(out, told)
-    told = told.model_copy(update={"shown": told.shown[:k]})
-    emit(told.model_dump(mode="json")) if as_json else _show(told)
-    for one in told.skipped:
-        say(f"mrag: an example was left out: {one}")
+        emit(told.model_dump(mode="json")) if as_json else _show(told)
+        for one in told.skipped:
+            say(f"mrag: an example was left out: {one}")
+        for trouble in told.troubles:
+            say(f"mrag: {trouble}")
+        if out:
+            _write_every(out, answers, _asked_for(options), named, told.labelled)
 
 
 def _check(labels: Path | None, examples: Path | None, undo: str, *, dry_run: bool) -> None:
@@ -225,13 +240,13 @@ def _show(told: TagsAnswer) -> None:
     )
     if told.dry_run:
         say("nothing was written; leave --dry-run out to give them")
+        return
+    undo = f"take them back with: mrag tag -c {told.collection} --undo {told.name}"
+    if given:
+        found = shlex.quote(str(Filter("label", given[0].label)))
+        say(f"find them with: mrag search {found} -c {told.collection}; {undo}")
     else:
-        first = given[0].label if given else "dog"
-        quoted = f'"{first}"' if " " in first else first
-        say(
-            f"find them with: mrag search 'label:{quoted}' -c {told.collection}; take them back "
-            f"with: mrag tag -c {told.collection} --undo {told.name}"
-        )
+        say(f"pictures that come later may get some; a lower --least gives more; {undo}")
 
 
 def _labels(one: LabelledPicture) -> str:
@@ -260,22 +275,54 @@ def _line(one: TaggingAnswer) -> str:
     )
 
 
-def _write_table(file: Path, told: TagsAnswer) -> None:
+def _asked_for(options: TagOptions) -> LabelledOptions:
+    """What is told of all pictures: by the tagging that stands now, or that was only tried."""
+    tried = {"labels", "examples", "single", "least"} if options.dry_run else set()
+    return LabelledOptions(**options.model_dump(include={"name", *tried}), k=MOST_LABELLED)
+
+
+def _write_every(
+    out: Path, answers: Answers, options: LabelledOptions, named: str, total: int | None = None
+) -> None:
+    """Write all pictures that get labels to a table, page by page."""
+    from cli.progress import progress_bars
+
+    with progress_bars() as on_progress:
+        _write_table(out, _every(answers, options, named, on_progress, total))
+    say(f"wrote them to {out}")
+
+
+def _every(
+    answers: Answers,
+    options: LabelledOptions,
+    collection: str,
+    on_progress: OnProgress,
+    total: int | None = None,
+) -> Iterator[LabelledPicture]:
+    """All pictures that get labels, page by page."""
+    written = 0
+    while True:
+        page = answers.labelled(options, collection=collection)
+        yield from page.pictures
+        written += len(page.pictures)
+        on_progress(Progress("write the table", written, total))
+        if not page.next:
+            return
+        options = options.model_copy(update={"after": page.next})
+
+
+def _write_table(file: Path, pictures: Iterable[LabelledPicture]) -> None:
     """A row for each picture and label, which spreadsheets open as text, never as formulas."""
-    page = StringIO(newline="")
-    rows = csv.writer(page)
-    rows.writerow(("id", "picture", "label", "chance"))
-    rows.writerows(
-        (one.id, inert(one.uri), inert(label.label), f"{label.chance:.4f}")
-        for one in told.shown
-        for label in one.labels
-    )
     try:
-        write_whole(file, page.getvalue().encode("utf-8-sig"))
+        with written_whole(file) as opened:
+            page = TextIOWrapper(opened, "utf-8-sig", newline="")
+            rows = csv.writer(page)
+            rows.writerow(("id", "picture", "label", "chance"))
+            rows.writerows(
+                (one.id, inert(one.uri), inert(label.label), f"{label.chance:.4f}")
+                for one in pictures
+                for label in one.labels
+            )
+            page.detach()
     except OSError as error:
         raise refused(file, error) from error
-    if told.labelled > len(told.shown):
-        say(
-            f"mrag: {file} has {len(told.shown):,} of the {told.labelled:,} pictures that get "
-            "labels, drawn at random: a table has no more"
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cli.output import console, plain
@@ -9,6 +10,12 @@ from mrag_client.models import Move, Step, Trace
 
 if TYPE_CHECKING:  # it is loaded where something is drawn
     from rich.text import Text
+
+
+def show_reranked(notes: Sequence[str], of: str = "") -> None:
+    """Say what was put in another order, and what there was no time for."""
+    if notes:
+        console().print(plain(f"  {of}{'; '.join(notes)}", "dim"))
 
 
 def show_trace(trace: Trace | None) -> None:

@@ -19,7 +19,7 @@ from engine.app import Engine
 from engine.errors import IncompatibleIndex, MragError
 from engine.store import open_caption_store, open_image_store
 from engine.store.generations import current
-from ingest.pipeline import pushed_commit
+from ingest.pipeline import pushed_commit, trouble_lines
 from ingest.push import push
 from ingest.verify import mend as mend_collection
 from ingest.verify import verify as verify_collection
@@ -145,3 +145,5 @@ def _push(engine: Engine, name: str) -> None:
     with progress_bars() as on_progress:
         report = push(folder, folder.read_card(), engine.settings, on_progress=on_progress)
     say(f"{name}: wrote its index, {report.points:,} points")
+    for line in trouble_lines(report):
+        say(line)

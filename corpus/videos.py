@@ -21,7 +21,7 @@ create table shot (
     sha256 text, start_ms integer, end_ms integer, primary key (sha256, start_ms)
 ) without rowid;
 create table file (
-    path blob primary key, size integer, mtime_ns integer, sha256 text
+    path blob, sha256 text, size integer, mtime_ns integer, primary key (path, sha256)
 ) without rowid;
 """
 
@@ -40,7 +40,7 @@ class Watched:
 class Videos(Cache):
     """The shots of videos by their content, and which content lay where."""
 
-    layout = 1
+    layout = 2
     tables = _TABLES
 
     def content_at(self, path: Path, size: int, mtime_ns: int) -> str:
@@ -49,11 +49,10 @@ class Videos(Cache):
         found = self._db.execute(query, (os.fsencode(path), size, mtime_ns)).fetchone()
         return str(found[0]) if found else ""
 
-    def was_at(self, path: Path) -> str:
-        """The sha256 of the video that lay there last, however it looked; "" for none."""
+    def were_at(self, path: Path) -> tuple[str, ...]:
+        """The sha256s of the videos that lay there, however the file looked."""
         query = "select sha256 from file where path = ?"
-        found = self._db.execute(query, (os.fsencode(path),)).fetchone()
-        return str(found[0]) if found else ""
+        return tuple(str(one) for (one,) in self._db.execute(query, (os.fsencode(path),)))
 
     def has_size(self, size: int) -> bool:
         """Whether any video had so many bytes."""
@@ -74,11 +73,18 @@ class Videos(Cache):
         return tuple((start, end) for start, end in self._db.execute(query, (sha256,)))
 
     def put_file(self, path: Path, size: int, mtime_ns: int, sha256: str) -> None:
-        """Note which video lies there."""
+        """Note which video lies there, beside those that did before."""
         with self._db:
             self._db.execute(
                 "insert or replace into file values (?, ?, ?, ?)",
-                (os.fsencode(path), size, mtime_ns, sha256),
+                (os.fsencode(path), sha256, size, mtime_ns),
+            )
+
+    def forget_others(self, path: Path, sha256: str) -> None:
+        """Forget which other videos lay there."""
+        with self._db:
+            self._db.execute(
+                "delete from file where path = ? and sha256 <> ?", (os.fsencode(path), sha256)
             )
 
     def begin(self, sha256: str, method: str, shots: Sequence[Span]) -> None:

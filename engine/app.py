@@ -12,6 +12,11 @@ from time import monotonic
 from PIL.Image import Image
 
 from engine.alignment.alignment import Alignment, PairMoments
+from engine.ask.finding import Subject
+from engine.ask.pieces import Piece
+from engine.ask.reranked import QuestionReranker, beside_captions, beside_words
+from engine.ask.reranked import text_of as said_by
+from engine.ask.wordings import Wordings
 from engine.collection import CollectionCard, CollectionFolder, collection_names
 from engine.compare.comparison import Comparison, compare_captions, compare_pictures
 from engine.compare.gap import Gap
@@ -234,6 +239,11 @@ class Collection:
             lambda: now.default_space(self.encoder).as_captions,
         )
 
+    def wordings(self) -> Wordings:
+        """What words of questions are also called in its captions, and in those of its memory."""
+        lender = self.card.memory
+        return self.current.wordings(self._engine.open(lender).current if lender else None)
+
     def _relevance(self, now: Generation) -> Relevance:
         lender = self.card.memory
         return now.relevance(self._engine.open(lender).current if lender else None)
@@ -333,6 +343,18 @@ class Collection:
         if method == "picture":
             return CrossEncoder(self._engine.matcher(), beside)
         return ByAgreement(reading(method, self.chooser, text_of))
+
+    def question_reranker(self, method: RerankMethod, budget: Budget) -> QuestionReranker | None:
+        """Reranks what is found for questions; as `search_reranker`."""
+        if method == "off":
+            return None
+        if method == "picture":
+            matcher, opened = self._engine.matcher(), self.picture_of
+            seen: CrossEncoder[str, Piece] = CrossEncoder(matcher, beside_words(opened))
+            given: CrossEncoder[Subject, Piece] = CrossEncoder(matcher, beside_captions(opened))
+            return QuestionReranker(seen, given, budget)
+        read: Judging[str, Piece] = reading(method, self.chooser, said_by)
+        return QuestionReranker(read, ByAgreement(read), budget)
 
     def _beside(self, words: str, hit: ImageHit) -> tuple[Image, str] | None:
         image = self.picture_of(hit)

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from engine.app import Engine
+from engine.collection import CollectionCard, CollectionFolder
 from engine.errors import MragError
 from engine.footprint import free_bytes, process_bytes, readable
 from engine.models import clip_sources, image_text_matching, seq2seq, vision_language
@@ -21,6 +22,7 @@ from engine.models.loaded import CONSENSUS, Models
 from engine.models.repair import repair
 from engine.store import store_status
 from engine.store.addresses import in_the_clear
+from engine.tags.tagging import usable_taggings
 
 _PACKAGES = (
     "mrag",
@@ -221,4 +223,12 @@ def _collections(engine: Engine) -> list[Check]:
             told += f"; {summary.waiting}"
         open_end = bool(summary.trouble or summary.waiting)
         checks.append(Check(f"collection {name}", "note" if open_end else "ok", told))
+        checks += _labels(engine.folder(name), summary.card)
     return checks
+
+
+def _labels(folder: CollectionFolder, card: CollectionCard) -> Iterator[Check]:
+    """Taggings that give nothing, as they cannot be read; the others say nothing here."""
+    _, troubles = usable_taggings(folder.tags, card.encoder_id, card.dim)
+    for trouble in troubles.values():
+        yield Check(f"labels of {card.name}", "missing", trouble)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 _BINARY: int = getattr(os, "O_BINARY", 0)
 
@@ -18,13 +21,22 @@ def write_whole(
     `durable`: the file outlives a power cut once this returns. A cache needs no more than that
     nobody sees half of a file. `mode`: who may read it, from its first byte on.
     """
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    with written_whole(path, durable=durable, mode=mode) as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+@contextmanager
+def written_whole(path: Path, *, durable: bool = True, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """A file to be written piece by piece, which takes its place once all of it is there.
+
+    As `write_whole` else; where the block raises nothing is written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_path(path)
     try:
         handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

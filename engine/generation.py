@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from threading import RLock
 
 from engine.alignment.alignment import Alignment
+from engine.ask.wordings import Wordings, wordings_of
 from engine.collection import CollectionCard, CollectionFolder
 from engine.compare.gap import Gap
 from engine.compare.gap_store import GapKeeper
@@ -50,6 +51,7 @@ class Generation:
         self._relevance: Relevance | None = None
         self._default_space = DefaultSpaceKeeper(place.default_space)
         self._lendable: tuple[str, int] | None = None
+        self._wordings: tuple[object, Wordings] | None = None
         self._closed = False
 
     @property
@@ -121,6 +123,15 @@ class Generation:
                 self._gap = GapKeeper(self._place.gap, self._card.name, self.alignment)
             keeper = self._gap
         return keeper.gap(self.images, [self.captions, *lent])
+
+    def wordings(self, lender: Generation | None = None) -> Wordings:
+        """What words are also called, by its captions and those of a memory."""
+        sources = [self] if lender is None else [self, lender]
+        made_of = tuple((one.number, *one.held) for one in sources)
+        with self._lock:
+            if self._wordings is None or self._wordings[0] != made_of:
+                self._wordings = made_of, wordings_of([one.images for one in sources])
+            return self._wordings[1]
 
     def relevance(self, lender: Generation | None = None) -> Relevance:
         """How likely found pictures are what was asked for; `lender` is that of a memory."""

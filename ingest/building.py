@@ -190,7 +190,8 @@ class ShardBuilder:
         waiting = self._waiting
         full = waiting.images >= self._batch_size or waiting.image_bytes >= BATCH_BYTES
         texts = len(self._waiting_loose) + waiting.captions_to_encode
-        if full or texts + len(waiting) >= self._batch_size * TEXTS_PER_PICTURE:
+        full = full or texts + len(waiting) >= self._batch_size * TEXTS_PER_PICTURE
+        if full or monotonic() - self._draft.started > SHARD_SECONDS:
             self._encode()
         if self._is_full():
             self._commit()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from threading import Condition, Thread
+from time import monotonic
 from typing import Generic, TypeVar
 
 from engine.errors import UnreadableImage
@@ -20,6 +21,10 @@ OpenOne = Callable[[Job, Admit], Picture]
 
 BUDGET_BYTES = 2**30
 """What decoding and decoded pictures that wait to be taken may hold together, one excepted."""
+
+_AT_ONCE_S = 5.0
+"""What has been open for so long is taken though others could still join it: a kill would cost it,
+and from one shot of a film to the next it may be minutes."""
 
 _LISTEN_S = 1.0
 """How long an interrupt may go unheard."""
@@ -43,7 +48,7 @@ def opened_in_order(
         for turn, job in enumerate(jobs):
             window.append(_Work(turn, job, Future()))
             queue.put(window[-1])
-            while len(window) >= ahead:
+            while len(window) >= ahead or (window and window[0].is_old()):
                 yield _taken(window, budget)
         while window:
             yield _taken(window, budget)
@@ -62,6 +67,11 @@ class _Work(Generic[Job]):
     turn: int
     job: Job
     opened: Future[Opened]
+    given: float = field(default_factory=monotonic)
+
+    def is_old(self) -> bool:
+        """Whether it is open, and was given long ago."""
+        return self.opened.done() and monotonic() - self.given > _AT_ONCE_S
 
 
 def _work_off(

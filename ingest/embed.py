@@ -283,9 +283,9 @@ class _Run:
         """The shots of a video that must be looked at; those that it had before leave."""
         try:
             path = self._place(record.path)
-            before = self._watcher.before(path)
+            file = self._watcher.begun(path)
             self._watching, given = path.name, 0
-            for shot in self._watcher.shots(record, path):
+            for shot in self._watcher.shots(record, file):
                 if isinstance(shot, Skipped):
                     self._skip("source", shot.uri, shot.reason)
                     continue
@@ -298,8 +298,8 @@ class _Run:
                     self._name(item, job)
                 else:
                     yield replace(job, shot=shot)
-            self._leave(before)
-            self._watcher.settled(path)
+            self._leave(self._watcher.before(file))
+            self._watcher.settled(file)
             self._watched.add(path)
             self._read += given - 1
             self.total = self.total and self.total + given - 1

@@ -6,29 +6,22 @@ import hashlib
 
 from corpus.shards import Halves
 from engine.collection import CollectionCard, CollectionFolder
-from engine.disk import refused
-from engine.errors import Damaged
-from engine.tags.tagger import Tagger
-from engine.tags.tagging import read_tagging, tagging_names, tagging_path
+from engine.tags.tagging import tagging_names, tagging_path, usable_taggings
 from engine.vectors import unit
 from engine.words import folded
 
 
 class Labels:
-    """What all taggings of a collection give pictures; `stamps` tell these taggings from others."""
+    """What all taggings of a collection give pictures; `stamps` tell these taggings from others.
+
+    One that cannot be read gives nothing, and `troubles` says so with the remedy.
+    """
 
     def __init__(self, folder: CollectionFolder, card: CollectionCard) -> None:
-        """Raises Damaged where a tagging cannot be read."""
         self.stamps = stamps(folder)
-        self._taggers: list[Tagger] = []
-        for name in tagging_names(folder.tags):
-            tagging = read_tagging(folder.tags, name)
-            if tagging.encoder_id != card.encoder_id:
-                raise Damaged(
-                    f"the tagging {name!r} was made with encoder {tagging.encoder_id}, not with "
-                    f"{card.encoder_id}; take it back with: mrag tag --undo {name}"
-                )
-            self._taggers.append(tagging.tagger)
+        found, troubles = usable_taggings(folder.tags, card.encoder_id, card.dim)
+        self.troubles = tuple(troubles.values())
+        self._taggers = [one.tagger for one in found]
 
     def of(self, images: Halves) -> list[tuple[str, ...]]:
         """The labels of pictures by their vectors as stored (n, dim)."""
@@ -50,5 +43,5 @@ def _digest(folder: CollectionFolder, name: str) -> str:
     path = tagging_path(folder.tags, name)
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    except OSError as error:
-        raise refused(path, error) from error
+    except OSError:
+        return "cannot be read"

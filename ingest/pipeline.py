@@ -344,6 +344,8 @@ def _both(first: PushReport, second: PushReport) -> PushReport:
         seconds=first.seconds + second.seconds,
         graph_trouble=second.graph_trouble,
         mended=first.mended or second.mended,
+        labelled=first.labelled + second.labelled,
+        label_troubles=second.label_troubles,
     )
 
 
@@ -388,7 +390,7 @@ def _lines(report: IngestReport) -> Iterator[str]:
 
 
 def trouble_lines(pushed: PushReport) -> Iterator[str]:
-    """That an index was damaged, or the graph of a large one not built, for a person."""
+    """That an index was damaged, the graph of a large one not built, or labels are left out."""
     if pushed.mended:
         yield f"wrote the index anew from the embeddings: {pushed.mended}"
     if pushed.graph_trouble:
@@ -396,6 +398,8 @@ def trouble_lines(pushed: PushReport) -> Iterator[str]:
             f"searched exactly, which is slow where there is much: its graph could not be built "
             f"({pushed.graph_trouble}); the next push tries again"
         )
+    for trouble in pushed.label_troubles:
+        yield f"gave pictures no labels of one tagging: {trouble}"
 
 
 def _upkeep_lines(report: IngestReport) -> Iterator[str]:

@@ -63,7 +63,8 @@ class PushReport:
 
     `labelled` pictures have other labels, and nothing else new. `optimized`: graphs were built.
     `graph_trouble` says why they could not be: until a later push builds them the search stays
-    exact, and slow where there is much.
+    exact, and slow where there is much. `label_troubles`: of taggings that give nothing, as they
+    cannot be read.
     """
 
     images: int
@@ -75,6 +76,7 @@ class PushReport:
     graph_trouble: str = ""
     mended: str = ""
     labelled: int = 0
+    label_troubles: tuple[str, ...] = ()
 
     @property
     def points(self) -> int:
@@ -178,6 +180,7 @@ class _Push:
             graph_trouble=self._graph_trouble,
             mended=self._mended,
             labelled=self._written.labelled,
+            label_troubles=self._labels.troubles,
         )
 
     # The generation that answers

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import heappush, heappushpop
+from pathlib import Path
 from typing import NamedTuple
 
+from corpus.entry import Entry
 from corpus.ledger import Ledger
 from corpus.lock import writing
 from corpus.shards import Shard
@@ -19,6 +21,13 @@ from engine.store import picture_id
 from engine.tags.tagger import ROWS, Given, Tagger
 from engine.tags.tagging import Tagging, keep_tagging, tagging_names, tagging_path
 from engine.vectors import unit
+
+
+class Place(NamedTuple):
+    """Where a picture is on disk."""
+
+    shard: int
+    row: int
 
 
 class Labelled(NamedTuple):
@@ -62,9 +71,60 @@ def look(
                 one = (-int.from_bytes(sha256[:8]), number, row, given)
                 heappush(drawn, one) if len(drawn) < shown else heappushpop(drawn, one)
         on_progress(Progress("tag", pictures, total))
-        told = tuple(_labelled(ledger, *one[1:]) for one in sorted(drawn, reverse=True))
+        told = tuple(
+            _labelled(Shard(ledger.shard(number)).entry(row), given)
+            for _, number, row, given in sorted(drawn, reverse=True)
+        )
     every = tuple(counts[at] for at in range(len(tagger.labels)))
     return Looked(pictures, labelled, every, told)
+
+
+class Page(NamedTuple):
+    """Pictures that get labels, in the order of the shards; `after` is the last looked at.
+
+    It is None where no picture comes after.
+    """
+
+    pictures: tuple[Labelled, ...]
+    after: Place | None
+
+
+def page(folder: CollectionFolder, tagger: Tagger, after: Place | None, count: int) -> Page:
+    """What a tagger gives the next `count` pictures."""
+    found: list[Labelled] = []
+    with Ledger.read(folder) as ledger:
+        for file in ledger.shards():
+            rows = _rows_after(ledger, file.number, after)[:count]
+            if not len(rows):
+                continue
+            found += _labelled_in(Shard(file), rows, tagger)
+            count -= len(rows)
+            if not count:
+                last = Place(file.number, rows[-1])
+                return Page(tuple(found), last if _goes_on(ledger, last) else None)
+    return Page(tuple(found), None)
+
+
+def _rows_after(ledger: Ledger, number: int, after: Place | None) -> Sequence[int]:
+    """The pictures of a shard that come after a place."""
+    if after is not None and number < after.shard:
+        return []
+    rows = ledger.live(number).pictures
+    if after is None or number > after.shard:
+        return rows
+    return [row for row in rows if row > after.row]
+
+
+def _goes_on(ledger: Ledger, last: Place) -> bool:
+    return any(len(_rows_after(ledger, file.number, last)) for file in ledger.shards())
+
+
+def _labelled_in(shard: Shard, rows: Sequence[int], tagger: Tagger) -> list[Labelled]:
+    check_cancelled()
+    given = tagger.give(unit(shard.images[rows]))
+    having = [(row, own) for row, own in zip(rows, given, strict=True) if own]
+    entries = shard.entries([row for row, _ in having])
+    return [_labelled(entry, own) for entry, (_, own) in zip(entries, having, strict=True)]
 
 
 def keep(folder: CollectionFolder, tagging: Tagging) -> None:
@@ -86,14 +146,17 @@ def take_back(folder: CollectionFolder, name: str) -> None:
     Raises InvalidInput where there is none of that name, StoreLocked while another writes.
     """
     with writing(folder):
-        path = tagging_path(folder.tags, name)
-        if not path.is_file():
-            there = ", ".join(tagging_names(folder.tags)) or "none"
-            raise InvalidInput(
-                f"collection {folder.name!r} has no tagging {name!r}; there is: {there}"
-            )
-        path.unlink()
+        standing(folder, name).unlink()
         sync_folder(folder.tags)
+
+
+def standing(folder: CollectionFolder, name: str) -> Path:
+    """The file of a tagging; raises InvalidInput where there is none of that name."""
+    path = tagging_path(folder.tags, name)
+    if not path.is_file():
+        there = ", ".join(tagging_names(folder.tags)) or "none"
+        raise InvalidInput(f"collection {folder.name!r} has no tagging {name!r}; there is: {there}")
+    return path
 
 
 def _given(ledger: Ledger, tagger: Tagger) -> Iterator[tuple[int, int, bytes, tuple[Given, ...]]]:
@@ -111,7 +174,6 @@ def _given(ledger: Ledger, tagger: Tagger) -> Iterator[tuple[int, int, bytes, tu
                 yield file.number, row, sha256s[row], given
 
 
-def _labelled(ledger: Ledger, number: int, row: int, given: tuple[Given, ...]) -> Labelled:
-    entry = Shard(ledger.shard(number)).entry(row)
+def _labelled(entry: Entry, given: tuple[Given, ...]) -> Labelled:
     caption = next(iter(entry.captions), "")
     return Labelled(picture_id(entry.sha256), entry.uri, caption, given)

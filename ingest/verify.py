@@ -9,13 +9,13 @@ from corpus.ledger import Ledger, set_aside
 from corpus.verification import Finding, check_corpus, mend_corpus
 from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
-from engine.errors import AlignmentError, CollectionMissing, Damaged, MragError, StoreLocked
+from engine.errors import AlignmentError, CollectionMissing, MragError, StoreLocked
 from engine.progress import OnProgress, silent
 from engine.settings import Settings
 from engine.store import check_bytes, open_caption_store, open_image_store, picture_id
 from engine.store.generations import answering, current
 from engine.store.interface import INDEXES
-from engine.tags.tagging import read_tagging, tagging_names, tagging_path
+from engine.tags.tagging import tagging_path, undoing, usable_taggings
 from ingest.fit import fit
 from ingest.labels import stamps
 from ingest.push import push
@@ -31,7 +31,7 @@ def verify(
     findings = check_corpus(folder, on_progress)
     if not all(finding.ok for finding in findings):
         return findings  # what is derived from damaged shards says nothing
-    findings += [*_map(folder, card), *_taggings(folder)]
+    findings += [*_map(folder, card), *_taggings(folder, card)]
     return [*findings, *_index(folder, card, settings)]
 
 
@@ -46,7 +46,7 @@ def mend(
     What was in a damaged shard is embedded again by the next ingest of its source; the labels of
     a damaged tagging have to be given again.
     """
-    aside = [*mend_corpus(folder), *_damaged_taggings(folder)]
+    aside = [*mend_corpus(folder), *_damaged_taggings(folder, card)]
     done = [f"set aside {path}" for path in aside]
     done.append("made the ledger anew")
     if not all(finding.ok for finding in _map(folder, card)):
@@ -89,23 +89,18 @@ def _map(folder: CollectionFolder, card: CollectionCard) -> Iterator[Finding]:
     yield Finding("map", f"{alignment.method}, fitted on {alignment.n:,g} pairs")
 
 
-def _taggings(folder: CollectionFolder) -> Iterator[Finding]:
-    for name in tagging_names(folder.tags):
-        try:
-            count = len(read_tagging(folder.tags, name).tagger.labels)
-        except Damaged as error:
-            yield Finding("labels", str(error), f"mrag tag --undo {name}")
-        else:
-            yield Finding("labels", f"{name}: {count:,} labels")
+def _taggings(folder: CollectionFolder, card: CollectionCard) -> Iterator[Finding]:
+    found, troubles = usable_taggings(folder.tags, card.encoder_id, card.dim)
+    for one in found:
+        yield Finding("labels", f"{one.name}: {len(one.tagger.labels):,} labels")
+    for name, trouble in troubles.items():
+        yield Finding("labels", trouble, undoing(folder.tags, name))
 
 
-def _damaged_taggings(folder: CollectionFolder) -> Iterator[Path]:
-    """Set aside taggings that cannot be read; where they lie then."""
-    for name in tagging_names(folder.tags):
-        try:
-            read_tagging(folder.tags, name)
-        except Damaged:
-            yield set_aside(tagging_path(folder.tags, name))
+def _damaged_taggings(folder: CollectionFolder, card: CollectionCard) -> Iterator[Path]:
+    """Set aside taggings that give nothing, as they cannot be read; where they lie then."""
+    for name in usable_taggings(folder.tags, card.encoder_id, card.dim)[1]:
+        yield set_aside(tagging_path(folder.tags, name))
 
 
 def _index(folder: CollectionFolder, card: CollectionCard, settings: Settings) -> Iterator[Finding]:

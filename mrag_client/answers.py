@@ -21,6 +21,8 @@ from mrag_client.models import (
     DuplicatesAnswer,
     FacetsAnswer,
     Failure,
+    LabelledAnswer,
+    LabelledOptions,
     LearnedAnswer,
     OutlineAnswer,
     OutlineOptions,
@@ -130,6 +132,9 @@ class Answers(Protocol):
 
         Labels are those of the tagging's name: one of the same name is replaced.
         """
+
+    def labelled(self, options: LabelledOptions, *, collection: str = "") -> LabelledAnswer:
+        """A page of all pictures that a tagging gives labels, or would; nothing is written."""
 
     def taggings(self, *, collection: str = "") -> TaggingsAnswer:
         """The taggings of a collection, by name."""

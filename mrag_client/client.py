@@ -36,6 +36,8 @@ from mrag_client.models import (
     Failure,
     IngestOptions,
     JobAnswer,
+    LabelledAnswer,
+    LabelledOptions,
     LearnedAnswer,
     OutlineAnswer,
     OutlineOptions,
@@ -257,6 +259,10 @@ class Client:
     def tag(self, options: TagOptions, *, collection: str = "") -> TagsAnswer:
         """Give pictures labels of a list, or only say which they would get."""
         return self._run(talks.tag(options, collection))
+
+    def labelled(self, options: LabelledOptions, *, collection: str = "") -> LabelledAnswer:
+        """A page of all pictures that a tagging gives labels, or would; nothing is written."""
+        return self._run(talks.labelled(options, collection))
 
     def taggings(self, *, collection: str = "") -> TaggingsAnswer:
         """The taggings of a collection, by name."""
@@ -539,6 +545,10 @@ class AsyncClient:
     async def tag(self, options: TagOptions, *, collection: str = "") -> TagsAnswer:
         """Give pictures labels of a list, or only say which they would get."""
         return await self._run(talks.tag(options, collection))
+
+    async def labelled(self, options: LabelledOptions, *, collection: str = "") -> LabelledAnswer:
+        """A page of all pictures that a tagging gives labels, or would; nothing is written."""
+        return await self._run(talks.labelled(options, collection))
 
     async def taggings(self, *, collection: str = "") -> TaggingsAnswer:
         """The taggings of a collection, by name."""

@@ -285,14 +285,11 @@ class Trace(_Answer):
 
 
 MOST_LABELLED = 10_000
-"""Pictures that an answer names with their labels at most."""
+"""Pictures that an answer names with their labels at most, or that are looked at for it."""
 
 
-class TagOptions(_Asked):
-    """Which labels pictures are to get, and which of them.
-
-    `name` is that of the tagging: one of the same name is replaced, and it is taken back by it.
-    """
+class _Labels(_Asked):
+    """A list of labels, and which of them pictures get."""
 
     name: Annotated[str, Field(max_length=63)] = "labels"
     labels: Annotated[
@@ -317,10 +314,32 @@ class TagOptions(_Asked):
     least: Annotated[
         float, Field(gt=0, lt=1, description="The chance from which on a picture gets a label.")
     ] = 0.3
+
+
+class TagOptions(_Labels):
+    """Which labels pictures are to get, and which of them.
+
+    `name` is that of the tagging: one of the same name is replaced, and it is taken back by it.
+    """
+
     dry_run: Annotated[bool, Field(description="Only say what pictures would get.")] = False
     k: Annotated[
         int, Field(ge=0, le=MOST_LABELLED, description="Pictures that are named in the answer.")
     ] = 12
+
+
+class LabelledOptions(_Labels):
+    """Whose labels are told, picture by picture.
+
+    Those of the tagging `name` that stands; with labels or examples those that it would give.
+    """
+
+    after: Annotated[
+        str, Field(max_length=40, description="The `next` of the page before; empty: the first.")
+    ] = ""
+    k: Annotated[
+        int, Field(ge=1, le=MOST_LABELLED, description="Pictures that are looked at for a page.")
+    ] = 1_000
 
 
 class Candidate(_Answer):
@@ -854,6 +873,12 @@ class AskOptions(_Asked):
         date | None, Field(description="The day that `yesterday` comes before; null: now.")
     ] = None
     explain: Explain = False
+    rerank: Annotated[
+        Rerank,
+        Field(description=f"A better order of what is found, before it is answered. {RERANKING}"),
+    ] = "off"
+    rerank_top: RerankTop = 50
+    rerank_seconds: RerankSeconds = 2.0
 
 
 class AskedRule(_Answer):
@@ -887,7 +912,8 @@ class AskedCount(_Answer):
 
     `said` have it in their captions, exactly; so many more look `likely`, null where that cannot
     be told; what people wrote of `doubted` of these does not say it. `among` satisfy the filters.
-    `by_filters`: these alone were asked for.
+    `by_filters`: these alone were asked for. `at_least`: more may look likely than were ranked.
+    Of `undescribed` no caption says anything.
     """
 
     search: str
@@ -896,6 +922,8 @@ class AskedCount(_Answer):
     among: int
     by_filters: bool = False
     doubted: int = 0
+    at_least: bool = False
+    undescribed: int = 0
 
 
 class AskAnswer(_Answer):
@@ -903,7 +931,8 @@ class AskAnswer(_Answer):
 
     `said` is false where what was found does not answer it. `searches` are what was searched, in
     the language of searches, and `rules` how they were read from the question. `by` is what wrote
-    the answer: the index, rules over captions, or a model.
+    the answer: the index, rules over captions, or a model. `reranked` says how much of what was
+    found was put in a better order, and what was not; empty where that was not asked for.
     """
 
     question: str
@@ -918,6 +947,7 @@ class AskAnswer(_Answer):
     timings_ms: Timings
     hints: tuple[str, ...] = ()
     trace: Trace | None = None
+    reranked: tuple[str, ...] = ()
 
     @property
     def cited(self) -> tuple[AskedPicture, ...]:
@@ -967,7 +997,8 @@ class TagsAnswer(_Answer):
     """What a tagging gives the pictures of a collection, the commonest labels first.
 
     `labelled` of `pictures` get any. `shown` are some of them, drawn at random. `examples` were
-    learned from, `skipped` are those that could not be, and why.
+    learned from, `skipped` are those that could not be, and why. `troubles`: of other taggings
+    of the collection, which give nothing, as they cannot be read.
     """
 
     collection: str
@@ -979,6 +1010,19 @@ class TagsAnswer(_Answer):
     shown: tuple[LabelledPicture, ...]
     examples: int = 0
     skipped: tuple[str, ...] = ()
+    troubles: tuple[str, ...] = ()
+
+
+class LabelledAnswer(_Answer):
+    """A page of the pictures that get labels, as the collection has them, and those labels.
+
+    `next`: where the next page begins, empty where this was the last. Pages that are looked at
+    while the collection is compacted may tell of a picture twice.
+    """
+
+    collection: str
+    pictures: tuple[LabelledPicture, ...]
+    next: str = ""
 
 
 class TaggingAnswer(_Answer):

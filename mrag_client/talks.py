@@ -37,6 +37,8 @@ from mrag_client.models import (
     Failure,
     IngestOptions,
     JobAnswer,
+    LabelledAnswer,
+    LabelledOptions,
     LearnedAnswer,
     NamedAnswer,
     OutlineAnswer,
@@ -230,6 +232,13 @@ def tag(options: TagOptions, collection: str) -> Talk[TagsAnswer]:
     """Give pictures labels of a list."""
     call = Call("POST", "/tags", query=_named(collection), fields=fields_of(options))
     return read(TagsAnswer, content((yield call)))
+
+
+def labelled(options: LabelledOptions, collection: str) -> Talk[LabelledAnswer]:
+    """A page of the pictures that get labels."""
+    fields = fields_of(options)
+    call = Call("POST", "/tags/pictures", query=_named(collection), fields=fields)
+    return read(LabelledAnswer, content((yield call)))
 
 
 def taggings(collection: str) -> Talk[TaggingsAnswer]:

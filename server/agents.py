@@ -98,6 +98,9 @@ LocalFile = Annotated[str, Field(max_length=4096, description="Path of a picture
 
 
 Explain = Annotated[bool, Field(description="Tell how it was made, stage by stage.")]
+Order = Annotated[
+    Rerank, Field(description=f"A better order of what is found, before an answer. {RERANKING}")
+]
 
 
 Preview = Callable[[str, str], bytes | None]
@@ -287,6 +290,7 @@ class _Looking:
         about: Ids = (),
         collection: Collection = "",
         explain: Explain = False,
+        rerank: Order = "off",
     ) -> Content:
         """Answer a question from captions: about a collection, or about pictures of it by id.
 
@@ -296,7 +300,7 @@ class _Looking:
         says so where the captions do not tell.
         """
         searches = (search,) if search else ()
-        options = AskOptions(question=question, searches=searches, explain=explain)
+        options = AskOptions(question=question, searches=searches, explain=explain, rerank=rerank)
         images = [StoredPicture(one) for one in about]
         with self._asked() as asked:
             told = asked.answers.ask(options, images=images, collection=collection)
@@ -309,9 +313,10 @@ class _Looking:
         id: Id = "",  # noqa: A002
         collection: Collection = "",
         explain: Explain = False,
+        rerank: Order = "off",
     ) -> Content:
         """Describe a picture with captions of the collection: give it as base64, or its id."""
-        return self._described(_given(picture, id), collection, explain)
+        return self._described(_given(picture, id), collection, explain, rerank)
 
     def describe_file(
         self,
@@ -320,9 +325,10 @@ class _Looking:
         id: Id = "",  # noqa: A002
         collection: Collection = "",
         explain: Explain = False,
+        rerank: Order = "off",
     ) -> Content:
         """Describe a picture with captions of the collection: give its path, base64 or id."""
-        return self._described(_given(picture, id, path), collection, explain)
+        return self._described(_given(picture, id, path), collection, explain, rerank)
 
     def compare(
         self,
@@ -371,13 +377,16 @@ class _Looking:
                 "this machine refused it; see the server's log, and try again"
             ) from error
 
-    def _described(self, given: GivenPicture, collection: str, explain: bool) -> Content:
-        options = CaptionOptions(explain=explain)
+    def _described(
+        self, given: GivenPicture, collection: str, explain: bool, rerank: Rerank
+    ) -> Content:
+        options = CaptionOptions(explain=explain, rerank=rerank)
         with self._asked() as asked:
             for told in asked.answers.caption([given], options, collection=collection):
                 if isinstance(told, Description):
                     lines = [_quoted(told.caption), f"It was made of these captions. {_IS_DATA}"]
                     lines += map(_caption, told.retrieved)
+                    lines += map(legible, told.reranked)
                     lines += _made(told.trace)
                     return [_text(*lines), *self._shown(asked, given, collection)]
                 _raise(told)
@@ -476,7 +485,7 @@ def _answer(told: AskAnswer) -> Iterator[str]:
     if len(told.cited) > _MOST_FOUND:
         yield f"and {len(told.cited) - _MOST_FOUND:,} more"
     yield from (f"Searched: {_quoted(search)}" for search in told.searches)
-    yield from map(legible, told.hints)
+    yield from map(legible, (*told.hints, *told.reranked))
 
 
 def _numbered(picture: AskedPicture) -> str:

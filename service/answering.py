@@ -40,6 +40,8 @@ from mrag_client.models import (
     DuplicatesAnswer,
     FacetsAnswer,
     Failure,
+    LabelledAnswer,
+    LabelledOptions,
     LearnedAnswer,
     OutlineAnswer,
     OutlineOptions,
@@ -270,6 +272,10 @@ class LocalAnswers:
     def tag(self, options: TagOptions, *, collection: str = "") -> TagsAnswer:
         """Give pictures labels of a list, or only say which they would get."""
         return self._tags.tag(collection, options)
+
+    def labelled(self, options: LabelledOptions, *, collection: str = "") -> LabelledAnswer:
+        """A page of all pictures that a tagging gives labels, or would; nothing is written."""
+        return self._tags.labelled(collection, options)
 
     def taggings(self, *, collection: str = "") -> TaggingsAnswer:
         """The taggings of a collection, by name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -12,17 +12,21 @@ from PIL.Image import Image
 
 from engine.app import Collection, Engine
 from engine.ask.answering import MODEL_FIRST, Answering, Asked, Asker
-from engine.ask.finding import Finder, Question, Subject
+from engine.ask.finding import AsMany, Finder, Question, Subject
 from engine.ask.kinds import Kind
 from engine.ask.known import KnownHere
 from engine.ask.pieces import Piece, pictures_of
-from engine.ask.rules import ReadQuestion, edited, read_question
+from engine.ask.reranked import QuestionReranker
+from engine.ask.rules import AS_IT_IS, ReadQuestion, edited, read_question
+from engine.ask.wordings import reworded
 from engine.errors import MragError
 from engine.evidence.refiners import USUAL, Refinement, choosing, settling
 from engine.images import Picture
 from engine.models.streaming import read_while_written
+from engine.rerank.budget import Budget
 from engine.search.language import read_search
 from engine.search.naming import not_here, spelled_out
+from engine.stages.protocols import Refiner
 from engine.store import picture_id
 from engine.timing import Stopwatch
 from engine.types import Filters, ImageHit
@@ -36,6 +40,8 @@ from mrag_client.models import (
     AskOptions,
 )
 from service.conversion import trace_answer
+
+_UNKNOWN = 5
 
 MARKED = 6
 """So many pictures are named by number in an answer; the others are listed below it."""
@@ -55,7 +61,8 @@ class Asking:
     """Answers questions over the collections of an engine.
 
     Without `paths` nothing that is answered says where files lie. `model_first`: what a model that
-    reads captions is asked before rules are; `refine`: how captions are refined before.
+    reads captions is asked before rules are; `refine`: how captions are refined before; `reword`:
+    whether words may stand in captions as others that captions of the same pictures use.
     """
 
     engine: Engine
@@ -63,6 +70,7 @@ class Asking:
     paths: bool = True
     model_first: frozenset[Kind] = MODEL_FIRST
     refine: tuple[Refinement, ...] = USUAL
+    reword: bool = True
 
     def ask(
         self,
@@ -81,12 +89,15 @@ class Asking:
         tell(AskEvent(event="searched", searches=read.searches, rules=_rules(read)))
         with watch.stage("encode"):
             subjects = tuple(self._subject(one, opened) for one in images)
-        question = _question(read, subjects, options, opened)
+        budget = Budget(options.rerank_top, options.rerank_seconds)
+        reranker = opened.question_reranker(options.rerank, budget)
+        question = _question(read, subjects, options, opened, budget.top if reranker else 0)
         question.found = lambda count: tell(AskEvent(event="found", found=count))
         question.tell = lambda text: tell(AskEvent(event="text", text=text))
-        (asked,) = self._asker(opened).ask([question])
+        (asked,) = self._asker(opened, reranker).ask([question])
         timings = watch.timings_ms | {step.stage: step.ms for step in asked.trace.steps}
-        answer = self._told(question, asked, timings, opened, options)
+        reranked = asked.trace.notes(reranker.name) if reranker else ()
+        answer = self._told(question, asked, timings, opened, options, reranked)
         tell(AskEvent(event="answer", answer=answer))
         return answer
 
@@ -103,7 +114,8 @@ class Asking:
         today = options.today or datetime.now().astimezone().date()
         read = read_question(options.question, today=today, known=KnownHere(opened.images))
         searches = tuple(one for one in options.searches if one.strip())
-        return edited(read, searches) if searches else read
+        read = edited(read, searches) if searches else read
+        return reworded(read, opened.wordings()) if self.reword else read
 
     def _subject(self, given: GivenPicture, opened: Collection) -> Subject:
         picture = self.opened(given, opened)
@@ -115,7 +127,7 @@ class Asking:
         (raw,) = opened.encoder.encode_images([picture.image])
         return Subject(given.name, raw, None, picture.image)
 
-    def _asker(self, opened: Collection) -> Asker:
+    def _asker(self, opened: Collection, reranker: QuestionReranker | None) -> Asker:
         finder = Finder(opened.gallery, opened.retriever, lambda: opened.default_space().space)
         answering = Answering(
             lambda: opened.answerer,
@@ -123,7 +135,12 @@ class Asking:
             sees=bool(self.engine.settings.answerer),
             model_first=self.model_first,
         )
-        return Asker(finder, answering, refiners=[*choosing(self.refine), *settling(self.refine)])
+        refiners: list[Refiner[Question, Piece]] = []
+        if reranker is not None:
+            refiners.append(AsMany())
+        refiners += [*choosing(self.refine), *settling(self.refine)]
+        rerankers = [] if reranker is None else [reranker]
+        return Asker(finder, answering, rerankers=rerankers, refiners=refiners)
 
     def _see(self, piece: Piece) -> Image | None:
         if piece.hit is None:
@@ -140,6 +157,7 @@ class Asking:
         timings: dict[str, float],
         opened: Collection,
         options: AskOptions,
+        reranked: tuple[str, ...],
     ) -> AskAnswer:
         read, answered = question.read, asked.answered
         pictures = self._pictures(asked)
@@ -158,6 +176,7 @@ class Asking:
             timings_ms=timings,
             trace=trace_answer(asked.trace) if options.explain else None,
             hints=(*_hints(question, opened), *answered.notes),
+            reranked=reranked,
         )
 
     def _pictures(self, asked: Asked) -> tuple[AskedPicture, ...]:
@@ -194,11 +213,15 @@ def _known(name: str, hit: ImageHit, image: Image | None) -> Subject:
 
 
 def _question(
-    read: ReadQuestion, subjects: tuple[Subject, ...], options: AskOptions, opened: Collection
+    read: ReadQuestion,
+    subjects: tuple[Subject, ...],
+    options: AskOptions,
+    opened: Collection,
+    pool: int,
 ) -> Question:
     searches = tuple(map(read_search, read.searches))
     filters = tuple(spelled_out(one.filters, opened.images) for one in searches)
-    return Question(read, searches, filters, subjects, options.k, options.shown)
+    return Question(read, searches, filters, subjects, options.k, options.shown, pool)
 
 
 def _rules(read: ReadQuestion) -> tuple[AskedRule, ...]:
@@ -217,6 +240,8 @@ def _counts(question: Question) -> tuple[AskedCount, ...]:
             among=one.among,
             by_filters=one.by_filters,
             doubted=one.doubted,
+            at_least=one.at_least,
+            undescribed=one.undescribed,
         )
         for search, one in counted
     )
@@ -225,6 +250,23 @@ def _counts(question: Question) -> tuple[AskedCount, ...]:
 def _is_timed(filters: Filters) -> bool:
     asked = (filters.taken_from, filters.taken_until, filters.clock_from, filters.clock_until)
     return any(one is not None for one in asked)
+
+
+def _not_known(question: Question) -> Iterator[str]:
+    """Which words no caption has, and of how many pictures captions say nothing."""
+    if question.read.fires(AS_IT_IS):
+        yield "no rule reads this language: ask in English to have pictures counted"
+        return
+    for count in question.counts:
+        if count.unknown:
+            named = " or ".join(f"“{word}”" for word in count.unknown[:_UNKNOWN])
+            yield f"no caption here has the word {named}; captions may call it otherwise"
+        if count.undescribed and not count.by_filters:
+            told = "nothing says" if count.without else "what looks likely alone tells"
+            yield (
+                f"{count.undescribed:,} of the {count.among:,} pictures have no caption: {told} "
+                "whether they show it"
+            )
 
 
 def _hints(question: Question, opened: Collection) -> tuple[str, ...]:
@@ -238,4 +280,5 @@ def _hints(question: Question, opened: Collection) -> tuple[str, ...]:
         hints += [hint for filters in question.filters for hint in not_here(filters, facets)]
         if facets.taken_from is None and any(map(_is_timed, question.filters)):
             hints.append("no picture here says when it was taken")
+    hints += _not_known(question)
     return tuple(dict.fromkeys(hints))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,14 +21,22 @@ from engine.store import picture_id
 from engine.tags.labels import Label, checked_labels, label_of, read_labels, written
 from engine.tags.making import Examples, make_tagger
 from engine.tags.tagger import Tagger
-from engine.tags.tagging import checked_name, new_tagging, read_tagging, tagging_names
+from engine.tags.tagging import (
+    checked_name,
+    new_tagging,
+    read_tagging,
+    tagging_names,
+    usable_taggings,
+)
 from engine.words import folded
 from ingest.corrections import level
 from ingest.jobs.learner import Learner
-from ingest.tagging import Labelled, Looked, keep, look, take_back
+from ingest.tagging import Labelled, Looked, Place, keep, look, page, standing, take_back
 from mrag_client.models import (
     LabelChance,
     LabelCount,
+    LabelledAnswer,
+    LabelledOptions,
     LabelledPicture,
     TaggingAnswer,
     TaggingsAnswer,
@@ -40,6 +50,8 @@ MOST_EXAMPLES = 20_000
 
 _TOLD_OF = 20
 """Examples that could not be used, of so many it is told why."""
+
+_NEXT = "{0.shard}-{0.row}"
 
 _MOMENT_S = 20.0
 """How long an answer waits for labels to be found by search: they are safe before that."""
@@ -64,17 +76,7 @@ class TagMaker:
         """
         collection = self.engine.open(name)
         checked_name(options.name)
-        given = _read_examples(options.examples)
-        labels = _labels(options, given)
-        examples, skipped = _found(collection, given, labels)
-        tagger = make_tagger(
-            labels,
-            collection.encoder,
-            collection.known(),
-            examples,
-            single=options.single,
-            least=options.least,
-        )
+        tagger, examples, skipped = _made(collection, options)
         looked = look(collection.folder, tagger, options.k, tell)
         if not options.dry_run:
             count = 0 if examples is None else len(examples.pictures)
@@ -85,12 +87,45 @@ class TagMaker:
             self._level(collection)
         return self._answer(collection, options, tagger, looked, skipped, examples)
 
+    def labelled(self, name: str, options: LabelledOptions) -> LabelledAnswer:
+        """A page of what a tagging gives, one that stands or one that is asked for.
+
+        Raises InvalidInput where there is none of that name, Damaged where it cannot be read.
+        """
+        collection = self.engine.open(name)
+        if options.labels.strip() or options.examples.strip():
+            tagger, _, _ = _made(collection, options)
+        else:
+            standing(collection.folder, options.name)
+            tagger = read_tagging(collection.folder.tags, options.name).tagger
+        found = page(collection.folder, tagger, _place(options.after), options.k)
+        return LabelledAnswer(
+            collection=collection.card.name,
+            pictures=tuple(self._shown(one, tagger) for one in found.pictures),
+            next=_NEXT.format(found.after) if found.after else "",
+        )
+
     def taggings(self, name: str) -> TaggingsAnswer:
         """The taggings of a collection; one that cannot be read says what mends that."""
         collection = self.engine.open(name)
         folder = collection.folder.tags
-        told = tuple(_told(folder, one) for one in tagging_names(folder))
+        told = tuple(self._told(folder, one) for one in tagging_names(folder))
         return TaggingsAnswer(collection=collection.card.name, taggings=told)
+
+    def _told(self, folder: Path, name: str) -> TaggingAnswer:
+        try:
+            found = read_tagging(folder, name)
+        except Damaged as error:
+            return TaggingAnswer(name=name, trouble=self._placed(folder, str(error)))
+        return TaggingAnswer(
+            name=name,
+            labels=written(found.tagger.labels),
+            single=found.tagger.single,
+            least=found.tagger.least,
+            examples=found.examples,
+            who=found.who,
+            when=datetime.fromisoformat(found.when),
+        )
 
     def untag(self, name: str, tagging: str) -> TaggingsAnswer:
         """Take a tagging back: its labels go, but those that another one gives, too."""
@@ -130,7 +165,18 @@ class TagMaker:
             shown=tuple(self._shown(one, tagger) for one in looked.shown),
             examples=0 if examples is None else len(examples.pictures),
             skipped=tuple(skipped),
+            troubles=self._troubles(collection),
         )
+
+    def _troubles(self, collection: Collection) -> tuple[str, ...]:
+        """Of taggings that give nothing, as they cannot be read."""
+        folder, card = collection.folder.tags, collection.card
+        _, troubles = usable_taggings(folder, card.encoder_id, card.dim)
+        return tuple(self._placed(folder, one) for one in troubles.values())
+
+    def _placed(self, folder: Path, text: str) -> str:
+        """A text without where the taggings lie, for those who may not know."""
+        return text if self.paths else text.replace(f"{folder}{os.sep}", "")
 
     def _shown(self, one: Labelled, tagger: Tagger) -> LabelledPicture:
         return LabelledPicture(
@@ -144,26 +190,39 @@ class TagMaker:
         )
 
 
-def _told(folder: Path, name: str) -> TaggingAnswer:
-    try:
-        found = read_tagging(folder, name)
-    except Damaged as error:
-        return TaggingAnswer(name=name, trouble=str(error))
-    return TaggingAnswer(
-        name=name,
-        labels=written(found.tagger.labels),
-        single=found.tagger.single,
-        least=found.tagger.least,
-        examples=found.examples,
-        who=found.who,
-        when=datetime.fromisoformat(found.when),
-    )
-
-
 # Labels and examples.
 
 
-def _labels(options: TagOptions, examples: Sequence[tuple[str, str]]) -> tuple[Label, ...]:
+def _made(
+    collection: Collection, options: TagOptions | LabelledOptions
+) -> tuple[Tagger, Examples | None, list[str]]:
+    """A tagger as it is asked for, its examples, and what is said of those that are none."""
+    given = _read_examples(options.examples)
+    labels = _labels(options, given)
+    examples, skipped = _found(collection, given, labels)
+    tagger = make_tagger(
+        labels,
+        collection.encoder,
+        collection.known(),
+        examples,
+        single=options.single,
+        least=options.least,
+    )
+    return tagger, examples, skipped
+
+
+def _place(after: str) -> Place | None:
+    """Where a page begins; raises InvalidInput."""
+    if not after:
+        return None
+    if not (parts := re.fullmatch(r"(\d{1,9})-(\d{1,9})", after, re.ASCII)):
+        raise InvalidInput(f"{after!r} is no place in a collection; give the `next` of a page")
+    return Place(*map(int, parts.groups()))
+
+
+def _labels(
+    options: TagOptions | LabelledOptions, examples: Sequence[tuple[str, str]]
+) -> tuple[Label, ...]:
     """The labels that are asked for; without a list those of the examples, in their order."""
     if not options.labels.strip() and examples:
         named = {folded(label): label for _, label in reversed(examples)}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +21,49 @@ from engine.types import Decoding, Vector, Vectors
 
 pytest_plugins = ["tests.worlds", "tests.hub", "tests.samples"]
 
-MEMORY, ROOM = Path("/dev/shm"), 6 * 2**30
+MEMORY, ROOM = Path("/dev/shm"), 8 * 2**30
+_IN_MEMORY = pytest.StashKey[Path]()
+_folders: defaultdict[Any, set[Path]] = defaultdict(set)  # by the fixture that made them
 
 hypothesis.settings.register_profile("untimed", hypothesis.settings.default, deadline=None)
 hypothesis.settings.load_profile("untimed")  # a busy machine is no fault of the code
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Keep what the tests write in memory where there is room: no test cuts the power.
 
     Indexes sync what they write, which takes most of the time of a small one on a disk.
     """
-    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
-        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    if "PYTEST_DEBUG_TEMPROOT" in os.environ or not os.access(MEMORY, os.W_OK):
+        return
+    if shutil.disk_usage(MEMORY).free > ROOM:
+        config.stash[_IN_MEMORY] = Path(tempfile.mkdtemp(prefix="mrag-tests-", dir=MEMORY))
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(config.stash[_IN_MEMORY])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Give the memory back: the next run needs it."""
+    if _IN_MEMORY in config.stash:
+        shutil.rmtree(config.stash[_IN_MEMORY], ignore_errors=True)
+        del os.environ["PYTEST_DEBUG_TEMPROOT"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, object, object]:
+    """Remember which folders the fixture of a file's tests makes."""
+    if fixturedef.scope not in ("module", "class", "package"):
+        return (yield)
+    base = request.getfixturevalue("tmp_path_factory").getbasetemp()
+    before = set(base.iterdir())
+    result = yield
+    _folders[fixturedef] |= set(base.iterdir()) - before - set().union(*_folders.values())
+    return result
+
+
+def pytest_fixture_post_finalizer(fixturedef: Any) -> None:
+    """Take them away with it: pytest keeps them till the end, and an index has its size."""
+    for folder in _folders.pop(fixturedef, ()):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 DIM = 4

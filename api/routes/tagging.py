@@ -12,7 +12,13 @@ from api.parts import Reader, Writer
 from api.routes.collections import folder_of
 from api.routes.describing import Named
 from api.uploads import form_of
-from mrag_client.models import TaggingsAnswer, TagOptions, TagsAnswer
+from mrag_client.models import (
+    LabelledAnswer,
+    LabelledOptions,
+    TaggingsAnswer,
+    TagOptions,
+    TagsAnswer,
+)
 
 router = APIRouter(prefix="/v1/tags", tags=["tags"])
 
@@ -43,6 +49,24 @@ async def tag(request: Request, asking: Writer, collection: Named = "") -> TagsA
     if collection:
         folder_of(asking, collection)
     return await asking.run(partial(asking.answers.tag, options, collection=collection))
+
+
+@router.post(
+    "/pictures",
+    response_model=LabelledAnswer,
+    responses=errors(400, 404, 409, 413, 415),
+    openapi_extra=form(LabelledOptions, example={"name": "animals", "k": 1_000}),
+)
+async def labelled(request: Request, asking: Reader, collection: Named = "") -> LabelledAnswer:
+    """All pictures that a tagging gives labels, page by page, with the chances of these.
+
+    Without labels and examples it is the tagging of that name that stands; nothing is written.
+    """
+    async with form_of(request, asking.settings) as sent:
+        options = read_fields(LabelledOptions, sent.without())
+    if collection:
+        folder_of(asking, collection)
+    return await asking.run(partial(asking.answers.labelled, options, collection=collection))
 
 
 @router.delete("/{tagging}", response_model=TaggingsAnswer, responses=errors(400, 404, 409))

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from engine.ask.citing import checked, hopeless
-from engine.ask.composing import not_said, of_pictures
+from engine.ask.composing import asked_words, not_said, of_pictures
 from engine.ask.finding import Finder, Question
 from engine.ask.indexed import of_collection
 from engine.ask.kinds import Kind
 from engine.ask.pieces import Answered, Piece, pictures_of
 from engine.ask.rules import ReadQuestion
 from engine.ask.seeing import See, Sight, seeing_prompt, sight_of
+from engine.ask.understood import not_understood
 from engine.ask.writing import MOST_WRITTEN, prompt_of
 from engine.errors import InvalidInput
 from engine.stages.pipeline import Pipeline
@@ -64,6 +65,8 @@ class Answering:
     def _one(self, question: Question, pieces: Sequence[Piece]) -> Answered:
         read = question.read
         question.found(len(pictures_of(pieces)))
+        if (refused := _refused(question)) is not None:
+            return refused
         if not question.subjects and (read.is_listed or not _any_among(question)):
             return of_collection(read, question.counts, pieces)
         with_captions = [piece for piece in pieces if piece.text]
@@ -113,6 +116,17 @@ class Answering:
             return answered
         ruled = of_pictures(read, pieces)
         return ruled if ruled.said else answered
+
+
+def _refused(question: Question) -> Answered | None:
+    """That the question is not understood, or asks a collection for nothing at all."""
+    read = question.read
+    if (refused := not_understood(read)) is not None:
+        return refused
+    named = read.is_listed or asked_words(read) or question.searches[0].asks
+    if not (question.subjects or named):
+        return not_said("the question names nothing to look for")
+    return None
 
 
 def _any_among(question: Question) -> bool:

@@ -77,7 +77,7 @@ def _refused(text: str, read: ReadQuestion, pieces: Sequence[Piece]) -> Answered
     known = stems(piece.text for piece in pieces)
     if said[0] in _YES | _NO:
         sought = asked_words(read)
-        there = any(says(sought, piece.text) for piece in pieces)
+        there = any(says(sought, piece.text, read.others) for piece in pieces)
         if there != (said[0] in _YES):
             return not_said("they do not bear out what was written")
         said = said[1:]

@@ -5,21 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from engine.ask.inflection import in_words, stem
+from engine.ask.inflection import Others, in_words, stem
 from engine.ask.kinds import Kind
 from engine.ask.metadata import days_told, place_taken, taken_days
 from engine.ask.pieces import Answered, Piece
 from engine.ask.prompts import NOT_SAID
 from engine.ask.quantities import agreed, colours_said, numbers_said, thing_asked
 from engine.ask.rules import ReadQuestion
-from engine.ask.told import missing, only_empty, place_of, places_in, says, spokesman
+from engine.ask.told import (
+    missing,
+    only_empty,
+    place_of,
+    places_in,
+    relations_in,
+    says,
+    spokesman,
+)
 from engine.search.language import read_search
 from engine.words import words
 
 ENOUGH = 0.5
 """Which share of the captions of pictures that look alike must say something of a picture."""
-
-_TURNING = frozenset(("not", "never", "except", "neither", "nor", "without"))
 
 COLOUR_WORDS = frozenset(("colour", "color", "colours", "colors"))
 
@@ -46,21 +52,10 @@ def asked_words(read: ReadQuestion, at: int = 0) -> str:
     return text
 
 
-def not_understood(read: ReadQuestion) -> Answered | None:
-    """That a word is left which turns the question round, and that no rule has understood."""
-    left = {word for at in range(len(read.searches)) for word in words(asked_words(read, at))}
-    if turning := sorted(left & _TURNING):
-        told = f"“{turning[0]}” was not understood; leave it out, and write -word in the search"
-        return not_said(f"{told} for what is not to be seen")
-    return None
-
-
 def of_pictures(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     """The answer about pictures that were given, from what is said of them."""
     if not pieces:
         return not_said("there are none to answer from")
-    if (refused := not_understood(read)) is not None:
-        return refused
     if read.kind != "existence" and any(read_search(one).minus for one in read.searches):
         return not_said("the question asks for what is not there")
     return _BY_KIND[read.kind](read, pieces)
@@ -72,15 +67,17 @@ def _existence(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     unwanted = [term.text for term in read_search(read.searches[0]).minus]
     if only_empty(text) and not unwanted:
         return not_said("the question names nothing to look for")
-    against = [one for one in pieces if any(says(term, one.text) for term in unwanted)]
-    having = [one for one in pieces if only_empty(text) or says(text, one.text)]
+    against = [one for one in pieces if any(says(term, one.text, read.others) for term in unwanted)]
+    having = [one for one in pieces if only_empty(text) or says(text, one.text, read.others)]
     saying = [] if against else having
     for group in _by_subject(pieces):
         said = [piece for piece in group if piece in saying]
         if said and (said[0].own or len(said) >= ENOUGH * len(group)):
             return Answered(f"Yes: {_quoted(said)}.", said=True, cited=tuple(said))
-    if read.fired and read.fired[0].rule == "yes or no":
-        return not_said(f"no caption has {_listed(missing(text, _texts(pieces))) or text}")
+    if read.fires("yes or no"):
+        return not_said(
+            f"no caption has {_listed(missing(text, _texts(pieces), read.others)) or text}"
+        )
     lead = spokesman(_texts(pieces), complete=pieces[0].own)
     where = "of it" if pieces[0].own else "of pictures like it"
     told = f"No: the captions {where} name other things, as in “{_bare(pieces[lead].text)}”."
@@ -133,7 +130,7 @@ def _place(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
 
 def _time(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     text = asked_words(read)
-    if lacking := missing(text, _texts(pieces)):
+    if lacking := missing(text, _texts(pieces), read.others):
         return not_said(f"none of them has {_listed(lacking)}")
     days = taken_days(pieces)
     if not days:
@@ -180,20 +177,24 @@ def _open(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     if refused is not None:
         return refused
     text = asked_words(read)
-    having = [piece for piece in pieces if not missing(text, [piece.text])]
-    having = having or _together(text, pieces)
+    relations = relations_in(text)
+    having = [piece for piece in pieces if not missing(text, [piece.text], read.others)]
+    having = [one for one in having if relations <= relations_in(one.text)] or having
+    having = having or _together(text, pieces, read.others)
     if not having:
         return not_said("no picture's captions have all that is asked for")
     lead = having[spokesman(_texts(having), complete=having[0].own)]
     return Answered(f"{_capital(_bare(lead.text))}.", said=True, cited=(lead,))
 
 
-def _together(text: str, pieces: Sequence[Piece]) -> list[Piece]:
+def _together(text: str, pieces: Sequence[Piece], others: Others) -> list[Piece]:
     """The pieces of pictures whose captions have all words of a text among them."""
     of: dict[str, list[Piece]] = {}
     for piece in pieces:
         of.setdefault(piece.picture, []).append(piece)
-    return [one for group in of.values() if not missing(text, _texts(group)) for one in group]
+    return [
+        one for group in of.values() if not missing(text, _texts(group), others) for one in group
+    ]
 
 
 def _colour(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
@@ -212,9 +213,12 @@ def unanswerable(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered | None
     if read.asks in _UNANSWERED:
         return not_said("they tell what is seen, and not why")
     text = asked_words(read)
-    lacking = missing(text, _texts(pieces))
+    lacking = missing(text, _texts(pieces), read.others)
     if lacking:
         return not_said(f"none of them has {_listed(lacking)}")
+    relations = relations_in(text)
+    if relations and not any(relations & relations_in(one) for one in _texts(pieces)):
+        return not_said(f"none of them says what is {min(relations)} it")
     return None
 
 

@@ -12,7 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from engine.ask.inflection import forms, is_empty, numerals
+from engine.ask.inflection import (
+    NO_OTHERS,
+    Others,
+    all_forms,
+    forms,
+    is_empty,
+    number_of,
+    numerals,
+)
 from engine.ask.quantities import Thing, says_otherwise, things_in
 from engine.errors import InvalidInput
 from engine.search.gallery import Gallery, Query
@@ -25,6 +33,7 @@ _MOST_WAYS = 256
 """So many ways to write what is asked for are looked up; of more, words as they are asked alone."""
 
 _SHOWN = 50
+_EITHER = re.compile(r"(?i)(?<!\S)or(?!\S)(?! (?:more|fewer|less)\b)")
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,9 @@ class Count:
     cannot be told, or nothing is looked for by meaning. `among` satisfy the filters, exactly.
     `hits` are some of them, those that say so first; `by_filters`: filters alone were asked for.
     `doubted` of those that look likely have captions that people wrote, and that do not say it.
+    `at_least`: more may look likely than were ranked. Of `undescribed` there is no caption to say
+    it. `unknown` are words of it that stand in no caption of the whole collection. `without`:
+    nothing is looked for but what these texts leave out.
     """
 
     said: int
@@ -43,6 +55,10 @@ class Count:
     hits: tuple[ImageHit, ...]
     by_filters: bool = False
     doubted: int = 0
+    at_least: bool = False
+    undescribed: int = 0
+    unknown: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     @property
     def believed(self) -> int:
@@ -60,42 +76,74 @@ class PictureCounter:
     def __init__(self, gallery: Gallery) -> None:
         self._gallery, self._images = gallery, gallery.store
 
-    def count(self, search: Search, filters: Filters, shown: int = _SHOWN) -> Count:
-        """Count what a search asks for among what satisfies the filters, its own spelled out."""
+    def count(
+        self,
+        search: Search,
+        filters: Filters,
+        shown: int = _SHOWN,
+        others: Others = NO_OTHERS,
+    ) -> Count:
+        """Count what a search asks for among what satisfies the filters, its own spelled out.
+
+        `others` are what captions say in place of its words.
+        """
         among = self._images.count(filters)
         if not search.asks:
             hits = tuple(self._images.browse(filters, k=shown)) if among else ()
             return Count(among, None, among, hits, by_filters=True)
         if not among:
             return Count(0, None, 0, ())
-        said = self._said(search, filters)
-        likely = self._likely(search, filters)
+        said = self._said(search, filters, others)
+        likely, at_least = self._likely(search, filters)
         more = None if likely is None else [hit for hit in likely if hit.id not in said]
         hits = self._shown(said, likely or (), shown)
         hits += tuple(more or ())[: shown - len(hits)]
-        doubted = sum(map(described, more or ()))
-        return Count(len(said), None if more is None else len(more), among, hits, doubted=doubted)
+        return Count(
+            len(said),
+            None if more is None else len(more),
+            among,
+            hits,
+            doubted=sum(map(described, more or ())),
+            at_least=at_least,
+            without=_without(search),
+            undescribed=self._images.count(replace(filters, has_caption=False)),
+            unknown=() if said else self._unknown(search, others),
+        )
 
-    def _said(self, search: Search, filters: Filters) -> set[str]:
+    def _unknown(self, search: Search, others: Others) -> tuple[str, ...]:
+        """The words that are looked for and that no caption of any picture has."""
+        wanted = " ".join((search.text, *(term.text for term in search.plus)))
+        sought = dict.fromkeys(
+            word for word in words(wanted) if not is_empty(word) and number_of(word) is None
+        )
+        nowhere = Filters()
+        return tuple(
+            word
+            for word in sought
+            if not any(self._stands(one, nowhere) for one in all_forms(word, others))
+        )
+
+    def _said(self, search: Search, filters: Filters, others: Others) -> set[str]:
         """The pictures whose captions have all words that are asked for, and no unwanted ones."""
         wanted = " ".join((search.text, *(term.text for term in search.plus)))
-        found = set(self._having(wanted, filters)) if words(wanted) else set()
+        found = set(self._having(wanted, filters, others)) if words(wanted) else set()
         if search.likes or (not words(wanted) and not search.minus):
             return set()
         if not words(wanted):
             found = set(self._images.ids(filters))
         for term in search.minus:
-            found -= set(self._having(term.text, filters))
+            found -= set(self._having(term.text, filters, others))
         return found
 
-    def _having(self, text: str, filters: Filters) -> Iterator[str]:
-        for phrases in self._ways(text, filters):
+    def _having(self, text: str, filters: Filters, others: Others) -> Iterator[str]:
+        for phrases in self._ways(text, filters, others):
             yield from self._images.ids(replace(filters, phrases=(*filters.phrases, *phrases)))
 
-    def _ways(self, text: str, filters: Filters) -> list[tuple[str, ...]]:
+    def _ways(self, text: str, filters: Filters, others: Others) -> list[tuple[str, ...]]:
         """All ways in which captions may have what the text says, each as phrases to be found."""
         wanted = [
-            [one for one in offered if self._stands(one, filters)] for offered in required(text)
+            [one for one in offered if self._stands(one, filters)]
+            for offered in required(text, others)
         ]
         ways = 1
         for offered in wanted:
@@ -108,21 +156,22 @@ class PictureCounter:
         phrases = (*filters.phrases, phrase)
         return self._images.count(replace(filters, phrases=phrases)) > 0
 
-    def _likely(self, search: Search, filters: Filters) -> list[ImageHit] | None:
+    def _likely(self, search: Search, filters: Filters) -> tuple[list[ImageHit] | None, bool]:
         """The pictures that are likely, but those whose captions count what is asked otherwise.
 
-        None where it cannot be told which are.
+        And whether there may be more than were ranked. None where it cannot be told which are.
         """
         if not (search.text or search.plus or search.likes):
-            return None
+            return None, False
         things = things_in(search.text)
         try:
             found = self._gallery.search(
                 Query.of(search), "mapped", RANKED, filters=filters, every_copy=True, likely=True
             )
         except InvalidInput:
-            return None
-        return [hit for hit in found.hits if not _otherwise(hit, things)]
+            return None, False
+        likely = [hit for hit in found.hits if not _otherwise(hit, things)]
+        return likely, len(found.hits) >= RANKED
 
     def _shown(
         self, said: set[str], likely: Sequence[ImageHit], count: int
@@ -134,29 +183,54 @@ class PictureCounter:
         return (*first, *self._images.get(rest))
 
 
+def _without(search: Search) -> tuple[str, ...]:
+    """What a search leaves out, where it looks for nothing else."""
+    if search.text or search.plus or search.likes:
+        return ()
+    return tuple(term.text for term in search.minus)
+
+
 def described(hit: ImageHit) -> bool:
     """Whether people wrote the captions of a picture."""
     return bool(hit.captions) and hit.payload["source"] == "human"
 
 
-def required(text: str) -> list[tuple[str, ...]]:
+def required(text: str, others: Others = NO_OTHERS) -> list[tuple[str, ...]]:
     """What must stand in captions: for each thing that is asked for the phrases that would do.
 
     A number is one phrase with what it counts; every other word, but those that say nothing, is
-    looked for by itself, in the singular and the plural.
+    looked for by itself, in the singular and the plural, or one of its `others`.
     """
-    parts = [part for part in re.split(r"(?i)(?<!\S)or(?!\S)", text) if words(part)]
+    parts = [tuple(words(part)) for part in _EITHER.split(text) if words(part)]
     if len(parts) < 2:
-        return _required(text)
-    found = _required(parts[0])
-    for part in parts[1:]:  # of `dogs or cats on a beach` either will do, and a beach
-        first, *rest = _required(part)
-        found[-1] = (*found[-1], *first)
-        found += rest
-    return found
+        return _required(text, others)
+    # Of `dogs or fire trucks on a beach` either will do, and a beach.
+    before, first = _parted(parts[0][::-1])
+    after, last = _parted(parts[-1])
+    between = [_parted(part)[1] for part in parts[1:-1]]
+    offered = [one for run in (first[::-1], *between, last) for one in _alternative(run, others)]
+    rests = (rest for rest in (before[::-1], after) if not all(map(is_empty, rest)))
+    required_too = [one for rest in rests for one in _required(" ".join(rest), others)]
+    return [*required_too, tuple(dict.fromkeys(offered))]
 
 
-def _required(text: str) -> list[tuple[str, ...]]:
+def _parted(said: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is behind the first run of words that say something, and the run."""
+    start = next((at for at, word in enumerate(said) if not is_empty(word)), len(said))
+    end = next((at for at in range(start, len(said)) if is_empty(said[at])), len(said))
+    return said[end:], said[start:end]
+
+
+def _alternative(run: tuple[str, ...], others: Others) -> tuple[str, ...]:
+    """The phrases that one of several things may stand in a caption as."""
+    if things := things_in(" ".join(run)):
+        return _counted(things[-1])
+    *like, noun = run or ("",)
+    offered = forms(noun) if like else all_forms(noun, others)
+    return tuple(" ".join((*like, form)) for form in offered if form)
+
+
+def _required(text: str, others: Others) -> list[tuple[str, ...]]:
     counted = things_in(text)
     left = list(words(text))
     found = []
@@ -171,7 +245,7 @@ def _required(text: str) -> list[tuple[str, ...]]:
     alone = [word for word in alone if word not in numbers and word not in {"pair", "couple"}]
     if not (found or alone):  # nothing but words such as `the`: they are all that is asked for
         alone = list(dict.fromkeys(left))
-    return [*found, *(forms(word) for word in alone)]
+    return [*found, *(all_forms(word, others) for word in alone)]
 
 
 def _counted(thing: Thing) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from engine.ask.kinds import PICTURES
 from engine.ask.known import Known
 from engine.ask.periods import (
     AFTER_A_WORD,
@@ -193,8 +194,29 @@ def _typed(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
 
 
 def _without(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    """Each of the things by itself: of `without dogs or cats` both are unwanted."""
     del asked
-    return (Term(found["unwanted"], unwanted=True),)
+    named = _BETWEEN_UNWANTED.split(found["unwanted"])
+    terms = (Term(_DETERMINED.sub("", one).strip(), unwanted=True) for one in named)
+    return tuple(dict.fromkeys(term for term in terms if words(term.text)))
+
+
+def _described(*, unwanted: bool) -> Gives:
+    """A filter for what has a caption, or has none."""
+
+    def gives(found: re.Match[str], asked: Asked) -> tuple[Item, ...]:
+        del found, asked
+        return (Filter("has", "caption", unwanted),)
+
+    return gives
+
+
+def _either(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    """Two periods of which the second begins where the first ends: filters know no other `or`."""
+    first, last = (read_period(found[name], asked.today) for name in ("when", "until"))
+    if first is None or last is None or last.first - first.last != timedelta(days=1):
+        return None
+    return _days(first.first, last.last)
 
 
 _WHEN = any_of((*EXPRESSIONS, *AFTER_A_WORD))
@@ -206,9 +228,36 @@ _FILTERS = "|".join(FILTER_TERMS)
 
 _SHOW = r"(?: (?:of|with|in|on|at|show|shows|showing|have|has|having|contain|contains|see))*"
 _NOT = (
-    rf"without|with no|(?:(?:are|is|do|does|did|were|was) )?not{_SHOW}"
-    rf"|(?:are|is|do|does|did|were|was)n['’]t{_SHOW}"
+    rf"without|(?:(?:are|is|do|does|did|were|was) )?not{_SHOW}"
+    rf"|(?:are|is|do|does|did|were|was)n['’]t{_SHOW}|lack(?:s|ing)?"
+    r"|(?:except|excluding|excepting|other than|apart from|aside from|besides)"
+    r"(?: (?:for|of|those of))?"
 )
+_NO = (
+    r"(?:(?:there (?:is|are)|with|have|has|having|shows?|showing|contains?|of|in which|where) )*"
+    r"(?:no|neither)"
+)
+_ENDS_IT = (
+    rf"and|or|nor|but|in|on|at|by|with|without|from|of|to|near|next|under|over|above|behind|beside"
+    rf"|between|before|after|during|since|until|that|which|who|where|when|are|is|was|were|be|been"
+    rf"|do|does|did|have|has|had|shows?|showing|contains?|seen|shown|visible|taken|there|here|the"
+    rf"|an?|any|some|it|them|this|these|those|our|my|their|please|all|only|else|one|no|not|neither"
+    rf"|none|more|less|fewer|most|than|at|last|{PICTURES}|{'|'.join(_STARS)}"
+)
+_THING = rf"(?!(?:{_ENDS_IT})\b)[^\W\d_]+(?:[ -](?!(?:{_ENDS_IT})\b)[^\W\d_]+){{0,2}}"
+_DETERMINER = r"(?:(?:any|a|an|the|other) )?"
+_DETERMINED = re.compile(r"^\s*(?:(?:any|a|an|the|other)\s)?", re.IGNORECASE)
+_AND_NOT = r"(?:,? (?:or|nor|and no|or no|and)|,)(?: (?:with|without|of))?"
+_BETWEEN_UNWANTED = re.compile(rf"{_AND_NOT} ", re.IGNORECASE)
+_UNWANTED = (
+    rf"(?P<unwanted>{_DETERMINER}{_THING}(?:(?:,? (?:or|nor|and no|or no)|,) {_DETERMINER}{_THING}"
+    rf"|,? and (?:any |the )?{_THING})*)"
+)
+
+_CAPTION = r"(?:captions?|descriptions?)"
+
+ANOTHER_TIME = re.compile(rf"\b(?:or|and)(?: in| on| from)? (?:{_WHEN})\b", re.IGNORECASE)
+"""A time that is left behind one that a filter was made of."""
 
 FILTER_RULES: tuple[Rule, ...] = (
     Rule(
@@ -250,6 +299,15 @@ FILTER_RULES: tuple[Rule, ...] = (
         ),
         _between, "the days from the first to the last",
         ("dogs between March and June 2023", "after:2023-03-01 before:2023-06-30 dogs"),
+    ),
+    Rule(
+        "one date or the next",
+        _pattern(
+            rf"(?:taken )?(?:in|on|from|of) (?P<when>{_WHEN}) (?:or|and)(?: in| on)? "
+            rf"(?P<until>{_WHEN})"
+        ),
+        _either, "the days of both",
+        ("dogs in 2020 or 2021", "after:2020-01-01 before:2021-12-31 dogs"),
     ),
     Rule(
         "before a date",
@@ -315,10 +373,26 @@ FILTER_RULES: tuple[Rule, ...] = (
         ("dogs in Lisbon", "place:Lisbon dogs"),
     ),
     Rule(
-        "without",
+        "undescribed",
         _pattern(
-            rf"(?:{_NOT}) (?:(?:any|a|an|the) )?(?P<unwanted>[^\W\d_]+)"
+            rf"(?:(?:with|has|have|having) no|without|lack(?:s|ing)?)(?: an?| any)? {_CAPTION}"
+            r"|(?:(?:are|is|were) )?(?:not (?:yet )?described|undescribed)(?! (?:as|by|with)\b)"
+            rf"|no {_CAPTION}"
         ),
-        _without, "what is not to be seen", ("dogs without a ball", "dogs -ball"),
+        _described(unwanted=True), "what has no caption",
+        ("which dogs are not described?", "-has:caption dogs"),
+    ),
+    Rule(
+        "described",
+        _pattern(
+            rf"(?:with|has|have|having) (?:an? |any )?{_CAPTION}"
+            r"|(?:are|is|were) described(?! (?:as|by|with)\b)"
+        ),
+        _described(unwanted=False), "what has a caption",
+        ("dogs with a caption", "has:caption dogs"),
+    ),
+    Rule(
+        "without", _pattern(rf"(?:(?:but|and|yet) )?(?:{_NOT}|{_NO}) {_UNWANTED}"), _without,
+        "what is not to be seen", ("dogs without a ball", "dogs -ball"),
     ),
 )  # fmt: skip

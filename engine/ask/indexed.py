@@ -8,7 +8,6 @@ from dataclasses import replace
 from engine.ask.composing import (
     asked_words,
     not_said,
-    not_understood,
     places_counted,
     verdict,
 )
@@ -21,16 +20,36 @@ from engine.ask.told import unlike
 
 _EXAMPLES = 3
 
+SHARES = frozenset(("percentage", "percent", "per cent", "share", "fraction", "proportion"))
+
 
 def of_collection(read: ReadQuestion, counts: Sequence[Count], pieces: Sequence[Piece]) -> Answered:
     """The answer that counts give; `pieces` are a caption of each picture that is shown."""
     if not any(count.among for count in counts):
         return Answered("No picture satisfies the filters.", said=False, by="index")
-    if (refused := not_understood(read)) is not None:
-        return refused
     if read.kind == "comparison" and len(counts) == 2:
         return _compared(read, counts, pieces)
+    if read.fires("all of them"):
+        return _all(counts[0], pieces)
+    if read.which in SHARES:
+        return _share(counts[0], pieces)
+    if read.fires("exists") and not asked_words(read) and not counts[0].by_filters:
+        return not_said("it asks whether something is not there; ask whether it is")
     return _BY_KIND.get(read.kind, _counted)(counts[0], pieces)
+
+
+def _all(count: Count, pieces: Sequence[Piece]) -> Answered:
+    """Whether every picture does; captions that say nothing of it do not say that it is not so."""
+    if count.said == count.among:
+        return Answered(f"Yes: {told(count)}.", said=True, cited=tuple(pieces), by="index")
+    text = f"Not by their captions: {told(count)}, of {count.among:,}."
+    return Answered(text, said=True, cited=_believed(pieces), by="index")
+
+
+def _share(count: Count, pieces: Sequence[Piece]) -> Answered:
+    answered = _counted(count, pieces)
+    share = f"{count.said / count.among:.1%} of {count.among:,} {_pictures(count.among)}"
+    return replace(answered, text=f"{share} by what captions say: {_small(answered.text)}")
 
 
 def _exists(count: Count, pieces: Sequence[Piece]) -> Answered:
@@ -71,6 +90,10 @@ def _what(count: Count, pieces: Sequence[Piece]) -> Answered:
 
 def _compared(read: ReadQuestion, counts: Sequence[Count], pieces: Sequence[Piece]) -> Answered:
     first, second = (count.believed for count in counts)
+    fewer = min(counts, key=lambda count: count.believed)
+    if fewer.at_least:
+        sides = "; ".join(map(told, counts))
+        return not_said(f"more look likely than are counted, so that neither can be told: {sides}")
     sides = "; ".join(
         f"{asked_words(read, at) or 'all'}: {told(count)}" for at, count in enumerate(counts)
     )
@@ -122,24 +145,43 @@ def told(count: Count) -> str:
     """A count in words: what captions say apart from what looks likely."""
     if count.by_filters:
         return f"{count.said:,} {_pictures(count.said)}"
-    if not count.likely:
+    if count.without:
+        have = "has" if count.said == 1 else "have"
+        lacking = " and ".join(f"no “{one}”" for one in count.without)
+        return f"{count.said:,} {_pictures(count.said)} {have} {lacking} in the captions"
+    if not count.likely and not count.at_least:
         has = "has" if count.said == 1 else "have"
         return f"{count.said:,} {_pictures(count.said)} {has} it in the captions"
     say = "says so in its captions" if count.said == 1 else "say so in their captions"
+    likely = count.likely or 0
+    if not likely:
+        return f"{count.said:,} {_pictures(count.said)} {say}; more may look likely"
+    look = "looks" if likely == 1 else "look"
     if not count.said:
-        look = "looks" if count.likely == 1 else "look"
-        return f"{count.likely:,} {_pictures(count.likely)} {look} likely, no caption has it"
-    look = "looks" if count.likely == 1 else "look"
-    return f"{count.said:,} {_pictures(count.said)} {say}; {count.likely:,} more {look} likely"
+        return f"{_least(count)}{likely:,} {_pictures(likely)} {look} likely, no caption has it"
+    more = f"{_least(count)}{likely:,} more {look} likely"
+    return f"{count.said:,} {_pictures(count.said)} {say}; {more}"
 
 
 def _nothing(count: Count) -> str:
+    if count.without:
+        return f"every caption has {' or '.join(f'“{one}”' for one in count.without)}"
+    lacking = " or ".join(f"“{word}”" for word in count.unknown[:3]) or "it"
     if count.likely is None:
-        return "no caption has it"
+        return f"no caption has {lacking}"
     if count.likely:
         look = "looks" if count.likely == 1 else "look"
-        return f"no caption has it, though {count.likely:,} {_pictures(count.likely)} {look} likely"
-    return "no caption has it, and no picture looks likely"
+        likely = f"{_least(count)}{count.likely:,} {_pictures(count.likely)} {look} likely"
+        return f"no caption has {lacking}, though {likely}"
+    return f"no caption has {lacking}, and no picture looks likely"
+
+
+def _least(count: Count) -> str:
+    return "at least " if count.at_least else ""
+
+
+def _small(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def _pictures(number: int) -> str:

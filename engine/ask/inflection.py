@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
+from types import MappingProxyType
 
 from engine.search.relevance_sample import sought_words
 from engine.words import words
@@ -23,6 +24,11 @@ _COUNTED = (
 _NUMBERS = {word: at for at, word in enumerate(_COUNTED, 1)}
 _PAIRS = frozenset(("pair", "couple"))
 _ONE = frozenset(("a", "an", "single", "lone"))
+Others = Mapping[str, tuple[str, ...]]
+"""Words, and what captions say in place of each (`engine.ask.wordings`)."""
+
+NO_OTHERS: Others = MappingProxyType({})
+
 _OFFERED = {1: ("one", "a", "an", "1", "a single"), 2: ("two", "2", "a pair of", "a couple of")}
 
 
@@ -41,6 +47,12 @@ def forms(word: str) -> tuple[str, ...]:
     if word.endswith("s") and not word.endswith("ss"):
         found.append(word[:-1])
     return tuple(dict.fromkeys(one for one in found if len(one) > 1))
+
+
+def all_forms(word: str, others: Others) -> tuple[str, ...]:
+    """The forms of a word, and of what captions say in its place."""
+    found = (form for one in (word, *others.get(word, ())) for form in forms(one))
+    return tuple(dict.fromkeys(found))
 
 
 @cache

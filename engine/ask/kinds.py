@@ -13,7 +13,7 @@ Kind = Literal["pictures", "things", "existence", "listing", "place", "time", "c
 """`pictures`: how many pictures; `things`: how many of a thing; `comparison`: more of which;
 `time`: when pictures were taken."""
 
-PICTURES = r"(?:pictures?|photos?|photographs?|images?|shots?|snaps?)"
+PICTURES = r"(?:pictures?|photos?|photographs?|images?|shots?|snaps?|pics?)"
 _WE = r"(?:we|i|you|they|there|anyone|anybody|someone|somebody)"
 _SHOW = (
     r"(?:show(?:s|ing)?|have|has|having|contain(?:s|ing)?|with|of|depict(?:s|ing)?|"
@@ -43,6 +43,9 @@ class KindRule:
 def _opening(text: str) -> re.Pattern[str]:
     return re.compile(rf"(?:{text})(?=[\s?!.,;:]|$)", re.IGNORECASE)
 
+
+ALL_OF_SOME = "all of some"
+"""The rule for questions that no count of pictures answers."""
 
 WHAT_IS_THERE = "what is there"
 """The rule for questions that any picture answers which shows what they name."""
@@ -79,9 +82,39 @@ KIND_RULES: tuple[KindRule, ...] = (
         "asks of which there is more", "which are more common, cats or dogs?",
     ),
     KindRule(
+        "all of them", "existence",
+        _opening(
+            rf"(?:do|does|did|have|has) (?P<which>all|every|each)(?: one)?(?: of)?{_OURS}"
+            rf" {PICTURES}(?: {_SHOW})*"
+        ),
+        "asks whether all do", "does every picture show a dog?",
+    ),
+    KindRule(
+        ALL_OF_SOME, "existence",
+        _opening(r"(?:is|are|was|were|do|does|did|have|has) (?:all|every|each)"),
+        "asks whether all of some do", "are all dogs on the beach?",
+    ),
+    KindRule(
+        "share of pictures", "pictures",
+        _opening(
+            rf"(?:(?:what|which)(?: is the)? |the )?"
+            rf"(?P<which>percentage|per ?cent|share|fraction|proportion) of"
+            rf"(?: all)?{_OURS} {PICTURES}{_OPENING}"
+        ),
+        "asks which share of the pictures", "what percentage of our pictures show a dog?",
+    ),
+    KindRule(
+        "how often", "pictures",
+        _opening(
+            rf"how often (?:(?:do|did|have) {_WE} (?:see|seen|photograph(?:ed)?|have|find|take)"
+            rf"|(?:is|are|was|were) there|is|are|was|were|do|does)"
+        ),
+        "counts pictures", "how often did we photograph a dog?",
+    ),
+    KindRule(
         "count pictures", "pictures",
         _opening(
-            rf"(?:(?:in |on )?how many|(?:what is )?the number of|what number of"
+            rf"(?:(?:in |on )?how many|(?:what is )?(?:the )?number of|what number of"
             rf"|count(?: all)?(?: the)?)"
             rf"(?: of)?(?: (?:our|my|the|these|those|your))? {PICTURES}{_OPENING}"
         ),
@@ -89,7 +122,9 @@ KIND_RULES: tuple[KindRule, ...] = (
     ),
     KindRule(
         "count things", "things",
-        _opening(r"(?:how many|(?:what is )?the number of|what number of|count(?: all)? the)"),
+        _opening(
+            r"(?:how many|(?:what is )?(?:the )?number of|what number of|count(?: all)?(?: the)?)"
+        ),
         "counts things", "how many dogs are there?",
     ),
     KindRule(
@@ -98,9 +133,11 @@ KIND_RULES: tuple[KindRule, ...] = (
             rf"(?:is|are|was|were) there (?:(?:any|a|an|some) )?{PICTURES}{_OPENING}"
             rf"|(?:do|did|have|can) {_WE} (?:ever )?(?:have|got|take|see|find|make)"
             rf"(?: (?:any|a|an|some))?(?: {PICTURES})(?: {_SHOW})*"
-            rf"|(?:did|has|have) {_WE} (?:ever )?(?:photograph(?:ed)?|see|seen)"
+            rf"|(?:did|has|have) {_WE} (?:ever )?"
+            rf"(?:photograph(?:ed)?|see|seen|been (?:to|in|at|on))"
             rf"|(?:is|are) (?:any|some|one)(?: of)?{_OURS} {PICTURES}(?: {_SHOW})*"
             rf"|(?:do|does|did|has|have) (?:any|some|one)(?: of)?{_OURS} {PICTURES} {_SHOW}"
+            rf"|(?:any|anything|something|anyone|anybody|somebody|someone)(?: {PICTURES})? {_SHOW}"
         ),
         "asks whether there is one", "is there any picture of a lion?",
     ),
@@ -112,8 +149,9 @@ KIND_RULES: tuple[KindRule, ...] = (
             rf"|(?:show|find|list|give|get|bring|fetch)(?: (?:me|us))?"
             rf"(?: (?:all|every|each|some|any))?"
             rf"(?: (?:of )?(?:our|my|the))?(?: {PICTURES}(?: (?:that|which|where))?)?(?: {_SHOW})*"
-            rf"|(?:i|we) (?:want|would like|need|am looking|are looking|look)(?: for)?(?: to see)?"
-            rf"(?: (?:all|some|any))?(?: (?:our|my|the))? {PICTURES}(?: {_SHOW})*"
+            rf"|(?:(?:i|we) (?:want|would like|need|am looking|are looking|look)|(?:i|we)['’]d like"
+            rf"|looking)(?: for)?(?: to see)?"
+            rf"(?: (?:all|some|any))?(?: (?:our|my|the))?(?: {PICTURES}(?: {_SHOW})*)?"
         ),
         "asks for pictures", "which pictures show a lion?",
     ),
@@ -145,7 +183,8 @@ KIND_RULES: tuple[KindRule, ...] = (
             rf"when (?:did|do|have) {_WE} (?:last |first )?"
             rf"(?:photograph(?:ed)?|shoot|shot|see|seen)"
             rf"|(?:when|(?:in |on )?(?:which|what) (?:year|month|day|date)) (?:was|were|is|are)"
-            rf"(?: (?:it|this|that|(?:the|this|that|our|my|these) {PICTURES}(?: {_SHOW})?))?"
+            rf"(?: (?:it|this|that|(?:the|this|that|our|my|these)(?: (?:first|last|latest))?"
+            rf" {PICTURES}(?: {_SHOW})?))?"
             rf"|what is the date of (?:the|this|that) {PICTURES}(?: {_SHOW})?"
         ),
         "asks when pictures were taken", "when did we photograph the castle?",
@@ -161,6 +200,7 @@ KIND_RULES: tuple[KindRule, ...] = (
             rf"(?:photograph(?:ed)?|see|seen|shoot|shot|have|find)(?: (?:in|on|at))?"
             rf"|(?:what|who) (?:was|were|is|are) {_VISIBLE}(?: (?:in|on|at))?"
             rf"|(?:what|who) (?:is|are|was|were) (?:there|to be seen)"
+            rf"|what (?:is|are|was|were)(?= (?:on|in|at) )"
         ),
         "asks what is there", "what did we photograph in the snow?",
     ),
@@ -191,11 +231,13 @@ POLITE = re.compile(
 
 FILLERS = re.compile(
     rf"(?<!\S)(?:please|thanks|thank you|by the way|in total|altogether|overall|all in all|exactly"
+    rf"|either|both|everything|anything|something|everyone|at all"
     rf"|ever|(?:are|is|were|was) there|(?:do|did|have) {_WE} (?:have|take|photograph|see|own|got)"
     rf"|(?:(?:can be|is|are|was|were|be) )?{_VISIBLE}(?: (?:mostly|most often|most))?"
     rf"|(?:(?:do|does|did) )?(?:it|(?:the|this|that|these|those) {PICTURES})"
     rf" (?:show|have|contain)s?|mostly|most often|in (?:it|them)|here"
-    rf"|(?:in|on|of|from|among) (?:the|this|that|my|our|these|those|all|any|your)(?: of the)? "
+    rf"|(?:in|on|of|from|among|across|throughout|within|over) "
+    rf"(?:the|this|that|my|our|these|those|all|any|your)(?: of the)? "
     rf"(?:whole |entire )?(?:collection|album|library|archive|{PICTURES})"
     rf"|(?:(?:any|all|some|the|our|my|this|a|an) )?{PICTURES}(?: (?:of|with|showing|that show))?)"
     rf"(?=[\s?!.,;:]|$)",
@@ -211,12 +253,28 @@ THAN = re.compile(
 """What stands between the two that are compared."""
 
 LOOSE_ENDS = re.compile(
-    r"(?<!\S)(?:were|was|are|is|have been|has been|that|which|who|and|or|in|on|at|of|from|to"
-    r"|with|by)"
+    r"(?<!\S)(?:were|was|are|is|have been|has been|that|which|who|and|or|but|yet|in|on|at|of|from"
+    r"|to|with|by)"
     r"(?=[?!., ]*(?:\n|$))",
     re.IGNORECASE,
 )
 """What says nothing once the words behind it have been taken out."""
+
+_ASKS = rf"(?:how many|how often|which {PICTURES}|what|where|when|who|why)"
+SEVERAL = re.compile(
+    rf"[?!.;] (?:and |or )?(?:{_ASKS}|{_AUXILIARY})\b|(?:,|\band|\bor|\bbut) "
+    rf"(?:{_ASKS}|(?:is|are|was|were) there|which (?:show|have|of|are|is)"
+    rf"|(?:do|does|did) (?:{_WE}|it|they|any|the))\b",
+    re.IGNORECASE,
+)
+"""Where another question begins behind the first."""
+
+SAID_ALONE = re.compile(
+    rf"(?!(?:{_AUXILIARY}|am|may|might|must|if|how|why|whether|describe|explain|compare|write|name"
+    r"|translate|ignore|guess|summari[sz]e|answer|say|repeat)\b)\S",
+    re.IGNORECASE,
+)
+"""How what is no question, and tells nobody to do something, begins: `dogs in the snow`."""
 
 _ENGLISH = (
     "the what which how are were does did show find any with where who when pictures there have "

@@ -19,6 +19,7 @@ COLOURS = frozenset(
 _BOUNDS = frozenset(
     ("more than", "over", "at least", "fewer than", "less than", "under", "at most", "up to")
 )
+_BOUNDS_BEHIND = frozenset(("or more", "or fewer", "or less"))
 _MOST = 13
 
 _REACH = 4
@@ -29,7 +30,7 @@ _REACH = 4
 class Thing:
     """A thing that is asked about: what it is, what it is said to be like, and how many of it.
 
-    `bound` stands before the number, as `at least`.
+    `bound` stands before the number, as `at least`, or behind it, as `or more`.
     """
 
     noun: str
@@ -43,11 +44,11 @@ class Thing:
         number = self.number or 0
         if self.bound in {"more than", "over"}:
             return frozenset(range(number + 1, _MOST))
-        if self.bound == "at least":
+        if self.bound in {"at least", "or more"}:
             return frozenset(range(number, _MOST))
         if self.bound in {"fewer than", "less than", "under"}:
             return frozenset(range(1, number))
-        if self.bound in {"at most", "up to"}:
+        if self.bound in {"at most", "up to", "or fewer", "or less"}:
             return frozenset(range(1, number + 1))
         return frozenset((number,))
 
@@ -67,6 +68,9 @@ def things_in(text: str) -> tuple[Thing, ...]:
             continue
         bound = _bound(said, at)
         at += 2 if said[at + 1 : at + 2] == ("of",) else 1
+        if (behind := " ".join(said[at : at + 2])) in _BOUNDS_BEHIND:
+            bound = behind
+            at += 2
         run = _run(said, at)
         if run:
             found.append(Thing(run[-1], run[:-1], number, bound))

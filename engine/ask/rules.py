@@ -12,11 +12,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from engine.ask.filter_rules import FILTER_RULES, Asked, Rule
+from engine.ask.inflection import Others
 from engine.ask.kinds import (
     FILLERS,
     KIND_RULES,
     LOOSE_ENDS,
     POLITE,
+    SAID_ALONE,
+    SEVERAL,
     THAN,
     WHAT_IS_THERE,
     Kind,
@@ -28,6 +31,12 @@ from engine.errors import InvalidInput, InvalidSearch
 from engine.search.language import Filter, Item, Phrase, Word, read_search, written
 from engine.words import spelled_words, words
 
+AS_IT_IS = "as it is"
+"""The rule for a question in another language than English."""
+
+TWO_QUESTIONS = "another question"
+"""The rule that finds a second question behind the first."""
+
 MOST_ASKED = 500
 """Characters of a question."""
 
@@ -36,6 +45,10 @@ _TAKEN = "\n"
 
 _THAN = "\f"
 """Stands between the two that are compared."""
+
+_CONTRACTED = re.compile(r"\b(what|who|where|when|which|there)['’]s\b", re.IGNORECASE)
+_LISTED_OR = re.compile(r", or |, (?!or\b)(?=(?:[^,.;?!]+, )*[^,.;?!]*\bor\b)", re.IGNORECASE)
+"""The comma of `a dog, a cat or a bird`, which means `or`, too."""
 
 _EDGES = "?!.,;:'()[]{}…¿¡।。？！،、"
 _BEFORE_NOUNS = frozenset(["a", "an", "the", "any", "some", "of"])
@@ -60,9 +73,10 @@ class ReadQuestion:
     """A question as it was read.
 
     `searches` are texts in the language of searches: one, or of a comparison two, of which
-    `which` asks whether the first has more, fewer or as many. `asks` is the word that asks, as
+    `which` asks whether the first has more, fewer or as many; of one, `all` asks whether all
+    pictures do, and `share` and its like for the share of them. `asks` is the word that asks, as
     `why`, and `asked_for` the one that says what kind of thing would answer, as `colour` in "what
-    colour".
+    colour". `others` are words that captions use in place of words of the question.
     """
 
     question: str
@@ -72,11 +86,18 @@ class ReadQuestion:
     which: str = ""
     asks: str = ""
     asked_for: str = ""
+    others: Others = field(default_factory=dict)
 
     @property
     def is_listed(self) -> bool:
         """Whether of a whole collection its index answers, and no model is asked."""
         return self.kind != "open" or self.fires(WHAT_IS_THERE)
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether a filter was made of a time."""
+        given = (item for one in self.fired for item in read_search(one.gave).items)
+        return any(isinstance(item, Filter) and item.name in {"after", "before"} for item in given)
 
     def fires(self, rule: str) -> bool:
         """Whether a rule fired."""
@@ -110,23 +131,26 @@ def read_question(question: str, *, today: date, known: Known | None = None) -> 
     _check(text)
     if not looks_english(words(text)):
         told = "no rule fits: all words are looked for"
-        return ReadQuestion(text, "open", (_plain(text),), (Fired("as it is", text, told),))
-    reading = _Reading(text)
+        return ReadQuestion(text, "open", (_plain(text),), (Fired(AS_IT_IS, text, told),))
+    reading = _Reading(_LISTED_OR.sub(" or ", _CONTRACTED.sub(r"\1 is", text)))
     opened = _opened(reading)
+    if another := SEVERAL.search(reading.left):
+        said = reading.left[another.start() :].strip(" ,;.?!\n")
+        reading.fired.append(Fired(TWO_QUESTIONS, said, "asks something else"))
     _filter(reading, Asked(today, known or NothingKnown()))
-    kind: Kind = opened.kind if opened else "open"
+    kind: Kind = opened.kind if opened else _kind_of(reading.left)
     if kind == "comparison" and not _part(reading):
         kind = "open"
     _take_out(reading)
+    which = opened.which if opened else ""
     if kind == "comparison":
-        which = opened.which if opened else ""
         first, _, last = reading.left.partition(_THAN)
         sides = _search(reading.items, first), _search(reading.items, last)
         return ReadQuestion(text, kind, sides, tuple(reading.fired), which=which)
     searches = (_search(reading.items, reading.left),)
     asks, asked_for = (opened.asks, opened.asked_for) if opened else ("", "")
     fired = tuple(reading.fired)
-    return ReadQuestion(text, kind, searches, fired, asks=asks, asked_for=asked_for)
+    return ReadQuestion(text, kind, searches, fired, which, asks, asked_for)
 
 
 def edited(read: ReadQuestion, searches: tuple[str, ...]) -> ReadQuestion:
@@ -159,6 +183,11 @@ def _check(text: str) -> None:
             f"the question has {len(text):,} characters, the limit is {MOST_ASKED}; "
             "ask a shorter one"
         )
+
+
+def _kind_of(left: str) -> Kind:
+    """What does not begin as a question does names what is looked for, or asks openly."""
+    return "listing" if SAID_ALONE.match(left.strip()) else "open"
 
 
 def _opened(reading: _Reading) -> _Opened | None:

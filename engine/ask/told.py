@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from engine.ask.counting import required
-from engine.ask.inflection import is_empty, stem, stems, telling
+from engine.ask.inflection import NO_OTHERS, Others, is_empty, stem, stems, telling
 from engine.store.phrases import phrase_terms, phrase_text
 from engine.words import words
 
@@ -21,14 +21,34 @@ _PLACE = re.compile(
 )
 
 
-def says(text: str, caption: str) -> bool:
+def says(text: str, caption: str, others: Others = NO_OTHERS) -> bool:
     """Whether a caption says all that is asked for: numbers before what they count, any form."""
-    return all(any(stands(one, caption) for one in offered) for offered in required(text))
+    return all(any(stands(one, caption) for one in offered) for offered in required(text, others))
 
 
 def stands(phrase: str, caption: str) -> bool:
     """Whether a phrase stands in a caption, as the index finds it: in any script, word by word."""
     return bool(words(phrase)) and f" {phrase_terms(phrase)} " in f" {phrase_text([caption])} "
+
+
+_RELATIONS = tuple(
+    (re.compile(rf"\b(?:{'|'.join(words_of)})\b", re.IGNORECASE), words_of[0])
+    for words_of in (
+        ("above", "over", "on top of"),
+        ("below", "under", "underneath", "beneath"),
+        ("next to", "beside", "near", "close to", "left of", "right of"),
+        ("behind",),
+        ("in front of",),
+        ("between",),
+        ("inside",),
+    )
+)
+"""How a thing may stand to another, each in its wordings."""
+
+
+def relations_in(text: str) -> frozenset[str]:
+    """How things are said to stand to each other."""
+    return frozenset(name for pattern, name in _RELATIONS if pattern.search(text))
 
 
 def places_in(caption: str) -> list[str]:
@@ -83,11 +103,15 @@ def unlike(captions: Sequence[str], count: int) -> list[int]:
     return chosen
 
 
-def missing(text: str, captions: Iterable[str]) -> tuple[str, ...]:
+def missing(text: str, captions: Iterable[str], others: Others = NO_OTHERS) -> tuple[str, ...]:
     """The words of a text that say something and stand in none of the captions in any form."""
     given = tuple(captions)
     known = stems(given)
-    lacking = (word for word in telling(text) if stem(word) not in known)
+    lacking = (
+        word
+        for word in telling(text)
+        if known.isdisjoint(stem(one) for one in (word, *others.get(word, ())))
+    )
     return tuple(word for word in lacking if not any(stands(word, one) for one in given))
 
 

@@ -8,21 +8,22 @@ import numpy as np
 from PIL.Image import Image
 
 from engine.describe.reranking import consensus
-from engine.describe.stages import Seen, vectors_of
+from engine.describe.stages import Borrowed, Seen, vectors_of
 from engine.rerank.budget import Budget
 from engine.rerank.judging import Judged, Judging
+from engine.stages.protocols import Q
 from engine.types import CaptionHit
 
 
-class ByAgreement(Judging[Seen, CaptionHit]):
+class ByAgreement(Judging[Q, Borrowed]):
     """Judges captions by the one that they agree on most: a text model sees no picture."""
 
-    def __init__(self, reading: Judging[str, CaptionHit]) -> None:
+    def __init__(self, reading: Judging[str, Borrowed]) -> None:
         """`reading` judges captions for words."""
         self._reading = reading
         self.name = reading.name
 
-    def judge(self, asked: Seen, items: Sequence[CaptionHit], budget: Budget) -> Judged:
+    def judge(self, asked: Q, items: Sequence[Borrowed], budget: Budget) -> Judged:
         """Score the first captions; see `Judging`."""
         del asked
         scores = np.array([hit.score for hit in items])

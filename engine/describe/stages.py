@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 import numpy as np
 from PIL.Image import Image
@@ -16,6 +17,25 @@ from engine.identity import UNKNOWN, PictureIdentity
 from engine.stages.protocols import Found, Refiner
 from engine.timing import Stopwatch
 from engine.types import CaptionHit, DescribeSpace, Vector, Vectors
+
+
+class _Caption(Protocol):
+    """A caption that a retriever found."""
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+
+    @property
+    def score(self) -> float:
+        """How near it is to the picture."""
+
+    @property
+    def vector(self) -> Vector | None:
+        """Its raw vector."""
+
+
+Borrowed = TypeVar("Borrowed", bound=_Caption)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +141,7 @@ class Timed:
             return self._refiner.refine(asked, found)
 
 
-def vectors_of(hits: Sequence[CaptionHit]) -> Vectors:
+def vectors_of(hits: Sequence[Borrowed]) -> Vectors:
     """The raw vectors of hits, which a retriever gives with each."""
     return np.stack([hit.vector for hit in hits if hit.vector is not None])
 

@@ -121,7 +121,7 @@ def _kept_at(folder: Path, path: Path, side: int) -> Path:
     """Where the version of that size is kept, of a file as it is now; raises OSError."""
     status = file_at(path).stat()
     told = f"{path.absolute()}\0{status.st_mtime_ns}\0{status.st_size}\0{side}"
-    return folder / f"{hashlib.sha256(told.encode()).hexdigest()}.webp"
+    return folder / f"{hashlib.sha256(os.fsencode(told)).hexdigest()}.webp"
 
 
 def _grey(side: int) -> bytes:

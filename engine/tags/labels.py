@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ MOST_LETTERS = 100
 
 MOST_WORDINGS = 32
 
-_COMMENT, _IS = "#", "="
+_COMMENT, _IS = re.compile(r"(?:^|\s)#.*", re.DOTALL), "="
 _UNSEEN = regex.compile(r"[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]")
 """What has no place in a name: controls, halves of characters, what turns the order of text."""
 
@@ -35,6 +36,8 @@ class Label:
 def label_of(name: str, phrases: Sequence[str] = ()) -> Label:
     """A label that can be used; raises InvalidInput."""
     found = Label(_checked(name), tuple(map(_checked, phrases)) or (_checked(name),))
+    if _IS in found.name or _COMMENT.search(found.name):
+        raise InvalidInput(f"{found.name!r} has a sign of lists; write it without = and #")
     if len(found.phrases) > MOST_WORDINGS:
         raise InvalidInput(
             f"the label {found.name!r} has {len(found.phrases)} wordings; give at most "
@@ -44,7 +47,9 @@ def label_of(name: str, phrases: Sequence[str] = ()) -> Label:
 
 
 def read_labels(text: str) -> tuple[Label, ...]:
-    """The labels of a list: one a line, `#` begins a comment, `label = phrase, phrase` words it.
+    """The labels of a list: one a line, `label = phrase, phrase` words it.
+
+    `#` begins a comment, but within a word.
 
     Raises InvalidInput, naming the line, for what cannot be one, for a label that is there twice
     (without regard to case), for none and for more than MOST_LABELS.
@@ -52,7 +57,7 @@ def read_labels(text: str) -> tuple[Label, ...]:
     found: list[Label] = []
     seen: dict[str, int] = {}
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
-        told = line.partition(_COMMENT)[0].strip()
+        told = _COMMENT.sub("", line).strip()
         if not told:
             continue
         try:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from engine.alignment.alignment import Alignment
 from engine.errors import AlignmentError, Damaged, InvalidInput
 from engine.search.likelihood import Likelihood, Tail
-from engine.tags.calibration import Calibration
+from engine.tags.calibration import LABEL_WEIGHTS, Calibration
 from engine.tags.labels import Label
 from engine.tags.prototypes import Prototypes
 from engine.tags.tagger import Scorer, Tagger
@@ -104,10 +104,38 @@ def keep_tagging(folder: Path, tagging: Tagging) -> None:
     write_tensors(path, _KIND, tensors, {"tagging": json.dumps(about)})
 
 
+def usable_taggings(
+    folder: Path, encoder_id: str, dim: int
+) -> tuple[tuple[Tagging, ...], dict[str, str]]:
+    """The taggings of a folder that pictures of this encoder can be given labels by.
+
+    And by name what is said of each of the others: why not, and the remedy.
+    """
+    found, troubles = [], {}
+    for name in tagging_names(folder):
+        try:
+            tagging = read_tagging(folder, name)
+            _check_made_with(tagging, encoder_id, dim, _remedy(folder, name))
+        except Damaged as error:
+            troubles[name] = str(error)
+        else:
+            found.append(tagging)
+    return tuple(found), troubles
+
+
+def _check_made_with(tagging: Tagging, encoder_id: str, dim: int, remedy: str) -> None:
+    own = len(tagging.tagger.scorer.sentences.origin)
+    if (tagging.encoder_id, own) != (encoder_id, dim):
+        raise Damaged(
+            f"the tagging {tagging.name!r} was made with encoder {tagging.encoder_id} ({own} "
+            f"dimensions), not with {encoder_id} ({dim}); {remedy}"
+        )
+
+
 def read_tagging(folder: Path, name: str) -> Tagging:
     """Read what `keep_tagging` wrote; raises Damaged."""
     path = tagging_path(folder, name)
-    remedy = f"take it back with: mrag tag --undo {name}, or give these labels again under its name"
+    remedy = _remedy(folder, name)
     try:
         tensors, metadata = read_tensors(path, _KIND, remedy)
         about = json.loads(metadata["tagging"])
@@ -118,11 +146,24 @@ def read_tagging(folder: Path, name: str) -> Tagging:
         scorer = _scorer(tensors, about, len(labels))
         tagger = Tagger(labels, scorer, calibration, about["single"], about["least"])
         told = (about[one] for one in ("encoder_id", "who", "when", "examples"))
+        datetime.fromisoformat(about["when"])
         return Tagging(name, tagger, *told)
     except AlignmentError as error:
         raise Damaged(f"the tagging {name!r} cannot be read: {error}") from error
     except (KeyError, ValueError, TypeError) as error:
         raise Damaged(f"the tagging {name!r} in {path} is damaged ({error!r}); {remedy}") from error
+
+
+def undoing(folder: Path, name: str) -> str:
+    """The command that takes a tagging back."""
+    return f"mrag tag -c {folder.parent.name} --undo {name}"
+
+
+def _remedy(folder: Path, name: str) -> str:
+    return (
+        f"give its labels again with: mrag tag -c {folder.parent.name} --labels FILE --name "
+        f"{name}, or take it back with: {undoing(folder, name)}"
+    )
 
 
 def _scorer_tensors(scorer: Scorer) -> Tensors:
@@ -150,22 +191,30 @@ def _scorer(tensors: Mapping[str, NDArray[Any]], about: Mapping[str, Any], count
     matrix, origin = tensors["sentences.matrix"], tensors["sentences.origin"]
     dim = len(origin)
     every = matrix.shape[1]
-    _check(matrix.shape[0] == dim and every >= count, "sentences")
+    _check(matrix.shape == (dim, every) and every >= count > 0, "sentences")
+    mean, mapping = tensors.get("map.mean"), tensors.get("map.matrix")
+    _check(mean is None or mean.shape == (dim,), "means")
+    _check(mapping is None or mapping.shape == (dim, dim), "map")
     alignment = Alignment(
         method=about["method"],
         dim=dim,
-        mean_image=tensors.get("map.mean"),
+        mean_image=mean,
         mean_text=np.zeros(dim),
-        matrix=tensors.get("map.matrix"),
+        matrix=mapping,
     )
     examples = None
     if "examples.matrix" in tensors:
         _check(tensors["examples.matrix"].shape == (dim, every), "examples")
+        _check(tensors["examples.origin"].shape == (dim,), "examples")
+        _check(tensors["examples.counts"].shape == (every,), "examples")
         examples = Prototypes(
             *(tensors[f"examples.{one}"] for one in ("matrix", "origin", "counts"))
         )
     _check(tensors["usual"].shape == tensors["spread"].shape == (2, every), "scores")
-    _check(tensors["counted"].shape == tensors["offsets"].shape == (every,), "labels")
+    by_label = (tensors[one].shape for one in ("counted", "offsets", "before"))
+    _check(all(shape == (every,) for shape in by_label), "labels")
+    _check(tensors["levels"].ndim == 1 and tensors["levels"].size > 0, "levels")
+    _check(tensors["weights"].shape == (len(LABEL_WEIGHTS),), "weights")
     sentences = ZeroShot(matrix, origin, about["strength"])
     usual, spread, weights = (tensors[one] for one in ("usual", "spread", "counted"))
     return Scorer(alignment, sentences, examples, usual, spread, weights)

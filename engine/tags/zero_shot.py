@@ -27,15 +27,9 @@ from engine.types import CaptionHit, Encoder, Vectors
 from engine.vectors import unit
 from engine.words import folded
 
-TEMPLATES = (
-    "a photo of {a}.",
-    "a picture of {a}.",
-    "there is {a} in the scene.",
-    "{a}.",
-    "two {many}.",
-    "three {many}.",
-)
-"""What is said around a label: `{a}` is one of it, `{many}` several. See RESULTS.md for others."""
+TEMPLATES = ("a photo of {a}.", "a picture of {a}.", "there is {a} in the scene.")
+"""What is said around a label: `{a}` is one of it, `{many}` several. Those that say how many tell
+places worse, which have no plural, and things no better (RESULTS.md)."""
 
 AS_IS = ("{}.", "a photo of {}.", "a picture of {}.")
 """Around a phrase that says itself how much or where: 'two dogs', 'in the snow'."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from PIL import Image
 from engine.errors import UnreadableImage
 from engine.limits import DEFAULT_LIMITS, Limits
 from engine.metadata.facts import Facts, facts
+from engine.video.address import clock
 from mrag_client.files import NotAFile, open_regular
 
 SMALL = 384
@@ -42,23 +43,36 @@ _FEW = 100
 
 _EARLIER_MS = 10_000
 
+_LACKING, _LACKING_S = 0.05, 1.0
+"""A share of what a video says that it is long, and seconds: what is cut short lacks more."""
+
+_LONGEST_S = 60.0
+"""A frame is not taken to be seen for longer, whatever is said."""
+
 _TURNS = {
     90: Image.Transpose.ROTATE_90,
     180: Image.Transpose.ROTATE_180,
     270: Image.Transpose.ROTATE_270,
 }
 _PLACE = re.compile(r"([+-]\d{1,2}(?:\.\d+)?)([+-]\d{1,3}(?:\.\d+)?)")
+_DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+"""As Matroska has it: 00:12:31.500000000"""
+
 _EARLIEST = 1971
 """Files of devices that knew no time say the first years that they can."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame that was decoded; `time` in seconds from the beginning of its video."""
+    """A frame that was decoded; `time` in seconds from the beginning of its video.
+
+    `seconds` is for how long it is seen, as far as that is known.
+    """
 
     time: float
     frame: VideoFrame
     aspect: Fraction
+    seconds: float
 
     @property
     def time_ms(self) -> int:
@@ -160,6 +174,17 @@ class Video:
             title=said.get("title", ""),
         )
 
+    def note_end(self, seconds: float) -> None:
+        """Note where its last frame ended: a video that says to be longer is cut short."""
+        said = self._said
+        if self.trouble or said is None:
+            return
+        if said - seconds > max(_LACKING_S, _LACKING * said):
+            self.trouble = (
+                f"it says that it lasts {clock(said)} and ends at {clock(seconds)}: it may be cut "
+                "short; copy or export it again"
+            )
+
     def frames(self, start_ms: int = 0) -> Iterator[Frame]:
         """The frames from a moment on, in order; what cannot be decoded is passed over, and told.
 
@@ -188,11 +213,30 @@ class Video:
             if time <= last:  # times that run backwards: counted on from the last one
                 time = last + step
             last = time = max(0.0, time)
-            yield Frame(time, frame, self._stream.sample_aspect_ratio or Fraction(1))
+            aspect = self._stream.sample_aspect_ratio or Fraction(1)
+            yield Frame(time, frame, aspect, self._seen(frame))
+
+    def _seen(self, frame: VideoFrame) -> float:
+        """For how many seconds a frame is seen; files tell it of each, some of them wrongly."""
+        told = float((frame.duration or 0) * (frame.time_base or 0))
+        return min(told, _LONGEST_S) if told > self.step / 2 else self.step
 
     @property
     def _stream(self) -> VideoStream:
         return _films(self._container)[0]
+
+    @property
+    def _said(self) -> float | None:
+        """How long its pictures go on, as they say themselves: sound may go on for longer."""
+        stream = self._stream
+        if stream.duration is not None and stream.time_base is not None:
+            return float(stream.duration * stream.time_base)
+        tag = _DURATION.match(stream.metadata.get("DURATION", ""))
+        if tag is None:
+            return None
+        hours, minutes, seconds = (float(part) for part in tag.groups())
+        begin = float((stream.start_time or 0) * (stream.time_base or 0))
+        return 3600 * hours + 60 * minutes + seconds - max(0.0, begin)
 
     def _begin(self) -> int | None:
         start: int | None = self._stream.start_time
@@ -209,6 +253,9 @@ class Video:
                 buffer_size=_BUFFER,
             )
         except (FFmpegError, OSError, ValueError) as error:
+            if not self._file.seek(0, SEEK_END):
+                empty = f"{self._name}: is empty; copy or export it again"
+                raise UnreadableImage(empty) from error
             raise UnreadableImage(
                 f"{self._name}: is not a video that can be read ({_told(error)}); it may be cut "
                 "short or damaged: copy or export it again"

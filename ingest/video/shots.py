@@ -103,7 +103,8 @@ class ShotReader:
         for cut in boundaries.finish():
             yield from _closed(shot, waiting, cut)
             shot = _Open(cut)
-        end = last.time + self._video.step
+        end = last.time + last.seconds
+        self._video.note_end(end)
         yield from _closed(shot, waiting, end)
 
 

@@ -28,6 +28,29 @@ OnTime = Callable[[float, float | None], None]
 
 
 @dataclass(frozen=True)
+class VideoFile:
+    """A video as it lay there when it was begun."""
+
+    path: Path
+    size: int
+    mtime_ns: int
+    sha256: str
+
+    def check(self) -> None:
+        """Raises UnreadableImage where another file lies there by now, or none."""
+        try:
+            status = self.path.stat()
+            is_there = (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
+        except OSError:
+            is_there = False
+        if not is_there:
+            raise UnreadableImage(
+                f"{self.path}: was changed or taken away while it was watched; ingest it again "
+                "when it is whole"
+            )
+
+
+@dataclass(frozen=True)
 class ShotRecord:
     """A shot: its record and content, and what was seen of it, where it was watched now."""
 
@@ -60,13 +83,21 @@ class Watcher:
         self._is_known = is_known
         self._on_time = on_time
 
-    def shots(self, record: ImageRecord, path: Path) -> Iterator[ShotRecord | Skipped]:
+    def begun(self, path: Path) -> VideoFile:
+        """The video that lies there, which is noted; raises OSError."""
+        status = path.stat()
+        size, mtime_ns = status.st_size, status.st_mtime_ns
+        sha256 = self._videos.content_at(path, size, mtime_ns) or content_of(path)
+        self._videos.put_file(path, size, mtime_ns, sha256)
+        return VideoFile(path, size, mtime_ns, sha256)
+
+    def shots(self, record: ImageRecord, file: VideoFile) -> Iterator[ShotRecord | Skipped]:
         """The shots of a video: those that are known, then those that have to be watched.
 
         Killed at any moment, the next pass goes on with the first shot that is not known. Raises
-        UnreadableImage for what is no video, OSError for one that cannot be read.
+        UnreadableImage for what is no video, or another one by now.
         """
-        sha256 = self._content(path)
+        path, sha256 = file.path, file.sha256
         watched = self._videos.watched(sha256, METHOD)
         known = _prefix(watched.shots, lambda span: self._is_known(shot_sha256(sha256, span[0])))
         for span in watched.shots[:known]:
@@ -75,35 +106,29 @@ class Watcher:
             return
         self._videos.begin(sha256, METHOD, watched.shots[:known])
         start_ms = watched.shots[known - 1][1] if known else 0
-        yield from self._watched(record, path, sha256, start_ms)
+        yield from self._watched(record, file, start_ms)
         self._videos.end(sha256)
 
-    def before(self, path: Path) -> list[Path]:
-        """Addresses of the shots of the video that lay there before, if it was another one."""
-        content = self._videos.was_at(path)
-        if not content or content == self._content(path):
-            return []
-        return [Clip(path, *span).address for span in self._videos.shots(content)]
+    def before(self, file: VideoFile) -> list[Path]:
+        """Addresses of the shots of other videos that lay there before."""
+        others = (one for one in self._videos.were_at(file.path) if one != file.sha256)
+        spans = (span for other in others for span in self._videos.shots(other))
+        return [Clip(file.path, *span).address for span in spans]
 
-    def settled(self, path: Path) -> None:
-        """Note that all shots of the video that lies there now have been given."""
-        status = path.stat()
-        content = self._content(path)
-        self._videos.put_file(path, status.st_size, status.st_mtime_ns, content)
-
-    def _content(self, path: Path) -> str:
-        status = path.stat()
-        found = self._videos.content_at(path, status.st_size, status.st_mtime_ns)
-        return found or content_of(path)
+    def settled(self, file: VideoFile) -> None:
+        """Note that all shots of a video have been given, and those from before have left."""
+        self._videos.forget_others(file.path, file.sha256)
 
     def _watched(
-        self, record: ImageRecord, path: Path, sha256: str, start_ms: int
+        self, record: ImageRecord, file: VideoFile, start_ms: int
     ) -> Iterator[ShotRecord | Skipped]:
+        path, sha256 = file.path, file.sha256
         with Video(path, self._limits) as video:
             length, facts = video.duration, video.facts
             reader = ShotReader(video, start_ms, lambda time: self._on_time(time, length))
             found = start_ms > 0
             for shot in reader:
+                file.check()
                 found = True
                 span = (shot.start_ms, shot.end_ms)
                 self._videos.add(sha256, span)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -12,6 +13,7 @@ from service.takeaway.outputs import Claims, Sweeper, check_writable, put, read_
 from service.takeaway.packet import Mode
 
 _MOST = 2**24
+_ARROW = re.compile("--+>")
 
 
 def as_vtt(parts: Iterable[OutlineAnswer]) -> str:
@@ -78,7 +80,7 @@ def _time(seconds: float, point: str = ".") -> str:
 
 def _plain(text: str) -> str:
     """A caption on one line, without what would end it or begin another."""
-    return " ".join(legible(text).replace("-->", "->").split())
+    return _ARROW.sub("->", legible(" ".join(text.split())))
 
 
 def _escaped(text: str) -> str:

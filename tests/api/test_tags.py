@@ -12,6 +12,7 @@ from engine.settings import Settings
 from tests.api.conftest import READER, WRITER, Asked, asked_of
 
 PLACE = "/api/v1/tags?collection=plain"
+EACH = "/api/v1/tags/pictures?collection=plain"
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +43,38 @@ def test_who_may_write_gives_labels_and_everybody_reads_them(asked: Asked) -> No
     (hit,) = asked.by(READER).get("/api/v1/search", params=query).json()["results"][0]["hits"]
     picture = asked.by(READER).get(f"/api/v1/collections/plain/pictures/{hit['id']}").json()
     assert hit["labels"] == picture["labels"] == ["snow"]
+    pages, after = [], ""
+    while True:
+        fields = {"name": "where", "k": "20", "after": after}
+        page = asked.by(READER).post(EACH, data=fields).json()
+        pages.append(page["pictures"])
+        if not (after := page["next"]):
+            break
+    assert len(pages) > 1
+    every = [one for of in pages for one in of]
+    assert len({one["id"] for one in every}) == len(every) == given["labelled"]
+    assert all("/" not in one["uri"] for one in every)
     gone = "/api/v1/tags/where?collection=plain"
     assert asked.by(READER).delete(gone).status_code == 403
     assert asked.by(WRITER).delete(gone).json()["taggings"] == []
     assert asked.by(WRITER).delete(gone).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"name": "nowhere"}, "no tagging 'nowhere'"),
+        ({"labels": "dog", "after": "7"}, "is no place in a collection"),
+        ({"labels": "dog", "k": "0"}, "k"),
+        ({"name": "../x"}, "not allowed"),
+    ],
+)
+def test_a_page_of_what_is_not_there_is_refused(
+    asked: Asked, fields: dict[str, str], told: str
+) -> None:
+    answer = asked.by(READER).post(EACH, data=fields)
+    assert answer.status_code == 422
+    assert told in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

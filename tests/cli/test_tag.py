@@ -53,6 +53,14 @@ def check(mrag: Mrag, places: Path, tmp_path: Path) -> None:
     assert snowy > 0.6 * count  # not all captions tell the place
     rows = list(csv.DictReader(table.read_text("utf-8-sig").splitlines()))
     assert {row["id"] for row in rows if row["label"] == "snow"} == {hit["id"] for hit in found}
+    all_labelled = {row["id"] for row in rows}
+    assert len(all_labelled) == would["labelled"]
+    would_be = tmp_path / "would be.csv"
+    again = mrag("tag", "--labels", places, "--single", "--dry-run", "--csv", would_be)
+    assert again.code == 0, again.err
+    standing = tmp_path / "standing.csv"
+    assert mrag("tag", "--name", "my-places", "--csv", standing).code == 0
+    assert would_be.read_bytes() == standing.read_bytes() == table.read_bytes()
     others = mrag("search", "-label:snow", "-k", "80", "--json").answers[0]["hits"]
     assert len(others) == 80 - count
     assert "my-places: 3 labels, one a picture, from 0.3 on" in mrag("tag").out
@@ -107,6 +115,8 @@ def test_examples_are_folders_of_pictures_or_lines_of_a_file(
         (["--labels", "FILE", "--name", "../x"], "dog", "not allowed"),
         (["--labels", "FILE", "--undo", "x"], "dog", "leave the other options out"),
         (["--dry-run"], "", "nothing to try"),
+        (["--csv", "new.csv"], "", "name it with --name"),
+        (["--csv", "new.csv", "--name", "nowhere"], "", "there is: none"),
         (["--labels", "FILE", "--examples", "FILE"], "dog", "a picture, a tab and a label"),
     ],
 )

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from itertools import count
 from pathlib import Path
@@ -40,6 +41,29 @@ def test_pictures_come_in_order_with_those_that_cannot_be_opened() -> None:
             "" if job % 3 == 1 else str(job)
         )
         assert isinstance(opened, UnreadableImage) == (job % 3 == 1)
+
+
+def test_what_has_been_open_for_long_is_taken_before_others_join_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ingest.decoding._AT_ONCE_S", 0)
+    begun, taken = Event(), list[int]()
+
+    def open_one(number: int, _: Admit) -> Picture:
+        if number == 1:
+            begun.set()  # so that the one before it is open
+        return picture(number)
+
+    def jobs() -> Iterator[int]:
+        yield from (0, 1)
+        assert begun.wait(60)
+        yield 2
+        assert taken[0] == 0
+        yield 3
+
+    for job, _ in opened_in_order(jobs(), open_one, workers=1, ahead=40):
+        taken.append(job)
+    assert taken == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("size", [PICTURE, 3 * PICTURE, 100 * PICTURE])

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import numpy as np
 import pytest
 
 from corpus.lock import writing
 from corpus.records import ImageRecord
 from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
-from engine.errors import Damaged, InvalidInput, StoreLocked
+from engine.errors import InvalidInput, StoreLocked
 from engine.progress import Cancellation, Cancelled, Progress
 from engine.settings import Settings
 from engine.store import open_caption_store, open_image_store
 from engine.tags.labels import label_of
 from engine.tags.making import known_of, make_tagger
 from engine.tags.tagging import new_tagging
+from engine.tensorfile import read_tensors, write_tensors
 from engine.types import Filters
 from ingest.embed import EmbedOptions, embed
 from ingest.fit import fit
 from ingest.labels import Labels
+from ingest.pipeline import trouble_lines
 from ingest.push import push
-from ingest.tagging import keep, look, take_back
+from ingest.tagging import Labelled, keep, look, page, take_back
 from ingest.verify import mend, verify
 from tests.worlds import PixelEncoder
 
@@ -81,6 +85,19 @@ def labelled(shown: Shown) -> set[str]:
     return {label for labels in shown.values() for label in labels}
 
 
+def numbers(one: Labelled) -> set[int]:
+    return {given.label for given in one.given}
+
+
+def in_pages(folder: CollectionFolder, tagger: Any, count: int) -> Iterator[tuple[Labelled, ...]]:
+    """All that get labels, a few at a time."""
+    found = page(folder, tagger, None, count)
+    yield found.pictures
+    while found.after is not None:
+        found = page(folder, tagger, found.after, count)
+        yield found.pictures
+
+
 def test_labels_reach_the_index_without_encoding_a_picture_and_stay(
     folder: CollectionFolder,
     card: CollectionCard,
@@ -106,6 +123,11 @@ def test_labels_reach_the_index_without_encoding_a_picture_and_stay(
         if first[record.image_id]
     }
     assert push(folder, card, settings).labelled == 0
+    pages = list(in_pages(folder, tagger, 7))
+    assert len(pages) == 6  # of 40 pictures in shards of 16
+    told = [one for of in pages for one in of]
+    assert {one.id: numbers(one) for one in told} == {one.id: numbers(one) for one in looked.shown}
+    assert len(told) == looked.labelled
 
     # Written anew, with pictures that came later, and with another map: the same for the same.
     filled(folder, card, encoder, list(pictures(24, captions=1, first=40)))
@@ -192,10 +214,9 @@ def test_a_tagging_that_cannot_be_read_is_named_and_can_be_taken_back(
     tag("words", "picture")
     path = folder.tags / "words.safetensors"
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(Damaged, match="mrag tag --undo words"):
-        push(folder, card, settings)
-    troubles = {one.subject: one.remedy for one in verify(folder, card, settings)}
-    assert troubles["labels"] == "mrag tag --undo words"
+    undo = f"mrag tag -c {folder.name} --undo words"
+    assert undo in push(folder, card, settings).label_troubles[0]
+    assert undo in [one.remedy for one in verify(folder, card, settings) if one.subject == "labels"]
     take_back(folder, "words")
     push(folder, card, settings)
     assert all(one.ok for one in verify(folder, card, settings))
@@ -205,8 +226,81 @@ def test_a_tagging_that_cannot_be_read_is_named_and_can_be_taken_back(
     mend(folder, card, settings)
     assert all(one.ok for one in verify(folder, card, settings))
     tag("words", "picture")
-    with pytest.raises(Damaged, match="made with encoder pixels"):
-        Labels(folder, CollectionCard(card.name, "", "other", card.dim, ""))
+    other = Labels(folder, CollectionCard(card.name, "", "other", card.dim, ""))
+    assert "made with encoder pixels" in other.troubles[0]
+    assert other.of(np.ones((2, card.dim), np.float16)) == [(), ()]
+
+
+Spoiled = Callable[[Path], None]
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def _other_bytes(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+def _emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _folder_in_place(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _of_other_dimensions(path: Path) -> None:
+    """Whole, by its checksum, and no tagging for these pictures."""
+    kind = "mrag-tagging/1"
+    tensors, told = read_tensors(path, kind, "")
+    write_tensors(path, kind, tensors | {"map.mean": np.zeros(9)}, told)
+
+
+@pytest.mark.parametrize(
+    "spoil", [_cut, _other_bytes, _emptied, _folder_in_place, _of_other_dimensions]
+)
+def test_a_damaged_tagging_stops_nothing_and_the_others_go_on(
+    folder: CollectionFolder,
+    card: CollectionCard,
+    settings: Settings,
+    encoder: PixelEncoder,
+    pictures: Pictures,
+    tag: Callable[..., Any],
+    shown: Callable[[], Shown],
+    spoil: Spoiled,
+) -> None:
+    filled(folder, card, encoder, list(pictures(24, captions=1)))
+    push(folder, card, settings)
+    tag("first", "picture")
+    push(folder, card, settings)
+    alone = shown()
+    tag("second", "caption")
+    push(folder, card, settings)
+    both, path = shown(), folder.tags / "second.safetensors"
+    assert labelled(both) == {"picture", "caption"}
+    whole = path.read_bytes()
+
+    spoil(path)
+    filled(folder, card, encoder, list(pictures(12, captions=1, first=24)))
+    report = push(folder, card, settings)
+    assert report.images == 12
+    (told,) = report.label_troubles
+    assert "'second'" in told
+    assert f"mrag tag -c {folder.name} --undo second" in told
+    assert list(trouble_lines(report)) == [f"gave pictures no labels of one tagging: {told}"]
+    assert {name: one for name, one in shown().items() if name in alone} == alone
+    again = push(folder, card, settings)
+    assert (again.labelled, again.label_troubles) == (0, report.label_troubles)
+
+    if path.is_dir():
+        path.rmdir()
+    path.write_bytes(whole)  # from a backup
+    assert not push(folder, card, settings).label_troubles
+    assert {name: one for name, one in shown().items() if name in both} == both
 
 
 def test_who_tags_waits_for_nobody_and_says_so(

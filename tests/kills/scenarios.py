@@ -49,6 +49,7 @@ from refine.loop import RefineOptions, refine
 from refine.undo import undo
 from tests.kills.corrections import CORRECTIONS
 from tests.kills.harness import Scenario
+from tests.kills.tagging import TAGGING
 from tests.kills.takeaway import TAKEAWAY
 from tests.refine.refining import ScriptedWriter, TwoTongues, WorthScore, outcome, points
 from tests.worlds import OneEncoder, PixelEncoder, PlainDescriber, paint, record
@@ -660,5 +661,6 @@ SCENARIOS = (
     Scenario("sync", changed_sources, sync_all, what_is_given_stays, same_sync),
     TAKEAWAY,
     CORRECTIONS,
+    TAGGING,
     Scenario("first start", new_home, fill_slowly, unfinished_is_waited_for, same_samples),
 )

@@ -14,7 +14,14 @@ from engine.models.loaded import CONSENSUS
 from engine.search.reranked import NO_WORDS
 from engine.settings import Settings
 from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
-from mrag_client.models import CaptionOptions, Description, Rerank, SearchAnswer, SearchOptions
+from mrag_client.models import (
+    AskOptions,
+    CaptionOptions,
+    Description,
+    Rerank,
+    SearchAnswer,
+    SearchOptions,
+)
 from service.answering import LocalAnswers
 from tests.blip import save_blip
 from tests.samples import PICTURES
@@ -179,3 +186,29 @@ def test_what_is_missing_is_told_with_the_remedy(engine: Engine, tmp_path: Path)
         found(answered(reranker=str(tmp_path)), rerank="picture")
     with pytest.raises(InvalidInput, match="there is none here"):
         found(answered(generator=CONSENSUS), rerank="listwise")
+
+
+@METHODS
+def test_what_is_found_for_a_question_is_reranked(
+    answers: LocalAnswers, unknown_pictures: list[Path], method: Rerank
+) -> None:
+    plain = AskOptions(question="which pictures show a truck or a castle?", explain=True)
+    options = plain.model_copy(update={"rerank": method, "rerank_seconds": 60})
+    before, after = answers.ask(plain), answers.ask(options)
+    assert before.reranked == ()
+    count = len(before.pictures)
+    assert after.reranked == (f"{count} of {count} reranked",)
+    assert after.counts == before.counts
+    assert {one.id for one in after.cited} == {one.id for one in before.cited}
+    assert after.trace is not None
+    assert [step.stage for step in after.trace.steps] == [
+        "retrieve",
+        f"rerank: {method}",
+        "refine: as many as answer",
+        "answer",
+    ]
+    file = NamedPicture("new.webp", unknown_pictures[0])
+    given = options.model_copy(update={"question": "where is this?", "k": 3, "rerank_top": 6})
+    told = answers.ask(given, images=[file])
+    assert told.reranked == ("6 of 6 reranked",)
+    assert sum(len(one.captions) for one in told.pictures) == 3

@@ -13,7 +13,7 @@ from engine.errors import InvalidInput, UnreadableImage
 from engine.images import SUFFIXES
 from engine.search.examples import example_searches
 from engine.search.thumbnails import shrunk
-from engine.types import ImageHit
+from engine.types import ImageHit, RerankMethod
 from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import MOST_ASKED, AskAnswer, AskOptions
 from service.answering import LocalAnswers
@@ -21,10 +21,12 @@ from ui.ask.shown import show_answer
 from ui.describe.results import announce
 from ui.shared.pictures import escaped, thumbnail
 from ui.shared.places import may
+from ui.shared.reranking import HELP, RERANKERS, usable
 from ui.shared.resources import engine
 from ui.shared.shell import await_models, chosen, errors_shown
 
 _QUESTION, _ROUND, _ANSWERED = "ask question", "ask round", "ask answered"
+_ORDER = "ask order"
 _LOOKED_AT = 60
 _CHIP = 64
 _MOST_PICTURES = 8
@@ -58,6 +60,7 @@ def _asked(collection: Collection) -> str:
         with st.container(horizontal=True, width="content"):  # on a phone, below the question
             files = _files_field()
     given = _given(files, collection)
+    rerank = _order_field(collection)
     if not question.strip():
         _show_examples(collection)
         return ""
@@ -70,25 +73,27 @@ def _asked(collection: Collection) -> str:
     if not given and not collection.images.count():
         st.info("There is no picture in this collection yet.")
         return "There is no picture."
-    answer = _answer(question, given, collection)
+    answer = _answer(question, given, collection, rerank)
     show_answer(answer, collection, on_searched=_search_changed)
     return answer.answer
 
 
-def _answer(question: str, given: list[GivenPicture], collection: Collection) -> AskAnswer:
+def _answer(
+    question: str, given: list[GivenPicture], collection: Collection, rerank: RerankMethod
+) -> AskAnswer:
     """The answer, shown as it is written; it stays until something else is asked."""
     searches = tuple(st.query_params.get_all("search"))[:2]
     name = collection.card.name
     key = (
-        name, collection.current.number, collection.images.count(), question, searches,
+        name, collection.current.number, collection.images.count(), question, searches, rerank,
         tuple((one.name, hash(getattr(one, "source", ""))) for one in given),
     )  # fmt: skip
     known: tuple[object, AskAnswer] | None = st.session_state.get(_ANSWERED)
     if known is not None and known[0] == key:
         return known[1]
-    await_models(name)
+    await_models(name, writer=rerank not in {"off", "picture"})
     answers = LocalAnswers(engine(), paths=may("admin"))
-    options = AskOptions(question=question, searches=searches, explain=True)
+    options = AskOptions(question=question, searches=searches, explain=True, rerank=rerank)
     place, written = st.empty(), ""
     with place, st.spinner("Looking for what answers it …", show_time=False):
         for event in answers.ask_events(options, images=given, collection=name):
@@ -114,6 +119,25 @@ def _files_field() -> list[UploadedFile]:
             max_upload_size=most,
             help="Without any, the question is about the whole collection.",
         )
+
+
+def _order_field(collection: Collection) -> RerankMethod:
+    """How what is found is put in order, as the address has it; no field where no model can."""
+    said = st.query_params.get("rerank", "off")
+    now: RerankMethod = next((method for method in RERANKERS if method == said), "off")
+    ways = usable(collection, now)
+    if len(ways) > 1:
+        if st.session_state.get(_ORDER, ...) != now:
+            st.session_state[_ORDER] = now
+        st.sidebar.selectbox(
+            "Order of the best",
+            ways,
+            key=_ORDER,
+            format_func=RERANKERS.__getitem__,
+            help=HELP,
+            on_change=_order_changed,
+        )
+    return now
 
 
 def _given(files: list[UploadedFile], collection: Collection) -> list[GivenPicture]:
@@ -197,6 +221,13 @@ def _go(question: str, *searches: str) -> None:
 
 def _question_changed() -> None:
     _go(st.session_state[_QUESTION])
+
+
+def _order_changed() -> None:
+    if (method := st.session_state[_ORDER]) == "off":
+        st.query_params.pop("rerank", None)
+    else:
+        st.query_params["rerank"] = method
 
 
 def _search_changed(count: int) -> None:

@@ -25,6 +25,8 @@ def show_answer(
     st.subheader(escaped(answer.answer), anchor=False)
     for hint in answer.hints:
         st.caption(escaped(hint))
+    if answer.reranked:
+        st.caption(escaped(f"{'; '.join(answer.reranked)}."))
     about_files = any(one.given is not None for one in answer.pictures)
     if not about_files:
         _searched(answer, on_searched)
@@ -97,7 +99,8 @@ def _made(answer: AskAnswer) -> None:
             gave = f" → {rule.gave}" if rule.gave else ""
             st.markdown(f"- “{escaped(rule.said)}”: {escaped(rule.told)}{escaped(gave)}")
         for count in answer.counts:
-            likely = "" if count.likely is None else f", {count.likely:,} more look likely"
+            least = "at least " if count.at_least else ""
+            likely = "" if count.likely is None else f", {least}{count.likely:,} more look likely"
             named = escaped(count.search or "all pictures")
             st.markdown(
                 f"- {named}: {count.said:,} of {count.among:,} pictures have it in their "

@@ -12,6 +12,7 @@ from engine.ask.counting import Count
 from engine.ask.indexed import of_collection, told
 from engine.ask.pieces import Answered, Piece
 from engine.ask.rules import ReadQuestion, read_question
+from engine.ask.understood import not_understood
 from engine.ask.writing import prompt_of
 from tests.conftest import FakeTextStream
 
@@ -47,7 +48,6 @@ def pieces(*texts: str, own: bool = True, subject: int = 0) -> list[Piece]:
         ("is it on a beach?", "Yes: "),
         ("are there dogs without a ball?", "No: "),
         ("are there dogs without a lion?", "Yes: "),
-        ("where is the dog not?", "The captions do not say"),
         ("are there more than two dogs?", "No: "),
         ("are there at least two dogs?", "Yes: "),
         ("is it happy?", "The captions do not say: no caption has “happy”."),
@@ -195,3 +195,65 @@ def test_of_two_that_are_compared_each_is_counted() -> None:
     assert more.text.startswith("No. cats: 3 pictures")
     which = of_collection(read("which are more common, cats or dogs?"), counts, ())
     assert which.text.startswith("Dogs. ")
+
+
+@pytest.mark.parametrize(
+    ("question", "why"),
+    [
+        ("where is the dog not?", "“not” was not understood"),
+        ("is it true that no picture shows a unicorn?", "“no” was not understood"),
+        ("which pictures show dogs and which show cats?", "several questions"),
+        ("how many dogs are there? and where are they?", "several questions"),
+        ("is there a dog, and how many cats are there?", "several questions"),
+        ("are all pictures of dogs on the beach?", "whether all of some"),
+        ("what is the most common animal?", "“most” asks for what is not counted"),
+        ("which picture has the most dogs?", "“most” asks for what is not counted"),
+        ("what is the average number of dogs?", "“average” asks"),
+        ("how many different animals are there?", "“different” ones are not told apart"),
+    ],
+)
+def test_what_no_rule_understands_is_refused_with_the_reason(question: str, why: str) -> None:
+    refused = not_understood(read(question))
+    assert refused is not None
+    assert not refused.said
+    assert why in refused.text
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["how many pictures have at most two dogs?", "where are most pictures of dogs taken?",
+     "which pictures show a dog and a cat?", "dogs, cats and birds", "is there a dog?"],
+)  # fmt: skip
+def test_what_is_understood_is_not_refused(question: str) -> None:
+    assert not_understood(read(question)) is None
+
+
+def test_all_and_shares_are_answered_by_counts() -> None:
+    some, every = Count(10, 0, 40, ()), Count(40, 0, 40, ())
+    question = read("do all pictures show a dog?")
+    assert of_collection(question, [some], ()).text.startswith("Not by their captions: 10 pictures")
+    assert of_collection(question, [every], ()).text.startswith("Yes: 40 pictures")
+    share = of_collection(read("what percentage of pictures show a dog?"), [some], ())
+    assert share.text.startswith("25.0% of 40 pictures by what captions say: 10 pictures")
+    none = of_collection(read("what share of pictures show a dog?"), [Count(0, 0, 40, ())], ())
+    assert none.text.startswith("0.0% of 40 pictures")
+
+
+def test_of_more_that_look_likely_than_are_ranked_the_least_is_told() -> None:
+    many, few = Count(0, 256, 999, (), at_least=True), Count(2, 3, 999, ())
+    assert told(many) == "at least 256 pictures look likely, no caption has it"
+    assert "at least 256 more look likely" in told(Count(5, 256, 999, (), at_least=True))
+    assert told(Count(300, 0, 999, (), at_least=True)).endswith("; more may look likely")
+    doubted = of_collection(
+        read("how many lions?"), [Count(0, 256, 999, (), doubted=256, at_least=True)], ()
+    )
+    assert "though at least 256 pictures look likely" in doubted.text
+    question = read("are there more pictures of cats than of dogs?")
+    assert of_collection(question, [many, few], ()).text.startswith("Yes. ")
+    undecided = of_collection(question, [many, Count(0, 256, 999, (), at_least=True)], ())
+    assert not undecided.said
+
+
+def test_a_word_of_no_caption_is_named() -> None:
+    none = of_collection(read("is there a dgo?"), [Count(0, 0, 9, (), unknown=("dgo",))], ())
+    assert none.text == "No: no caption has “dgo”, and no picture looks likely."

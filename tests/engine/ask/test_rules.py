@@ -75,10 +75,39 @@ def test_each_kind_of_question_is_known_by_its_example(rule: KindRule) -> None:
         ("which pictures don't have cats?", "-cats"),
         ("photos of beaches with no people", "beaches -people"),
         ("are there more than two dogs?", "more than two dogs"),
+        ("which pictures have no dog", "-dog"),
+        ("how many pictures have neither a cat nor a dog?", "-cat -dog"),
+        ("pictures with no dogs, cats or fire trucks", '-dogs -cats -"fire trucks"'),
+        ("which pictures have a dog and no cat and no bird", "dog -cat -bird"),
+        ("dogs without cats and with a ball", "dogs and with a ball -cats"),
+        ("show me everything except dogs and cats", "-dogs -cats"),
+        ("no dogs and two cats", "and two cats -dogs"),
+        ("pics of cats not in the snow", "cats -snow"),
+        ("what's in the snow besides the lion?", "in the snow -lion"),
+        ("how many pictures have either a cat or a dog", "cat or a dog"),
+        ("how many pictures show a lion, a dog, or a cat?", "lion or a dog or a cat"),
+        ("how many dogs are there in total across all pictures?", "dogs"),
+        ("dogs in 2020 or 2023", "after:2020 before:2020 dogs or 2023"),
+        ("which pictures have no caption?", "-has:caption"),
+        ("i'd like to see lions at night", "lions at night"),
+        ("have we ever been to the beach?", "beach"),
     ],
 )  # fmt: skip
 def test_questions_become_searches(question: str, search: str) -> None:
     assert searched(question) == search
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("dogs", "listing"), ("pictures of dogs in snow", "listing"), ("any lions?", "listing"),
+        ("is the dog bigger than the house?", "open"), ("describe the dog", "open"),
+        ("count dogs", "things"), ("anything with a boat?", "existence"),
+        ("what is on the beach?", "open"), ("how often did we see a dog?", "pictures"),
+    ],
+)  # fmt: skip
+def test_what_kind_of_question_it_is_shows_in_how_it_begins(question: str, kind: str) -> None:
+    assert read_question(question, today=TODAY).kind == kind
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL.Image import Image
 
 from corpus.entry import Entry
 from corpus.ledger import Ledger
@@ -20,7 +21,7 @@ from engine.collection import CollectionFolder
 from engine.errors import InvalidInput, SourceError
 from engine.images import open_picture, open_pixels
 from engine.progress import Progress
-from engine.types import Vector
+from engine.types import Vector, Vectors
 from engine.vectors import unit
 from engine.video.address import Clip
 from engine.video.container import Video
@@ -190,6 +191,19 @@ def test_a_start_that_is_no_moment_is_refused(films: Path, started: str, told: s
         open_source(films, started="2024-05-01T09:00")
 
 
+def test_the_shots_of_a_slow_film_are_kept_before_a_batch_is_full(
+    films: Path, album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.building.SHARD_SECONDS", 0)
+    film(films / "trip.mp4", 0, 1, 2, 3)
+    album.folder.embeddings.mkdir(parents=True)
+    encoder = PixelEncoder()
+    encoder.fails_at = 3 * 3
+    with pytest.raises(RuntimeError):
+        embed(open_source(films), encoder, album.folder, EmbedOptions(batch_size=100))
+    assert len(living(album.folder)) == 3
+
+
 def test_a_picture_of_a_turned_video_is_upright(films: Path, album: Album) -> None:
     film(films / "level.mp4", 3)
     film(films / "turned.mp4", 3, how=replace(SMALL, turned=90))
@@ -231,7 +245,8 @@ def test_what_is_no_video_is_told_and_the_rest_goes_on(films: Path, album: Album
     assert report.skipped == {"unreadable": 4}
     told = " ".join(reasons(report))
     assert "sound.mp4: holds sound alone" in told
-    for name in ("empty", "text", "cut"):
+    assert "empty.mp4: is empty" in told
+    for name in ("text", "cut"):
         assert f"{name}.mp4: is not a video that can be read" in told
     assert [name for name, _, _ in spans(album.folder)] == ["good.mp4"]
 
@@ -252,6 +267,61 @@ def test_of_a_video_that_is_cut_short_what_can_be_seen_is_taken(films: Path, alb
     found = spans(album.folder)
     assert report.embedded == len(found) >= 2
     assert 2.0 < found[-1][2] < 5.5
+    (told,) = reasons(report)
+    assert "cut.mkv: what could be seen of it was taken in; it says that it lasts 00:00:06" in told
+    again = album.ingest(films).embed
+    assert (again.embedded, again.unchanged) == (0, len(found))
+
+
+def test_a_name_that_is_no_text_keeps_no_film_out(films: Path, album: Album) -> None:
+    film(films / "odd.mp4", 0, 1)
+    (films / "odd.mp4").rename(films / os.fsdecode(b"odd\xff.mp4"))
+    album.folder.embeddings.mkdir(parents=True)
+    options = EmbedOptions(stills=films.parent / "stills")
+    report = embed(open_source(films), PixelEncoder(), album.folder, options)
+    assert (report.embedded, report.skipped) == (2, {})
+    assert len(list((films.parent / "stills").iterdir())) == 2
+
+
+class Changing(PixelEncoder):
+    """Does something to the film as its first frames are encoded."""
+
+    def __init__(self, change: Callable[[], object]) -> None:
+        super().__init__()
+        self._change: Callable[[], object] | None = change
+
+    def encode_images(self, images: list[Image]) -> Vectors:
+        change, self._change = self._change, None
+        if change:
+            change()
+        return super().encode_images(images)
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_a_film_that_goes_while_it_is_watched_is_told_once_and_taken_up_again(
+    films: Path, album: Album, is_replaced: bool
+) -> None:
+    at, other = films / "trip.mp4", films.parent / "other.mp4"
+    film(at, *range(5), seconds=1.0)
+    film(other, 7, 9, seconds=1.0)
+    after = (other if is_replaced else at).read_bytes()
+    album.folder.embeddings.mkdir(parents=True)
+    options = EmbedOptions(batch_size=1, workers=1, shard_size=1)
+    change = (lambda: other.replace(at)) if is_replaced else at.unlink
+    report = embed(open_source(at), Changing(change), album.folder, options)
+    assert report.skipped == {"unreadable": 1}
+    assert "trip.mp4: was changed or taken away while it was watched" in reasons(report)[0]
+    assert 0 < len(spans(album.folder)) < 5
+    at.write_bytes(after)
+    embed(open_source(at), PixelEncoder(), album.folder, options)
+    starts = [start for _, start, _ in spans(album.folder)]
+    assert starts == [float(one) for one in range(2 if is_replaced else 5)]
+    vectors = {name: vector for name, (_, vector) in living(album.folder).items()}
+    fresh = CollectionFolder(films.parent / "fresh", "fresh")
+    fresh.embeddings.mkdir(parents=True)
+    embed(open_source(at), PixelEncoder(), fresh, options)
+    for name, (_, vector) in living(fresh).items():
+        np.testing.assert_array_equal(vectors[name], vector)
 
 
 def test_what_is_damaged_within_is_passed_over_and_told(films: Path, album: Album) -> None:
@@ -285,4 +355,5 @@ def test_an_ingest_that_ended_goes_on_with_the_shot_that_is_missing(
     assert all(one.total == 12 and one.unit == "seconds" for one in watched)
     assert min(one.done for one in watched) >= 2 * kept  # what was seen is not decoded again
     with Videos.open(folder.videos) as videos:
-        assert videos.watched(videos.was_at(films / "trip.mp4"), "another method").shots == ()
+        (content,) = videos.were_at(films / "trip.mp4")
+        assert videos.watched(content, "another method").shots == ()

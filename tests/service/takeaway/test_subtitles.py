@@ -32,7 +32,7 @@ def test_parts_of_a_video_are_one_file_in_order() -> None:
     )
 
 
-@given(st.lists(st.text(max_size=40), max_size=5))
+@given(st.lists(st.text(max_size=40) | st.text("-> \n<a", max_size=20), max_size=5))
 def test_no_text_ends_a_cue_or_begins_another(captions: list[str]) -> None:
     told = outline(*captions)
     count = sum(1 for one in captions if one.strip())
