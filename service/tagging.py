@@ -14,7 +14,7 @@ import numpy as np
 
 from corpus.ledger import Ledger
 from engine.app import Collection, Engine
-from engine.errors import Damaged, InvalidInput
+from engine.errors import Damaged, InvalidInput, StoreLocked
 from engine.legible import legible
 from engine.progress import tell
 from engine.store import picture_id
@@ -84,8 +84,9 @@ class TagMaker:
                 options.name, tagger, collection.card.encoder_id, who=self.who, examples=count
             )
             keep(collection.folder, made)
-            self._level(collection)
-        return self._answer(collection, options, tagger, looked, skipped, examples)
+        pending = "" if options.dry_run else self._level(collection)
+        told = self._answer(collection, options, tagger, looked, skipped, examples)
+        return told.model_copy(update={"pending": pending})
 
     def labelled(self, name: str, options: LabelledOptions) -> LabelledAnswer:
         """A page of what a tagging gives, one that stands or one that is asked for.
@@ -131,17 +132,25 @@ class TagMaker:
         """Take a tagging back: its labels go, but those that another one gives, too."""
         collection = self.engine.open(name)
         take_back(collection.folder, tagging)
-        self._level(collection)
-        return self.taggings(name)
+        pending = self._level(collection)
+        return self.taggings(name).model_copy(update={"pending": pending})
 
-    def _level(self, collection: Collection) -> None:
-        """Have the index show what stands now; of a background soon, and for sure."""
+    def _level(self, collection: Collection) -> str:
+        """Have the index show what stands now; why it does not yet, where it does not."""
         name = collection.card.name
         if self.learner is not None:
             self.learner.label(name)
-            self.learner.labelled(name, _MOMENT_S)
-        else:
+            if self.learner.labelled(name, _MOMENT_S):
+                return ""
+            return "it is kept; searches show it soon, once the collection is not written otherwise"
+        try:
             level(collection.folder, collection.card, self.engine.settings, tell)
+        except StoreLocked:
+            return (
+                "it is kept; searches show it once what else is written to the collection is done, "
+                f"and at the latest after: mrag push {name}"
+            )
+        return ""
 
     def _answer(
         self,
