@@ -174,6 +174,14 @@ class Video:
             title=said.get("title", ""),
         )
 
+    def unseen(self) -> UnreadableImage:
+        """What is to be raised where no frame of it could be decoded."""
+        why = f" ({self.trouble})" if self.trouble else ""
+        return UnreadableImage(
+            f"{self._name}: no picture of it can be seen{why}; it may be cut short or damaged: "
+            "copy or export it again"
+        )
+
     def note_end(self, seconds: float) -> None:
         """Note where its last frame ended: a video that says to be longer is cut short."""
         said = self._said
@@ -298,7 +306,8 @@ class Video:
                 if isinstance(error, av.error.EOFError):
                     return
                 bad, self._spoiled = bad + 1, self._spoiled + 1
-                self.trouble = f"{self._spoiled:,} parts of it cannot be decoded ({_told(error)})"
+                parts = "1 part" if self._spoiled == 1 else f"{self._spoiled:,} parts"
+                self.trouble = f"{parts} of it cannot be decoded ({_told(error)})"
                 if bad > _FEW:
                     self.trouble += "; the rest is given up"
                     return

@@ -324,6 +324,15 @@ def test_a_film_that_goes_while_it_is_watched_is_told_once_and_taken_up_again(
         np.testing.assert_array_equal(vectors[name], vector)
 
 
+def test_of_a_video_of_which_nothing_can_be_seen_that_is_told(films: Path, album: Album) -> None:
+    film(films / "bad.mp4", 0)
+    data = (films / "bad.mp4").read_bytes()
+    first, last = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    (films / "bad.mp4").write_bytes(data[:first] + bytes(last - first) + data[last:])
+    with pytest.raises(SourceError, match=r"no picture of it can be seen .* cannot be decoded"):
+        album.ingest(films)
+
+
 def test_what_is_damaged_within_is_passed_over_and_told(films: Path, album: Album) -> None:
     film(films / "bad.avi", 0, 1, 2, 3, how=replace(SMALL, codec="mpeg4"))
     data = bytearray((films / "bad.avi").read_bytes())
