@@ -22,10 +22,11 @@ from engine.tags.labels import Label, checked_labels, label_of, read_labels, wri
 from engine.tags.making import Examples, make_tagger
 from engine.tags.tagger import Tagger
 from engine.tags.tagging import (
+    Tagging,
     checked_name,
     new_tagging,
-    read_tagging,
     tagging_names,
+    usable_tagging,
     usable_taggings,
 )
 from engine.words import folded
@@ -98,7 +99,7 @@ class TagMaker:
             tagger, _, _ = _made(collection, options)
         else:
             standing(collection.folder, options.name)
-            tagger = read_tagging(collection.folder.tags, options.name).tagger
+            tagger = _usable(collection, options.name).tagger
         found = page(collection.folder, tagger, _place(options.after), options.k)
         return LabelledAnswer(
             collection=collection.card.name,
@@ -109,15 +110,15 @@ class TagMaker:
     def taggings(self, name: str) -> TaggingsAnswer:
         """The taggings of a collection; one that cannot be read says what mends that."""
         collection = self.engine.open(name)
-        folder = collection.folder.tags
-        told = tuple(self._told(folder, one) for one in tagging_names(folder))
+        told = tuple(self._told(collection, one) for one in tagging_names(collection.folder.tags))
         return TaggingsAnswer(collection=collection.card.name, taggings=told)
 
-    def _told(self, folder: Path, name: str) -> TaggingAnswer:
+    def _told(self, collection: Collection, name: str) -> TaggingAnswer:
         try:
-            found = read_tagging(folder, name)
+            found = _usable(collection, name)
         except Damaged as error:
-            return TaggingAnswer(name=name, trouble=self._placed(folder, str(error)))
+            trouble = self._placed(collection.folder.tags, str(error))
+            return TaggingAnswer(name=name, trouble=trouble)
         return TaggingAnswer(
             name=name,
             labels=written(found.tagger.labels),
@@ -140,15 +141,17 @@ class TagMaker:
         name = collection.card.name
         if self.learner is not None:
             self.learner.label(name)
-            if self.learner.labelled(name, _MOMENT_S):
-                return ""
-            return "it is kept; searches show it soon, once the collection is not written otherwise"
+            if not self.learner.labelled(name, _MOMENT_S):
+                return "this is on disk; searches show it once nothing else writes the collection"
+            trouble = self.learner.following(name).trouble
+            why = trouble if self.paths else "ask the one who runs this server"
+            return f"this is on disk, but searches do not show it yet: {why}" if trouble else ""
         try:
             level(collection.folder, collection.card, self.engine.settings, tell)
         except StoreLocked:
             return (
-                "it is kept; searches show it once what else is written to the collection is done, "
-                f"and at the latest after: mrag push {name}"
+                "this is on disk; searches show it once nothing else writes the collection, and at "
+                f"the latest after: mrag push {name}"
             )
         return ""
 
@@ -197,6 +200,12 @@ class TagMaker:
                 for given in one.given
             ),
         )
+
+
+def _usable(collection: Collection, name: str) -> Tagging:
+    """A tagging that can be used; raises Damaged."""
+    card = collection.card
+    return usable_tagging(collection.folder.tags, name, card.encoder_id, card.dim)
 
 
 # Labels and examples.
