@@ -17,7 +17,6 @@ from engine.alignment.closed_form import (
     checked_strength,
     default_strength,
 )
-from engine.alignment.distractors import SIZE
 from engine.alignment.hubs import STRENGTHS as HUB_STRENGTHS
 from engine.alignment.hubs import nearest_mean
 from engine.alignment.moments import PairMoments, as_rows, unit_rows
@@ -28,6 +27,9 @@ from engine.vectors import unit
 
 STRENGTHS: tuple[float, ...] = tuple(float(f"{10.0**p:.3g}") for p in np.arange(3, -3.5, -0.5))
 """What ridge and shrink are tried with: 1000 to 0.001 in half decades, strongest first."""
+
+OTHERS = 1000
+"""Pairs of other folds whose captions those that are held out are ranked among: at most so many."""
 
 _TIE = 1e-6
 """Cosines in float32 that differ by less are the same."""
@@ -167,8 +169,8 @@ def select(
     Without `candidates` among all methods with all strengths.
 
     Each candidate is fitted on `moments` without the fold and scored on the fold's sample:
-    picture to caption among the fold's captions, those of the other folds (at most SIZE of
-    them) and `distractors` (p, dim), and caption to picture among the fold's pictures. Pictures
+    picture to caption among the fold's captions, those of the other folds (at most OTHERS
+    of them) and `distractors` (p, dim), and caption to picture among the fold's pictures. Pictures
     of other folds are left out, as the map was fitted to put them where they are.
 
     Without the others a domain with few pairs could not be judged: among the few captions of a
@@ -254,7 +256,7 @@ class _HeldOut:
         train = moments - fold.moments
         if not len(fold.images) or not train.varied():
             return None
-        share = max(1, SIZE // max(1, len(folds) - 1))
+        share = max(1, OTHERS // max(1, len(folds) - 1))
         others = [other for other in folds if other is not fold]
         pictures = [fold.images, *(other.images[:share] for other in others)]
         captions = [fold.captions, *(other.captions[:share] for other in others)]

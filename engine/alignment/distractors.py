@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from engine.sampling import HashSample, name_hashes
 from engine.types import Vectors
 
-SIZE = 1000
-"""Captions that a picture's own is ranked among, beside those of its fold: so many at most."""
+SIZE = 4000
+"""Captions that a picture's own is ranked among, beside those of its fold: so many at most.
+
+Among 1,000 maps differ by less than their standard error that differ by far among the captions of
+a whole memory, and the simplest is taken (RESULTS.md).
+"""
 
 
 class Distractors:

@@ -17,6 +17,8 @@ from sample.world.splits import held_out_meanings
 FAMILY = 4
 _COMPRESSED = 0.85
 _QUALITIES = (70, 95)
+_FARTHER = 0.4
+_SCALES = (0.72, 1.0)
 
 Pictures = npt.NDArray[np.uint8]
 
@@ -73,8 +75,18 @@ def compressed(picture: Image.Image, rng: Random) -> Image.Image:
         return again.convert("RGB")
 
 
+def farther(pixels: Pictures, scale: float, rng: Random) -> Pictures:
+    """The picture (size, size, 3) smaller, somewhere, its edges drawn out to the frame."""
+    side = round(PICTURE_SIZE * scale)
+    left, top = rng.randint(0, PICTURE_SIZE - side), rng.randint(0, PICTURE_SIZE - side)
+    smaller = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
+    right, bottom = PICTURE_SIZE - side - left, PICTURE_SIZE - side - top
+    return np.pad(np.asarray(smaller), ((top, bottom), (left, right), (0, 0)), "edge")
+
+
 def small_picture(scene: Scene, seed: int) -> Pictures:
     """The scene's picture as from a file, at the model's input size, (size, size, 3)."""
-    side = (PICTURE_SIZE, PICTURE_SIZE)
-    picture = compressed(render(scene, seed), Random(seed))
-    return np.asarray(picture.resize(side, Image.Resampling.BICUBIC))
+    side, rng = (PICTURE_SIZE, PICTURE_SIZE), Random(seed)
+    picture = compressed(render(scene, seed), rng)
+    pixels = np.asarray(picture.resize(side, Image.Resampling.BICUBIC))
+    return farther(pixels, rng.uniform(*_SCALES), rng) if rng.random() < _FARTHER else pixels

@@ -2,9 +2,11 @@
 
 A curriculum makes it trainable: single things first, then whole scenes, then families of
 scenes that differ in one count, thing, group, place or relation. A second cycle goes on with
-families alone, most of them natural, and a third has words and short phrases among its texts, as
-queries are: with these from the start captions are learnt more slowly. Scenes of held-out meaning
-are never shown, and neither is any look but the plain one, compressed as files are.
+families alone, most of them natural. In a third words and short phrases are among the texts, as
+queries are, and what is learnt of pictures stays as it is: with short texts from the start captions
+are learnt more slowly, and pictures that learn of them are worth less in other looks. Scenes of
+held-out meaning are never shown, and neither is any look but the plain one, compressed as files
+are and now and then from farther away.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ class Cycle:
     scenes at random; the rest shows families. `natural_share` of these start from natural
     scenes; of the pool's `families`, `renewed` are replaced at every step. `rate_at` gives
     the rate's factor by the share of the steps that is done. Of the texts `short_share` are no
-    captions.
+    captions; with `texts_alone` pictures keep their embeddings.
     """
 
     steps: int
@@ -76,12 +78,13 @@ class Cycle:
     renewed: int
     families: int = 2500
     short_share: float = 0.0
+    texts_alone: bool = False
 
 
 CYCLES = (
     Cycle(600, 2e-3, _cosine, 1, 1_000_000, 0.05, 0.15, 0.7, 8),
-    Cycle(2200, 1.6e-3, _late_linear, 5, 2_000_000, 0, 0, 0.85, 4),
-    Cycle(700, 8e-4, _linear, 9, 3_000_000, 0, 0, 0.85, 4, 1500, 0.2),
+    Cycle(2600, 1.6e-3, _late_linear, 5, 2_000_000, 0, 0, 0.85, 4),
+    Cycle(1100, 7e-4, _linear, 9, 3_000_000, 0, 0, 0.85, 2, 1500, 0.3, texts_alone=True),
 )
 QUICK_CYCLES = (
     Cycle(6, 2e-3, _cosine, 1, 1_000_000, 0.2, 0.5, 0.7, 1, families=32),
@@ -172,6 +175,7 @@ def _run(model: Any, tokenize: Callable[[list[str]], torch.Tensor], cycle: Cycle
     """Train the model for one cycle."""
     rng = Random(cycle.seed)
     batches = Batches(cycle)
+    model.visual.train(not cycle.texts_alone).requires_grad_(not cycle.texts_alone)
     optimizer = _optimizer(model, cycle.rate)
     schedule = _schedule(optimizer, cycle)
     earlier: deque[Embedded] = deque(maxlen=EARLIER_BATCHES)

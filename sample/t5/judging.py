@@ -24,7 +24,7 @@ OTHER_LISTWISE = (
     "{captions}\nQuery: {query}\nThe letter of the caption that fits this query best is:",
     "Query: {query}\nCaptions:\n{captions}\nThe best caption is:",
 )
-_LISTED = (2, 3, 4, 6, 8, 10, 10, 20)
+_LISTED = (2, 3, 4, 6, 8, 10, 10, 14, 20)
 
 
 def any_scene(rng: Random) -> Scene:

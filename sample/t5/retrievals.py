@@ -26,8 +26,8 @@ from sample.write_pack import as_shipped
 _DEPTH = 16
 _LISTED = 8
 _NOISES = (0.0, 0.0, 0.0, 0.01, 0.015, 0.025)
-_RENAMED = 0.5
-_COUNTS = (1, 2, 2, 3, 3, 4, 4, 4, 4, 5, 6)
+_RENAMED = 0.4
+_COUNTS = (1, 1, 2, 2, 3, 3, 4, 4, 4, 5, 6)
 
 
 @dataclass(frozen=True)

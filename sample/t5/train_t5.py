@@ -25,7 +25,7 @@ from sample.t5.judging import listwise, pointwise
 from sample.t5.retrievals import Retrieved, example, imagined, real, renamed
 from sample.t5.t5_folder import build_tokenizer, new_model, save_model
 
-BASE_STEPS = 2000
+BASE_STEPS = 2600
 BATCH = 48
 BASE_RATE, FINAL_RATE = 2e-3, 1.5e-3
 _EASY_SHARE = 0.15
@@ -33,7 +33,7 @@ _IMAGINED_SHARE = 0.04
 _NEAR = 0.75
 # Shares of the tasks, added up: pointwise, listwise, about several pictures, about one; the
 # rest describes.
-_POINTWISE, _JUDGING, _SEVERAL, _ANSWERING = 0.16, 0.28, 0.38, 0.54
+_POINTWISE, _JUDGING, _SEVERAL, _ANSWERING = 0.2, 0.28, 0.33, 0.45
 _IGNORED = -100
 _TOGETHER = 8  # batches whose examples are sorted by length together
 
@@ -51,7 +51,7 @@ class Round:
     first_picture: int
 
 
-ROUNDS = (Round(4200, 8000, 2, 2_000_000),)
+ROUNDS = (Round(3600, 8000, 2, 2_000_000),)
 QUICK_STEPS = 10
 QUICK_ROUNDS = (Round(10, 40, 2, 2_000_000),)
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from string import ascii_uppercase
@@ -21,8 +22,9 @@ from hypothesis import strategies as st
 from engine.ask.prompts import ANSWER
 from sample import build as build_module
 from sample.build import Stage, build
+from sample.clip.clip_folder import PICTURE_SIZE
 from sample.clip.contrast import Embedded, Facts, contrastive_loss
-from sample.clip.pool import Pool
+from sample.clip.pool import Pool, farther
 from sample.clip.train_clip import Cycle, train
 from sample.t5.answering import about_several
 from sample.t5.judging import listwise, pointwise
@@ -111,14 +113,31 @@ def test_a_pool_renews_its_oldest_families() -> None:
     assert not any(scene.meaning in held_out_meanings() for scene in pool.scenes)
 
 
+@given(st.floats(0.5, 1), st.integers(0, 2**32))
+@settings(max_examples=30)
+def test_from_farther_away_all_is_smaller_and_nothing_is_lost(scale: float, seed: int) -> None:
+    grey = np.full((PICTURE_SIZE, PICTURE_SIZE, 3), 90, np.uint8)
+    grey[1:-1, 1:-1] = 200  # all but the outermost pixels, which go on to the frame
+    seen = farther(grey, scale, Random(seed))
+    assert seen.shape == grey.shape
+    side = round(PICTURE_SIZE * scale)
+    assert abs((seen > 150).all(2).sum() - side**2) <= 6 * side
+    assert np.abs(seen[0].astype(int) - 90).max() < 90
+
+
 @needs_font
 @pytest.mark.slow
 def test_training_writes_a_folder_that_open_clip_loads(tmp_path: Path) -> None:
     cycle = Cycle(2, 1e-3, lambda _: 1.0, 1, 0, 0, 0, 0.5, 1, families=32)
-    train(tmp_path, [cycle])
-    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tmp_path}")
-    assert model.visual.image_size in (96, (96, 96))
+    train(tmp_path / "first", [cycle])
+    train(tmp_path / "more", [cycle, replace(cycle, texts_alone=True, short_share=0.5)])
+    first, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'first'}")
+    more = open_clip.create_model(f"local-dir:{tmp_path / 'more'}")
+    assert first.visual.image_size in (96, (96, 96))
     assert preprocess is not None
+    learnt, kept = more.state_dict(), first.state_dict()
+    assert all(torch.equal(learnt[name], kept[name]) for name in kept if "visual" in name)
+    assert not torch.equal(learnt["text_projection"], kept["text_projection"])
 
 
 def test_an_example_answers_with_the_whole_scene() -> None:
