@@ -1,6 +1,7 @@
 """Whether a reranker puts the better pictures first, and what it costs.
 
     python -m benchmarks.rerank
+    python -m benchmarks.rerank --searches 200
     python -m benchmarks.rerank --split val
     python -m benchmarks.rerank --generator FOLDER --reranker FOLDER
     python -m benchmarks.rerank --costs
@@ -103,11 +104,17 @@ class Told:
 
 
 def searches(rows: Sequence[Mapping[str, Any]], each: int, split: str) -> list[Asked]:
-    """So many of each kind, of what scenes of the split hold."""
+    """So many of each kind, of what scenes of the split hold.
+
+    Of more than there are scenes these come again, for another of their things or wordings.
+    """
     rng = Random(SEED)
     truths = [row["truth"] for row in rows if row["split"] == split]
     found = []
-    for truth in rng.sample(truths, min(each, len(truths))):
+    chosen: list[Any] = []
+    while len(chosen) < each:
+        chosen += rng.sample(truths, min(each - len(chosen), len(truths)))
+    for truth in chosen:
         name, count = rng.choice(sorted(truth["things"].items()))
         place = _PLACES[truth["place"]]
         found.append(Asked("word", name, Meaning(frozenset({(name, 0)}), "")))

@@ -77,7 +77,7 @@ def test_questions_about_a_picture_are_answered_from_its_captions(
     assert bool(given.cited) is given.said
 
 
-def test_of_pictures_that_look_alike_half_must_say_it() -> None:
+def test_of_pictures_that_look_alike_several_must_say_it() -> None:
     alike = pieces("a dog", "a cat", "a dog and a cat", "a lion", own=False)
     assert of_pictures(read("is there a dog?"), alike).text.startswith("Yes")
     assert of_pictures(read("is there a lion?"), alike).text.startswith("No")
