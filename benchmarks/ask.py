@@ -4,6 +4,8 @@
     python -m benchmarks.ask --generator consensus    # no model: rules alone
     python -m benchmarks.ask --generator FOLDER       # another one
     python -m benchmarks.ask --split val --everything # what each way to answer is worth
+    python -m benchmarks.ask --split val --exact-words # without other words for those asked
+    python -m benchmarks.ask --split val --enough .3 .5 .7 # where a file shows what others do
 
 The questions are made from what the scenes hold (`sample/world/questions.py`), half of them about
 one picture and half about the collection of all pictures of the split, of which no model has seen a
@@ -31,6 +33,7 @@ from time import perf_counter
 import numpy as np
 
 from engine.app import Engine, build_engine
+from engine.ask import composing
 from engine.ask.kinds import KIND_RULES
 from engine.ask.prompts import NOT_SAID
 from engine.evidence.refiners import REFINEMENTS
@@ -43,6 +46,8 @@ from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import AskAnswer, AskOptions
 from sample.world.questions import (
     KINDS,
+    NO,
+    YES,
     Question,
     question_set,
     right,
@@ -86,6 +91,13 @@ def main() -> None:
         "--everything", action="store_true", help="ask a model first, whatever the question"
     )
     parser.add_argument("--refine", nargs="*", default=(), choices=REFINEMENTS)
+    parser.add_argument(
+        "--enough",
+        nargs="*",
+        type=float,
+        default=(),
+        help="shares of captions of pictures like a file that must say a thing of it",
+    )
     parser.add_argument("--exact-words", action="store_true", help="no other words for them")
     parser.add_argument("--wrong", type=int, default=0, help="print so many wrong answers")
     args = parser.parse_args()
@@ -100,6 +112,10 @@ def main() -> None:
         asking = replace(asking, refine=tuple(args.refine), reword=not args.exact_words)
         if args.everything:
             asking = replace(asking, model_first=frozenset(rule.kind for rule in KIND_RULES))
+        if args.enough:
+            thresholds(asking, questions, args.sample, args.enough)
+            engine.close()
+            return
         done = [*ask_all(engine, asking, questions, args.sample), *majority(questions)]
         engine.close()
     report(done)
@@ -148,6 +164,27 @@ def ask_all(
         stored, file = StoredPicture(ids[picture]), NamedPicture(path.name, path)
         yield from _asked(asking, question, "picture, own captions", (stored,), ASKED, names)
         yield from _asked(asking, question, "picture, undescribed", (file,), KNOWN, names)
+
+
+def thresholds(
+    asking: Asking, questions: Sequence[Question], sample: str, shares: Sequence[float]
+) -> None:
+    """For each share of captions a row: how often it is right whether a file shows a thing."""
+    one_of = [one for one in questions if one.scope == "picture" and one.kind == "existence"]
+    print("| enough | right | yes where it is so | no where it is not |")
+    print("| --- | --- | --- | --- |")
+    kept = composing.ENOUGH
+    for share_of in shares:
+        composing.ENOUGH = share_of
+        done: list[Done] = []
+        for question in one_of:
+            path = SAMPLE_PACK / sample / question.about[0]
+            file = NamedPicture(path.name, path)
+            done += _asked(asking, question, "undescribed", (file,), KNOWN, {})
+        done = [one for one in done if one.way == "undescribed"]
+        cells = [[one for one in done if one.question.answer == answer] for answer in (YES, NO)]
+        print(f"| {share_of:g} | {share(done)} | {' | '.join(map(share, cells))} |", flush=True)
+    composing.ENOUGH = kept
 
 
 def _asked(

@@ -1,11 +1,13 @@
 """Whether a reranker puts the better pictures first, and what it costs.
 
     python -m benchmarks.rerank
+    python -m benchmarks.rerank --searches 200
+    python -m benchmarks.rerank --split val
     python -m benchmarks.rerank --generator FOLDER --reranker FOLDER
     python -m benchmarks.rerank --costs
 
-On both sample collections, filled as `mrag demo` does. Searched for is what scenes of the split
-test hold: a word (a thing), a phrase (so many of it, and where), and a caption of a wording of its
+On both sample collections, filled as `mrag demo` does. Searched for is what scenes of a split
+hold: a word (a thing), a phrase (so many of it, and where), and a caption of a wording of its
 own. A picture is graded 2 where all that the search says holds, 1 where one of its things is there
 but something else is not so, 0 otherwise. nDCG@10 by ir-measures with the bootstrap's 95 %
 interval over searches, and what reranking the first 50 of the default space adds to it, on the
@@ -61,6 +63,7 @@ from sample.world.captions import NUMBERS, caption
 from sample.world.places import PLACES
 from sample.world.reading import read_caption, read_truth
 from sample.world.scenes import Group, Meaning, Scene
+from sample.world.splits import SPLITS
 from sample.world.things import THINGS, plural, with_article
 
 TOP, SEED = 50, 7
@@ -100,12 +103,18 @@ class Told:
     items: int
 
 
-def searches(rows: Sequence[Mapping[str, Any]], each: int) -> list[Asked]:
-    """So many of each kind, of what scenes of the split test hold."""
+def searches(rows: Sequence[Mapping[str, Any]], each: int, split: str) -> list[Asked]:
+    """So many of each kind, of what scenes of the split hold.
+
+    Of more than there are scenes these come again, for another of their things or wordings.
+    """
     rng = Random(SEED)
-    truths = [row["truth"] for row in rows if row["split"] == "test"]
+    truths = [row["truth"] for row in rows if row["split"] == split]
     found = []
-    for truth in rng.sample(truths, min(each, len(truths))):
+    chosen: list[Any] = []
+    while len(chosen) < each:
+        chosen += rng.sample(truths, min(each - len(chosen), len(truths)))
+    for truth in chosen:
         name, count = rng.choice(sorted(truth["things"].items()))
         place = _PLACES[truth["place"]]
         found.append(Asked("word", name, Meaning(frozenset({(name, 0)}), "")))
@@ -208,7 +217,7 @@ def letters(collection: Collection, asked: Sequence[Asked]) -> str:
     return f"shares of letters over random lists of {WINDOW} (5 % each without bias): {shown}"
 
 
-def qualities(engine: Engine, each: int) -> None:
+def qualities(engine: Engine, each: int, split: str) -> None:
     """Print what reranking adds on the sample collections."""
     methods: list[RerankMethod] = ["pointwise", "listwise"]
     methods += ["picture"] if engine.settings.reranker else []
@@ -226,7 +235,7 @@ def qualities(engine: Engine, each: int) -> None:
             for method in methods
             if (made := collection.search_reranker(method, UNHURRIED))
         }
-        asked = searches(table, each)
+        asked = searches(table, each, split)
         found = list(told(collection, asked, truths, rerankers))
         for row in rows(name, found, truths):
             print(row, flush=True)
@@ -317,6 +326,7 @@ def main() -> None:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--searches", type=int, default=40, help="of each kind")
+    parser.add_argument("--split", default="test", choices=SPLITS, help="whose scenes are sought")
     parser.add_argument("--home", type=Path, help="home that has the samples, or gets them")
     parser.add_argument("--generator", default="", help="name or folder; the sample's without it")
     parser.add_argument("--reranker", default="", help="BLIP by name or folder")
@@ -339,7 +349,7 @@ def main() -> None:
         stack.callback(engine.close)
         if set(COLLECTIONS) - set(engine.names()):
             fill(engine)
-        qualities(engine, given.searches)
+        qualities(engine, given.searches, given.split)
 
 
 if __name__ == "__main__":

@@ -2,27 +2,26 @@
 
     python -m benchmarks.video shots [FOLDER]
     python -m benchmarks.video speed --minutes 2
-    python -m benchmarks.video memory --minutes 5 20 [--fps 25] [--alone]
+    python -m benchmarks.video memory --minutes 60 [--fps 30000/1001] [--keep film.mp4]
 
 `shots` makes films of the sample collection's pictures (or of those in FOLDER), of which it is
 known when each scene begins, and prints how many beginnings are found within half a second, how
 far off they are, how many are found where none is, and both of PySceneDetect's
-detector alone. `speed` and `memory` make a film of
-1920 x 1080 whose scenes move; `speed` decodes it, finds its shots and ingests it with the sample's
-encoder, `memory` prints the peak of an ingest in a process of its own; `--alone`: of finding its
-shots.
+detector alone. `speed` and `memory` make a film of 1920 x 1080 with sound, whose scenes move;
+`speed` decodes it, finds its shots and ingests it with the sample's encoder; `memory` ingests it
+at the terminal, looks each second how much memory that takes, kills it twice, has it go on, and
+holds what came of it against an ingest that nobody disturbed (`benchmarks.long_film`).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import resource
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from random import Random
 from time import perf_counter, process_time
@@ -31,6 +30,7 @@ from PIL import Image
 from scenedetect import AdaptiveDetector, FrameTimecode
 
 from benchmarks.films import Film, Part, write_film
+from benchmarks.long_film import measure, write_long_film
 from engine.app import build_engine
 from engine.images import SUFFIXES
 from engine.settings import SAMPLE_PACK, Settings
@@ -43,16 +43,16 @@ from ingest.video.shots import ShotReader
 WITHIN = 0.5
 """Seconds that a beginning may be off."""
 
-FULL = (1920, 1080)
 PLAIN = Film()
 
 
 @dataclass(frozen=True)
 class Case:
-    """A kind of film; `lengths` of scenes in seconds."""
+    """A kind of film; `lengths` of scenes in seconds, `cuts`: every other scene is cut to."""
 
     name: str
     fade: float = 0.0
+    cuts: bool = False
     drift: float = 0.05
     lengths: tuple[float, float] = (1.0, 6.0)
     how: Film = PLAIN
@@ -66,6 +66,7 @@ CASES = (
     Case("cross-fades of 0.5 s", fade=0.5, lengths=(3.0, 8.0)),
     Case("cross-fades of 1 s", fade=1.0, lengths=(4.0, 8.0)),
     Case("cross-fades of 2 s", fade=2.0, lengths=(6.0, 10.0)),
+    Case("cuts and cross-fades of 1 s in turn", fade=1.0, cuts=True, lengths=(2.0, 5.0)),
 )
 
 
@@ -106,7 +107,8 @@ def _film(
     for number in range(scenes):
         picture = Image.open(rng.choice(names)).convert("RGB")
         seconds = round(rng.uniform(*case.lengths), 2)
-        parts.append(Part(picture, seconds, case.fade if number else 0.0, case.drift))
+        fades = number > 0 and not (case.cuts and number % 2)
+        parts.append(Part(picture, seconds, case.fade if fades else 0.0, case.drift))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "film.mp4")
         begins = write_film(path, parts, case.how)
@@ -126,50 +128,11 @@ def _adaptive(path: Path) -> list[float]:
     return found
 
 
-def full_film(path: Path, minutes: float, fps: int = 25) -> int:
-    """A film of moving scenes in 1920 x 1080; gives its frames.
-
-    Its first twenty seconds are written once, and repeated.
-    """
-    names = sorted((SAMPLE_PACK / "plain" / "images").iterdir())
-    rng = Random(1)
-    parts = [
-        Part(Image.open(rng.choice(names)).convert("RGB"), seconds, drift=0.2)
-        for seconds in (4.0, 3.0, 5.0, 8.0)
-    ]
-    begin = path.with_name("begin.mp4")
-    write_film(begin, parts, Film(size=FULL, fps=fps))
-    times = max(1, round(3 * minutes))
-    _repeated(begin, path, times)
-    return times * 20 * fps
-
-
-def _repeated(source: Path, target: Path, times: int) -> None:
-    """The packets of a film, over and over."""
-    import av
-
-    with av.open(str(target), "w") as out:
-        with av.open(str(source)) as first:
-            stream = out.add_stream_from_template(first.streams.video[0])
-        offset = 0
-        for _ in range(times):
-            end = 0
-            with av.open(str(source)) as again:
-                for packet in again.demux(again.streams.video[0]):
-                    if packet.dts is None or packet.pts is None:
-                        continue
-                    end = max(end, packet.pts + (packet.duration or 0))
-                    packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
-                    packet.stream = stream
-                    out.mux(packet)
-            offset += end
-
-
 def speed(minutes: float) -> None:
     """Print frames a second of decoding, of finding shots, and of a whole ingest."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "film.mp4")
-        frames = full_film(path, minutes)
+        frames = write_long_film(path, minutes)
         rows = [("decoding alone", *_timed(lambda: _decoded(path)))]
         rows.append(("decoding, finding shots, keeping frames", *_timed(lambda: _watched(path))))
         engine = build_engine(Settings(home=Path(folder, "home"), profile="sample", device="cpu"))
@@ -209,40 +172,13 @@ def _ingested(engine: object, path: Path) -> None:
     filling.fill(engine, open_source(path), "film", models=filling.specs(engine, "film"))
 
 
-def memory(minutes: Sequence[float], fps: int, *, alone: bool) -> None:
-    """Print the peak of an ingest, or of watching alone, by the length of its film."""
-    print("| minutes | shots | peak of memory | seconds |")
-    print("| --- | --- | --- | --- |")
-    for length in minutes:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "film.mp4")
-            full_film(path, length, fps)
-            kind = "watched" if alone else "one"
-            command = [sys.executable, "-m", "benchmarks.video", kind, str(path)]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-        print(f"| {length:g} | {done.stdout.strip()} |", flush=True)
-
-
-def one(path: Path) -> None:
-    """Ingest a film here, and print its shots, the peak of memory and how long it took."""
-    started = perf_counter()
+def memory(minutes: float, fps: Fraction, keep: Path | None) -> None:
+    """Print what an ingest takes, and what becomes of one that is killed."""
     with tempfile.TemporaryDirectory() as folder:
-        engine = build_engine(Settings(home=Path(folder), profile="sample", device="cpu"))
-        report = filling.fill(
-            engine, open_source(path), "film", models=filling.specs(engine, "film")
-        )
-        engine.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{report.pictures} | {peak:,.0f} MiB | {perf_counter() - started:.0f}")
-
-
-def watched(path: Path) -> None:
-    """Find the shots of a film here, and print what `one` does."""
-    started = perf_counter()
-    with Video(path) as video:
-        count = sum(1 for _ in ShotReader(video))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{count} | {peak:,.0f} MiB | {perf_counter() - started:.0f}")
+        film = keep or Path(folder, "film.mp4")
+        if not film.exists():
+            write_long_film(film, minutes, fps)
+        measure(film, Path(folder))
 
 
 def main() -> None:
@@ -256,22 +192,16 @@ def main() -> None:
     quick = kinds.add_parser("speed")
     quick.add_argument("--minutes", type=float, default=2)
     large = kinds.add_parser("memory")
-    large.add_argument("--minutes", type=float, nargs="+", default=[5, 20])
-    large.add_argument("--fps", type=int, default=25)
-    large.add_argument("--alone", action="store_true", help="find shots alone, without models")
-    kinds.add_parser("watched").add_argument("path", type=Path)
-    kinds.add_parser("one").add_argument("path", type=Path)
+    large.add_argument("--minutes", type=float, default=60)
+    large.add_argument("--fps", type=Fraction, default=Fraction(25))
+    large.add_argument("--keep", type=Path, help="where the film is kept, or taken from")
     given = parser.parse_args()
     if given.kind == "shots":
         shots(given.folder, given.scenes, given.films)
     elif given.kind == "speed":
         speed(given.minutes)
-    elif given.kind == "memory":
-        memory(given.minutes, given.fps, alone=given.alone)
-    elif given.kind == "watched":
-        watched(given.path)
     else:
-        one(given.path)
+        memory(given.minutes, given.fps, given.keep)
 
 
 if __name__ == "__main__":

@@ -153,8 +153,9 @@ def tag(
         emit(told.model_dump(mode="json")) if as_json else _show(told)
         for one in told.skipped:
             say(f"mrag: an example was left out: {one}")
-        for trouble in told.troubles:
-            say(f"mrag: {trouble}")
+        for trouble in (*told.troubles, told.pending):
+            if trouble:
+                say(f"mrag: {trouble}")
         if out:
             _write_every(out, answers, _asked_for(options), named, told.labelled)
 
@@ -259,6 +260,8 @@ def _show_taggings(told: TaggingsAnswer, as_json: bool) -> None:
         return
     for one in told.taggings:
         console().print(plain(_line(one)))
+    if told.pending:
+        say(f"mrag: {told.pending}")
     if not told.taggings:
         say(f"nothing was tagged in {told.collection}; do it with: mrag tag --labels FILE")
 

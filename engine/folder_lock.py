@@ -40,6 +40,16 @@ def unread(folder: Path) -> Iterator[bool]:
         release(handle)
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until nobody else has a folder locked, and keep it meanwhile; a disk may not lock."""
+    handle = _locked(folder, alone=True, wait=True)
+    try:
+        yield
+    finally:
+        release(handle)
+
+
 def is_locked(path: Path) -> bool:
     """Whether somebody has a file for himself, as far as can be told."""
     if sys.platform == "win32":

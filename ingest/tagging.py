@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from corpus.entry import Entry
 from corpus.ledger import Ledger
-from corpus.lock import writing
 from corpus.shards import Shard
 from engine.collection import CollectionFolder
 from engine.disk import refused
 from engine.errors import InvalidInput
 from engine.files import remove_partials, sync_folder
+from engine.folder_lock import alone
 from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.store import picture_id
 from engine.tags.tagger import ROWS, Given, Tagger
@@ -130,24 +130,28 @@ def _labelled_in(shard: Shard, rows: Sequence[int], tagger: Tagger) -> list[Labe
 def keep(folder: CollectionFolder, tagging: Tagging) -> None:
     """Keep a tagging, in place of one of its name: the next push has the index show its labels.
 
-    Raises StoreLocked while another writes.
+    Who writes the collection meanwhile is not waited for: no push looks at a tagging twice.
     """
-    with writing(folder):
-        try:
+    try:
+        folder.tags.mkdir(parents=True, exist_ok=True)
+        with alone(folder.tags):
             remove_partials(folder.tags)
             keep_tagging(folder.tags, tagging)
-        except OSError as error:
-            raise refused(folder.tags, error) from error
+    except OSError as error:
+        raise refused(folder.tags, error) from error
 
 
 def take_back(folder: CollectionFolder, name: str) -> None:
     """Remove a tagging: the next push takes from the index the labels that no other one gives.
 
-    Raises InvalidInput where there is none of that name, StoreLocked while another writes.
+    Raises InvalidInput where there is none of that name.
     """
-    with writing(folder):
-        standing(folder, name).unlink()
-        sync_folder(folder.tags)
+    try:
+        with alone(folder.tags):
+            standing(folder, name).unlink()
+            sync_folder(folder.tags)
+    except OSError as error:
+        raise refused(folder.tags, error) from error
 
 
 def standing(folder: CollectionFolder, name: str) -> Path:

@@ -998,7 +998,8 @@ class TagsAnswer(_Answer):
 
     `labelled` of `pictures` get any. `shown` are some of them, drawn at random. `examples` were
     learned from, `skipped` are those that could not be, and why. `troubles`: of other taggings
-    of the collection, which give nothing, as they cannot be read.
+    of the collection, which give nothing, as they cannot be read. `pending`: why searches do not
+    show the labels yet, which are safe on disk; empty where they do.
     """
 
     collection: str
@@ -1011,6 +1012,7 @@ class TagsAnswer(_Answer):
     examples: int = 0
     skipped: tuple[str, ...] = ()
     troubles: tuple[str, ...] = ()
+    pending: str = ""
 
 
 class LabelledAnswer(_Answer):
@@ -1042,7 +1044,8 @@ class TaggingAnswer(_Answer):
 
 
 class TaggingsAnswer(_Answer):
-    """The taggings of a collection, by name."""
+    """The taggings of a collection, by name; `pending` as in TagsAnswer, of one taken back."""
 
     collection: str
     taggings: tuple[TaggingAnswer, ...]
+    pending: str = ""

@@ -37,11 +37,11 @@ from engine.settings import Settings
 from engine.types import Encoder, Generator
 from sample.tasks import Reader, answers_right, listwise_right, pointwise_right
 from sample.trial import Memory, Outcome, Outcomes, Part, embed, fill_store, fit, try_map
+from sample.words import WORDS, searched
 from sample.world.reading import read_truth
 from sample.world.render import LOOKS, Look, postcard, render
 from sample.world.scenes import Meaning
 from sample.world.splits import COLLECTIONS, SPLITS, Shown, dev_scenes, fresh_scenes, pack_scenes
-from sample.world.things import THINGS, plural, with_article
 from sample.write_pack import PACK, as_shipped
 
 RESAMPLES = 2000
@@ -56,13 +56,6 @@ def _same(picture: Image.Image) -> Image.Image:
     return picture
 
 
-_FEW = THINGS[::4][:15]
-_WORDS = {
-    "15 words": [(thing.name, thing.name) for thing in _FEW],
-    "all 66 words": [(thing.name, thing.name) for thing in THINGS],
-    "their plurals": [(plural(thing.name), thing.name) for thing in THINGS],
-    'these with "a"': [(with_article(thing.name), thing.name) for thing in THINGS],
-}
 _LOOK_OF: dict[str, Look] = {"plain": _same, "postcards": postcard}
 
 
@@ -227,11 +220,13 @@ def tasks(bench: Bench) -> Iterator[str]:
     yield f"| yes or no: does a caption fit a query | {_share(pointwise_right(reader, scenes))} |"
     yield f"| of ten captions, one that fits | {_share(listwise_right(reader, scenes))} |"
     for collection in COLLECTIONS:
-        for told, words in _WORDS.items():
+        for told, words in WORDS.items():
             hits = bench.words(collection, words)
-            yield f"| {collection}, first hit of {told} | {hits.sum():.0f} of {len(hits)} |"
+            yield f"| {collection}, nearest to {told} | {hits.sum():.0f} of {len(hits)} |"
         for kind, flags in answers_right(reader, bench.retrieved(collection)):
             yield f"| {collection}, a picture: {kind} | {_share(flags)} |"
+    for collection, told, hits in searched():
+        yield f"| {collection}, first found for {told} | {hits.sum():.0f} of {len(hits)} |"
 
 
 def report(bench: Bench, looks: bool) -> Iterator[str]:

@@ -109,7 +109,7 @@ class ApiCors:
                 allow_origins=origins,
                 allow_methods=("GET", "POST", "DELETE"),
                 allow_headers=("Authorization", "Content-Type"),
-                expose_headers=("Location", "Retry-After", "X-Request-Id"),
+                expose_headers=("Location", "Retry-After", "X-Next-Start", "X-Request-Id"),
             )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from corpus.ledger import Ledger
 from engine.app import Collection, Engine
-from engine.errors import Damaged, InvalidInput
+from engine.errors import Damaged, InvalidInput, StoreLocked
 from engine.legible import legible
 from engine.progress import tell
 from engine.store import picture_id
@@ -22,10 +22,11 @@ from engine.tags.labels import Label, checked_labels, label_of, read_labels, wri
 from engine.tags.making import Examples, make_tagger
 from engine.tags.tagger import Tagger
 from engine.tags.tagging import (
+    Tagging,
     checked_name,
     new_tagging,
-    read_tagging,
     tagging_names,
+    usable_tagging,
     usable_taggings,
 )
 from engine.words import folded
@@ -84,8 +85,9 @@ class TagMaker:
                 options.name, tagger, collection.card.encoder_id, who=self.who, examples=count
             )
             keep(collection.folder, made)
-            self._level(collection)
-        return self._answer(collection, options, tagger, looked, skipped, examples)
+        pending = "" if options.dry_run else self._level(collection)
+        told = self._answer(collection, options, tagger, looked, skipped, examples)
+        return told.model_copy(update={"pending": pending})
 
     def labelled(self, name: str, options: LabelledOptions) -> LabelledAnswer:
         """A page of what a tagging gives, one that stands or one that is asked for.
@@ -97,7 +99,7 @@ class TagMaker:
             tagger, _, _ = _made(collection, options)
         else:
             standing(collection.folder, options.name)
-            tagger = read_tagging(collection.folder.tags, options.name).tagger
+            tagger = _usable(collection, options.name).tagger
         found = page(collection.folder, tagger, _place(options.after), options.k)
         return LabelledAnswer(
             collection=collection.card.name,
@@ -108,15 +110,15 @@ class TagMaker:
     def taggings(self, name: str) -> TaggingsAnswer:
         """The taggings of a collection; one that cannot be read says what mends that."""
         collection = self.engine.open(name)
-        folder = collection.folder.tags
-        told = tuple(self._told(folder, one) for one in tagging_names(folder))
+        told = tuple(self._told(collection, one) for one in tagging_names(collection.folder.tags))
         return TaggingsAnswer(collection=collection.card.name, taggings=told)
 
-    def _told(self, folder: Path, name: str) -> TaggingAnswer:
+    def _told(self, collection: Collection, name: str) -> TaggingAnswer:
         try:
-            found = read_tagging(folder, name)
+            found = _usable(collection, name)
         except Damaged as error:
-            return TaggingAnswer(name=name, trouble=self._placed(folder, str(error)))
+            trouble = self._placed(collection.folder.tags, str(error))
+            return TaggingAnswer(name=name, trouble=trouble)
         return TaggingAnswer(
             name=name,
             labels=written(found.tagger.labels),
@@ -131,17 +133,27 @@ class TagMaker:
         """Take a tagging back: its labels go, but those that another one gives, too."""
         collection = self.engine.open(name)
         take_back(collection.folder, tagging)
-        self._level(collection)
-        return self.taggings(name)
+        pending = self._level(collection)
+        return self.taggings(name).model_copy(update={"pending": pending})
 
-    def _level(self, collection: Collection) -> None:
-        """Have the index show what stands now; of a background soon, and for sure."""
+    def _level(self, collection: Collection) -> str:
+        """Have the index show what stands now; why it does not yet, where it does not."""
         name = collection.card.name
         if self.learner is not None:
             self.learner.label(name)
-            self.learner.labelled(name, _MOMENT_S)
-        else:
+            if not self.learner.labelled(name, _MOMENT_S):
+                return "this is on disk; searches show it once nothing else writes the collection"
+            trouble = self.learner.following(name).trouble
+            why = trouble if self.paths else "ask the one who runs this server"
+            return f"this is on disk, but searches do not show it yet: {why}" if trouble else ""
+        try:
             level(collection.folder, collection.card, self.engine.settings, tell)
+        except StoreLocked:
+            return (
+                "this is on disk; searches show it once nothing else writes the collection, and at "
+                f"the latest after: mrag push {name}"
+            )
+        return ""
 
     def _answer(
         self,
@@ -188,6 +200,12 @@ class TagMaker:
                 for given in one.given
             ),
         )
+
+
+def _usable(collection: Collection, name: str) -> Tagging:
+    """A tagging that can be used; raises Damaged."""
+    card = collection.card
+    return usable_tagging(collection.folder.tags, name, card.encoder_id, card.dim)
 
 
 # Labels and examples.

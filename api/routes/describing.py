@@ -105,7 +105,8 @@ async def compare(request: Request, asking: Reader, collection: Named = "") -> C
     response_model=OutlineAnswer,
     responses={
         200: {
-            "description": "The shots; as subtitles where `format` says so.",
+            "description": "The shots; as subtitles where `format` says so, of which the header "
+            "X-Next-Start tells where to go on.",
             "content": {"text/vtt": {}, "application/x-subrip": {}},
         },
         **_ERRORS,
@@ -133,7 +134,8 @@ async def outline(
     if format == "json":
         return told
     written, kind = WRITTEN[format]
-    return Response(written([told]), media_type=kind)
+    goes_on = {} if told.next is None else {"X-Next-Start": f"{told.next:.3f}"}
+    return Response(written([told]), media_type=kind, headers=goes_on)
 
 
 def _video(asking: Asking, sent: Form, uploaded: NamedPicture | None) -> NamedPicture:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, product
 
 from engine.ask.inflection import (
     NO_OTHERS,
@@ -33,6 +33,7 @@ _MOST_WAYS = 256
 """So many ways to write what is asked for are looked up; of more, words as they are asked alone."""
 
 _SHOWN = 50
+_PLACED = re.compile(r"(?<!\S)(?:on|in|at|by|under|near|behind|above|below)(?: \S+){1,3}$")
 _EITHER = re.compile(r"(?i)(?<!\S)or(?!\S)(?! (?:more|fewer|less)\b)")
 
 
@@ -204,6 +205,10 @@ def required(text: str, others: Others = NO_OTHERS) -> list[tuple[str, ...]]:
     parts = [tuple(words(part)) for part in _EITHER.split(text) if words(part)]
     if len(parts) < 2:
         return _required(text, others)
+    if any(_PLACED.search(" ".join(part)) for part in parts[:-1]):
+        # `A dog on the grass or a cat`: all of one side, or of the other; said as what must stand.
+        sides = [_required(" ".join(part), others) for part in parts]
+        return [tuple(dict.fromkeys(chain(*each))) for each in product(*sides)]
     # Of `dogs or fire trucks on a beach` either will do, and a beach.
     before, first = _parted(parts[0][::-1])
     after, last = _parted(parts[-1])

@@ -115,9 +115,21 @@ def _places(count: Count, pieces: Sequence[Piece]) -> Answered:
         return not_said("no caption of these pictures has a place")
     place, there = found[0]
     of = len(pieces)
-    text = f"{place[:1].upper()}{place[1:]}, in {len(there)} of {of} {_pictures(of)}"
+    text = f"{place[:1].upper()}{place[1:]}, in {len(there):,} of {of:,} {_pictures(of)}"
+    if of < count.believed:
+        text += f" that were looked at, of {count.believed:,}{_nearly(found)}"
     text += f"; most were taken in {taken}." if taken else "."
     return Answered(text, said=True, cited=tuple(there), by="index")
+
+
+def _nearly(found: Sequence[tuple[str, Sequence[Piece]]]) -> str:
+    """The second place of a sample, where chance alone might have made it the first."""
+    if len(found) < 2:
+        return ""
+    (_, first), (place, second) = found[:2]
+    by_chance = 2 * (len(first) + len(second)) ** 0.5
+    near = len(first) - len(second) < by_chance
+    return f"; about as many are {place}" if near else ""
 
 
 def _times(count: Count, pieces: Sequence[Piece]) -> Answered:

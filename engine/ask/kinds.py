@@ -262,7 +262,7 @@ LOOSE_ENDS = re.compile(
 
 _ASKS = rf"(?:how many|how often|which {PICTURES}|what|where|when|who|why)"
 SEVERAL = re.compile(
-    rf"[?!.;] (?:and |or )?(?:{_ASKS}|{_AUXILIARY})\b|(?:,|\band|\bor|\bbut) "
+    rf"[?!;] (?:and |or )?(?:{_ASKS}|{_AUXILIARY})\b|(?:,|\band|\bor|\bbut) "
     rf"(?:{_ASKS}|(?:is|are|was|were) there|which (?:show|have|of|are|is)"
     rf"|(?:do|does|did) (?:{_WE}|it|they|any|the))\b",
     re.IGNORECASE,

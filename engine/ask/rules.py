@@ -132,8 +132,10 @@ def read_question(question: str, *, today: date, known: Known | None = None) -> 
     if not looks_english(words(text)):
         told = "no rule fits: all words are looked for"
         return ReadQuestion(text, "open", (_plain(text),), (Fired(AS_IT_IS, text, told),))
-    reading = _Reading(_LISTED_OR.sub(" or ", _CONTRACTED.sub(r"\1 is", text)))
+    reading = _Reading(_CONTRACTED.sub(r"\1 is", text))
     opened = _opened(reading)
+    if not (opened and opened.kind == "comparison"):
+        reading.left = _LISTED_OR.sub(" or ", reading.left)
     if another := SEVERAL.search(reading.left):
         said = reading.left[another.start() :].strip(" ,;.?!\n")
         reading.fired.append(Fired(TWO_QUESTIONS, said, "asks something else"))

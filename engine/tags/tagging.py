@@ -114,22 +114,22 @@ def usable_taggings(
     found, troubles = [], {}
     for name in tagging_names(folder):
         try:
-            tagging = read_tagging(folder, name)
-            _check_made_with(tagging, encoder_id, dim, _remedy(folder, name))
+            found.append(usable_tagging(folder, name, encoder_id, dim))
         except Damaged as error:
             troubles[name] = str(error)
-        else:
-            found.append(tagging)
     return tuple(found), troubles
 
 
-def _check_made_with(tagging: Tagging, encoder_id: str, dim: int, remedy: str) -> None:
-    own = len(tagging.tagger.scorer.sentences.origin)
-    if (tagging.encoder_id, own) != (encoder_id, dim):
+def usable_tagging(folder: Path, name: str, encoder_id: str, dim: int) -> Tagging:
+    """A tagging for pictures of this encoder; raises Damaged for one that gives these nothing."""
+    found = read_tagging(folder, name)
+    own = len(found.tagger.scorer.sentences.origin)
+    if (found.encoder_id, own) != (encoder_id, dim):
         raise Damaged(
-            f"the tagging {tagging.name!r} was made with encoder {tagging.encoder_id} ({own} "
-            f"dimensions), not with {encoder_id} ({dim}); {remedy}"
+            f"the tagging {name!r} was made with encoder {found.encoder_id} ({own} dimensions), "
+            f"not with {encoder_id} ({dim}); {_remedy(folder, name)}"
         )
+    return found
 
 
 def read_tagging(folder: Path, name: str) -> Tagging:

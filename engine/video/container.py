@@ -109,6 +109,23 @@ class Frame:
         return np.asarray(seen.to_ndarray(), np.uint8)
 
 
+class _File:
+    """A file whose trouble is kept until it is asked for: PyAV would print it, and go on."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek, self.tell, self.close = file.seek, file.tell, file.close
+        self.trouble: OSError | None = None
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; none where they cannot be read."""
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            self.trouble = error
+            return b""
+
+
 class Video:
     """A video file, or the bytes of one, open for reading.
 
@@ -118,7 +135,7 @@ class Video:
 
     def __init__(self, source: Path | bytes, limits: Limits = DEFAULT_LIMITS) -> None:
         self._name = "the given bytes" if isinstance(source, bytes) else str(source)
-        self._file = _opened_file(source)
+        self._file = _File(_opened_file(source))
         self.trouble = ""
         self._spoiled, self._begun = 0, False
         try:
@@ -172,6 +189,14 @@ class Video:
             camera=camera,
             place=(float(found[1]), float(found[2])) if found else None,
             title=said.get("title", ""),
+        )
+
+    def unseen(self) -> UnreadableImage:
+        """What is to be raised where no frame of it could be decoded."""
+        why = f" ({self.trouble})" if self.trouble else ""
+        return UnreadableImage(
+            f"{self._name}: no picture of it can be seen{why}; it may be cut short or damaged: "
+            "copy or export it again"
         )
 
     def note_end(self, seconds: float) -> None:
@@ -253,6 +278,9 @@ class Video:
                 buffer_size=_BUFFER,
             )
         except (FFmpegError, OSError, ValueError) as error:
+            if self._file.trouble:
+                told = f"cannot be read ({_told(self._file.trouble)}); check its disk"
+                raise UnreadableImage(f"{self._name}: {told}") from error
             if not self._file.seek(0, SEEK_END):
                 empty = f"{self._name}: is empty; copy or export it again"
                 raise UnreadableImage(empty) from error
@@ -290,6 +318,14 @@ class Video:
             self._container.seek(offset, stream=stream, backward=True)
 
     def _decoded(self) -> Iterator[VideoFrame]:
+        yield from self._decodable()
+        if error := self._file.trouble:  # its disk's, not its own, which may get over it
+            raise UnreadableImage(
+                f"{self._name}: cannot be read any further ({_told(error)}); check its disk, and "
+                "do the same again"
+            ) from error
+
+    def _decodable(self) -> Iterator[VideoFrame]:
         bad = 0
         for decode in self._packets():
             try:
@@ -298,7 +334,8 @@ class Video:
                 if isinstance(error, av.error.EOFError):
                     return
                 bad, self._spoiled = bad + 1, self._spoiled + 1
-                self.trouble = f"{self._spoiled:,} parts of it cannot be decoded ({_told(error)})"
+                parts = "1 part" if self._spoiled == 1 else f"{self._spoiled:,} parts"
+                self.trouble = f"{parts} of it cannot be decoded ({_told(error)})"
                 if bad > _FEW:
                     self.trouble += "; the rest is given up"
                     return

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scenedetect import AdaptiveDetector, FrameTimecode
 
-METHOD = "adaptive+dissolve 1"
+METHOD = "adaptive+dissolve 2"
 """Named anew whenever shots are found otherwise than before."""
 
 WIDTH = 160
@@ -142,9 +142,7 @@ class Boundaries:
     def _next_slow(self, hard: float | None) -> float | None:
         """The middle of the first slow change since the last cut, where it is over by now."""
         best: _Slow | None = None
-        # A shot that a slow change has brought in is not all there yet.
-        clear = self._last + _HALF * _SAMPLED - _SAME
-        samples = [one for one in self._samples if one.time >= clear]
+        samples = [one for one in self._samples if one.time >= self._last - _SAME]
         for middle in range(_HALF, len(samples) - _HALF):
             begin, end = middle - _HALF, middle + _HALF
             if samples[middle].time <= self._judged:

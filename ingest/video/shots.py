@@ -73,7 +73,10 @@ class _Open:
 
 
 class ShotReader:
-    """Reads the shots of an open video from a moment on, once; `on_time` is told how far it is."""
+    """Reads the shots of an open video from a moment on, once; `on_time` is told how far it is.
+
+    Raises UnreadableImage where nothing of it can be seen.
+    """
 
     def __init__(
         self, video: Video, start_ms: int = 0, on_time: Callable[[float], None] = lambda _: None
@@ -99,6 +102,8 @@ class ShotReader:
                 shot = _Open(cut)
             _move(waiting, shot, boundaries.decided)
         if last is None:
+            if not self._start_ms:
+                raise self._video.unseen()
             return
         for cut in boundaries.finish():
             yield from _closed(shot, waiting, cut)

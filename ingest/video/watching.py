@@ -126,21 +126,13 @@ class Watcher:
         with Video(path, self._limits) as video:
             length, facts = video.duration, video.facts
             reader = ShotReader(video, start_ms, lambda time: self._on_time(time, length))
-            found = start_ms > 0
             for shot in reader:
                 file.check()
-                found = True
                 span = (shot.start_ms, shot.end_ms)
                 self._videos.add(sha256, span)
                 content = shot_sha256(sha256, shot.start_ms)
                 picture = _picture(shot, content, facts)
                 yield ShotRecord(_record(record, path, span), content, picture)
-            if not found:
-                why = f" ({video.trouble})" if video.trouble else ""
-                raise UnreadableImage(
-                    f"{path}: no picture of it can be seen{why}; it may be cut short or damaged: "
-                    "copy or export it again"
-                )
             if video.trouble:
                 reason = f"what could be seen of it was taken in; {video.trouble}"
                 yield Skipped(record.uri, printable(reason))

@@ -324,6 +324,9 @@ def test_a_video_is_told_shot_by_shot(reader: TestClient, trip: Path) -> None:
     written = reader.post(f"{V1}/outline?format=vtt", files=sent)
     assert written.headers["content-type"].startswith("text/vtt")
     assert written.text.startswith("WEBVTT\n\n00:00:00.000 --> 00:00:02.000\n")
+    assert "x-next-start" not in written.headers
+    part = reader.post(f"{V1}/outline?format=srt", files=sent, data={"shots": "1"})
+    assert part.headers["x-next-start"] == "2.000"
 
 
 def test_files_of_this_machine_are_read_for_its_owner_alone(sample_api: Asked, trip: Path) -> None:

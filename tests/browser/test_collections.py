@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PACK, OpenApp
+from tests.browser.conftest import PACK, PHONE, OpenApp
 
 PICTURES = sorted((PACK / "plain" / "images").glob("*.webp"))[-7:]
 
@@ -45,3 +45,18 @@ def test_a_zip_becomes_a_collection_that_is_searched_and_deleted_again(
     expect(page.get_by_text("Something went wrong")).to_have_count(0)
     expect(page.get_by_text("Delete plays")).to_have_count(0)
     expect(page.get_by_text("Seven of mine.zip")).to_have_count(0)
+
+
+def test_labels_are_tried_given_and_taken_back_by_keyboard_on_a_phone(open_app: OpenApp) -> None:
+    page = open_app("/collections?collection=plain", size=PHONE)
+    page.locator("summary").filter(has_text="Labels").press("Enter")
+    area = page.get_by_role("textbox", name="Labels, one a line")
+    area.fill("<b>snow</b> = in the snow\nbeach = on the beach")
+    page.get_by_role("button", name="See what they get").press("Enter")
+    expect(page.get_by_text("would get labels")).to_be_visible()
+    page.get_by_role("button", name="Give them these labels").press("Enter")
+    expect(page.get_by_text("have labels now")).to_be_visible()
+    expect(page.get_by_text("<b>snow</b>, beach")).to_be_visible()  # as text, not bold
+    page.get_by_role("button", name="Take back").press("Enter")
+    expect(page.get_by_text("are taken back")).to_be_visible()
+    expect(page.get_by_text("No picture has a label yet")).to_be_visible()

@@ -20,6 +20,15 @@ def test_an_answer_shows_what_it_rests_on_and_what_was_searched(mrag: Run) -> No
     assert "  how it was made:" in lines
 
 
+def test_what_is_found_can_be_reranked(mrag: Run) -> None:
+    question = ("ask", "which pictures show a truck or a castle?", "-c", "plain")
+    done = mrag(*question, "--rerank", "pointwise", "--rerank-seconds", "60", "--explain")
+    assert done.code == 0, done.err
+    assert "reranked" in done.out
+    assert "rerank: pointwise" in done.out
+    assert "set MRAG_RERANKER" in mrag(*question, "--rerank", "picture").err
+
+
 def test_another_search_can_be_given(mrag: Run) -> None:
     (answer,) = mrag("ask", "how many?", "--search", "truck -dog", "--json").answers
     assert answer["searches"] == ["truck -dog"]

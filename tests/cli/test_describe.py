@@ -71,6 +71,15 @@ def test_without_an_output_descriptions_are_shown(
 
 @pytest.mark.slow
 @pytest.mark.nightly
+def test_captions_of_a_batch_can_be_reranked(mrag: Run, held_out: list[Path]) -> None:
+    options = ("--rerank", "pointwise", "--rerank-top", "6", "--rerank-seconds", "60")
+    done = mrag("describe", held_out[0], *options, "--json")
+    assert [one["reranked"] for one in done.answers] == [["6 of 6 reranked"]]
+    refused = mrag("describe", "--again", *options)
+    assert refused.code == 2
+    assert "give it alone" in refused.err
+
+
 def test_descriptions_are_made_again_after_another_generator(
     mrag: Run, home: Path, tmp_path: Path
 ) -> None:

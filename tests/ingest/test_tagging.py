@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -14,13 +15,13 @@ from corpus.lock import writing
 from corpus.records import ImageRecord
 from engine.alignment.alignment import Alignment
 from engine.collection import CollectionCard, CollectionFolder
-from engine.errors import InvalidInput, StoreLocked
+from engine.errors import InvalidInput
 from engine.progress import Cancellation, Cancelled, Progress
 from engine.settings import Settings
 from engine.store import open_caption_store, open_image_store
 from engine.tags.labels import label_of
 from engine.tags.making import known_of, make_tagger
-from engine.tags.tagging import new_tagging
+from engine.tags.tagging import new_tagging, read_tagging, tagging_names
 from engine.tensorfile import read_tensors, write_tensors
 from engine.types import Filters
 from ingest.embed import EmbedOptions, embed
@@ -303,25 +304,33 @@ def test_a_damaged_tagging_stops_nothing_and_the_others_go_on(
     assert {name: one for name, one in shown().items() if name in both} == both
 
 
-def test_who_tags_waits_for_nobody_and_says_so(
+def test_who_tags_waits_for_nobody_and_the_next_push_shows_it(
     folder: CollectionFolder,
     card: CollectionCard,
     settings: Settings,
     encoder: PixelEncoder,
     pictures: Pictures,
+    tag: Callable[..., Any],
+    shown: Callable[[], Shown],
 ) -> None:
     filled(folder, card, encoder, list(pictures(24, captions=1)))
     push(folder, card, settings)
-    refused: list[str] = []
-
-    def other() -> None:
-        try:
-            take_back(folder, "words")
-        except StoreLocked as error:
-            refused.append(str(error))
-
     with writing(folder):
-        thread = Thread(target=other)
+        thread = Thread(target=tag, args=("words", "picture"))
         thread.start()
         thread.join()
-    assert "being written to" in refused[0]
+    push(folder, card, settings)
+    assert labelled(shown()) == {"picture"}
+
+    def meanwhile(step: Progress) -> None:
+        if step.stage == "label" and not step.done and "later" not in tagging_names(folder.tags):
+            keep(folder, replace(read_tagging(folder.tags, "words"), name="later"))
+            take_back(folder, "words")
+
+    tag("words", "picture", "caption")
+    push(folder, card, settings, on_progress=meanwhile)
+    assert push(folder, card, settings).labelled == 0  # the same labels, by another name
+    assert labelled(shown()) == {"picture", "caption"}
+    take_back(folder, "later")
+    push(folder, card, settings)
+    assert not labelled(shown())

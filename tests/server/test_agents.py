@@ -267,6 +267,9 @@ def test_a_question_is_answered_with_its_search_and_the_pictures_that_it_rests_o
     assert any(line.startswith("Stage answer") for line in told)
     assert len(pictures(result)) == 1
     key = told[2].split("id ")[1].split(":")[0]
+    ordered = text(ask(door, "ask", question="which pictures show a castle?", rerank="pointwise"))
+    assert "1 of 1 reranked" in ordered
+    assert "reranked" in text(ask(door, "describe", id=key, rerank="listwise"))
     about = text(ask(door, "ask", question="how many castles?", about=key))
     assert about.startswith('"')
     assert f"id {key}" in about

@@ -45,7 +45,7 @@ def test_a_question_is_answered_and_its_search_can_be_changed(open_page: OpenPag
     (others,) = (one["cards"] for one in elements(page, "grid"))
     assert {card["id"] for card in others} != {card["id"] for card in cards}
     page.text_input[0].set_value("is there a unicorn?").run()  # a new question is read anew
-    assert answer_of(page).startswith("No: no caption has it")
+    assert answer_of(page).startswith("No: no caption has “unicorn”")
     assert page.text_input[1].value == "unicorn"
 
 
@@ -59,6 +59,18 @@ def test_a_link_asks_and_may_be_about_pictures(open_page: OpenPage, home: Path) 
     assert [one.label for one in page.text_input] == ["Question"]  # nothing was searched
     page.button(f"ask forget {hit.id}").click().run()
     assert "What was searched" in [one.label for one in page.text_input]
+
+
+def test_the_best_are_put_in_another_order_where_the_address_says_so(open_page: OpenPage) -> None:
+    question = "which pictures show a truck or a castle?"
+    page = open_page(PAGE, collection="plain", ask=question, rerank="pointwise")
+    assert "reranked" in told(page)
+    order = page.sidebar.selectbox(key="ask order")
+    assert order.value == "pointwise"
+    order.set_value("off").run()
+    assert "reranked" not in told(page)
+    page = open_page(PAGE, collection="plain", ask=question, rerank="nonsense")
+    assert "reranked" not in told(page)
 
 
 def test_what_cannot_be_asked_is_said(open_page: OpenPage) -> None:

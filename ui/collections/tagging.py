@@ -169,6 +169,8 @@ def _give(name: str, options: TagOptions) -> None:
 
     def give() -> str:
         found = _maker().tag(name, given)
+        if found.pending:
+            return f"{found.labelled:,} pictures get labels: {found.pending}"
         return f"{found.labelled:,} pictures have labels now. Search for them with label:"
 
     _do(give)
@@ -176,8 +178,8 @@ def _give(name: str, options: TagOptions) -> None:
 
 def _untag(name: str, tagging: str) -> None:
     def take_back() -> str:
-        _maker().untag(name, tagging)
-        return f"The labels of {tagging} are taken back."
+        pending = _maker().untag(name, tagging).pending
+        return f"The labels of {tagging} are taken back{f': {pending}' if pending else ''}."
 
     _do(take_back)
 

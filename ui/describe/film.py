@@ -68,7 +68,12 @@ def _watched(file: UploadedFile, collection: Collection) -> list[OutlineAnswer]:
         while start is not None:
             options = OutlineOptions(start=start, shots=_TOGETHER)
             given = NamedPicture(file.name, path)
-            part = outline(collection, given, options, engine().settings.limits)
+            try:
+                part = outline(collection, given, options, engine().settings.limits)
+            except UnreadableImage as error:
+                bar.empty()
+                told = str(error).removeprefix(f"{path}: ")
+                raise UnreadableImage(f"{file.name}: {told}") from error
             parts.append(part)
             start = part.next
             if start is not None and part.seconds:

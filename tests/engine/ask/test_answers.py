@@ -14,6 +14,7 @@ from engine.ask.pieces import Answered, Piece
 from engine.ask.rules import ReadQuestion, read_question
 from engine.ask.understood import not_understood
 from engine.ask.writing import prompt_of
+from engine.types import ImageHit
 from tests.conftest import FakeTextStream
 
 OWN = (
@@ -76,7 +77,7 @@ def test_questions_about_a_picture_are_answered_from_its_captions(
     assert bool(given.cited) is given.said
 
 
-def test_of_pictures_that_look_alike_half_must_say_it() -> None:
+def test_of_pictures_that_look_alike_several_must_say_it() -> None:
     alike = pieces("a dog", "a cat", "a dog and a cat", "a lion", own=False)
     assert of_pictures(read("is there a dog?"), alike).text.startswith("Yes")
     assert of_pictures(read("is there a lion?"), alike).text.startswith("No")
@@ -252,6 +253,19 @@ def test_of_more_that_look_likely_than_are_ranked_the_least_is_told() -> None:
     assert of_collection(question, [many, few], ()).text.startswith("Yes. ")
     undecided = of_collection(question, [many, Count(0, 256, 999, (), at_least=True)], ())
     assert not undecided.said
+
+
+@pytest.mark.parametrize(("beach", "told_of"), [(52, "about as many are in the snow"), (90, "")])
+def test_of_a_sample_places_are_told_as_that(beach: int, told_of: str) -> None:
+    texts = [f"a dog {'on the beach' if at < beach else 'in the snow'}" for at in range(100)]
+    hits = [
+        ImageHit(str(at), "", "", 0.0, (text,), {"places": ()}) for at, text in enumerate(texts)
+    ]
+    found = [Piece(hit.captions[0], hit.id, hit, weight="said") for hit in hits]
+    question = read("where are most pictures of dogs taken?")
+    answer = of_collection(question, [Count(5000, 0, 9000, ())], found).text
+    assert answer.startswith(f"On the beach, in {beach} of 100 pictures that were looked at, of 5")
+    assert (told_of in answer) if told_of else ("about as many" not in answer)
 
 
 def test_a_word_of_no_caption_is_named() -> None:

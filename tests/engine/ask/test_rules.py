@@ -115,6 +115,8 @@ def test_what_kind_of_question_it_is_shows_in_how_it_begins(question: str, kind:
     [
         ("are there more pictures of cats than of dogs?", ("cats", "dogs"), "more"),
         ("Do the cats outnumber the dogs?", ("cats", "dogs"), ""),
+        ("which are more common, cats or dogs?", ("cats", "dogs"), "more"),
+        ("are there more lions than dogs or cats?", ("lions", "dogs or cats"), "more"),
         ("do fewer pictures show a cat than a dog in 2023?",
          ("after:2023 before:2023 cat", "after:2023 before:2023 dog"), "fewer"),
     ],

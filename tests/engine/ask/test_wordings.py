@@ -8,7 +8,7 @@ from random import Random
 from engine.ask.counting import required
 from engine.ask.rules import read_question
 from engine.ask.told import missing, says
-from engine.ask.wordings import OFTEN, Wordings, reworded
+from engine.ask.wordings import Wordings, reworded
 
 PLACES = (("on the street", "in the city"), ("on the beach", "by the sea"), ("indoors", "at home"))
 
@@ -35,7 +35,7 @@ def test_what_captions_of_the_same_pictures_say_instead_is_another_word_for_it()
 
 
 def test_nothing_is_learned_from_few_pictures_or_single_captions() -> None:
-    few = captions(3 * (OFTEN - 1))
+    few = captions(len(PLACES) * 2)  # five captions each, about half of them with the word
     assert Wordings(few).of("street") == ()
     assert Wordings([one[:1] for one in captions()]).of("street") == ()
     assert Wordings([]).of("street") == ()

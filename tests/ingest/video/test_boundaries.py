@@ -76,6 +76,13 @@ def test_a_scene_that_comes_out_of_another_begins_where_half_of_it_is_seen(fade:
     assert found == pytest.approx([6.0, 12.0], abs=0.3)
 
 
+def test_a_scene_that_goes_soon_after_a_cut_is_told_from_what_comes_out_of_it() -> None:
+    frames = film((scene(1), 5.0), (scene(2), 1.3))
+    fading = film((scene(2), 1.0), (scene(3), 6.0), fade=1.6)
+    frames += [(round(6.3 + time, 3), glance) for time, glance in fading]
+    assert cuts(frames) == pytest.approx([5.0, 7.3], abs=0.3)
+
+
 def test_a_camera_that_moves_cuts_nothing() -> None:
     assert cuts(film((scene(1, drift=2.0), 12.0))) == []
 

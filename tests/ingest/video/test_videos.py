@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from errno import EIO
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -322,6 +324,44 @@ def test_a_film_that_goes_while_it_is_watched_is_told_once_and_taken_up_again(
     embed(open_source(at), PixelEncoder(), fresh, options)
     for name, (_, vector) in living(fresh).items():
         np.testing.assert_array_equal(vectors[name], vector)
+
+
+def test_of_a_video_of_which_nothing_can_be_seen_that_is_told(films: Path, album: Album) -> None:
+    film(films / "bad.mp4", 0)
+    data = (films / "bad.mp4").read_bytes()
+    first, last = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    (films / "bad.mp4").write_bytes(data[:first] + bytes(last - first) + data[last:])
+    with pytest.raises(SourceError, match=r"no picture of it can be seen .* cannot be decoded"):
+        album.ingest(films)
+
+
+def test_a_disk_that_fails_in_the_middle_costs_no_shot(
+    films: Path, album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film(films / "trip.mkv", 0, 1, 2, 3, 4)
+    film(films / "other.mp4", 5)
+    far = (films / "trip.mkv").stat().st_size * 2 // 3
+
+    class Failing(BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() >= far:
+                raise OSError(EIO, "Input/output error")
+            return super().read(size)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "engine.video.container.open_regular", lambda path: Failing(path.read_bytes())
+        )
+        report = album.ingest(films).embed
+    assert "trip.mkv: cannot be read any further (Input/output error)" in reasons(report)[0]
+    assert report.skipped == {"unreadable": 1}
+    kept = report.embedded
+    again = album.ingest(films).embed
+    assert (again.embedded, again.unchanged) == (6 - kept, kept)
+    assert kept > 1
+    assert [start for name, start, _ in spans(album.folder) if name == "trip.mkv"] == [
+        0.0, 2.0, 4.0, 6.0, 8.0
+    ]  # fmt: skip
 
 
 def test_what_is_damaged_within_is_passed_over_and_told(films: Path, album: Album) -> None:
