@@ -12,11 +12,22 @@ from api.parts import Asking
 from api.problems import ClientGone, hider, problem_response
 from mrag_client.models import AskEvent
 
+EVENTS = {
+    "text/event-stream": {
+        "itemSchema": {
+            "type": "object",
+            "required": ["event", "data"],
+            "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+        }
+    }
+}
+"""Each event by itself, as OpenAPI 3.2 has it; readers of 3.1 pass over it."""
+
 STREAM = {
     "description": "Server-sent events: `searched` with what is searched, `text` with each piece "
     "of what a model writes, `answer` at last; the data is an AskEvent. Or `problem` at last, with "
     "a Problem. Comments come where nothing else does.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": EVENTS,
 }
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """What lies between must neither keep events nor gather them."""

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from api.document import errors
+from api.events import EVENTS
 from api.parts import Asking, Reader, Writer
 from api.problems import Conflict, NotFound
 from api.shapes import Jobs
@@ -28,7 +29,7 @@ _STILL_HERE_S = 15.0
 _STREAM = {
     "description": "Server-sent events: `progress` as it goes on, `ended` at last; the data is "
     "the ingest.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": EVENTS,
 }
 
 
