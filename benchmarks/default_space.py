@@ -111,7 +111,7 @@ def print_corrections(engine: Engine, split: str) -> None:
         collection = engine.open(name)
         judged = situations(collection, split)["several captions each"]
         own = collection.alignment
-        for method, made in (("raw", _raw(own)), (own.method, own)):
+        for method, made in {"raw": _raw(own), own.method: own}.items():
             for strength in STRENGTHS:
                 _print_correction(
                     name, method, replace(made, hub_strength=strength), judged, collection

@@ -57,7 +57,7 @@ from engine.search.relevance import LIKELY, Relevance
 from engine.search.relevance_sample import PICTURES, Sample, take_sample
 from engine.settings import Settings
 from engine.store import caption_id, open_caption_store, open_image_store, picture_id
-from engine.types import CaptionPoint, Encoder, ImagePoint, Vectors
+from engine.types import CaptionPoint, Encoder, ImagePoint, SearchSpace, Vectors
 from sample.world.captions import caption, captions
 from sample.world.places import PLACES
 from sample.world.reading import read_caption
@@ -153,7 +153,7 @@ def _holds(*things: tuple[str, int]) -> Meaning:
 
 
 def sample_world(
-    plain: Collection, sizes: Sequence[int], cache: Path | None, each: int
+    plain: Collection, sizes: Sequence[int], cache: Path | None, each: int, space: SearchSpace
 ) -> Iterator[str]:
     """The rows of the sample world's tables."""
     drawn, vectors = embedded(max(sizes), plain.encoder, cache)
@@ -167,7 +167,7 @@ def sample_world(
                     plain, drawn[:size], vectors[:size], Path(home), stack, captioned=captioned
                 )
                 named = f"{size:,} | {told}"
-                yield from _look(named, gallery, plain, drawn[:size], vectors[:size], asked)
+                yield from _look(named, gallery, plain, drawn[:size], vectors[:size], asked, space)
                 print(f"({size:,}, {told}: {perf_counter() - started:.0f} s)", flush=True)
 
 
@@ -225,6 +225,7 @@ def _look(
     drawn: Sequence[Scene],
     vectors: Vectors,
     asked: Sequence[Asked],
+    space: SearchSpace,
 ) -> Iterator[str]:
     """Search, and count what each rule shows."""
     world, reliability = World(drawn), Reliability()
@@ -232,11 +233,11 @@ def _look(
     found: list[tuple[Asked, Values, Flags, Flags]] = []
     for one in asked:
         right = world.right(one.wanted)
-        result = gallery.search(Query(one.text), "mapped", LOOKED_AT)
+        result = gallery.search(Query(one.text), space, LOOKED_AT)
         chances = np.array([hit.chance for hit in result.hits], np.float64)
         reliability.add(chances, right[[int(hit.uri) for hit in result.hits]])
         likely = np.zeros(len(drawn), np.bool_)
-        alone = gallery.search(Query(one.text), "mapped", max(1, result.likely or 0), likely=True)
+        alone = gallery.search(Query(one.text), space, max(1, result.likely or 0), likely=True)
         likely[[int(hit.uri) for hit in alone.hits]] = True
         query = plain.alignment.map_texts(plain.encoder.encode_texts([one.text]))
         scores = (query @ mapped.T)[0].astype(np.float64)
@@ -319,6 +320,7 @@ def main() -> None:
     parser.add_argument("--searches", type=int, default=80, help="captions of each kind")
     parser.add_argument("--cache", type=Path, help="folder that keeps the embedded pictures")
     parser.add_argument("--home", type=Path, help="home that has the samples, or gets them")
+    parser.add_argument("--space", default="mapped", choices=("mapped", "fused"))
     parser.add_argument("--folder", type=Path, default=FOLDER, help="of real vectors")
     asked = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -333,7 +335,8 @@ def main() -> None:
             stack.callback(engine.close)
             if "plain" not in engine.names():
                 fill(engine)
-            rows += sample_world(engine.open("plain"), asked.sizes, asked.cache, asked.searches)
+            plain = engine.open("plain")
+            rows += sample_world(plain, asked.sizes, asked.cache, asked.searches, asked.space)
     print_tables(rows)
 
 
