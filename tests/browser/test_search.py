@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.served_app import served_app
-from tests.browser.conftest import PACK, PHONE, OpenApp, await_models, ingest
+from tests.browser.conftest import PACK, PHONE, OpenApp, await_models, ingest, until
 
 LONG = 10_000
 HOSTILE = '<script>document.title="run"</script><img src=x onerror=alert(1)> ![x](http://a.b/c)'
@@ -117,7 +117,7 @@ def scrolled(page: Page) -> int:
 
 
 def wait_for_top(page: Page) -> None:
-    page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollTop === 0")
+    until(page, "document.querySelector('[data-testid=stMain]').scrollTop === 0")
 
 
 def test_the_first_next_shows_the_next_page_from_its_top(open_app: OpenApp) -> None:
@@ -260,7 +260,7 @@ def test_markup_in_captions_is_shown_and_never_run(
 def test_a_caption_as_long_as_a_book_leaves_room_for_the_others(
     open_app: OpenApp, hostile: str
 ) -> None:
-    page = open_app("/search?q=long&space=mapped", at=hostile)
+    page = open_app("/search?q=longlonglonglong&space=caption", at=hostile)
     answered(page)
     card = page.get_by_role("listitem").filter(has_text="longlong")
     box = card.bounding_box()
