@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from PIL.Image import Image
@@ -13,29 +13,13 @@ from engine.alignment.alignment import GapMap
 from engine.describe.reranking import diverse
 from engine.describe.retriever import Retriever
 from engine.errors import CollectionMissing
+from engine.evidence.pieces import Piece
 from engine.identity import UNKNOWN, PictureIdentity
 from engine.stages.protocols import Found, Refiner
 from engine.timing import Stopwatch
 from engine.types import CaptionHit, DescribeSpace, Vector, Vectors
 
-
-class _Caption(Protocol):
-    """A caption that a retriever found."""
-
-    @property
-    def text(self) -> str:
-        """What it says."""
-
-    @property
-    def score(self) -> float:
-        """How near it is to the picture."""
-
-    @property
-    def vector(self) -> Vector | None:
-        """Its raw vector."""
-
-
-Borrowed = TypeVar("Borrowed", bound=_Caption)
+Borrowed = TypeVar("Borrowed", bound=Piece)
 
 
 @dataclass(frozen=True, eq=False)
