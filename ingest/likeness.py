@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import inf
 from pathlib import Path
 from threading import Lock
 from time import monotonic
+from typing import Protocol
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from engine.progress import OnProgress, Progress, check_cancelled, silent
 from engine.search.copies import write_copies
 from engine.search.sight import Known, as_words, sight_of
 from engine.settings import Settings
-from engine.store import ImageStore, picture_id
+from engine.store import picture_id
 from engine.types import ImageHit
 from engine.video.address import file_at
 from ingest.decoding import opened_in_order
@@ -58,6 +59,16 @@ class Seen:
                 sights.put(seen)
 
 
+class Pictures(Protocol):
+    """What is asked of an index of pictures."""
+
+    def ids(self) -> Iterable[str]:
+        """All of them."""
+
+    def get(self, ids: Sequence[str]) -> list[ImageHit]:
+        """What is stored of some."""
+
+
 @dataclass(frozen=True)
 class Outlook:
     """What is still to be done: pictures to look at, and to compare; `missing` have no file."""
@@ -74,7 +85,7 @@ class Outlook:
 
 def find_copies(
     folder: CollectionFolder,
-    images: ImageStore,
+    images: Pictures,
     settings: Settings,
     *,
     seconds: float = inf,
@@ -102,7 +113,7 @@ class _Finding:
     def __init__(
         self,
         sights: Sights,
-        images: ImageStore,
+        images: Pictures,
         settings: Settings,
         deadline: float,
         on_progress: OnProgress,

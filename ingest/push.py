@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from time import monotonic
 
 from corpus.ledger import Ledger, Live
@@ -29,6 +30,7 @@ from engine.store import (
     image_spec,
     open_caption_store,
     open_image_store,
+    picture_id,
     room_for,
 )
 from engine.store.addresses import same_place
@@ -42,6 +44,7 @@ from engine.store.generations import (
 )
 from engine.store.graph import build_graph, copy_generation
 from engine.store.sweeping import next_number, remove, sweep, sweep_all, sweep_old_layout
+from engine.types import ImageHit
 from ingest.changes import Changes, Written
 from ingest.labels import Labels
 from ingest.likeness import find_copies
@@ -128,6 +131,23 @@ class _Stores:
     def flush(self) -> None:
         self.images.flush()
         self.captions.flush()
+
+
+class _Pushed:
+    """The pictures of an index that is level with its ledger, which knows their ids.
+
+    The index is opened for more than that alone: it takes longer than all else about a small one.
+    """
+
+    def __init__(self, ledger: Ledger, opened: Callable[[], ImageStore]) -> None:
+        self._ledger = ledger
+        self._opened = cache(opened)
+
+    def ids(self) -> Iterator[str]:
+        return map(picture_id, self._ledger.sha256s())
+
+    def get(self, ids: Sequence[str]) -> list[ImageHit]:
+        return self._opened().get(ids)
 
 
 class _Push:
@@ -344,7 +364,13 @@ class _Push:
         """Find copies among pictures that a fill has looked at; others wait until they are asked
         for, as all of them would have to be decoded."""
         folder, settings = self._folder, self._settings
-        with open_image_store(folder, self._card, settings, number=answers.number) as images:
+        with ExitStack() as stack:
+
+            def opened() -> ImageStore:
+                images = open_image_store(folder, self._card, settings, number=answers.number)
+                return stack.enter_context(images)
+
+            images = _Pushed(self._ledger, opened)
             find_copies(folder, images, settings, look=False, on_progress=self._on_progress)
 
     # Points

@@ -3,7 +3,7 @@
 A folder holds `index.json` (what the index was made with), `shard` (Qdrant Edge's files) and
 `seal.json`: what these files were when they were written last, which is held against them before
 they are opened. Without it, while the index is written and after a kill, they are tried in another
-process first. A folder is made under another name and renamed, so one that exists is whole.
+process first. `index.json` is written last: a folder without it never became whole.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -23,7 +24,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from engine.disk import check_room, free_bytes, refusal, refused
 from engine.errors import CollectionMissing, Damaged, StoreLocked, StoreUnavailable
-from engine.folder_lock import is_locked
+from engine.folder_lock import is_locked, unread
 from engine.store.holes import ROOM, room_taken
 from engine.store.interface import WORDS, FieldKind, IndexSpec
 from engine.store.made_with import check_made_with, made_with
@@ -102,14 +103,20 @@ class SharedShard:
         with self._writing, self._noting_failure():
             self.shard.flush()
 
-    def seal(self) -> bool:
-        """Note what the files are now, and whether that is news; not where a write has failed."""
+    def seal(self) -> None:
+        """Note what the files are now."""
+        with self._writing:
+            if self.wants_seal():
+                Seal.of(self.key / SHARD, settled=False).write(self.key / _SEAL)
+                self._sealed = True
+
+    def wants_seal(self) -> bool:
+        """Whether files were written since they were sealed, and all is on disk now; not where a
+        write has failed."""
         with self._writing:
             if self._sealed or self._failed:
                 return False
             self.flush()
-            Seal.of(self.key / SHARD, settled=False).write(self.key / _SEAL)
-            self._sealed = True
             return True
 
     @contextmanager
@@ -134,22 +141,35 @@ _folder_locks: dict[Path, threading.Lock] = {}
 _registry_lock = threading.Lock()
 
 
-def make_folder(folder: Path, spec: IndexSpec) -> None:
-    """Make an empty index, whole or not at all."""
-    partial = folder.with_name(f"{folder.name}.partial")
-    with edge_errors(folder, spec.collection):
+@contextmanager
+def made_if_missing(folder: Path, spec: IndexSpec) -> Iterator[None]:
+    """Make an empty index where there is none; it is open meanwhile, which spares opening it."""
+    made = _made_if_missing(folder, spec)
+    try:
+        yield
+    finally:
+        if made is not None:
+            with edge_errors(folder, spec.collection):
+                release_shard(made)
+
+
+def _made_if_missing(folder: Path, spec: IndexSpec) -> SharedShard | None:
+    """An empty index, which is open; None where there is one."""
+    key = folder.resolve()
+    with _lock_of(key), edge_errors(folder, spec.collection):
+        if (folder / _CARD).exists():
+            return None
         check_room(folder, ROOM, "to make the index")
-        if partial.exists():
-            shutil.rmtree(partial)
-        partial.mkdir(parents=True)
-        (partial / _CARD).write_text(json.dumps(made_with(spec)) + "\n", encoding="utf-8")
-        shard = edge.EdgeShard.create(str(partial / SHARD), _config(spec))
+        if folder.exists():
+            shutil.rmtree(folder)  # who made it was interrupted
+        folder.mkdir(parents=True)
+        shard = edge.EdgeShard.create(str(key / SHARD), _config(spec))
         for field, kind in spec.fields.items():
             shard.update(edge.UpdateOperation.create_field_index(field, _SCHEMAS[kind]))
-        shard.close()
-        # So that what this process has just made need not be opened apart first.
-        Seal.of(partial / SHARD, settled=False).write(partial / _SEAL)
-        partial.rename(folder)
+        (folder / _CARD).write_text(json.dumps(made_with(spec)) + "\n", encoding="utf-8")
+        made = _open_shards[key] = SharedShard(key, spec.collection, shard, sealed=False)
+        made.users = 1
+        return made
 
 
 def check_folder(folder: Path, spec: IndexSpec) -> None:
@@ -189,16 +209,25 @@ def release_shard(shared: SharedShard, *, seal: bool = False) -> None:
     """
     with _lock_of(shared.key):
         shared.users -= 1
-        sealed = False
+        if shared.users:
+            if seal:
+                shared.seal()
+            return
+        wanted = False
         try:
-            sealed = seal and shared.seal()
+            wanted = seal and shared.wants_seal()
         finally:
-            if shared.users == 0:
-                _open_shards.pop(shared.key, None)
-                shared.close()
-        if sealed and shared.users == 0:
-            with suppress(StoreUnavailable):  # what it costs is time, when it is opened next
-                _opened(shared.key, shared.collection, 0).close()
+            _open_shards.pop(shared.key, None)
+            shared.close()
+        if wanted:
+            _seal_closed(shared.key)
+
+
+def _seal_closed(key: Path) -> None:
+    """Seal files that nobody has open, unless somebody has opened them since."""
+    with unread(key / SHARD / "wal") as free:
+        if free:
+            _keep(Seal.of(key / SHARD, settled=False, closed=True), key)
 
 
 def check_bytes(folder: Path, collection: str) -> None:
@@ -260,17 +289,20 @@ def _opened(key: Path, collection: str, patience_s: float) -> SharedShard:
     seal = _held(key, collection)
     _, holes = room_taken(key / SHARD)
     if seal is None or free_bytes(key) < holes + ROOM:
+        if seal and not seal.settled:
+            _keep(replace(seal, closed=False), key)  # to be tried changes what it is
         try_to_open(key / SHARD, holes + ROOM, _rebuild(collection))
     if seal is None:
         return SharedShard(key, collection, _load(key, collection, patience_s), sealed=False)
     with edge_errors(key, collection):
         quick = seal.settled and seal.is_quick(key / SHARD)
         if not seal.settled:
-            (key / _SEAL).unlink(missing_ok=True)  # opening it changes what it is
+            (key / _SEAL).unlink(missing_ok=True)  # so does opening it
     try:
         shard = _load(key, collection, patience_s)
     except StoreLocked:
-        _keep(seal, key)
+        if not seal.settled:
+            _keep(replace(seal, closed=False), key)
         raise
     sealed = quick or _keep(Seal.of(key / SHARD, settled=True, known=seal), key)
     return SharedShard(key, collection, shard, sealed=sealed)
@@ -279,13 +311,13 @@ def _opened(key: Path, collection: str, patience_s: float) -> SharedShard:
 def _held(key: Path, collection: str, *, thorough: bool = False) -> Seal | None:
     """The seal of an index that is whole; None where there is none. Raises Damaged.
 
-    One that is not settled was written before the index was closed, which changes files: after a
-    kill in between it says nothing.
+    One that was written before the index was closed, which changes files, says nothing after a
+    kill in between.
     """
     with edge_errors(key, collection):
         seal = Seal.read(key / _SEAL)
         breach = "" if seal is None else seal.breach(key / SHARD, thorough=thorough)
-        if seal and seal.settled and breach and Seal.read(key / _SEAL) == seal:
+        if seal and seal.binds and breach and Seal.read(key / _SEAL) == seal:
             if is_locked(key / SHARD / "wal"):
                 raise StoreLocked(_locked(key))
             raise Damaged(_damaged(key, collection, breach))

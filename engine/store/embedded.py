@@ -21,7 +21,7 @@ from engine.store.edge_folder import (
     acquire_shard,
     check_folder,
     edge_errors,
-    make_folder,
+    made_if_missing,
     release_shard,
 )
 from engine.store.interface import (
@@ -72,9 +72,8 @@ class EdgeIndex:
     @classmethod
     def open_or_make(cls, folder: Path, spec: IndexSpec) -> Self:
         """Open an index, after making it if there is none."""
-        if not folder.exists():
-            make_folder(folder, spec)
-        return cls(folder, spec)
+        with made_if_missing(folder, spec):
+            return cls(folder, spec)
 
     @property
     def spec(self) -> IndexSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from engine.store.interface import IndexSpec
@@ -47,15 +48,26 @@ def copy_with_holes(source: str, target: str) -> str:
     return target
 
 
+def files_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The files in a folder and in those in it, with what they are called there.
+
+    An index of pictures has some 230, and all are looked at whenever it is opened.
+    """
+    begin = len(str(folder)) + 1
+    for place, _, names in os.walk(folder):
+        within = f"{place[begin:]}/".replace(os.sep, "/") if place[begin:] else ""
+        for name in names:
+            yield within + name, Path(place, name)
+
+
 def room_taken(folder: Path) -> tuple[int, int]:
     """The bytes that the files of a folder take on disk, and those that their holes may take."""
     taken = holes = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            status = Path(place, name).stat()
-            there = getattr(status, "st_blocks", status.st_size // _UNIT) * _UNIT
-            taken += there
-            holes += max(0, status.st_size - there)
+    for _, path in files_in(folder):
+        status = path.stat()
+        there = getattr(status, "st_blocks", status.st_size // _UNIT) * _UNIT
+        taken += there
+        holes += max(0, status.st_size - there)
     return taken, holes
 
 

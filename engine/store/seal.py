@@ -10,14 +10,15 @@ import json
 import os
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from pydantic import TypeAdapter, ValidationError
 
 from engine.files import write_whole
-from engine.store.holes import filled
+from engine.store.holes import files_in, filled
 
 _BLOCK = 1 << 16
 _ZEROS = bytes(_BLOCK)
@@ -39,21 +40,35 @@ class Mark(NamedTuple):
 class Seal:
     """The files of a folder, by their paths in it.
 
-    `settled`: opening them changes nothing but their times.
+    `settled`: opening them changes nothing but their times. `closed`: nobody had them open.
     """
 
     files: dict[str, Mark]
     settled: bool
+    closed: bool = False
 
     @classmethod
-    def of(cls, folder: Path, *, settled: bool, known: Seal | None = None, only: str = "") -> Self:
+    def of(
+        cls,
+        folder: Path,
+        *,
+        settled: bool,
+        closed: bool = False,
+        known: Seal | None = None,
+        only: str = "",
+    ) -> Self:
         """Seal a folder as it is now, or `only` one file of it.
 
         Of `known` files those alone are read that were touched.
         """
         marks = {} if known is None else known.files
         chosen = [(only, folder / only)] if only else _files(folder)
-        return cls({name: _mark(path, marks.get(name)) for name, path in chosen}, settled)
+        return cls({name: _mark(path, marks.get(name)) for name, path in chosen}, settled, closed)
+
+    @property
+    def binds(self) -> bool:
+        """Whether what differs from it is damage."""
+        return self.settled or self.closed
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
@@ -65,7 +80,7 @@ class Seal:
 
     def write(self, path: Path) -> None:
         """Keep the seal; after a power cut it may be missing, or broken, but never wrong."""
-        write_whole(path, json.dumps(asdict(self)) + "\n", durable=False)
+        write_whole(path, json.dumps(vars(self)) + "\n", durable=False)
 
     def breach(self, folder: Path, *, thorough: bool = False) -> str:
         """What is not as it was sealed; "" where all is. `thorough`: reads untouched files too."""
@@ -82,32 +97,31 @@ class Seal:
     def is_quick(self, folder: Path) -> bool:
         """Whether the large files are untouched, so that they need not be read."""
         return all(
-            mark.size <= _SMALL or _times(folder / name) == mark[2:]
+            mark.size <= _SMALL or _times((folder / name).stat()) == mark[2:]
             for name, mark in self.files.items()
         )
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    for place, _, names in os.walk(folder):
-        for name in names:
-            path = Path(place, name)
-            if not name.startswith(_TRANSIENT):
-                yield path.relative_to(folder).as_posix(), path
+    for name, path in files_in(folder):
+        if not name.rpartition("/")[2].startswith(_TRANSIENT):
+            yield name, path
 
 
 def _mark(path: Path, known: Mark | None) -> Mark:
     """The mark of a file, which is not read where it is known and was not touched since."""
-    times = _times(path)
+    status = path.stat()
+    times = _times(status)
     if known is not None and times == known[2:]:
         return known
     if path.suffix == ".json":  # written again and again, with its keys in any order
         content = _canonical(path.read_bytes())
         return Mark(len(content), zlib.crc32(content), *times)
-    return Mark(path.stat().st_size, _checksum(path), *times)
+    with path.open("rb", buffering=0) as file:
+        return Mark(status.st_size, _checksum(file, status.st_size), *times)
 
 
-def _times(path: Path) -> tuple[int, int]:
-    status = path.stat()
+def _times(status: os.stat_result) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_ctime_ns
 
 
@@ -118,17 +132,16 @@ def _canonical(content: bytes) -> bytes:
         return content
 
 
-def _checksum(path: Path) -> int:
+def _checksum(file: FileIO, size: int) -> int:
     """The checksum of a file, in which a hole and zeros are the same."""
     found, done = 0, 0
-    with path.open("rb", buffering=0) as file:
-        for start, end in filled(file.fileno()):
-            place = max(done, start - start % _BLOCK)
-            while place < end:
-                file.seek(place)
-                block = file.read(_BLOCK)
-                if block != _ZEROS[: len(block)]:
-                    found = zlib.crc32(block, zlib.crc32(place.to_bytes(8, "little"), found))
-                place += _BLOCK
-            done = place
+    for start, end in filled(file.fileno()) if size > _BLOCK else [(0, size)]:
+        place = max(done, start - start % _BLOCK)
+        while place < end:
+            file.seek(place)
+            block = file.read(_BLOCK)
+            if block != _ZEROS[: len(block)]:
+                found = zlib.crc32(block, zlib.crc32(place.to_bytes(8, "little"), found))
+            place += _BLOCK
+        done = place
     return found

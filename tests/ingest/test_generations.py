@@ -338,8 +338,10 @@ def test_a_process_that_answers_changes_over_while_another_pushes(world: World) 
 
 
 HOLD = """
-import sys, qdrant_edge
-held = qdrant_edge.EdgeShard.load(sys.argv[1])
+import sys
+from pathlib import Path
+from engine.store.edge_folder import acquire_shard
+held = acquire_shard(Path(sys.argv[1]), "noise", 0)
 print("open", flush=True)
 sys.stdin.read()
 """
@@ -358,9 +360,9 @@ def test_an_index_that_is_open_elsewhere_is_not_called_damaged(
     push(folder, card, settings)
     made = current(folder)
     assert made is not None
-    command = [sys.executable, "-c", HOLD, str(made.index("images") / "shard")]
+    command = [sys.executable, "-c", HOLD, str(made.index("images"))]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "open\n"

@@ -13,6 +13,7 @@ from PIL import Image
 from corpus.parquet import shard_files
 from engine.collection import CollectionFolder
 from engine.identity import PictureIdentity
+from engine.store.edge_folder import acquire_shard, release_shard
 from engine.store.generations import current
 from engine.types import CaptionResult, Encoder, Vectors
 from refine.rounds import read_rounds
@@ -112,10 +113,10 @@ def points(folder: CollectionFolder, most: int = 10_000) -> dict[tuple[str, str]
     answers = current(folder)
     assert answers is not None
     for name in ("images", "captions"):
-        shard = edge.EdgeShard.load(str(answers.index(name) / "shard"))
+        opened = acquire_shard(answers.index(name), folder.name, 0)
         request = edge.ScrollRequest(limit=most, with_payload=True, with_vector=True)
-        records, rest = shard.scroll(request)
-        shard.close()
+        records, rest = opened.shard.scroll(request)
+        release_shard(opened)
         assert rest is None
         for record in records:
             vectors: Any = record.vector

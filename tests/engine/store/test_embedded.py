@@ -302,14 +302,12 @@ def test_both_stores_of_a_collection_lie_in_its_folder(
 
 
 def test_what_a_killed_creation_left_is_made_anew(path: Path, card: CollectionCard) -> None:
-    make(path, card)
-    left = path.with_name("captions.partial")
-    path.rename(left)
-    (left / "index.json").write_text("{", encoding="utf-8")
-    with pytest.raises(CollectionMissing):
+    make(path, card, 1)
+    (path / "index.json").unlink()  # it is written last
+    shutil.rmtree(next((path / "shard" / "segments").iterdir()))
+    with pytest.raises(Damaged, match=r"index\.json"):
         EdgeIndex(path, caption_spec(card))
     make(path, card, 3)
-    assert not left.exists()
     with CaptionStore(EdgeIndex(path, caption_spec(card))) as store:
         assert store.count() == 3
 
@@ -372,14 +370,14 @@ def test_an_index_is_closed_when_what_other_threads_read_is_read(
 
 
 def test_a_kill_between_seal_and_close_is_no_damage(path: Path, card: CollectionCard) -> None:
-    """Closing takes journals away that were sealed; a settled seal is not forgiven that."""
+    """Closing takes journals away that were sealed; a later seal is not forgiven that."""
     make(path, card, 10)
     journal = path / "shard" / "journal.dat"
-    for settled in (False, True):
+    for settled, closed in ((False, False), (True, False), (False, True)):
         journal.touch()
-        Seal.of(path / "shard", settled=settled).write(path / "seal.json")
+        Seal.of(path / "shard", settled=settled, closed=closed).write(path / "seal.json")
         journal.unlink()
-        if settled:
+        if settled or closed:
             with pytest.raises(Damaged, match=r"journal\.dat is gone"):
                 EdgeIndex(path, caption_spec(card))
         else:

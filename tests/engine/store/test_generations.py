@@ -223,7 +223,10 @@ def test_a_copy_answers_alike_and_takes_no_more_room(
         return sum(path.stat().st_blocks * 512 for path in files)
 
     query = points(1)[0].raw[None]
-    with open_caption_store(folder, card, settings) as store:  # it answers meanwhile
+    with (  # it answers meanwhile
+        open_image_store(folder, card, settings),
+        open_caption_store(folder, card, settings) as store,
+    ):
         copy = copy_generation(folder, written, 2, GenerationState(commit=5))
         expected = store.search(query, "raw", 10)
     state = copy.read_state()
