@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import blake2b, sha256
 from pathlib import Path
 from threading import Event
@@ -16,6 +18,7 @@ from engine.collection import CollectionCard, CollectionFolder
 from engine.identity import content_key
 from engine.models.loaded import Models
 from engine.settings import Settings
+from engine.store.holes import copy_with_holes
 from engine.types import CaptionResult, Encoder, MadeWith, Vectors
 
 DIM = 16
@@ -149,21 +152,35 @@ def card(folder: CollectionFolder, encoder: PixelEncoder) -> CollectionCard:
     return card
 
 
+def picture_records(
+    place: Path, n: int, *, captions: int = 0, first: int = 0, split: str = ""
+) -> list[ImageRecord]:
+    """Paint `n` pictures, each with `captions` captions, into a folder, and give their records."""
+    records = []
+    for seed in range(first, first + n):
+        path = place / f"{seed:04d}.png"
+        if not path.exists():
+            paint(path, seed)
+        texts = [f"caption {i} of picture {seed}" for i in range(captions)]
+        records.append(record(path, texts, split))
+    return records
+
+
+def copied_tree(source: Path, target: Path) -> None:
+    """Copy a home, holes and times of files included, over whatever is there."""
+
+    def copied(one: str, other: str) -> None:
+        copy_with_holes(one, other)
+        shutil.copystat(one, other)
+
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, copy_function=copied)
+
+
 @pytest.fixture
 def pictures(tmp_path: Path) -> Callable[..., list[ImageRecord]]:
     """Paint `n` pictures, each with `captions` captions, and give their records."""
-
-    def make(n: int, *, captions: int = 0, first: int = 0, split: str = "") -> list[ImageRecord]:
-        records = []
-        for seed in range(first, first + n):
-            path = tmp_path / "pictures" / f"{seed:04d}.png"
-            if not path.exists():
-                paint(path, seed)
-            texts = [f"caption {i} of picture {seed}" for i in range(captions)]
-            records.append(record(path, texts, split))
-        return records
-
-    return make
+    return partial(picture_records, tmp_path / "pictures")
 
 
 @pytest.fixture

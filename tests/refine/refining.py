@@ -15,6 +15,7 @@ from engine.collection import CollectionFolder
 from engine.identity import PictureIdentity
 from engine.store.edge_folder import acquire_shard, release_shard
 from engine.store.generations import current
+from engine.store.interface import INDEXES
 from engine.types import CaptionResult, Encoder, Vectors
 from refine.rounds import read_rounds
 from refine.yardstick import Values
@@ -107,12 +108,14 @@ class Nearly(float):
     __hash__ = float.__hash__
 
 
-def points(folder: CollectionFolder, most: int = 10_000) -> dict[tuple[str, str], tuple[Any, ...]]:
-    """Every point of both indexes as it lies on disk: payload, words, and vectors bit for bit."""
+def points(
+    folder: CollectionFolder, names: Sequence[str] = INDEXES, most: int = 10_000
+) -> dict[tuple[str, str], tuple[Any, ...]]:
+    """Every point of indexes as it lies on disk: payload, words, and vectors bit for bit."""
     found = {}
     answers = current(folder)
     assert answers is not None
-    for name in ("images", "captions"):
+    for name in names:
         opened = acquire_shard(answers.index(name), folder.name, 0)
         request = edge.ScrollRequest(limit=most, with_payload=True, with_vector=True)
         records, rest = opened.shard.scroll(request)

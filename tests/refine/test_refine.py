@@ -29,7 +29,7 @@ from refine.loop import RefineOptions, RefineReport, refine
 from refine.rounds import kept_by, read_rounds
 from refine.undo import UndoReport, undo
 from tests.refine.refining import ScriptedWriter, TwoTongues, WorthScore, outcome, points
-from tests.worlds import PixelEncoder, key_of
+from tests.worlds import PixelEncoder, copied_tree, key_of, picture_records
 
 TRAIN, VAL = 30, 6
 
@@ -91,7 +91,7 @@ class World:
         """The generated captions in the index, and their rounds."""
         return {
             payload["text"]: payload["round"]
-            for payload, *_ in points(self.folder).values()
+            for payload, *_ in points(self.folder, ("captions",)).values()
             if payload["source"] == "generated"
         }
 
@@ -101,23 +101,35 @@ class World:
         return points(self.folder), *(path.read_bytes() for path in files)
 
 
-def records(pictures: Callable[..., list[ImageRecord]]) -> list[Record]:
-    told = pictures(TRAIN, captions=2, split="train")
-    held_out = pictures(VAL, captions=2, first=100, split="val")
-    return [*told, *(replace(one, image_id=f"val {one.image_id}") for one in held_out)]
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], World]:
+    """A world that is filled once, and given to each test as it was then."""
+    place = tmp_path_factory.mktemp("worlds") / "world"
+    settings = Settings(home=place / "home", batch_size=4, workers=2, qdrant_url="")
+    folder = CollectionFolder(settings.home, "noise")
+    folder.path.mkdir(parents=True)
+    encoder = PixelEncoder()
+    card = CollectionCard(folder.name, "spec", encoder.id, encoder.dim, "consensus")
+    folder.write_card(card)
+    told = picture_records(place / "pictures", TRAIN, captions=2, split="train")
+    held_out = picture_records(place / "pictures", VAL, captions=2, first=100, split="val")
+    records = [*told, *(replace(one, image_id=f"val {one.image_id}") for one in held_out)]
+
+    def again() -> World:
+        return World(folder, card, settings, TwoTongues(PixelEncoder()), list(records))
+
+    world = again()
+    world.fill()
+    world.map()
+    copied_tree(place, place.with_name("pristine"))
+    return again
 
 
 @pytest.fixture
-def world(
-    folder: CollectionFolder,
-    card: CollectionCard,
-    settings: Settings,
-    encoder: PixelEncoder,
-    pictures: Callable[..., list[ImageRecord]],
-) -> World:
-    world = World(folder, card, settings, TwoTongues(encoder), records(pictures))
-    world.fill()
-    world.map()
+def world(made: Callable[[], World]) -> World:
+    world = made()
+    place = world.settings.home.parent
+    copied_tree(place.with_name("pristine"), place)
     return world
 
 
