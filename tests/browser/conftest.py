@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
-from benchmarks.served_app import environment, served_app
+from benchmarks.served_app import served_app
+from corpus.records import Record
+from engine.app import build_engine
+from engine.settings import Settings
+from ingest import filling
+from ingest.readers import open_source
 
 ROOT = Path(__file__).parents[2]
 PACK = ROOT / "sample" / "pack"
@@ -35,14 +45,18 @@ PATIENCE_MS = 120_000
 
 READY_MS = 300_000
 
+STORED = "cookies,local_storage,indexeddb,service_workers"
+"""What a visitor leaves in a browser, but for its cache."""
+
 OpenApp = Callable[..., Page]
 expect.set_options(timeout=PATIENCE_MS)
 
 
-def ingest(home: Path, source: Path, name: str, *options: str) -> None:
-    """Fill a collection with the real command."""
-    command = [sys.executable, "-m", "mrag", "ingest", str(source), "-c", name, *options]
-    subprocess.run(command, cwd=ROOT, env=environment(home), check=True, capture_output=True)
+def fill(home: Path, name: str, records: Iterable[Record]) -> None:
+    """Bring records into a collection, with the sample models."""
+    engine = build_engine(Settings(home=home, profile="sample", device="cpu"))
+    filling.fill(engine, records, name, models=filling.specs(engine, name))
+    engine.close()
 
 
 @pytest.fixture(scope="package")
@@ -51,7 +65,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("browser-home")
     for name, count in (("plain", 80), ("postcards", 40)):
         table = PACK / name / "captions.jsonl"
-        ingest(made, table, name, "--split", "train", "--limit", str(count))
+        fill(made, name, open_source(table, split=frozenset(("train",)), limit=count))
     return made
 
 
@@ -98,9 +112,25 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="package")
+def profile(chromium: Browser) -> Iterator[BrowserContext]:
+    """A profile that keeps what the app's scripts were compiled to: a third of a page's time."""
+    context = chromium.new_context(permissions=["clipboard-read", "clipboard-write"])
+    yield context
+    context.close()
+
+
+def forget(page: Page) -> None:
+    """Leave the profile as nobody had used it, but for what is the same for everybody."""
+    session = page.context.new_cdp_session(page)
+    origin = page.evaluate("location.origin")
+    session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": STORED})
+    page.close()
+
+
 @pytest.fixture
-def open_app(chromium: Browser, address: str) -> Iterator[OpenApp]:
-    """Opens a path of the app in a fresh browser profile; it loads nothing that it may not."""
+def open_app(profile: BrowserContext, address: str) -> Iterator[OpenApp]:
+    """Opens a path of the app for somebody new; it loads nothing that it may not."""
     refused: list[str] = []
 
     def heard(message: ConsoleMessage) -> None:
@@ -109,23 +139,13 @@ def open_app(chromium: Browser, address: str) -> Iterator[OpenApp]:
 
     with ExitStack() as stack:
 
-        def opened(
-            path: str = "/",
-            *,
-            size: tuple[int, int] = DESKTOP,
-            dark: bool = False,
-            at: str = address,
-        ) -> Page:
-            context = chromium.new_context(
-                viewport={"width": size[0], "height": size[1]},
-                color_scheme="dark" if dark else "light",
-                permissions=["clipboard-read", "clipboard-write"],
-            )
-            stack.callback(context.close)
-            page = context.new_page()
+        def opened(path: str = "/", *, size: tuple[int, int] = DESKTOP) -> Page:
+            page = profile.new_page()
+            stack.callback(forget, page)
+            page.set_viewport_size({"width": size[0], "height": size[1]})
             page.on("console", heard)
             page.set_default_timeout(PATIENCE_MS)
-            page.goto(at + path)
+            page.goto(address + path)
             page.get_by_role("heading", level=1).wait_for()
             return page
 
