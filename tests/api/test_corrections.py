@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from corpus.lock import writing
 from engine.app import build_engine
 from engine.settings import Settings
 from tests.api.conftest import ADMIN, READER, WRITER, Asked, asked_of
+from tests.worlds import copied_tree
 
 SECONDS = 120
 
@@ -23,7 +23,7 @@ SECONDS = 120
 def asked(sample_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     """The API over a home that may be changed."""
     folder = tmp_path_factory.mktemp("corrected")
-    home = shutil.copytree(sample_home, folder / "home")
+    home = copied_tree(sample_home, folder / "home")
     engine = build_engine(Settings(home=home, profile="sample", device="cpu"))
     yield from asked_of(engine, folder / "thumbnails")
     engine.close()

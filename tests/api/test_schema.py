@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,6 +23,7 @@ from schemathesis.specs.openapi.checks import (
 from engine.app import build_engine
 from engine.settings import Settings
 from tests.api.conftest import HOME, Asked, asked_of, mounted
+from tests.worlds import copied_tree
 
 CHECKS = [
     content_type_conformance,
@@ -37,7 +37,7 @@ CHECKS = [
 def asked(sample_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     """The API over a home that may be changed."""
     folder = tmp_path_factory.mktemp("schema")
-    home = shutil.copytree(sample_home, folder / "home")
+    home = copied_tree(sample_home, folder / "home")
     engine = build_engine(Settings(home=home, profile="sample", device="cpu"))
     yield from asked_of(engine, folder / "thumbnails")
     engine.close()

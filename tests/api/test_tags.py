@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from engine.app import build_engine
 from engine.settings import Settings
 from tests.api.conftest import READER, WRITER, Asked, asked_of
+from tests.worlds import copied_tree
 
 PLACE = "/api/v1/tags?collection=plain"
 EACH = "/api/v1/tags/pictures?collection=plain"
 
 
 @pytest.fixture(scope="module")
-def asked(sample_home: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+def asked(sample_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     """The API over a home that may be changed."""
     folder = tmp_path_factory.mktemp("tagged")
-    home = shutil.copytree(str(sample_home), folder / "home")
+    home = copied_tree(sample_home, folder / "home")
     engine = build_engine(Settings(home=home, profile="sample", device="cpu"))
     yield from asked_of(engine, folder / "thumbnails")
     engine.close()

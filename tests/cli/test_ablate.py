@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from tests.worlds import copied_tree
 
 SMALL = ("ablate", "plain", "--split", "train", "--limit", "6", "--jobs", "1")
 
@@ -18,7 +19,7 @@ SMALL = ("ablate", "plain", "--split", "train", "--limit", "6", "--jobs", "1")
 def filled(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the home that cells may be written into."""
     copy = tmp_path_factory.mktemp("ablate") / "home"
-    shutil.copytree(home, copy)
+    copied_tree(home, copy)
     return copy
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from cli.correct import _show_learned
 from mrag_client.models import LearnedAnswer
 from tests.cli.conftest import PACK, Done
 from tests.cli.test_doors import running
+from tests.worlds import copied_tree
 
 Mrag = Callable[..., Done]
 TEXT = "A wombat counts <b>lighthouses</b>."
@@ -20,10 +20,10 @@ PICTURE = str(PACK / "plain" / "images" / "000.webp")
 
 
 @pytest.fixture
-def own(home: Path, tmp_path: Path) -> Path:
-    """A copy of the home, which may be changed."""
+def own(sample_home: Path, tmp_path: Path) -> Path:
+    """A copy of a small home, which may be changed."""
     copy = tmp_path / "home"
-    shutil.copytree(home, copy)
+    copied_tree(sample_home, copy)
     return copy
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import PACK, Run
+from tests.worlds import copied_tree
 
 TABLE = PACK / "plain" / "captions.jsonl"
 
@@ -19,7 +20,7 @@ TABLE = PACK / "plain" / "captions.jsonl"
 def twice(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home with a collection whose three pictures are one scene, one of them in two files."""
     made = tmp_path_factory.mktemp("twice")
-    shutil.copytree(home, made / "home")
+    copied_tree(home, made / "home")
     pictures = made / "pictures"
     pictures.mkdir()
     scene = Image.open(PACK / "plain" / "images" / "002.webp").convert("RGB")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.worlds import copied_tree
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
@@ -114,7 +116,7 @@ def small_source(folder: Path, split: str = "") -> Path:
 def test_a_collection_with_a_memory_borrows_its_captions_and_its_pairs(
     mrag: Run, home: Path, tmp_path: Path
 ) -> None:
-    copy = shutil.copytree(home, tmp_path / "home")
+    copy = copied_tree(home, tmp_path / "home")
     table = small_source(tmp_path / "pictures", "test")
     done = mrag("ingest", table, "-c", "guest", "--memory", "plain", "--profile", "sample", at=copy)
     assert done.code == 0, done.err
@@ -133,7 +135,7 @@ def test_a_collection_with_a_memory_borrows_its_captions_and_its_pairs(
 def test_captions_of_held_out_pictures_are_not_borrowed(
     mrag: Run, home: Path, tmp_path: Path
 ) -> None:
-    copy = shutil.copytree(home, tmp_path / "home")
+    copy = copied_tree(home, tmp_path / "home")
     table = PACK / "plain" / "captions.jsonl"
     for split in ("val", "test"):
         done = mrag("ingest", table, "-c", "plain", "--split", split, "--limit", "6", at=copy)
@@ -150,7 +152,7 @@ def test_captions_of_held_out_pictures_are_not_borrowed(
 def test_pictures_whose_files_are_gone_are_measured_all_the_same(
     mrag: Run, home: Path, tmp_path: Path
 ) -> None:
-    copy = shutil.copytree(home, tmp_path / "home")
+    copy = copied_tree(home, tmp_path / "home")
     pictures = tmp_path / "pictures"
     table = small_source(pictures)
     done = mrag("ingest", table, "-c", "loose", "--profile", "sample", at=copy)

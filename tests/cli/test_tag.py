@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.conftest import PACK, Done
 from tests.cli.test_doors import running
+from tests.worlds import copied_tree
 
 Mrag = Callable[..., Done]
 PICTURE = PACK / "plain" / "images" / "000.webp"
@@ -20,7 +21,7 @@ PICTURE = PACK / "plain" / "images" / "000.webp"
 @pytest.fixture
 def own(home: Path, tmp_path: Path) -> Path:
     """A copy of the home, which may be changed."""
-    return Path(shutil.copytree(home, tmp_path / "home"))
+    return copied_tree(home, tmp_path / "home")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.conftest import PACK
+from tests.worlds import copied_tree
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -25,7 +26,7 @@ OLD = Path(__file__).parents[1] / "corpus" / "layout1.tar.xz"
 @pytest.fixture
 def own(home: Path, tmp_path: Path) -> Path:
     """A copy of the home, to be spoilt."""
-    return Path(shutil.copytree(home, tmp_path / "own"))
+    return copied_tree(home, tmp_path / "own")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.films import SMALL, film
+from tests.worlds import copied_tree
 
 BEGAN = datetime(2024, 5, 1, 16, 59, 58, tzinfo=UTC)
 
@@ -46,7 +46,7 @@ def test_shots_are_found_by_words_and_by_the_time_of_day(
     mrag: Run, home: Path, films: Path, tmp_path: Path
 ) -> None:
     own = tmp_path / "home"  # others count on a home with one collection
-    shutil.copytree(home, own)
+    copied_tree(home, own)
     filled = mrag("ingest", films, "-c", "films", "--memory", "plain", "--json", at=own)
     assert filled.code == 0, filled.err
     assert filled.answers[0]["embedded"] == 2

@@ -129,6 +129,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], World]:
 def world(made: Callable[[], World]) -> World:
     world = made()
     place = world.settings.home.parent
+    shutil.rmtree(place)
     copied_tree(place.with_name("pristine"), place)
     return world
 

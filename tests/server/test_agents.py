@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Iterator
@@ -28,6 +27,7 @@ from server.agents import PREVIEWS, SIDE, Agents, EngineDoor, tools
 from service.access.visitor import Visitor
 from tests.api.conftest import READER, As
 from tests.cli.conftest import ROOT
+from tests.worlds import copied_tree
 
 NAMES = {"search", "facets", "ask", "describe", "compare", "collections"}
 
@@ -237,7 +237,7 @@ def test_over_http_no_stream_is_opened_that_would_never_end(door: EngineDoor) ->
 def test_as_a_process_of_its_own(sample_home: Path, tmp_path: Path) -> None:
     """Over standard input and output, as agents start it; a copy, as the home itself is open."""
     home = tmp_path / "home"
-    shutil.copytree(sample_home, home)
+    copied_tree(sample_home, home)
     parameters = StdioServerParameters(
         command=sys.executable,
         args=["-m", "mrag", "mcp"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from engine.collection import CollectionFolder
 from engine.settings import SAMPLE_PACK
 from ingest.jobs.records import JobRecords
 from mrag_client.presence import running_server, server_file
+from tests.worlds import copied_tree
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def home(sample_home: Path, tmp_path: Path) -> Path:
     """A home like the sample's, to change."""
-    return shutil.copytree(sample_home, tmp_path / "home")
+    return copied_tree(sample_home, tmp_path / "home")
 
 
 @pytest.fixture

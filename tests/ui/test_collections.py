@@ -19,6 +19,7 @@ from streamlit.testing.v1.element_tree import Selectbox
 from engine.settings import SAMPLE_PACK
 from tests.hub import ModelHub, Weather
 from tests.ui.conftest import AUTH, OpenPage, elements
+from tests.worlds import copied_tree
 from ui.shared.resources import jobs
 
 PAGE = "ui/collections/collections.py"
@@ -28,7 +29,7 @@ PICTURES = sorted((SAMPLE_PACK / "plain" / "images").glob("*.webp"))[:3]
 @pytest.fixture
 def own(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of its own with one collection, and a folder beside it that may be read."""
-    shutil.copytree(home / "collections" / "postcards", tmp_path / "home/collections/postcards")
+    copied_tree(home / "collections" / "postcards", tmp_path / "home/collections/postcards")
     (tmp_path / "allowed" / "trip").mkdir(parents=True)
     for path in PICTURES:
         shutil.copy(path, tmp_path / "allowed" / "trip")
@@ -94,7 +95,7 @@ def choose(page: AppTest, name: str) -> AppTest:
 
 def spare(own: Path, name: str, made: str = "") -> None:
     """Another collection in the home, a copy of `postcards`, made at this time."""
-    copy = shutil.copytree(own / "collections" / "postcards", own / "collections" / name)
+    copy = copied_tree(own / "collections" / "postcards", own / "collections" / name)
     card = json.loads((copy / "collection.json").read_text())
     (copy / "collection.json").write_text(json.dumps({**card, "name": name, "made": made}))
 

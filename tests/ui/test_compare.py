@@ -20,6 +20,7 @@ from ingest.fit import fit
 from ingest.push import push
 from ingest.readers import open_captions, open_source
 from tests.ui.conftest import OpenPage, fill
+from tests.worlds import copied_tree
 
 PAGE = "ui/compare/compare.py"
 
@@ -28,7 +29,7 @@ PAGE = "ui/compare/compare.py"
 def remapped(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home again, with `postcards` out of focus and a map that is not raw, few as they are."""
     made = tmp_path_factory.mktemp("mapped") / "home"
-    shutil.copytree(home, made, ignore=shutil.ignore_patterns("postcards"))
+    copied_tree(home, made, ignore=shutil.ignore_patterns("postcards"))
     folder, settings = CollectionFolder(made, "postcards"), Settings(home=made, profile="sample")
     engine = build_engine(settings)
     fill(engine, "postcards", open_source(out_of_focus(made.parent / "pictures", 40)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from service.access.visitor import Role
 from tests.ui.conftest import OpenPage
+from tests.worlds import copied_tree
 from ui.shared.providers import USER_HEADERS
 from ui.shared.resources import engine, jobs
 
@@ -33,7 +33,7 @@ def behind_a_door() -> Iterator[None]:
 def own(home: Path, tmp_path: Path) -> Path:
     """A home that may be changed."""
     place = tmp_path / "home"
-    shutil.copytree(home / "collections" / "postcards", place / "collections" / "postcards")
+    copied_tree(home / "collections" / "postcards", place / "collections" / "postcards")
     return place
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from ingest.jobs.records import Job, JobRecords
 from service.access.visitor import Role
 from tests.ui.conftest import OpenPage
+from tests.worlds import copied_tree
 from ui.shared.providers import USER_HEADERS
 
 COLLECTIONS, SYSTEM = "ui/collections/collections.py", "ui/system/system.py"
@@ -33,7 +33,7 @@ def behind_a_door() -> Iterator[None]:
 def own(home: Path, tmp_path: Path) -> Path:
     """A home with a job that failed, saying a path of the server."""
     own = tmp_path / "home"
-    shutil.copytree(home / "collections" / "postcards", own / "collections" / "postcards")
+    copied_tree(home / "collections" / "postcards", own / "collections" / "postcards")
     now = datetime.now(UTC)
     job = Job(
         id="1",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.conftest import AUTH, OpenPage
+from tests.worlds import copied_tree
 from ui.shared.pictures import escaped
 from ui.shared.providers import USER_HEADERS
 
@@ -106,7 +106,7 @@ def test_an_empty_home_says_what_to_do_next(open_page: OpenPage, tmp_path: Path)
 def test_a_damaged_collection_is_told_with_its_remedy(
     open_page: OpenPage, home: Path, tmp_path: Path
 ) -> None:
-    broken = shutil.copytree(home, tmp_path / "home")
+    broken = copied_tree(home, tmp_path / "home")
     (broken / "collections" / "plain" / "collection.json").write_text("{")
     page = open_page(at=broken)
     assert not page.exception

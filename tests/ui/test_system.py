@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.settings import SAMPLE_PACK
 from tests.ui.conftest import AUTH, OpenPage
+from tests.worlds import copied_tree
 
 PAGE = "ui/system/system.py"
 
@@ -55,7 +55,7 @@ def test_a_damaged_index_is_not_called_in_order(
     open_page: OpenPage, home: Path, tmp_path: Path
 ) -> None:
     own = tmp_path / "home"
-    shutil.copytree(home, own)
+    copied_tree(home, own)
     index = next((own / "collections" / "plain" / "index").rglob("payload_storage/page_0.dat"))
     with index.open("r+b") as file:
         file.write(b"not what was written")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.conftest import OpenPage, elements
+from tests.worlds import copied_tree
 from ui.shared.resources import engine, jobs
 
 PAGE = "ui/collections/collections.py"
@@ -18,7 +18,7 @@ PAGE = "ui/collections/collections.py"
 def own(home: Path, tmp_path: Path) -> Path:
     """A home that may be changed."""
     place = tmp_path / "home"
-    shutil.copytree(home / "collections" / "postcards", place / "collections" / "postcards")
+    copied_tree(home / "collections" / "postcards", place / "collections" / "postcards")
     return place
 
 
