@@ -24,9 +24,18 @@ PAGES = (
 )
 
 
+STILL = (
+    "document.querySelector('[data-testid=stApp][data-test-script-state=notRunning]')"
+    " && !document.querySelector('[data-stale=true]')"
+    " && document.getAnimations().every(one => one.playState !== 'running'"
+    " || one.effect.getComputedTiming().endTime === Infinity)"
+)
+"""The run is over, nothing waits to be drawn anew, and nothing fades in or out any more."""
+
+
 def settle(page: Page) -> None:
-    """Wait until the page has finished its run."""
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    """Wait until the page has finished its run, and shows all of it in its colours."""
+    until(page, STILL)
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -47,13 +56,13 @@ def test_nothing_serious_bars_people_who_use_assistive_technology(
     open_app: OpenApp, path: str, dark: bool
 ) -> None:
     page = open_app(path, dark=dark)
-    settle(page)
     if "ext:" in path:  # what is chosen stands in the panel, too
         page.get_by_test_id("stMultiSelectTagsContainer").get_by_text("webp").wait_for()
+    settle(page)
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found: list[dict[str, Any]] = page.evaluate("axe.run().then(result => result.violations)")
     grave = [
-        f"{one['id']}: {[node['html'][:200] for node in one['nodes']]}"
+        f"{one['id']}: {[(node['failureSummary'], node['html'][:200]) for node in one['nodes']]}"
         for one in found
         if one["impact"] in {"serious", "critical"}
     ]
