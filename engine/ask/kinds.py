@@ -23,9 +23,16 @@ _HAVE = (
     rf"(?:(?:do|did|have|can) {_WE} (?:have|got|own|see|find|take|make|photograph|shoot)"
     r"|(?:are|is|were) there|were taken|have been taken|exist)"
 )
+_TAKE = "(?:see|find|have|got|take|make|shoot|photograph)"
+_SPOT = "(?:place|location|spot|town|village|region|cit(?:y|ie)|countr(?:y|ie))"
 _VISIBLE = "(?:seen|shown|visible|depicted|photographed|taken)"
 _AUXILIARY = "(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should)"
 _OURS = "(?: (?:the|our|my|these))?"
+_LIKE = (
+    rf"(?P<like>(?: (?!(?:{_AUXILIARY}|{PICTURES}|(?:in|on|at|of|with|from|to|and|or|the|our|my"
+    r"|these|those|your|no|not|more|most))\b)[^\W\d_]+){1,2})?"
+)
+"""What pictures are called: `holiday` of "how many holiday pictures"."""
 _OPENING = rf"(?: {_HAVE})?(?: (?:that|which|in which|where))?(?: (?:can )?{_SHOW})*"
 
 
@@ -116,7 +123,7 @@ KIND_RULES: tuple[KindRule, ...] = (
         _opening(
             rf"(?:(?:in |on )?how many|(?:what is )?(?:the )?number of|what number of"
             rf"|count(?: all)?(?: the)?)"
-            rf"(?: of)?(?: (?:our|my|the|these|those|your))? {PICTURES}{_OPENING}"
+            rf"(?: of)?(?: (?:our|my|the|these|those|your))?{_LIKE} {PICTURES}{_OPENING}"
         ),
         "counts pictures", "how many pictures show two dogs?",
     ),
@@ -144,7 +151,8 @@ KIND_RULES: tuple[KindRule, ...] = (
     KindRule(
         "list pictures", "listing",
         _opening(
-            rf"(?:in |on )?(?:which|what|whose)(?: of (?:our|my|the|these))? {PICTURES}{_OPENING}"
+            rf"(?:in |on )?(?:which|what|whose)(?: of (?:our|my|the|these))?{_LIKE}"
+            rf" {PICTURES}{_OPENING}"
             rf"|where are (?:our|my|the) {PICTURES}(?: {_SHOW})*"
             rf"|(?:show|find|list|give|get|bring|fetch)(?: (?:me|us))?"
             rf"(?: (?:all|every|each|some|any))?"
@@ -169,11 +177,11 @@ KIND_RULES: tuple[KindRule, ...] = (
         "place", "place",
         _opening(
             rf"where (?:is|are|was|were|do|did|does|can)(?: {_WE}(?: (?:mostly|often|usually))?"
-            rf"(?: (?:see|find|have|got))?)?(?: most(?: of)?(?: (?:the|our|my))?)?"
+            rf"(?: {_TAKE})?)?(?: most(?: of)?(?: (?:the|our|my))?)?"
             rf"(?: {PICTURES}(?: {_SHOW})?)?"
-            rf"|(?:in|at|on) (?:which|what)(?: kind of)? (?:place|location|spot)s?"
-            rf" (?:is|are|was|were|do|did)(?: {_WE})?"
-            rf"|(?:which|what)(?: (?:kind|sort|type) of)? (?:place|location|spot) (?:is|was)"
+            rf"|(?:in|at|on) (?:which|what)(?: kind of)? {_SPOT}s?"
+            rf" (?:is|are|was|were|do|did)(?: {_WE}(?: {_TAKE})?)?(?: {PICTURES}(?: {_SHOW})?)?"
+            rf"|(?:which|what)(?: (?:kind|sort|type) of)? {_SPOT} (?:is|was)"
         ),
         "asks where something is", "where is the dog?",
     ),
@@ -262,12 +270,13 @@ LOOSE_ENDS = re.compile(
 
 _ASKS = rf"(?:how many|how often|which {PICTURES}|what|where|when|who|why)"
 SEVERAL = re.compile(
-    rf"[?!;] (?:and |or )?(?:{_ASKS}|{_AUXILIARY})\b|(?:,|\band|\bor|\bbut) "
+    r"\?(?= [^\n]*\w)(?! (?:please|thanks|thank you|ok|okay)\W*$)"
+    rf"|[?!;] (?:and |or )?(?:{_ASKS}|{_AUXILIARY})\b|(?:,|\band|\bor|\bbut) "
     rf"(?:{_ASKS}|(?:is|are|was|were) there|which (?:show|have|of|are|is)"
     rf"|(?:do|does|did) (?:{_WE}|it|they|any|the))\b",
     re.IGNORECASE,
 )
-"""Where another question begins behind the first."""
+"""Where another question, or anything else, begins behind the first."""
 
 SAID_ALONE = re.compile(
     rf"(?!(?:{_AUXILIARY}|am|may|might|must|if|how|why|whether|describe|explain|compare|write|name"

@@ -47,6 +47,7 @@ _THAN = "\f"
 """Stands between the two that are compared."""
 
 _CONTRACTED = re.compile(r"\b(what|who|where|when|which|there)['’]s\b", re.IGNORECASE)
+_AND_OR = re.compile(r"\band ?/ ?or\b", re.IGNORECASE)
 _LISTED_OR = re.compile(r", or |, (?!or\b)(?=(?:[^,.;?!]+, )*[^,.;?!]*\bor\b)", re.IGNORECASE)
 """The comma of `a dog, a cat or a bird`, which means `or`, too."""
 
@@ -132,14 +133,15 @@ def read_question(question: str, *, today: date, known: Known | None = None) -> 
     if not looks_english(words(text)):
         told = "no rule fits: all words are looked for"
         return ReadQuestion(text, "open", (_plain(text),), (Fired(AS_IT_IS, text, told),))
-    reading = _Reading(_CONTRACTED.sub(r"\1 is", text))
-    opened = _opened(reading)
-    if not (opened and opened.kind == "comparison"):
-        reading.left = _LISTED_OR.sub(" or ", reading.left)
+    reading = _Reading(_AND_OR.sub("or", _CONTRACTED.sub(r"\1 is", text)))
     if another := SEVERAL.search(reading.left):
         said = reading.left[another.start() :].strip(" ,;.?!\n")
         reading.fired.append(Fired(TWO_QUESTIONS, said, "asks something else"))
+    # First, as what a question begins with may end in a word that a filter begins with: `in`.
     _filter(reading, Asked(today, known or NothingKnown()))
+    opened = _opened(reading)
+    if not (opened and opened.kind == "comparison"):
+        reading.left = _LISTED_OR.sub(" or ", reading.left)
     kind: Kind = opened.kind if opened else _kind_of(reading.left)
     if kind == "comparison" and not _part(reading):
         kind = "open"
@@ -189,7 +191,7 @@ def _check(text: str) -> None:
 
 def _kind_of(left: str) -> Kind:
     """What does not begin as a question does names what is looked for, or asks openly."""
-    return "listing" if SAID_ALONE.match(left.strip()) else "open"
+    return "listing" if not words(left) or SAID_ALONE.match(left.strip()) else "open"
 
 
 def _opened(reading: _Reading) -> _Opened | None:
@@ -210,9 +212,9 @@ def _as_opened(reading: _Reading, rule: KindRule, found: re.Match[str]) -> _Open
     said = found.groupdict()
     asked_for = (said.get("type") or "").strip()
     reading.take(found.start(), found.end(), rule.name, rule.told)
-    if asked_for:
+    if stays := asked_for or (said.get("like") or "").strip():
         before, after = reading.left[: found.start()], reading.left[found.start() :]
-        reading.left = f"{before} {asked_for} {after}"
+        reading.left = f"{before} {stays} {after}"
     asks = (said.get("asks") or "").partition(" ")[0].lower()
     return _Opened(rule.kind, (said.get("which") or "").lower(), asked_for.lower(), asks)
 
@@ -226,12 +228,14 @@ def _filter(reading: _Reading, asked: Asked) -> None:
 
 def _fits(rule: Rule, reading: _Reading, at: int, asked: Asked) -> int:
     """Apply a rule at its first place from `at` on; from where to go on, 0 where there is none."""
-    for found in rule.pattern.finditer(reading.left, at):
+    while found := rule.pattern.search(reading.left, at):
         for one in _shorter(rule, found):
             items = rule.gives(one, asked)
             if items and _readable([*reading.items, *items]):
                 reading.take(one.start(), one.end(), rule.name, rule.told, items)
                 return one.start() + 1
+        # Within a name that is none another may begin: `in Lisbon` in `near a car in Lisbon`.
+        at = found.start("name") if "name" in found.groupdict() else found.end()
     return 0
 
 
