@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from engine.ask.inflection import NUMBER_WORDS
+
 Kind = Literal["pictures", "things", "existence", "listing", "place", "time", "comparison", "open"]
 """`pictures`: how many pictures; `things`: how many of a thing; `comparison`: more of which;
 `time`: when pictures were taken."""
@@ -58,7 +60,7 @@ WHAT_IS_THERE = "what is there"
 """The rule for questions that any picture answers which shows what they name."""
 
 _MORE = (
-    r"(?P<which>(?:more|fewer|less)(?! than (?:\d|one\b|two\b|three\b|four\b|five\b|six\b|ten\b))"
+    rf"(?P<which>(?:more|fewer|less)(?! than (?:\d|(?:{'|'.join(NUMBER_WORDS)})\b))"
     r"|as many|as few)"
 )
 
@@ -239,6 +241,7 @@ POLITE = re.compile(
 
 FILLERS = re.compile(
     rf"(?<!\S)(?:please|thanks|thank you|by the way|in total|altogether|overall|all in all|exactly"
+    rf"|only(?= (?:\d|{'|'.join(NUMBER_WORDS)})\b)"
     rf"|either|both|everything|anything|something|everyone|at all"
     rf"|ever|(?:are|is|were|was) there|(?:do|did|have) {_WE} (?:have|take|photograph|see|own|got)"
     rf"|(?:(?:can be|is|are|was|were|be) )?{_VISIBLE}(?: (?:mostly|most often|most))?"
