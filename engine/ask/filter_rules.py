@@ -179,7 +179,7 @@ def _named(kind: str) -> Gives:
     def gives(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
         name = found["name"].strip(" ?!.,;:")
         known = name and asked.known.has(kind, name)
-        return (Filter(kind, name),) if known else None
+        return (Filter(kind, name, bool(found["not"])),) if known else None
 
     return gives
 
@@ -263,6 +263,7 @@ _TIME = (
 )
 _NAME = r"(?P<name>[^\s?!,;:]+(?: [^\s?!,;:]+){0,5})"
 _IN_QUOTES = r"[\"“”„‟＂«»](?P<said>[^\"“”„‟＂«»\\]+)[\"“”„‟＂«»]"
+_WERE_NOT = r"(?P<not>(?:(?:(?:are|were|was|is) )?not|(?:are|were|was|is)n['’]t) )?"
 _FILTERS = "|".join(FILTER_TERMS)
 
 _SHOW = r"(?: (?:of|with|in|on|at|show|shows|showing|have|has|having|contain|contains|see))*"
@@ -402,7 +403,7 @@ FILTER_RULES: tuple[Rule, ...] = (
     Rule(
         "tag",
         _pattern(
-            r"(?:tagged|(?:(?:with|having|have|has) )?(?:the |a )?(?:tag|keyword)"
+            rf"{_WERE_NOT}(?:tagged|(?:(?:with|having|have|has) )?(?:the |a )?(?:tag|keyword)"
             r"|(?P<by>labell?ed|(?:(?:with|having|have|has) )?(?:the |a )?label))"
             rf" (?:as |with )?{_NAME}"
         ),
@@ -412,14 +413,14 @@ FILTER_RULES: tuple[Rule, ...] = (
     Rule(
         "camera",
         _pattern(
-            rf"(?:(?:taken|shot|photographed|made) )?(?:with|on|by|using) (?:a |an |the |my |our )?"
-            rf"(?:camera )?{_NAME}"
+            rf"{_WERE_NOT}(?:(?:taken|shot|photographed|made) )?(?:with|on|by|using)"
+            rf" (?:a |an |the |my |our )?(?:camera )?{_NAME}"
         ),
         _named("camera"), "a camera that the collection has",
         ("dogs taken with the Canon EOS R6", 'camera:"Canon EOS R6" dogs'),
     ),
     Rule(
-        "place", _pattern(rf"(?:taken )?(?:in|at|near|around|from|of) (?:the )?{_NAME}"),
+        "place", _pattern(rf"{_WERE_NOT}(?:taken )?(?:in|at|near|around|from|of) (?:the )?{_NAME}"),
         _named("place"), "a place that the collection has",
         ("dogs in Lisbon", "place:Lisbon dogs"),
     ),

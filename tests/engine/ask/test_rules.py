@@ -75,6 +75,9 @@ def test_each_kind_of_question_is_known_by_its_example(rule: KindRule) -> None:
         ("dogs near a car in Lisbon", "place:Lisbon dogs near a car"),
         ("how many photos were taken with the Canon in Lisbon?", "camera:Canon place:Lisbon"),
         ("how many pictures have the tag holiday?", "tag:holiday"),
+        ("dogs not tagged holiday", "-tag:holiday dogs"),
+        ("how many pictures weren't taken in Lisbon?", "-place:Lisbon"),
+        ("pictures that were not taken with the Canon in Lisbon", "-camera:Canon place:Lisbon"),
         ("which pictures have a caption?", "has:caption"),
         ("how many pictures are labelled dog?", "label:dog"),
         ("how many pictures are tagged dog?", "label:dog"),
@@ -138,12 +141,20 @@ def test_what_kind_of_question_it_is_shows_in_how_it_begins(question: str, kind:
         ("are there more lions than dogs or cats?", ("lions", "dogs or cats"), "more"),
         ("do fewer pictures show a cat than a dog in 2023?",
          ("after:2023 before:2023 cat", "after:2023 before:2023 dog"), "fewer"),
+        ("are there more pictures from Lisbon than from New York?",
+         ("place:Lisbon", 'place:"New York"'), "more"),
+        ("are there more dogs in Lisbon than in New York in 2023?",
+         ("place:Lisbon after:2023 before:2023 dogs",
+          'after:2023 before:2023 place:"New York" dogs'), "more"),
+        ("did we take more photos in 2023 or 2024?",
+         ("after:2023 before:2023", "after:2024 before:2024"), "more"),
+        ("are there more pictures of Lisbon than of dogs?", ("place:Lisbon", "dogs"), "more"),
     ],
 )  # fmt: skip
 def test_what_is_compared_is_searched_apart(
     question: str, sides: tuple[str, ...], which: str
 ) -> None:
-    read = read_question(question, today=TODAY)
+    read = read_question(question, today=TODAY, known=Names())
     assert (read.kind, read.searches, read.which) == ("comparison", sides, which)
 
 
