@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
+from engine.ask.inflection import is_empty
 from engine.ask.kinds import PICTURES
 from engine.ask.known import Known
 from engine.ask.periods import (
@@ -188,9 +189,17 @@ _STARS = {word: at for at, word in enumerate(["one", "two", "three", "four", "fi
 
 
 def _labelled(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
-    """A tag that people gave or a label of a tagging: whichever there is, the one said first."""
-    kinds = ("label", "tag") if found["by"] else ("tag", "label")
-    return next((items for kind in kinds if (items := _named(kind)(found, asked))), None)
+    """A tag that people gave or a label of a tagging: whichever there is, the one said first.
+
+    What is `tagged dog` where there is none is looked for as such, too, and not as words.
+    """
+    said = (found["done"] or found["kind"]).lower()
+    kinds = ("label", "tag") if said.startswith("label") else ("tag", "label")
+    if items := next((items for kind in kinds if (items := _named(kind)(found, asked))), None):
+        return items
+    name = found["name"].strip(" ?!.,;:")
+    is_said = bool(found["done"]) and " " not in name and not is_empty(name.lower())
+    return (Filter(kinds[0], name, bool(found["not"])),) if is_said else None
 
 
 def _rating(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
@@ -403,9 +412,9 @@ FILTER_RULES: tuple[Rule, ...] = (
     Rule(
         "tag",
         _pattern(
-            rf"{_WERE_NOT}(?:tagged|(?:(?:with|having|have|has) )?(?:the |a )?(?:tag|keyword)"
-            r"|(?P<by>labell?ed|(?:(?:with|having|have|has) )?(?:the |a )?label))"
-            rf" (?:as |with )?{_NAME}"
+            rf"{_WERE_NOT}(?:(?P<done>tagged|labell?ed)"
+            r"|(?:(?:with|having|have|has) )?(?:the |a )?(?P<kind>tag|keyword|label))"
+            rf"(?: as| with)? {_NAME}"
         ),
         _labelled, "a tag or a label that the collection has",
         ("dogs tagged holiday", "tag:holiday dogs"),

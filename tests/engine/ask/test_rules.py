@@ -76,6 +76,8 @@ def test_each_kind_of_question_is_known_by_its_example(rule: KindRule) -> None:
         ("how many photos were taken with the Canon in Lisbon?", "camera:Canon place:Lisbon"),
         ("how many pictures have the tag holiday?", "tag:holiday"),
         ("dogs not tagged holiday", "-tag:holiday dogs"),
+        ("how many pictures are tagged unheard?", "tag:unheard"),  # so that it is said to be none
+        ("a shirt with the label unheard", "shirt with the label unheard"),
         ("how many pictures weren't taken in Lisbon?", "-place:Lisbon"),
         ("pictures that were not taken with the Canon in Lisbon", "-camera:Canon place:Lisbon"),
         ("which pictures have a caption?", "has:caption"),
