@@ -6,7 +6,7 @@ import re
 
 from engine.ask.composing import asked_words, not_said
 from engine.ask.filter_rules import ANOTHER_TIME
-from engine.ask.kinds import ALL_OF_SOME
+from engine.ask.kinds import ALL_OF_SOME, COUNTS_VIDEOS
 from engine.ask.pieces import Answered
 from engine.ask.quantities import MOST_COUNTED, things_in
 from engine.ask.rules import TWO_QUESTIONS, ReadQuestion
@@ -43,6 +43,8 @@ def _of_rules(read: ReadQuestion) -> str:
             "whether all of some are so is not counted; ask how many there are, and how many of "
             "them are so"
         )
+    if read.fires(COUNTS_VIDEOS):
+        return "videos are not counted, but their shots are; ask how many shots show it"
     if read.kind == "open" and read.which in _COMPARING:
         return "it compares with nothing; say with what, as in: more dogs than cats"
     return ""

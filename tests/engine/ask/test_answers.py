@@ -87,6 +87,11 @@ def test_questions_about_a_picture_are_answered_from_its_captions(
         ("Twenty-five sheep in a field.", "how many sheep?", "25."),
         ("Twenty-five sheep in a field.", "are there more than twenty sheep?", "Yes: "),
         ("बर्फ में दो कुत्ते।", "what is in the picture?", "बर्फ में दो कुत्ते।"),
+        (
+            "A dog.",
+            "how many videos show a dog?",
+            "The captions do not say: videos are not counted",
+        ),
         ("A dog.", "are there more dogs?", "The captions do not say: it compares with nothing"),
         ("A dog.", "is there only a dog?", "The captions do not say: “only” was not understood"),
     ],
