@@ -243,7 +243,7 @@ def _identified(name: str, file: BinaryIO, begins: bytes) -> Image.Image:
         raise failure
     if ending := video_ending(begins):
         raise UnreadableImage(
-            f"{name}: holds a video and no picture; name it {ending}, and give it where videos are "
+            f"{name}: holds a video and no picture; give it, with the ending {ending}, where videos are "
             "taken: mrag ingest, mrag caption, mrag describe"
         )
     raise UnreadableImage(

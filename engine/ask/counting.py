@@ -160,9 +160,16 @@ class PictureCounter:
 
     def _ways(self, text: str, filters: Filters, others: Others) -> list[tuple[str, ...]]:
         """All ways in which captions may have what the text says, each as phrases to be found."""
+        offering = required(text, others)
+        lasts = {one.rpartition(" ")[2] for offered in offering for one in offered}
+        there = {last for last in lasts if self._stands(last, filters)}
         wanted = [
-            [one for one in offered if self._stands(one, filters)]
-            for offered in required(text, others)
+            [
+                one
+                for one in offered
+                if one.rpartition(" ")[2] in there and (one in there or self._stands(one, filters))
+            ]
+            for offered in offering
         ]
         ways = 1
         for offered in wanted:

@@ -370,7 +370,7 @@ def test_empty_text_and_foreign_files(tmp_path: Path) -> None:
     assert "not a picture" in refused(encoded(colour_test(), "PPM"))
     film(tmp_path / "trip.mp4", 0, seconds=0.2)
     (tmp_path / "trip.mp4").rename(path)
-    assert "notes.jpg: holds a video and no picture; name it .mp4" in refused(path)
+    assert "notes.jpg: holds a video and no picture; give it, with the ending .mp4" in refused(path)
 
 
 def test_limits_name_value_limit_and_remedy(tmp_path: Path) -> None:
