@@ -30,6 +30,7 @@ ENOUGH = 0.25
 Measured (RESULTS.md): two of eight.
 """
 
+_ENDS = (".", "!", "?", "…", "。", "！", "？", "।", "؟", "۔")
 COLOUR_WORDS = frozenset(("colour", "color", "colours", "colors"))
 
 _UNANSWERED = frozenset(("why",))
@@ -187,7 +188,7 @@ def _open(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     if not having:
         return not_said("no picture's captions have all that is asked for")
     lead = having[spokesman(_texts(having), complete=having[0].own)]
-    return Answered(f"{_capital(_bare(lead.text))}.", said=True, cited=(lead,))
+    return Answered(sentence(_bare(lead.text)), said=True, cited=(lead,))
 
 
 def _together(text: str, pieces: Sequence[Piece], others: Others) -> list[Piece]:
@@ -278,6 +279,11 @@ def _quoted(pieces: Sequence[Piece]) -> str:
 
 def _bare(text: str) -> str:
     return " ".join(text.split()).rstrip(" .")
+
+
+def sentence(text: str) -> str:
+    """The text with a capital, and a full stop where none of any script ends it."""
+    return _capital(text) if text.endswith(_ENDS) else f"{_capital(text)}."
 
 
 def _capital(text: str) -> str:

@@ -8,10 +8,11 @@ is the calibrated verdict of the search (`engine.search.verdict`), told apart fr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, product
 
+from engine.ask.denials import DENIALS, denies
 from engine.ask.inflection import (
     NO_OTHERS,
     Others,
@@ -96,7 +97,7 @@ class PictureCounter:
             return Count(0, None, 0, ())
         said = self._said(search, filters, others)
         likely, at_least = self._likely(search, filters)
-        more = None if likely is None else [hit for hit in likely if hit.id not in said]
+        more = None if likely is None else _beside(likely, said, required(search.text, others))
         hits = self._shown(said, likely or (), shown)
         hits += tuple(more or ())[: shown - len(hits)]
         return Count(
@@ -114,8 +115,11 @@ class PictureCounter:
     def _unknown(self, search: Search, others: Others) -> tuple[str, ...]:
         """The words that are looked for and that no caption of any picture has."""
         wanted = " ".join((search.text, *(term.text for term in search.plus)))
+        bounds = {word for thing in things_in(wanted) for word in thing.bound.split()}
         sought = dict.fromkeys(
-            word for word in words(wanted) if not is_empty(word) and number_of(word) is None
+            word
+            for word in words(wanted)
+            if not (is_empty(word) or word in bounds) and number_of(word) is None
         )
         nowhere = Filters()
         return tuple(
@@ -127,14 +131,28 @@ class PictureCounter:
     def _said(self, search: Search, filters: Filters, others: Others) -> set[str]:
         """The pictures whose captions have all words that are asked for, and no unwanted ones."""
         wanted = " ".join((search.text, *(term.text for term in search.plus)))
-        found = set(self._having(wanted, filters, others)) if words(wanted) else set()
+        found = self._saying(wanted, filters, others) if words(wanted) else set()
         if search.likes or (not words(wanted) and not search.minus):
             return set()
         if not words(wanted):
             found = set(self._images.ids(filters))
         for term in search.minus:
-            found -= set(self._having(term.text, filters, others))
+            found -= self._saying(term.text, filters, others)
         return found
+
+    def _saying(self, text: str, filters: Filters, others: Others) -> set[str]:
+        """The pictures that have all words of the text, and none of them as in `no dogs` alone."""
+        found = set(self._having(text, filters, others))
+        wanted = required(text, others) if found else []
+        plain = [form for offered in wanted for form in offered if " " not in form]
+        denying = (f"{no} {form}" for form in plain for no in DENIALS)
+        doubtful = {
+            key
+            for phrase in denying
+            for key in self._images.ids(replace(filters, phrases=(*filters.phrases, phrase)))
+        }
+        hits = self._images.get(sorted(found & doubtful))
+        return found - {hit.id for hit in hits if denies(hit.captions, wanted)}
 
     def _having(self, text: str, filters: Filters, others: Others) -> Iterator[str]:
         for phrases in self._ways(text, filters, others):
@@ -142,9 +160,16 @@ class PictureCounter:
 
     def _ways(self, text: str, filters: Filters, others: Others) -> list[tuple[str, ...]]:
         """All ways in which captions may have what the text says, each as phrases to be found."""
+        offering = required(text, others)
+        lasts = {one.rpartition(" ")[2] for offered in offering for one in offered}
+        there = {last for last in lasts if self._stands(last, filters)}
         wanted = [
-            [one for one in offered if self._stands(one, filters)]
-            for offered in required(text, others)
+            [
+                one
+                for one in offered
+                if one.rpartition(" ")[2] in there and (one in there or self._stands(one, filters))
+            ]
+            for offered in offering
         ]
         ways = 1
         for offered in wanted:
@@ -182,6 +207,13 @@ class PictureCounter:
         known = {hit.id for hit in first}
         rest = sorted(said - known)[: count - len(first)]
         return (*first, *self._images.get(rest))
+
+
+def _beside(
+    likely: Iterable[ImageHit], said: set[str], wanted: Sequence[tuple[str, ...]]
+) -> list[ImageHit]:
+    """Those that only look likely, and whose captions do not say that it is not there."""
+    return [hit for hit in likely if hit.id not in said and not denies(hit.captions, wanted)]
 
 
 def _without(search: Search) -> tuple[str, ...]:
@@ -244,7 +276,9 @@ def _required(text: str, others: Others) -> list[tuple[str, ...]]:
         for word in (*thing.like, thing.noun):
             if word in left:
                 left.remove(word)
-    numbers = {one for thing in counted for one in numerals(thing.number or 0)}
+    numbers = {
+        one for thing in counted for way in numerals(thing.number or 0) for one in way.split()
+    }
     numbers |= {one for thing in counted for one in thing.bound.split()}
     alone = [word for word in dict.fromkeys(left) if not is_empty(word)]
     alone = [word for word in alone if word not in numbers and word not in {"pair", "couple"}]

@@ -6,13 +6,17 @@ import re
 
 from engine.ask.composing import asked_words, not_said
 from engine.ask.filter_rules import ANOTHER_TIME
-from engine.ask.kinds import ALL_OF_SOME
+from engine.ask.kinds import ALL_OF_SOME, COUNTS_VIDEOS
 from engine.ask.pieces import Answered
+from engine.ask.quantities import MOST_COUNTED, things_in
 from engine.ask.rules import TWO_QUESTIONS, ReadQuestion
 from engine.words import words
 
 _TURNING = frozenset(
-    ("not", "never", "except", "neither", "nor", "without", "no", "none", "nobody", "nothing")
+    (
+        *("not", "never", "except", "neither", "nor", "without", "no", "none", "nobody"),
+        *("nothing", "only"),
+    )
 )
 _DIFFERENT = frozenset(("different", "distinct", "kinds", "types", "sorts", "species"))
 _UNCOUNTED = re.compile(
@@ -20,6 +24,7 @@ _UNCOUNTED = re.compile(
     re.IGNORECASE,
 )
 _ORDERED = re.compile(r"\b(?:newest|oldest|latest|earliest)\b", re.IGNORECASE)
+_COMPARING = frozenset(("more", "fewer", "less", "as many", "as few"))
 _TOGETHER = re.compile(r"\band\b", re.IGNORECASE)
 
 
@@ -38,6 +43,10 @@ def _of_rules(read: ReadQuestion) -> str:
             "whether all of some are so is not counted; ask how many there are, and how many of "
             "them are so"
         )
+    if read.fires(COUNTS_VIDEOS):
+        return "videos are not counted, but their shots are; ask how many shots show it"
+    if read.kind == "open" and read.which in _COMPARING:
+        return "it compares with nothing; say with what, as in: more dogs than cats"
     return ""
 
 
@@ -47,6 +56,12 @@ def _of_words(read: ReadQuestion, text: str) -> str:
             f"“{found[0]}” asks for what is not counted; ask how many pictures show a thing, or "
             "of which of two there are more"
         )
+    for thing in things_in(text):
+        if thing.bound and (thing.number or 0) > MOST_COUNTED:
+            return (
+                f"“{thing.bound}” is looked up of numbers up to {MOST_COUNTED}, and "
+                f"{thing.number:,} is asked for; ask for fewer, or for one number"
+            )
     if found := _ORDERED.search(text):
         return f"“{found[0]}” asks for an order; search by date, as with mrag search --sort newest"
     if read.is_timed and (found := ANOTHER_TIME.search(text)):

@@ -77,6 +77,32 @@ def test_questions_about_a_picture_are_answered_from_its_captions(
     assert bool(given.cited) is given.said
 
 
+@pytest.mark.parametrize(
+    ("caption", "question", "answer"),
+    [
+        ("No dogs here, only a cat.", "is there a dog?", "No: "),
+        ("A street without any cars.", "is there a car?", "No: "),
+        ("A street without any cars.", "is there a street without cars?", "Yes: "),
+        ("A man with no hat and a dog with a hat.", "is there a hat?", "Yes: "),
+        ("Twenty-five sheep in a field.", "how many sheep?", "25."),
+        ("Twenty-five sheep in a field.", "are there more than twenty sheep?", "Yes: "),
+        ("बर्फ में दो कुत्ते।", "what is in the picture?", "बर्फ में दो कुत्ते।"),
+        (
+            "A dog.",
+            "how many videos show a dog?",
+            "The captions do not say: videos are not counted",
+        ),
+        ("A dog.", "are there more dogs?", "The captions do not say: it compares with nothing"),
+        ("A dog.", "is there only a dog?", "The captions do not say: “only” was not understood"),
+    ],
+)
+def test_captions_are_taken_at_their_word(caption: str, question: str, answer: str) -> None:
+    asked = read(question)
+    given = not_understood(asked) or of_pictures(asked, pieces(caption))
+    assert given.text.startswith(answer)
+    assert not given.text.endswith(("।.", "?."))
+
+
 def test_of_pictures_that_look_alike_several_must_say_it() -> None:
     alike = pieces("a dog", "a cat", "a dog and a cat", "a lion", own=False)
     assert of_pictures(read("is there a dog?"), alike).text.startswith("Yes")
