@@ -53,6 +53,9 @@ def test_a_link_asks_and_may_be_about_pictures(open_page: OpenPage, home: Path) 
     engine = build_engine(Settings(home=home, profile="sample", device="cpu"))
     (hit,) = engine.open("plain").images.browse(k=1)
     engine.close()
+    page = open_page(PAGE, collection="plain", about=hit.id)
+    tried = [one.key for one in page.button if (one.key or "").startswith("try ")]
+    assert tried == ["try What is in the picture?", "try Where was it taken?"]
     page = open_page(PAGE, collection="plain", ask="where is this?", about=hit.id)
     assert answer_of(page)
     assert "About\\: " in told(page)

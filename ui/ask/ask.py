@@ -31,6 +31,8 @@ _ORDER, _LAST = "ask order", "ask last"
 _ADDRESS = ("ask", "search", "about", "rerank")
 _LOOKED_AT = 60
 _CHIP = 64
+_OF_ONE = ("What is in the picture?", "Where was it taken?")
+_OF_SEVERAL = ("What is in the pictures?", "Where were they taken?")
 _MOST_PICTURES, _MOST_SEARCHES = 8, 2
 
 
@@ -65,7 +67,10 @@ def _asked(collection: Collection) -> str:
     given = _given(files, collection)
     rerank = _order_field(collection)
     if not question.strip():
-        _show_examples(collection)
+        if given:
+            _offer(_OF_ONE if len(given) == 1 else _OF_SEVERAL)
+        else:
+            _show_examples(collection)
         return ""
     if len(question) > MOST_ASKED:
         st.warning(
@@ -231,11 +236,16 @@ def _show_examples(collection: Collection) -> None:
         )
         return
     words = [f"{text[:1].lower()}{text[1:]}" for text in found]
-    questions = [
+    questions = (
         f"How many pictures show {words[0]}?",
         *(f"Is there a picture of {one}?" for one in words[1:2]),
         "What can be seen in the pictures?",
-    ]
+    )
+    _offer(questions)
+
+
+def _offer(questions: tuple[str, ...]) -> None:
+    """Questions that are asked by a click."""
     with st.container(key="ask-examples", horizontal=True, vertical_alignment="center"):
         st.markdown("Try:", width="content")
         for said in questions:
