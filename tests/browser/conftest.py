@@ -55,11 +55,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def until(page: Page, expression: str) -> None:
+STILL = (
+    "document.querySelector('[data-testid=stApp][data-test-script-state=notRunning]')"
+    " && !document.querySelector('[data-stale=true]')"
+    " && document.getAnimations().every(one => one.playState !== 'running'"
+    " || one.effect.getComputedTiming().endTime === Infinity)"
+)
+"""The run is over, nothing waits to be drawn anew, and nothing fades in or out any more."""
+
+
+def until(page: Page, expression: str, patience_ms: int = PATIENCE_MS) -> None:
     """Wait until a JavaScript expression holds; Playwright's own way is stopped by our policy."""
     page.evaluate(
         f"""async () => {{
-            const end = performance.now() + {PATIENCE_MS};
+            const end = performance.now() + {patience_ms};
             while (!({expression})) {{
                 if (performance.now() > end) throw new Error("it never came to be");
                 await new Promise(requestAnimationFrame);
@@ -68,11 +77,25 @@ def until(page: Page, expression: str) -> None:
     )
 
 
+def settle(page: Page) -> None:
+    """Wait until the page has finished its run, and shows all of it in its colours."""
+    until(page, STILL)
+
+
+def choose(page: Page, collection: str) -> None:
+    """Choose a collection; by key, as a list that was clicked closes where the page still moves."""
+    settle(page)
+    page.get_by_role("combobox", name="Collection").press("ArrowDown")
+    page.get_by_role("option", name=collection).click()
+
+
 def await_models(browser: Browser, address: str) -> None:
     """Have the app describe a picture of its own: from then on it has loaded what it needs."""
     page = browser.new_page()
     page.set_default_timeout(READY_MS)
     page.goto(address)
+    page.get_by_role("heading", level=1).wait_for()
+    until(page, STILL, READY_MS)
     page.locator("ul.strip button").first.click()
     page.get_by_role("button", name="Copy caption").wait_for()
     page.close()
@@ -100,7 +123,10 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_app(chromium: Browser, address: str) -> Iterator[OpenApp]:
-    """Opens a path of the app in a fresh browser profile; it loads nothing that it may not."""
+    """Opens a path of the app in a fresh browser profile; it loads nothing that it may not.
+
+    The page has come to rest: what is typed or clicked earlier may be drawn anew meanwhile.
+    """
     refused: list[str] = []
 
     def heard(message: ConsoleMessage) -> None:
@@ -127,6 +153,7 @@ def open_app(chromium: Browser, address: str) -> Iterator[OpenApp]:
             page.set_default_timeout(PATIENCE_MS)
             page.goto(at + path)
             page.get_by_role("heading", level=1).wait_for()
+            settle(page)
             return page
 
         yield opened

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import PHONE, OpenApp, until
+from tests.browser.conftest import PHONE, OpenApp, choose, settle, until
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 PAGES = (
@@ -24,24 +24,9 @@ PAGES = (
 )
 
 
-STILL = (
-    "document.querySelector('[data-testid=stApp][data-test-script-state=notRunning]')"
-    " && !document.querySelector('[data-stale=true]')"
-    " && document.getAnimations().every(one => one.playState !== 'running'"
-    " || one.effect.getComputedTiming().endTime === Infinity)"
-)
-"""The run is over, nothing waits to be drawn anew, and nothing fades in or out any more."""
-
-
-def settle(page: Page) -> None:
-    """Wait until the page has finished its run, and shows all of it in its colours."""
-    until(page, STILL)
-
-
 @pytest.mark.parametrize("path", PAGES)
 def test_a_phone_needs_no_sideways_scrolling(open_app: OpenApp, path: str) -> None:
     page = open_app(path, size=PHONE)
-    settle(page)
     widths = page.evaluate(
         "[document.documentElement.scrollWidth, ...[...document.querySelectorAll("
         "'[data-testid=stMain]')].map(part => part.scrollWidth)]"
@@ -71,7 +56,6 @@ def test_nothing_serious_bars_people_who_use_assistive_technology(
 
 def test_raw_is_shown_beside_mapped(open_app: OpenApp) -> None:
     page = open_app("/compare")
-    settle(page)
     raw = page.get_by_role("heading", name=re.compile("^By plain CLIP"))
     mapped = page.get_by_role("heading", name=re.compile("^By meaning"))
     expect(raw).to_be_visible()
@@ -87,8 +71,7 @@ def test_raw_is_shown_beside_mapped(open_app: OpenApp) -> None:
 
 def test_the_pages_are_reached_by_keyboard(open_app: OpenApp) -> None:
     page = open_app()
-    settle(page)
-    link = page.get_by_role("link", name="Search")
+    link = page.get_by_role("link", name="Search", exact=True)
     for _ in range(60):
         page.keyboard.press("Tab")
         if link.evaluate("link => link === document.activeElement"):
@@ -133,13 +116,11 @@ def test_the_address_names_the_collection_from_page_to_page_and_back(open_app: O
     page = open_app()
     chosen = page.get_by_role("combobox", name="Collection")
     expect(page).to_have_url(re.compile(r"/\?collection=plain$"))
-    chosen.click()
-    page.get_by_role("option", name="postcards").click()
+    choose(page, "postcards")
     expect(page).to_have_url(re.compile(r"/\?collection=postcards$"))
     page.get_by_role("link", name="System").click()
     expect(page).to_have_url(re.compile(r"/system\?collection=postcards$"))
-    chosen.click()
-    page.get_by_role("option", name="plain").click()
+    choose(page, "plain")
     expect(page).to_have_url(re.compile(r"/system\?collection=plain$"))
     page.go_back()
     expect(page).to_have_url(re.compile(r"/\?collection=postcards$"))
@@ -155,6 +136,5 @@ def test_a_narrow_window_closes_its_menu_once_it_was_used(open_app: OpenApp) -> 
     expect(page).to_have_title("Collections · mRAG")
     expect(side).to_have_attribute("data-collapsed", "true")
     menu.click()
-    page.get_by_role("combobox", name="Collection").click()
-    page.get_by_role("option", name="postcards").click()
+    choose(page, "postcards")
     expect(side).to_have_attribute("data-collapsed", "true")
