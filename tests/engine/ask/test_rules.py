@@ -85,6 +85,7 @@ def test_each_kind_of_question_is_known_by_its_example(rule: KindRule) -> None:
         ("how many pictures are tagged dog?", "label:dog"),
         ("pictures from 22:00 to 2 am", "after:22:00 before:02:00"),
         ("pictures taken after midnight", "after:00:00 before:05:00"),
+        ("cars before 08:00:30", "before:08:00:30 cars"),
         ("cars at 17:05", "after:17:05 before:17:05:59 cars"),
         ("cars around noon", "after:11:30 before:12:30 cars"),
         ("cars at around midnight", "after:23:30 before:00:30 cars"),
