@@ -92,6 +92,8 @@ def test_each_kind_of_question_is_known_by_its_example(rule: KindRule) -> None:
         ("how many holiday photos show dogs?", "holiday dogs"),
         ("cats and/or dogs", "cats or dogs"),
         ("what did we film in the snow?", "snow"),
+        ("how many times did we photograph a lion?", "lion"),
+        ("how many pictures contain the word lion?", "lion"),
         ("when did we film a dog?", "dog"),
         ("which videos show a dog?", "dog"),
         ("videos of dogs", "dogs"),
@@ -129,7 +131,8 @@ def test_questions_become_searches(question: str, search: str) -> None:
     ("question", "kind"),
     [
         ("dogs", "listing"), ("pictures of dogs in snow", "listing"), ("any lions?", "listing"),
-        ("without dogs", "listing"), ("tag:holiday", "listing"), ("-dogs", "listing"),
+        ("do we have lions?", "existence"), ("without dogs", "listing"),
+        ("tag:holiday", "listing"), ("-dogs", "listing"),
         ("where did we take pictures of dogs?", "place"),
         ("in which city did we photograph dogs?", "place"),
         ("is the dog bigger than the house?", "open"), ("describe the dog", "open"),
