@@ -176,13 +176,19 @@ def _part_of_day(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
     return _times(found, *_PARTS_OF_DAY[found["part"].lower()])
 
 
-def _named(kind: str) -> Gives:
-    """A filter for what is known by that name."""
+_EITHER_NAME = re.compile(r" or (?:in )?(?:the )?", re.IGNORECASE)
+_EITHER_PLACE = re.compile(r" (?:or|and) (?:in )?(?:the )?", re.IGNORECASE)
+
+
+def _named(kind: str, between: re.Pattern[str] = _EITHER_NAME) -> Gives:
+    """A filter for what is known by that name, or by one of several."""
 
     def gives(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
-        name = found["name"].strip(" ?!.,;:")
-        known = name and asked.known.has(kind, name)
-        return (Filter(kind, name, bool(found["not"])),) if known else None
+        whole = found["name"].strip(" ?!.,;:")
+        for names in ([whole], between.split(whole)):
+            if all(name and asked.known.has(kind, name) for name in names):
+                return tuple(Filter(kind, name, bool(found["not"])) for name in names)
+        return None
 
     return gives
 
@@ -409,6 +415,14 @@ FILTER_RULES: tuple[Rule, ...] = (
         _rating, "stars, at least", ("dogs with at least 4 stars", "rating:4 dogs"),
     ),
     Rule(
+        "rating of",
+        _pattern(
+            r"(?:(?:with|having|have|has) )?(?:a )?rating (?:of )?(?:at least )?(?P<stars>[1-5])"
+            r"(?: (?:or (?:more|better)|and (?:more|up)))?"
+        ),
+        _rating, "stars, at least", ("dogs with a rating of 4", "rating:4 dogs"),
+    ),
+    Rule(
         "best rated", _pattern(r"(?:best|top)[ -]rated"), _best, "stars, at least",
         ("the best rated dogs", "rating:5 dogs"),
     ),
@@ -432,8 +446,9 @@ FILTER_RULES: tuple[Rule, ...] = (
         ("dogs taken with the Canon EOS R6", 'camera:"Canon EOS R6" dogs'),
     ),
     Rule(
-        "place", _pattern(rf"{_WERE_NOT}(?:taken )?(?:in|at|near|around|from|of) (?:the )?{_NAME}"),
-        _named("place"), "a place that the collection has",
+        "place", _pattern(rf"{_WERE_NOT}(?:taken )?(?:in|at|near|around|from|of|to|visit(?:ed)?)"
+                         rf" (?:the )?{_NAME}"),
+        _named("place", _EITHER_PLACE), "a place that the collection has",
         ("dogs in Lisbon", "place:Lisbon dogs"),
     ),
     Rule(

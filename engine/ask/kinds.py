@@ -157,7 +157,8 @@ KIND_RULES: tuple[KindRule, ...] = (
             rf"|(?:do|did|have|can) {_WE} (?:ever )?(?:have|got|take|see|find|make)"
             rf"(?: (?:any|a|an|some))?(?: {_SEEN})(?: {_SHOW})*"
             rf"|(?:did|has|have) {_WE} (?:ever )?"
-            rf"(?:(?:photograph|film|record)(?:ed)?|see|seen|been (?:to|in|at|on))"
+            rf"(?:(?:photograph|film|record)(?:ed)?|see|seen|(?:been|go|gone|travel)"
+            rf"(?: (?:to|in|at|on))?(?=\s|$))"
             rf"|(?:is|are) (?:any|some|one)(?: of)?{_OURS} {_SEEN}(?: {_SHOW})*"
             rf"|(?:do|does|did|has|have) (?:any|some|one)(?: of)?{_OURS} {_SEEN} {_SHOW}"
             rf"|(?:any|anything|something|anyone|anybody|somebody|someone)(?: {_SEEN})? {_SHOW}"
@@ -257,7 +258,7 @@ POLITE = re.compile(
 FILLERS = re.compile(
     rf"(?<!\S)(?:please|thanks|thank you|by the way|in total|altogether|overall|all in all|exactly"
     rf"|only(?= (?:\d|{'|'.join(NUMBER_WORDS)})\b)"
-    rf"|either|both|everything|anything|something|everyone|at all"
+    rf"|either|both|also|too|as well|everything|anything|something|everyone|at all"
     rf"|ever|(?:are|is|were|was) there"
     rf"|(?:do|did|have) {_WE} (?:have|take|photograph|film|record|see|own|got)"
     rf"|(?:(?:can be|is|are|was|were|be) )?{_VISIBLE}(?: (?:mostly|most often|most))?"

@@ -72,6 +72,12 @@ def test_each_kind_of_question_is_known_by_its_example(rule: KindRule) -> None:
         ("-cat +dog 2:sheep like:me 12:30?", "dog 2 sheep like me 12:30 -cat"),
         ("what did we photograph in Lisbon last summer?",
          "after:2026-06-01 before:2026-08-31 place:Lisbon"),
+        ("how many pictures were taken in Lisbon or New York?", 'place:Lisbon place:"New York"'),
+        ("pictures not taken in Lisbon or New York", '-place:Lisbon -place:"New York"'),
+        ("did we ever go to Lisbon?", "place:Lisbon"),
+        ("have we been to Tokyo?", "Tokyo"),
+        ("pictures with rating 5", "rating:5"),
+        ("dogs and also cats", "dogs cats"),
         ("dogs near a car in Lisbon", "place:Lisbon dogs near a car"),
         ("how many photos were taken with the Canon in Lisbon?", "camera:Canon place:Lisbon"),
         ("how many pictures have the tag holiday?", "tag:holiday"),
@@ -141,7 +147,7 @@ def test_questions_become_searches(question: str, search: str) -> None:
     ],
 )  # fmt: skip
 def test_what_kind_of_question_it_is_shows_in_how_it_begins(question: str, kind: str) -> None:
-    assert read_question(question, today=TODAY).kind == kind
+    assert read_question(question, today=TODAY, known=Names()).kind == kind
 
 
 @pytest.mark.parametrize(
