@@ -140,7 +140,8 @@ def _times(count: Count, pieces: Sequence[Piece]) -> Answered:
     if not days:
         return not_said("no file of these pictures says when it was taken")
     cited = tuple(dict.fromkeys((days[-1][1], days[0][1])))
-    text = f"{days_told(days)}, as {len(days):,} {_pictures(len(days))} tell."
+    tell = "tells" if len(days) == 1 else "tell"
+    text = f"{days_told(days)}, as {len(days):,} {_pictures(len(days))} {tell}."
     return Answered(text, said=True, cited=cited, by="index")
 
 

@@ -92,6 +92,8 @@ def test_questions_about_a_picture_are_answered_from_its_captions(
             "how many videos show a dog?",
             "The captions do not say: videos are not counted",
         ),
+        ("A dog.", "how many days were we here?", "The captions do not say: “days” are not"),
+        ("A dog.", "how many pictures have more dogs than cats?", "The captions do not say: “more"),
         ("A dog.", "are there more dogs?", "The captions do not say: it compares with nothing"),
         ("A dog.", "is there only a dog?", "The captions do not say: “only” was not understood"),
     ],
