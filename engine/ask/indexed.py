@@ -94,8 +94,10 @@ def _compared(read: ReadQuestion, counts: Sequence[Count], pieces: Sequence[Piec
     if fewer.at_least:
         sides = "; ".join(map(told, counts))
         return not_said(f"more look likely than are counted, so that neither can be told: {sides}")
+    asked = [asked_words(read, at) for at in range(len(counts))]
+    named = asked if all(asked) and len({*asked}) > 1 else list(read.searches)
     sides = "; ".join(
-        f"{asked_words(read, at) or 'all'}: {told(count)}" for at, count in enumerate(counts)
+        f"{name or 'all'}: {told(count)}" for name, count in zip(named, counts, strict=True)
     )
     text = f"{verdict(read, first, second)}. {sides}."
     return Answered(text, said=True, cited=_believed(pieces), by="index")

@@ -49,6 +49,27 @@ _LISTED_OR = re.compile(r", or |, (?!or\b)(?=(?:[^,.;?!]+, )*[^,.;?!]*\bor\b)", 
 """The comma of `a dog, a cat or a bird`, which means `or`, too."""
 
 _EDGES = "?!.,;:'()[]{}…¿¡।。？！،、"
+_POINTING = frozenset(
+    [
+        "was",
+        "were",
+        "is",
+        "are",
+        "did",
+        "do",
+        "this",
+        "that",
+        "it",
+        "they",
+        "these",
+        "those",
+        "we",
+        "i",
+        "you",
+    ]
+)
+"""What alone is left of `was this taken in Lisbon`, and asks for nothing more."""
+
 _BEFORE_NOUNS = frozenset(["a", "an", "the", "any", "some", "of"])
 
 
@@ -257,6 +278,8 @@ def _take_out(reading: _Reading) -> None:
         while found := pattern.search(reading.left, at):
             reading.take(found.start(), found.end(), "filler", "left out")
             at = found.start() + 1
+    if reading.items and words(reading.left) and _POINTING.issuperset(words(reading.left)):
+        reading.take(0, len(reading.left), "filler", "left out")
 
 
 def _compared(text: str, given: _Reading, asked: Asked) -> ReadQuestion | None:

@@ -105,6 +105,22 @@ def test_captions_are_taken_at_their_word(caption: str, question: str, answer: s
     assert not given.text.endswith(("।.", "?."))
 
 
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("are there more dogs in 2023 than in 2024?",
+         "No. after:2023 before:2023 dogs: 1 picture has it in the captions; "
+         "after:2024 before:2024 dogs: 2 pictures have it in the captions."),
+        ("did we take more photos in 2023 or 2024?", "after:2024 before:2024. after:2023"),
+        ("are there more lions or dogs?", "Dogs. lions: 1 picture has it"),
+        ("are there more lions than dogs?", "No. lions: 1 picture has it"),
+    ],
+)  # fmt: skip
+def test_what_is_compared_is_named_so_that_it_can_be_told_apart(question: str, answer: str) -> None:
+    counts = [Count(number, None, 9, ()) for number in (1, 2)]
+    assert of_collection(read(question), counts, ()).text.startswith(answer)
+
+
 def test_of_pictures_that_look_alike_several_must_say_it() -> None:
     alike = pieces("a dog", "a cat", "a dog and a cat", "a lion", own=False)
     assert of_pictures(read("is there a dog?"), alike).text.startswith("Yes")

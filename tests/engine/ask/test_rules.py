@@ -75,6 +75,7 @@ def test_each_kind_of_question_is_known_by_its_example(rule: KindRule) -> None:
         ("how many pictures were taken in Lisbon or New York?", 'place:Lisbon place:"New York"'),
         ("pictures not taken in Lisbon or New York", '-place:Lisbon -place:"New York"'),
         ("did we ever go to Lisbon?", "place:Lisbon"),
+        ("was this taken in Lisbon?", "place:Lisbon"),
         ("have we been to Tokyo?", "Tokyo"),
         ("pictures with rating 5", "rating:5"),
         ("dogs and also cats", "dogs cats"),
