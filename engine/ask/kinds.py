@@ -231,7 +231,12 @@ KIND_RULES: tuple[KindRule, ...] = (
         "asks what is there", "what did we photograph in the snow?",
     ),
     KindRule(
-        "what is it", "open", _opening(r"(?:what|who) (?:is|are|was|were)"),
+        "what is it", "open",
+        _opening(
+            r"(?:what|who) (?:is|are|was|were)"
+            rf"|describe (?:it|this|that|them|(?:the|this|that|these) {PICTURES})"
+            rf"|what (?:do|can) {_WE} see(?=[?!. ]*$)"
+        ),
         "asks what the captions tell of it", "what is next to the house?",
     ),
     KindRule(

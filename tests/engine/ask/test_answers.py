@@ -56,6 +56,8 @@ def pieces(*texts: str, own: bool = True, subject: int = 0) -> list[Piece]:
         ("are there fewer dogs than balls?", "No: "),
         ("are there as many dogs as balls?", "No: "),
         ("what is in the picture?", "A pair of dogs next to a red ball on the beach."),
+        ("describe it", "A pair of dogs next to a red ball on the beach."),
+        ("please describe this photo", "A pair of dogs next to a red ball on the beach."),
         ("what is next to the ball?", "A pair of dogs next to a red ball on the beach."),
         ("what colour is the ball?", "Red."),
         ("what colour are the dogs?", "The captions do not say: none of them calls dogs a colour."),
