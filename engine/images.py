@@ -243,8 +243,8 @@ def _identified(name: str, file: BinaryIO, begins: bytes) -> Image.Image:
         raise failure
     if ending := video_ending(begins):
         raise UnreadableImage(
-            f"{name}: holds a video and no picture; give it, with the ending {ending}, where videos are "
-            "taken: mrag ingest, mrag caption, mrag describe"
+            f"{name}: holds a video and no picture; give it, with the ending {ending}, where "
+            "videos are taken: mrag ingest, mrag caption, mrag describe"
         )
     raise UnreadableImage(
         f"{name}: is not a picture that can be read, it begins with “{repr(begins[:8])[2:-1]}”; "

@@ -162,11 +162,13 @@ def _comparison(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
 
 def verdict(read: ReadQuestion, first: int, second: int) -> str:
     """Whether the first is what a comparison asks of it; of a question of which, the one."""
-    if read.fired and read.fired[0].rule == "compare two" and read.which in {"more", "less"}:
+    either = any(one.rule == "than" and one.said.lower() == "or" for one in read.fired)
+    if (read.fires("compare two") or either) and read.which in {"more", "fewer", "less"}:
         if first == second:
             return "As many of one as of the other"
         more = (first > second) == (read.which == "more")
-        return _capital(asked_words(read, 0 if more else 1))
+        which = 0 if more else 1
+        return _capital(asked_words(read, which)) or read.searches[which]
     if read.which.startswith("as "):
         return "Yes" if first == second else "No"
     more = first < second if read.which in {"fewer", "less"} else first > second

@@ -34,7 +34,9 @@ _MOST_WAYS = 256
 """So many ways to write what is asked for are looked up; of more, words as they are asked alone."""
 
 _SHOWN = 50
-_PLACED = re.compile(r"(?<!\S)(?:on|in|at|by|under|near|behind|above|below)(?: \S+){1,3}$")
+_WHERE = "(?:on|in|at|by|under|near|behind|above|below)"
+_PLACED = re.compile(rf"(?<!\S){_WHERE}(?: \S+){{1,3}}$")
+_SOMEWHERE = re.compile(rf"{_WHERE} ")
 _EITHER = re.compile(r"(?i)(?<!\S)or(?!\S)(?! (?:more|fewer|less)\b)")
 
 
@@ -237,10 +239,11 @@ def required(text: str, others: Others = NO_OTHERS) -> list[tuple[str, ...]]:
     parts = [tuple(words(part)) for part in _EITHER.split(text) if words(part)]
     if len(parts) < 2:
         return _required(text, others)
-    if any(_PLACED.search(" ".join(part)) for part in parts[:-1]):
-        # `A dog on the grass or a cat`: all of one side, or of the other; said as what must stand.
-        sides = [_required(" ".join(part), others) for part in parts]
-        return [tuple(dict.fromkeys(chain(*each))) for each in product(*sides)]
+    sides = [" ".join(part) for part in parts]
+    if either := _in_places(sides, others):
+        return either
+    if any(map(_PLACED.search, sides[:-1])):
+        return _one_of(sides, others)  # `a dog on the grass or a cat`
     # Of `dogs or fire trucks on a beach` either will do, and a beach.
     before, first = _parted(parts[0][::-1])
     after, last = _parted(parts[-1])
@@ -249,6 +252,25 @@ def required(text: str, others: Others = NO_OTHERS) -> list[tuple[str, ...]]:
     rests = (rest for rest in (before[::-1], after) if not all(map(is_empty, rest)))
     required_too = [one for rest in rests for one in _required(" ".join(rest), others)]
     return [*required_too, tuple(dict.fromkeys(offered))]
+
+
+def _in_places(sides: Sequence[str], others: Others) -> list[tuple[str, ...]]:
+    """Of `a dog on the grass or in the snow` the dog, and one of the places; else nothing."""
+    last = len(sides)
+    while last > 1 and _SOMEWHERE.match(sides[last - 1]):
+        last -= 1
+    place = _PLACED.search(sides[last - 1])
+    if last == len(sides) or place is None:
+        return []
+    things = " or ".join((*sides[: last - 1], sides[last - 1][: place.start()]))
+    there = _one_of((place[0], *sides[last:]), others)
+    return [*required(things, others), *there] if words(things) else there
+
+
+def _one_of(sides: Sequence[str], others: Others) -> list[tuple[str, ...]]:
+    """All of one side, or of another; said as what must stand."""
+    required_of = (_required(side, others) for side in sides)
+    return [tuple(dict.fromkeys(chain(*each))) for each in product(*required_of)]
 
 
 def _parted(said: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

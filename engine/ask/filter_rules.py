@@ -109,15 +109,16 @@ def _clock(text: str) -> str | None:
     """A time of day as `17:00`; None for what is none."""
     if text.lower() in _TIMES:
         return _TIMES[text.lower()]
-    found = re.fullmatch(r"(\d{1,2})(?::(\d\d))?\s*([ap])?.*", text, re.IGNORECASE)
+    found = re.fullmatch(r"(\d{1,2})(?::(\d\d)(:\d\d)?)?\s*([ap])?.*", text, re.IGNORECASE)
     if found is None:
         return None
-    hour, minute = int(found[1]), int(found[2] or 0)
-    if found[3]:
+    hour, minute, second = int(found[1]), int(found[2] or 0), found[3] or ""
+    if found[4]:
         if not 1 <= hour <= 12:
             return None
-        hour = hour % 12 + (12 if found[3].lower() == "p" else 0)
-    return f"{hour:02}:{minute:02}" if hour < 24 and minute < 60 else None
+        hour = hour % 12 + (12 if found[4].lower() == "p" else 0)
+    is_time = hour < 24 and minute < 60 and second < ":60"
+    return f"{hour:02}:{minute:02}{second}" if is_time else None
 
 
 def _times(found: re.Match[str], after: str | None, before: str | None) -> tuple[Item, ...] | None:
@@ -142,7 +143,7 @@ def _after_time(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
 
 
 def _at_time(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
-    """In the hour or the minute that is named, or half an hour before and after it."""
+    """In the hour, minute or second that is named, or half an hour before and after it."""
     del asked
     clock = _clock(found["time"])
     if clock is None:
@@ -151,8 +152,9 @@ def _at_time(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
         middle = datetime.combine(date.min + timedelta(days=1), time.fromisoformat(clock))
         half = timedelta(minutes=30)
         return _times(found, f"{middle - half:%H:%M}", f"{middle + half:%H:%M}")
-    is_minute = ":" in found["time"] and not clock.endswith(":00")
-    return _times(found, clock, f"{clock}:59" if is_minute else f"{clock[:2]}:59:59")
+    if clock.count(":") == 2:
+        return _times(found, clock, clock)
+    return _times(found, clock, f"{clock[:2]}:59:59" if clock.endswith(":00") else f"{clock}:59")
 
 
 def _between_times(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
@@ -174,13 +176,19 @@ def _part_of_day(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
     return _times(found, *_PARTS_OF_DAY[found["part"].lower()])
 
 
-def _named(kind: str) -> Gives:
-    """A filter for what is known by that name."""
+_EITHER_NAME = re.compile(r" or (?:in )?(?:the )?", re.IGNORECASE)
+_EITHER_PLACE = re.compile(r" (?:or|and) (?:in )?(?:the )?", re.IGNORECASE)
+
+
+def _named(kind: str, between: re.Pattern[str] = _EITHER_NAME) -> Gives:
+    """A filter for what is known by that name, or by one of several."""
 
     def gives(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
-        name = found["name"].strip(" ?!.,;:")
-        known = name and asked.known.has(kind, name)
-        return (Filter(kind, name, bool(found["not"])),) if known else None
+        whole = found["name"].strip(" ?!.,;:")
+        for names in ([whole], between.split(whole)):
+            if all(name and asked.known.has(kind, name) for name in names):
+                return tuple(Filter(kind, name, bool(found["not"])) for name in names)
+        return None
 
     return gives
 
@@ -268,7 +276,8 @@ def _either(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
 _WHEN = any_of((*EXPRESSIONS, *AFTER_A_WORD))
 _SURE = any_of(EXPRESSIONS)
 _TIME = (
-    r"\d{1,2}(?::\d\d)?\s*(?:a\.?m\.?|p\.?m\.?)|\d{1,2}:\d\d|\d{1,2} o'?clock|noon|midday|midnight"
+    r"\d{1,2}(?::\d\d)?\s*(?:a\.?m\.?|p\.?m\.?)|\d{1,2}:\d\d(?::\d\d)?|\d{1,2} o'?clock"
+    r"|noon|midday|midnight"
 )
 _NAME = r"(?P<name>[^\s?!,;:]+(?: [^\s?!,;:]+){0,5})"
 _IN_QUOTES = r"[\"“”„‟＂«»](?P<said>[^\"“”„‟＂«»\\]+)[\"“”„‟＂«»]"
@@ -406,6 +415,14 @@ FILTER_RULES: tuple[Rule, ...] = (
         _rating, "stars, at least", ("dogs with at least 4 stars", "rating:4 dogs"),
     ),
     Rule(
+        "rating of",
+        _pattern(
+            r"(?:(?:with|having|have|has) )?(?:a )?rating (?:of )?(?:at least )?(?P<stars>[1-5])"
+            r"(?: (?:or (?:more|better)|and (?:more|up)))?"
+        ),
+        _rating, "stars, at least", ("dogs with a rating of 4", "rating:4 dogs"),
+    ),
+    Rule(
         "best rated", _pattern(r"(?:best|top)[ -]rated"), _best, "stars, at least",
         ("the best rated dogs", "rating:5 dogs"),
     ),
@@ -429,8 +446,9 @@ FILTER_RULES: tuple[Rule, ...] = (
         ("dogs taken with the Canon EOS R6", 'camera:"Canon EOS R6" dogs'),
     ),
     Rule(
-        "place", _pattern(rf"{_WERE_NOT}(?:taken )?(?:in|at|near|around|from|of) (?:the )?{_NAME}"),
-        _named("place"), "a place that the collection has",
+        "place", _pattern(rf"{_WERE_NOT}(?:taken )?(?:in|at|near|around|from|of|to|visit(?:ed)?)"
+                         rf" (?:the )?{_NAME}"),
+        _named("place", _EITHER_PLACE), "a place that the collection has",
         ("dogs in Lisbon", "place:Lisbon dogs"),
     ),
     Rule(

@@ -21,7 +21,7 @@ _SEEN = rf"(?:{PICTURES}|{VIDEOS})"
 _WE = r"(?:we|i|you|they|there|anyone|anybody|someone|somebody)"
 _SHOW = (
     r"(?:show(?:s|ing)?|have|has|having|contain(?:s|ing)?|with|of|depict(?:s|ing)?|"
-    r"includ(?:es?|ing)|featur(?:es?|ing)|about|say|says)"
+    r"includ(?:es?|ing)|featur(?:es?|ing)|about|say|says|mention(?:s|ing)?)"
 )
 _HAVE = (
     rf"(?:(?:do|did|have|can) {_WE}"
@@ -38,7 +38,9 @@ _LIKE = (
     r"|these|those|your|no|not|more|most))\b)[^\W\d_]+){1,2})?"
 )
 """What pictures are called: `holiday` of "how many holiday pictures"."""
-_OPENING = rf"(?: {_HAVE})?(?: (?:that|which|in which|where))?(?: (?:can )?{_SHOW})*"
+_OPENING = (
+    rf"(?: {_HAVE})?(?: (?:that|which|in which|where))?(?: (?:can )?{_SHOW})*(?: the words?)?"
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ KIND_RULES: tuple[KindRule, ...] = (
     KindRule(
         "how often", "pictures",
         _opening(
-            rf"how often (?:(?:do|did|have) {_WE}"
+            rf"how (?:often|many times) (?:(?:do|did|have) {_WE}"
             r" (?:see|seen|(?:photograph|film|record)(?:ed)?|have|find|take)"
             rf"|(?:is|are|was|were) there|is|are|was|were|do|does)"
         ),
@@ -155,7 +157,8 @@ KIND_RULES: tuple[KindRule, ...] = (
             rf"|(?:do|did|have|can) {_WE} (?:ever )?(?:have|got|take|see|find|make)"
             rf"(?: (?:any|a|an|some))?(?: {_SEEN})(?: {_SHOW})*"
             rf"|(?:did|has|have) {_WE} (?:ever )?"
-            rf"(?:(?:photograph|film|record)(?:ed)?|see|seen|been (?:to|in|at|on))"
+            rf"(?:(?:photograph|film|record)(?:ed)?|see|seen|(?:been|go|gone|travel)"
+            rf"(?: (?:to|in|at|on))?(?=\s|$))"
             rf"|(?:is|are) (?:any|some|one)(?: of)?{_OURS} {_SEEN}(?: {_SHOW})*"
             rf"|(?:do|does|did|has|have) (?:any|some|one)(?: of)?{_OURS} {_SEEN} {_SHOW}"
             rf"|(?:any|anything|something|anyone|anybody|somebody|someone)(?: {_SEEN})? {_SHOW}"
@@ -181,7 +184,7 @@ KIND_RULES: tuple[KindRule, ...] = (
         "exists", "existence",
         _opening(
             r"(?:is|are|was|were) there(?: (?:any|some))?"
-            rf"|(?:do|did|can|could) {_WE} (?:see|find|spot)(?: (?:any|some))?"
+            rf"|(?:do|did|can|could) {_WE} (?:see|find|spot|have|own)(?: (?:any|some))?"
             r"|(?:does|do|did) (?:it|this|that|the (?:picture|photo|image)s?) "
             r"(?:show|have|contain|depict|include)(?: (?:any|some))?"
         ),
@@ -228,7 +231,12 @@ KIND_RULES: tuple[KindRule, ...] = (
         "asks what is there", "what did we photograph in the snow?",
     ),
     KindRule(
-        "what is it", "open", _opening(r"(?:what|who) (?:is|are|was|were)"),
+        "what is it", "open",
+        _opening(
+            r"(?:what|who) (?:is|are|was|were)"
+            rf"|describe (?:it|this|that|them|(?:the|this|that|these) {PICTURES})"
+            rf"|what (?:do|can) {_WE} see(?=[?!. ]*$)"
+        ),
         "asks what the captions tell of it", "what is next to the house?",
     ),
     KindRule(
@@ -255,7 +263,7 @@ POLITE = re.compile(
 FILLERS = re.compile(
     rf"(?<!\S)(?:please|thanks|thank you|by the way|in total|altogether|overall|all in all|exactly"
     rf"|only(?= (?:\d|{'|'.join(NUMBER_WORDS)})\b)"
-    rf"|either|both|everything|anything|something|everyone|at all"
+    rf"|either|both|also|too|as well|everything|anything|something|everyone|at all"
     rf"|ever|(?:are|is|were|was) there"
     rf"|(?:do|did|have) {_WE} (?:have|take|photograph|film|record|see|own|got)"
     rf"|(?:(?:can be|is|are|was|were|be) )?{_VISIBLE}(?: (?:mostly|most often|most))?"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from engine.ask.filter_rules import FILTER_RULES, Asked, Rule
-from engine.ask.inflection import Others
+from engine.ask.inflection import Others, telling
 from engine.ask.kinds import (
     FILLERS,
     KIND_RULES,
@@ -49,6 +49,27 @@ _LISTED_OR = re.compile(r", or |, (?!or\b)(?=(?:[^,.;?!]+, )*[^,.;?!]*\bor\b)", 
 """The comma of `a dog, a cat or a bird`, which means `or`, too."""
 
 _EDGES = "?!.,;:'()[]{}…¿¡।。？！،、"
+_POINTING = frozenset(
+    [
+        "was",
+        "were",
+        "is",
+        "are",
+        "did",
+        "do",
+        "this",
+        "that",
+        "it",
+        "they",
+        "these",
+        "those",
+        "we",
+        "i",
+        "you",
+    ]
+)
+"""What alone is left of `was this taken in Lisbon`, and asks for nothing more."""
+
 _BEFORE_NOUNS = frozenset(["a", "an", "the", "any", "some", "of"])
 
 
@@ -139,7 +160,7 @@ def read_question(question: str, *, today: date, known: Known | None = None) -> 
         return compared
     # First, as what a question begins with may end in a word that a filter begins with: `in`.
     _filter(reading, asked)
-    opened = _opened(reading) or _Opened(_kind_of(reading.left))
+    opened = _opened(reading) or _Opened(_kind_of(reading))
     reading.left = _LISTED_OR.sub(" or ", reading.left)
     _take_out(reading)
     kind: Kind = "open" if opened.kind == "comparison" else opened.kind
@@ -180,9 +201,10 @@ def _check(text: str) -> None:
         )
 
 
-def _kind_of(left: str) -> Kind:
+def _kind_of(reading: _Reading) -> Kind:
     """What does not begin as a question does names what is looked for, or asks openly."""
-    return "listing" if not words(left) or SAID_ALONE.match(left.strip()) else "open"
+    named = SAID_ALONE.match(reading.left.strip())
+    return "listing" if named or (reading.items and not telling(reading.left)) else "open"
 
 
 def _opened(reading: _Reading) -> _Opened | None:
@@ -256,6 +278,8 @@ def _take_out(reading: _Reading) -> None:
         while found := pattern.search(reading.left, at):
             reading.take(found.start(), found.end(), "filler", "left out")
             at = found.start() + 1
+    if reading.items and words(reading.left) and _POINTING.issuperset(words(reading.left)):
+        reading.take(0, len(reading.left), "filler", "left out")
 
 
 def _compared(text: str, given: _Reading, asked: Asked) -> ReadQuestion | None:

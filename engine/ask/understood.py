@@ -25,6 +25,8 @@ _UNCOUNTED = re.compile(
 )
 _ORDERED = re.compile(r"\b(?:newest|oldest|latest|earliest)\b", re.IGNORECASE)
 _COMPARING = frozenset(("more", "fewer", "less", "as many", "as few"))
+_TIMES = frozenset(("days", "weeks", "months", "years", "hours", "trips"))
+_ON_ONE = re.compile(r"\b(?:more|fewer|less) (?!than\b).*\bthan\b", re.IGNORECASE)
 _TOGETHER = re.compile(r"\band\b", re.IGNORECASE)
 
 
@@ -62,6 +64,8 @@ def _of_words(read: ReadQuestion, text: str) -> str:
                 f"“{thing.bound}” is looked up of numbers up to {MOST_COUNTED}, and "
                 f"{thing.number:,} is asked for; ask for fewer, or for one number"
             )
+    if read.kind != "comparison" and (found := _ON_ONE.search(text)):
+        return f"“{found[0]}” would compare on each picture, which is not done; ask for a number"
     if found := _ORDERED.search(text):
         return f"“{found[0]}” asks for an order; search by date, as with mrag search --sort newest"
     if read.is_timed and (found := ANOTHER_TIME.search(text)):
@@ -74,6 +78,8 @@ def _of_things(read: ReadQuestion, text: str) -> str:
         return ""
     if kinds := sorted(_DIFFERENT & set(words(text))):
         return f"“{kinds[0]}” ones are not told apart; ask how many pictures show a thing"
+    if times := sorted(_TIMES & set(words(text))):
+        return f"“{times[0]}” are not counted, but pictures are; ask when they were taken"
     if _TOGETHER.search(text):
         return f"“{text}” are several things; ask how many there are of one"
     return ""

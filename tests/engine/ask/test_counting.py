@@ -109,3 +109,17 @@ def test_bounds_reach_beyond_a_dozen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counted("at least 20 sheep").said == 1
     assert counted("more than 3 sheep").said == 2
     assert counted("at least 20 cows").unknown == ("cows",)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("dog on the beach or in the snow", 1),
+        ("dogs or cats on the beach or in the snow", 1),
+        ("cat in the snow or on the beach", 0),
+        ("dog on the beach or a cat", 2),
+        ("on the beach or in the snow", 2),
+    ],
+)
+def test_either_of_two_places_is_one_for_the_same_thing(text: str, said: int) -> None:
+    assert counted(text).said == said
