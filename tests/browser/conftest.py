@@ -74,11 +74,11 @@ STILL = (
 """The run is over, nothing waits to be drawn anew, and nothing fades in or out any more."""
 
 
-def until(page: Page, expression: str, patience_ms: int = PATIENCE_MS) -> None:
+def until(page: Page, expression: str) -> None:
     """Wait until a JavaScript expression holds; Playwright's own way is stopped by our policy."""
     page.evaluate(
         f"""async () => {{
-            const end = performance.now() + {patience_ms};
+            const end = performance.now() + {PATIENCE_MS};
             while (!({expression})) {{
                 if (performance.now() > end) throw new Error("it never came to be");
                 await new Promise(requestAnimationFrame);
@@ -104,8 +104,6 @@ def await_models(browser: Browser, address: str) -> None:
     page = browser.new_page()
     page.set_default_timeout(READY_MS)
     page.goto(address)
-    page.get_by_role("heading", level=1).wait_for()
-    until(page, STILL, READY_MS)
     page.locator("ul.strip button").first.click()
     page.get_by_role("button", name="Copy caption").wait_for()
     page.close()

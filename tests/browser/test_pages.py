@@ -17,6 +17,7 @@ PAGES = (
     "/?present=1",
     "/search",
     "/search?q=two+cats+ext:webp",
+    "/ask?ask=is+there+a+truck",
     "/compare",
     "/duplicates",
     "/collections",
