@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from cli.doors import as_here
 from cli.output import console, emit, plain, say, short_path
-from engine.errors import InvalidInput, UnreadableImage
+from engine.errors import InvalidInput, MragError, UnreadableImage
 from engine.progress import OnProgress, Progress, silent
 from engine.video.address import clock
 from mrag_client.answers import Answers, NamedPicture
+from mrag_client.errors import ClientError
 from mrag_client.models import OutlineAnswer, OutlineOptions
 from service.takeaway.describing import Counts
 from service.takeaway.outputs import Untaken
@@ -31,13 +33,24 @@ def outlines(
     start: float | None = options.start
     while start is not None:
         asked = options.model_copy(update={"start": start, "shots": _TOGETHER})
-        part = answers.outline(NamedPicture(str(video), video), asked, collection=collection)
+        try:
+            part = answers.outline(NamedPicture(str(video), video), asked, collection=collection)
+        except ClientError as error:  # a server's word on this video, after which others come
+            raise _of(video, as_here(error)) from error
         if part.shots:
             total = None if part.seconds is None else max(1, round(part.seconds))
             seconds = round(part.shots[-1].end)
             on_progress(Progress(f"watch {video.name}", seconds, total, "seconds"))
         yield part
         start = part.next
+
+
+def _of(video: Path, error: MragError) -> MragError:
+    """The error as an engine here tells it: a server knows a video by its last name alone."""
+    told = str(error)
+    if isinstance(error, UnreadableImage) and told.startswith(f"{video.name}: "):
+        return UnreadableImage(f"{video}{told.removeprefix(video.name)}")
+    return error
 
 
 def show_part(part: OutlineAnswer, *, as_json: bool) -> None:

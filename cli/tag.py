@@ -136,11 +136,12 @@ def tag(
                 return
             _show_taggings(answers.taggings(collection=named), as_json)
             return
+        files: dict[str, Path] = {}
         options = asked(
             TagOptions,
             name=name or _name_of(labels or examples),
             labels=_read(labels) if labels else "",
-            examples="\n".join(_examples(examples)) if examples else "",
+            examples="\n".join(_examples(examples, files)) if examples else "",
             single=single,
             least=least,
             dry_run=dry_run,
@@ -152,7 +153,8 @@ def tag(
             told = answers.tag(options, collection=named)
         emit(told.model_dump(mode="json")) if as_json else _show(told)
         for one in told.skipped:
-            say(f"mrag: an example was left out: {one}")
+            key, colon, why = one.partition(": ")
+            say(f"mrag: an example was left out: {files.get(key, key)}{colon}{why}")
         for trouble in (*told.troubles, told.pending):
             if trouble:
                 say(f"mrag: {trouble}")
@@ -191,18 +193,27 @@ def _read(file: Path) -> str:
 # Examples.
 
 
-def _examples(place: Path) -> Iterator[str]:
-    """The lines of examples; pictures that lie here are named by what is in them."""
+def _examples(place: Path, files: dict[str, Path]) -> Iterator[str]:
+    """The lines of examples; pictures that lie here are named by what is in them.
+
+    `files` is told which file goes by which id.
+    """
+
+    def named(path: Path) -> str:
+        key = _id_of(path)
+        files[key] = path
+        return key
+
     if place.is_dir():
         for folder in sorted(one for one in place.iterdir() if one.is_dir()):
-            files = sorted(path for path in folder.rglob("*") if path.is_file())
-            yield from (f"{_id_of(path)}\t{folder.name}" for path in files if path.name[0] != ".")
+            inside = sorted(path for path in folder.rglob("*") if path.is_file())
+            yield from (f"{named(path)}\t{folder.name}" for path in inside if path.name[0] != ".")
         return
     for line in _read(place).splitlines():
         picture, tab, label = line.partition("\t")
         beside = place.parent / picture.strip()
         there = next((one for one in (Path(picture.strip()), beside) if _is_file(one)), None)
-        yield f"{_id_of(there)}{tab}{label}" if picture.strip() and there else line
+        yield f"{named(there)}{tab}{label}" if picture.strip() and there else line
 
 
 def _is_file(path: Path) -> bool:

@@ -22,6 +22,7 @@ from engine.errors import UnreadableImage
 from engine.limits import DEFAULT_LIMITS, Limits
 from engine.metadata.facts import Facts, later
 from engine.metadata.reading import facts_of
+from engine.signatures import video_ending
 from engine.types import NO_METADATA, Metadata
 from engine.video.address import Clip
 from mrag_client.files import NotAFile, open_regular
@@ -240,6 +241,11 @@ def _identified(name: str, file: BinaryIO, begins: bytes) -> Image.Image:
             failure = error
     if failure is not None:
         raise failure
+    if ending := video_ending(begins):
+        raise UnreadableImage(
+            f"{name}: holds a video and no picture; give it, with the ending {ending}, where "
+            "videos are taken: mrag ingest, mrag caption, mrag describe"
+        )
     raise UnreadableImage(
         f"{name}: is not a picture that can be read, it begins with “{repr(begins[:8])[2:-1]}”; "
         f"convert it to one of {', '.join(FORMATS)}"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.ask.composing import COLOUR_WORDS, asked_words, not_said, unanswerable
+from engine.ask.composing import COLOUR_WORDS, asked_words, not_said, sentence, unanswerable
 from engine.ask.inflection import number_at, stem, stems, telling
 from engine.ask.pieces import Answered, Piece, pictures_of
 from engine.ask.prompts import NOT_SAID
@@ -55,12 +55,12 @@ def checked(
         return _by(not_said(), by)
     refused = _refused(text, read, pieces) if pieces else not_said()
     if refused is not None and seen:
-        told = f"{_sentence(text)} (As the model sees it: no caption bears it out.)"
+        told = f"{sentence(text)} (As the model sees it: no caption bears it out.)"
         return Answered(told, said=True, by=by)
     if refused is not None:
         return _by(refused, by)
     cited = _supporting(text, read, pieces, named)
-    return Answered(_sentence(text), said=True, cited=cited, by=by)
+    return Answered(sentence(text), said=True, cited=cited, by=by)
 
 
 def _without_citations(written: str) -> tuple[str, tuple[int, ...]]:
@@ -143,8 +143,3 @@ def _supporting(
 
 def _by(answered: Answered, by: str) -> Answered:
     return Answered(answered.text, answered.said, answered.cited, by)
-
-
-def _sentence(text: str) -> str:
-    text = text[:1].upper() + text[1:]
-    return text if text.endswith((".", "!", "?", "。")) else f"{text}."

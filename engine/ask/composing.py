@@ -30,6 +30,7 @@ ENOUGH = 0.25
 Measured (RESULTS.md): two of eight.
 """
 
+_ENDS = (".", "!", "?", "…", "。", "！", "？", "।", "؟", "۔")
 COLOUR_WORDS = frozenset(("colour", "color", "colours", "colors"))
 
 _UNANSWERED = frozenset(("why",))
@@ -161,11 +162,13 @@ def _comparison(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
 
 def verdict(read: ReadQuestion, first: int, second: int) -> str:
     """Whether the first is what a comparison asks of it; of a question of which, the one."""
-    if read.fired and read.fired[0].rule == "compare two" and read.which in {"more", "less"}:
+    either = any(one.rule == "than" and one.said.lower() == "or" for one in read.fired)
+    if (read.fires("compare two") or either) and read.which in {"more", "fewer", "less"}:
         if first == second:
             return "As many of one as of the other"
         more = (first > second) == (read.which == "more")
-        return _capital(asked_words(read, 0 if more else 1))
+        which = 0 if more else 1
+        return _capital(asked_words(read, which)) or read.searches[which]
     if read.which.startswith("as "):
         return "Yes" if first == second else "No"
     more = first < second if read.which in {"fewer", "less"} else first > second
@@ -187,7 +190,7 @@ def _open(read: ReadQuestion, pieces: Sequence[Piece]) -> Answered:
     if not having:
         return not_said("no picture's captions have all that is asked for")
     lead = having[spokesman(_texts(having), complete=having[0].own)]
-    return Answered(f"{_capital(_bare(lead.text))}.", said=True, cited=(lead,))
+    return Answered(sentence(_bare(lead.text)), said=True, cited=(lead,))
 
 
 def _together(text: str, pieces: Sequence[Piece], others: Others) -> list[Piece]:
@@ -278,6 +281,11 @@ def _quoted(pieces: Sequence[Piece]) -> str:
 
 def _bare(text: str) -> str:
     return " ".join(text.split()).rstrip(" .")
+
+
+def sentence(text: str) -> str:
+    """The text with a capital, and a full stop where none of any script ends it."""
+    return _capital(text) if text.endswith(_ENDS) else f"{_capital(text)}."
 
 
 def _capital(text: str) -> str:

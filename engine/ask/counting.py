@@ -8,10 +8,11 @@ is the calibrated verdict of the search (`engine.search.verdict`), told apart fr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, product
 
+from engine.ask.denials import DENIALS, denies
 from engine.ask.inflection import (
     NO_OTHERS,
     Others,
@@ -33,7 +34,9 @@ _MOST_WAYS = 256
 """So many ways to write what is asked for are looked up; of more, words as they are asked alone."""
 
 _SHOWN = 50
-_PLACED = re.compile(r"(?<!\S)(?:on|in|at|by|under|near|behind|above|below)(?: \S+){1,3}$")
+_WHERE = "(?:on|in|at|by|under|near|behind|above|below)"
+_PLACED = re.compile(rf"(?<!\S){_WHERE}(?: \S+){{1,3}}$")
+_SOMEWHERE = re.compile(rf"{_WHERE} ")
 _EITHER = re.compile(r"(?i)(?<!\S)or(?!\S)(?! (?:more|fewer|less)\b)")
 
 
@@ -96,7 +99,7 @@ class PictureCounter:
             return Count(0, None, 0, ())
         said = self._said(search, filters, others)
         likely, at_least = self._likely(search, filters)
-        more = None if likely is None else [hit for hit in likely if hit.id not in said]
+        more = None if likely is None else _beside(likely, said, required(search.text, others))
         hits = self._shown(said, likely or (), shown)
         hits += tuple(more or ())[: shown - len(hits)]
         return Count(
@@ -114,8 +117,11 @@ class PictureCounter:
     def _unknown(self, search: Search, others: Others) -> tuple[str, ...]:
         """The words that are looked for and that no caption of any picture has."""
         wanted = " ".join((search.text, *(term.text for term in search.plus)))
+        bounds = {word for thing in things_in(wanted) for word in thing.bound.split()}
         sought = dict.fromkeys(
-            word for word in words(wanted) if not is_empty(word) and number_of(word) is None
+            word
+            for word in words(wanted)
+            if not (is_empty(word) or word in bounds) and number_of(word) is None
         )
         nowhere = Filters()
         return tuple(
@@ -127,14 +133,28 @@ class PictureCounter:
     def _said(self, search: Search, filters: Filters, others: Others) -> set[str]:
         """The pictures whose captions have all words that are asked for, and no unwanted ones."""
         wanted = " ".join((search.text, *(term.text for term in search.plus)))
-        found = set(self._having(wanted, filters, others)) if words(wanted) else set()
+        found = self._saying(wanted, filters, others) if words(wanted) else set()
         if search.likes or (not words(wanted) and not search.minus):
             return set()
         if not words(wanted):
             found = set(self._images.ids(filters))
         for term in search.minus:
-            found -= set(self._having(term.text, filters, others))
+            found -= self._saying(term.text, filters, others)
         return found
+
+    def _saying(self, text: str, filters: Filters, others: Others) -> set[str]:
+        """The pictures that have all words of the text, and none of them as in `no dogs` alone."""
+        found = set(self._having(text, filters, others))
+        wanted = required(text, others) if found else []
+        plain = [form for offered in wanted for form in offered if " " not in form]
+        denying = (f"{no} {form}" for form in plain for no in DENIALS)
+        doubtful = {
+            key
+            for phrase in denying
+            for key in self._images.ids(replace(filters, phrases=(*filters.phrases, phrase)))
+        }
+        hits = self._images.get(sorted(found & doubtful))
+        return found - {hit.id for hit in hits if denies(hit.captions, wanted)}
 
     def _having(self, text: str, filters: Filters, others: Others) -> Iterator[str]:
         for phrases in self._ways(text, filters, others):
@@ -142,9 +162,16 @@ class PictureCounter:
 
     def _ways(self, text: str, filters: Filters, others: Others) -> list[tuple[str, ...]]:
         """All ways in which captions may have what the text says, each as phrases to be found."""
+        offering = required(text, others)
+        lasts = {one.rpartition(" ")[2] for offered in offering for one in offered}
+        there = {last for last in lasts if self._stands(last, filters)}
         wanted = [
-            [one for one in offered if self._stands(one, filters)]
-            for offered in required(text, others)
+            [
+                one
+                for one in offered
+                if one.rpartition(" ")[2] in there and (one in there or self._stands(one, filters))
+            ]
+            for offered in offering
         ]
         ways = 1
         for offered in wanted:
@@ -184,6 +211,13 @@ class PictureCounter:
         return (*first, *self._images.get(rest))
 
 
+def _beside(
+    likely: Iterable[ImageHit], said: set[str], wanted: Sequence[tuple[str, ...]]
+) -> list[ImageHit]:
+    """Those that only look likely, and whose captions do not say that it is not there."""
+    return [hit for hit in likely if hit.id not in said and not denies(hit.captions, wanted)]
+
+
 def _without(search: Search) -> tuple[str, ...]:
     """What a search leaves out, where it looks for nothing else."""
     if search.text or search.plus or search.likes:
@@ -205,10 +239,11 @@ def required(text: str, others: Others = NO_OTHERS) -> list[tuple[str, ...]]:
     parts = [tuple(words(part)) for part in _EITHER.split(text) if words(part)]
     if len(parts) < 2:
         return _required(text, others)
-    if any(_PLACED.search(" ".join(part)) for part in parts[:-1]):
-        # `A dog on the grass or a cat`: all of one side, or of the other; said as what must stand.
-        sides = [_required(" ".join(part), others) for part in parts]
-        return [tuple(dict.fromkeys(chain(*each))) for each in product(*sides)]
+    sides = [" ".join(part) for part in parts]
+    if either := _in_places(sides, others):
+        return either
+    if any(map(_PLACED.search, sides[:-1])):
+        return _one_of(sides, others)  # `a dog on the grass or a cat`
     # Of `dogs or fire trucks on a beach` either will do, and a beach.
     before, first = _parted(parts[0][::-1])
     after, last = _parted(parts[-1])
@@ -217,6 +252,25 @@ def required(text: str, others: Others = NO_OTHERS) -> list[tuple[str, ...]]:
     rests = (rest for rest in (before[::-1], after) if not all(map(is_empty, rest)))
     required_too = [one for rest in rests for one in _required(" ".join(rest), others)]
     return [*required_too, tuple(dict.fromkeys(offered))]
+
+
+def _in_places(sides: Sequence[str], others: Others) -> list[tuple[str, ...]]:
+    """Of `a dog on the grass or in the snow` the dog, and one of the places; else nothing."""
+    last = len(sides)
+    while last > 1 and _SOMEWHERE.match(sides[last - 1]):
+        last -= 1
+    place = _PLACED.search(sides[last - 1])
+    if last == len(sides) or place is None:
+        return []
+    things = " or ".join((*sides[: last - 1], sides[last - 1][: place.start()]))
+    there = _one_of((place[0], *sides[last:]), others)
+    return [*required(things, others), *there] if words(things) else there
+
+
+def _one_of(sides: Sequence[str], others: Others) -> list[tuple[str, ...]]:
+    """All of one side, or of another; said as what must stand."""
+    required_of = (_required(side, others) for side in sides)
+    return [tuple(dict.fromkeys(chain(*each))) for each in product(*required_of)]
 
 
 def _parted(said: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -244,7 +298,9 @@ def _required(text: str, others: Others) -> list[tuple[str, ...]]:
         for word in (*thing.like, thing.noun):
             if word in left:
                 left.remove(word)
-    numbers = {one for thing in counted for one in numerals(thing.number or 0)}
+    numbers = {
+        one for thing in counted for way in numerals(thing.number or 0) for one in way.split()
+    }
     numbers |= {one for thing in counted for one in thing.bound.split()}
     alone = [word for word in dict.fromkeys(left) if not is_empty(word)]
     alone = [word for word in alone if word not in numbers and word not in {"pair", "couple"}]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 
+from engine.ask.inflection import is_empty
 from engine.ask.kinds import PICTURES
 from engine.ask.known import Known
 from engine.ask.periods import (
@@ -101,19 +102,23 @@ def knows_times_of_day() -> bool:
     return True
 
 
+_TIMES = {"noon": "12:00", "midday": "12:00", "midnight": "00:00"}
+
+
 def _clock(text: str) -> str | None:
     """A time of day as `17:00`; None for what is none."""
-    if text.lower() in {"noon", "midday"}:
-        return "12:00"
-    found = re.fullmatch(r"(\d{1,2})(?::(\d\d))?\s*([ap])?.*", text, re.IGNORECASE)
+    if text.lower() in _TIMES:
+        return _TIMES[text.lower()]
+    found = re.fullmatch(r"(\d{1,2})(?::(\d\d)(:\d\d)?)?\s*([ap])?.*", text, re.IGNORECASE)
     if found is None:
         return None
-    hour, minute = int(found[1]), int(found[2] or 0)
-    if found[3]:
+    hour, minute, second = int(found[1]), int(found[2] or 0), found[3] or ""
+    if found[4]:
         if not 1 <= hour <= 12:
             return None
-        hour = hour % 12 + (12 if found[3].lower() == "p" else 0)
-    return f"{hour:02}:{minute:02}" if hour < 24 and minute < 60 else None
+        hour = hour % 12 + (12 if found[4].lower() == "p" else 0)
+    is_time = hour < 24 and minute < 60 and second < ":60"
+    return f"{hour:02}:{minute:02}{second}" if is_time else None
 
 
 def _times(found: re.Match[str], after: str | None, before: str | None) -> tuple[Item, ...] | None:
@@ -121,25 +126,44 @@ def _times(found: re.Match[str], after: str | None, before: str | None) -> tuple
     if not knows_times_of_day() or not (after or before):
         return None
     given = (("after", after), ("before", before))
-    return tuple(Filter(name, time) for name, time in given if time)
+    return tuple(Filter(name, clock) for name, clock in given if clock)
 
 
 def _before_time(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
     del asked
-    return _times(found, None, _clock(found["time"]))
+    before = _clock(found["time"])
+    return _times(found, None, before) if before != _MIDNIGHT else None  # every time of day is
 
 
 def _after_time(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    """From a time on; every time of day is after midnight, and the small hours are meant."""
     del asked
-    return _times(found, _clock(found["time"]), None)
+    after = _clock(found["time"])
+    return _times(found, after, _PARTS_OF_DAY["morning"][0] if after == _MIDNIGHT else None)
+
+
+def _at_time(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    """In the hour, minute or second that is named, or half an hour before and after it."""
+    del asked
+    clock = _clock(found["time"])
+    if clock is None:
+        return None
+    if found["about"]:
+        middle = datetime.combine(date.min + timedelta(days=1), time.fromisoformat(clock))
+        half = timedelta(minutes=30)
+        return _times(found, f"{middle - half:%H:%M}", f"{middle + half:%H:%M}")
+    if clock.count(":") == 2:
+        return _times(found, clock, clock)
+    return _times(found, clock, f"{clock[:2]}:59:59" if clock.endswith(":00") else f"{clock}:59")
 
 
 def _between_times(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
     del asked
     first, last = _clock(found["time"]), _clock(found["until"])
-    return _times(found, first, last) if first and last and first < last else None
+    return _times(found, first, last) if first and last and first != last else None
 
 
+_MIDNIGHT = "00:00"
 _PARTS_OF_DAY = {
     "morning": ("05:00", "12:00"),
     "afternoon": ("12:00", "18:00"),
@@ -152,18 +176,38 @@ def _part_of_day(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
     return _times(found, *_PARTS_OF_DAY[found["part"].lower()])
 
 
-def _named(kind: str) -> Gives:
-    """A filter for what is known by that name."""
+_EITHER_NAME = re.compile(r" or (?:in )?(?:the )?", re.IGNORECASE)
+_EITHER_PLACE = re.compile(r" (?:or|and) (?:in )?(?:the )?", re.IGNORECASE)
+
+
+def _named(kind: str, between: re.Pattern[str] = _EITHER_NAME) -> Gives:
+    """A filter for what is known by that name, or by one of several."""
 
     def gives(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
-        name = found["name"].strip(" ?!.,;:")
-        known = name and asked.known.has(kind, name)
-        return (Filter(kind, name),) if known else None
+        whole = found["name"].strip(" ?!.,;:")
+        for names in ([whole], between.split(whole)):
+            if all(name and asked.known.has(kind, name) for name in names):
+                return tuple(Filter(kind, name, bool(found["not"])) for name in names)
+        return None
 
     return gives
 
 
 _STARS = {word: at for at, word in enumerate(["one", "two", "three", "four", "five"], 1)}
+
+
+def _labelled(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    """A tag that people gave or a label of a tagging: whichever there is, the one said first.
+
+    What is `tagged dog` where there is none is looked for as such, too, and not as words.
+    """
+    said = (found["done"] or found["kind"]).lower()
+    kinds = ("label", "tag") if said.startswith("label") else ("tag", "label")
+    if items := next((items for kind in kinds if (items := _named(kind)(found, asked))), None):
+        return items
+    name = found["name"].strip(" ?!.,;:")
+    is_said = bool(found["done"]) and " " not in name and not is_empty(name.lower())
+    return (Filter(kinds[0], name, bool(found["not"])),) if is_said else None
 
 
 def _rating(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
@@ -184,13 +228,23 @@ def _phrase(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
 
 
 def _typed(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
-    """Filters as the search language has them may stand in a question as they are."""
+    """Filters as the search language has them may stand in a question as they are.
+
+    Raises InvalidSearch for one that it cannot read: as words nobody would find it.
+    """
+    del asked
+    return read_search(found["typed"]).items
+
+
+def _typed_unwanted(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
+    """So may what is not to be seen: `-cats`."""
     del asked
     try:
         items = read_search(found["typed"]).items
     except InvalidSearch:
         return None
-    return items if len(items) == 1 and isinstance(items[0], Filter) else None
+    (item, *others) = items or (None,)
+    return items if isinstance(item, Term) and item.unwanted and not others else None
 
 
 def _without(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
@@ -221,9 +275,13 @@ def _either(found: re.Match[str], asked: Asked) -> tuple[Item, ...] | None:
 
 _WHEN = any_of((*EXPRESSIONS, *AFTER_A_WORD))
 _SURE = any_of(EXPRESSIONS)
-_TIME = r"\d{1,2}(?::\d\d)?\s*(?:a\.?m\.?|p\.?m\.?)|\d{1,2}:\d\d|\d{1,2} o'?clock|noon|midday"
+_TIME = (
+    r"\d{1,2}(?::\d\d)?\s*(?:a\.?m\.?|p\.?m\.?)|\d{1,2}:\d\d(?::\d\d)?|\d{1,2} o'?clock"
+    r"|noon|midday|midnight"
+)
 _NAME = r"(?P<name>[^\s?!,;:]+(?: [^\s?!,;:]+){0,5})"
 _IN_QUOTES = r"[\"“”„‟＂«»](?P<said>[^\"“”„‟＂«»\\]+)[\"“”„‟＂«»]"
+_WERE_NOT = r"(?P<not>(?:(?:(?:are|were|was|is) )?not|(?:are|were|was|is)n['’]t) )?"
 _FILTERS = "|".join(FILTER_TERMS)
 
 _SHOW = r"(?: (?:of|with|in|on|at|show|shows|showing|have|has|having|contain|contains|see))*"
@@ -270,6 +328,12 @@ FILTER_RULES: tuple[Rule, ...] = (
         _typed, "a filter as searches have it", ("dogs tag:holiday", "tag:holiday dogs"),
     ),
     Rule(
+        "typed unwanted",
+        _pattern(r"(?P<typed>-(?:\"[^\"\\]+\"|[^\W\d_](?:[^\s\"?!.,;:]*[^\s\"?!.,;:])?))"),
+        _typed_unwanted, "what is not to be seen, as searches have it",
+        ("dogs -cats", "dogs -cats"),
+    ),
+    Rule(
         "time span",
         _pattern(rf"(?:between|from) (?P<time>{_TIME}) (?:and|to|until) (?P<until>{_TIME})"),
         _between_times, "a time of day",
@@ -284,6 +348,11 @@ FILTER_RULES: tuple[Rule, ...] = (
         "after a time",
         _pattern(rf"(?:taken )?(?:after|since|from|later than) (?P<time>{_TIME})"),
         _after_time, "a time of day", ("dogs after 5 pm", "after:17:00 dogs"),
+    ),
+    Rule(
+        "at a time",
+        _pattern(rf"(?:taken )?(?:at|(?P<about>(?:at )?(?:around|about))) (?P<time>{_TIME})"),
+        _at_time, "a time of day", ("dogs at 3 pm", "after:15:00 before:15:59:59 dogs"),
     ),
     Rule(
         "part of the day",
@@ -346,30 +415,40 @@ FILTER_RULES: tuple[Rule, ...] = (
         _rating, "stars, at least", ("dogs with at least 4 stars", "rating:4 dogs"),
     ),
     Rule(
+        "rating of",
+        _pattern(
+            r"(?:(?:with|having|have|has) )?(?:a )?rating (?:of )?(?:at least )?(?P<stars>[1-5])"
+            r"(?: (?:or (?:more|better)|and (?:more|up)))?"
+        ),
+        _rating, "stars, at least", ("dogs with a rating of 4", "rating:4 dogs"),
+    ),
+    Rule(
         "best rated", _pattern(r"(?:best|top)[ -]rated"), _best, "stars, at least",
         ("the best rated dogs", "rating:5 dogs"),
     ),
     Rule(
         "tag",
         _pattern(
-            rf"(?:tagged|labell?ed|(?:with|having) (?:the )?(?:tag|label|keyword))"
-            rf" (?:as |with )?{_NAME}"
+            rf"{_WERE_NOT}(?:(?P<done>tagged|labell?ed)"
+            r"|(?:(?:with|having|have|has) )?(?:the |a )?(?P<kind>tag|keyword|label))"
+            rf"(?: as| with)? {_NAME}"
         ),
-        _named("tag"), "a tag that the collection has",
+        _labelled, "a tag or a label that the collection has",
         ("dogs tagged holiday", "tag:holiday dogs"),
     ),
     Rule(
         "camera",
         _pattern(
-            rf"(?:(?:taken|shot|photographed|made) )?(?:with|on|by|using) (?:a |an |the |my |our )?"
-            rf"(?:camera )?{_NAME}"
+            rf"{_WERE_NOT}(?:(?:taken|shot|photographed|made) )?(?:with|on|by|using)"
+            rf" (?:a |an |the |my |our )?(?:camera )?{_NAME}"
         ),
         _named("camera"), "a camera that the collection has",
         ("dogs taken with the Canon EOS R6", 'camera:"Canon EOS R6" dogs'),
     ),
     Rule(
-        "place", _pattern(rf"(?:taken )?(?:in|at|near|around|from|of) (?:the )?{_NAME}"),
-        _named("place"), "a place that the collection has",
+        "place", _pattern(rf"{_WERE_NOT}(?:taken )?(?:in|at|near|around|from|of|to|visit(?:ed)?)"
+                         rf" (?:the )?{_NAME}"),
+        _named("place", _EITHER_PLACE), "a place that the collection has",
         ("dogs in Lisbon", "place:Lisbon dogs"),
     ),
     Rule(

@@ -94,8 +94,10 @@ def _compared(read: ReadQuestion, counts: Sequence[Count], pieces: Sequence[Piec
     if fewer.at_least:
         sides = "; ".join(map(told, counts))
         return not_said(f"more look likely than are counted, so that neither can be told: {sides}")
+    asked = [asked_words(read, at) for at in range(len(counts))]
+    named = asked if all(asked) and len({*asked}) > 1 else list(read.searches)
     sides = "; ".join(
-        f"{asked_words(read, at) or 'all'}: {told(count)}" for at, count in enumerate(counts)
+        f"{name or 'all'}: {told(count)}" for name, count in zip(named, counts, strict=True)
     )
     text = f"{verdict(read, first, second)}. {sides}."
     return Answered(text, said=True, cited=_believed(pieces), by="index")
@@ -140,7 +142,8 @@ def _times(count: Count, pieces: Sequence[Piece]) -> Answered:
     if not days:
         return not_said("no file of these pictures says when it was taken")
     cited = tuple(dict.fromkeys((days[-1][1], days[0][1])))
-    text = f"{days_told(days)}, as {len(days):,} {_pictures(len(days))} tell."
+    tell = "tells" if len(days) == 1 else "tell"
+    text = f"{days_told(days)}, as {len(days):,} {_pictures(len(days))} {tell}."
     return Answered(text, said=True, cited=cited, by="index")
 
 

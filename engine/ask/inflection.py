@@ -19,9 +19,16 @@ _OTHER_FORM = {one: two for pair in _IRREGULAR for one, two in (pair, pair[::-1]
 
 _COUNTED = (
     "one", "two", "three", "four", "five", "six",
-    "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
 )  # fmt: skip
-_NUMBERS = {word: at for at, word in enumerate(_COUNTED, 1)}
+_TENS = {
+    "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50,
+    "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+}  # fmt: skip
+_NUMBERS = {word: at for at, word in enumerate(_COUNTED, 1)} | _TENS
+NUMBER_WORDS = tuple(_NUMBERS)
+_LARGEST_IN_WORDS = 12
 _PAIRS = frozenset(("pair", "couple"))
 _ONE = frozenset(("a", "an", "single", "lone"))
 Others = Mapping[str, tuple[str, ...]]
@@ -90,11 +97,16 @@ def number_of(word: str) -> int | None:
 
 
 def number_at(said: tuple[str, ...], at: int) -> int | None:
-    """How many stand there, as `two` or the `pair` of `a pair of`; None where no number is said."""
+    """How many stand there, as `two` or the `pair` of `a pair of`; None where no number is said.
+
+    The `five` of `twenty-five` is as many as both.
+    """
     word = said[at]
     if word in _PAIRS and said[at + 1 : at + 2] == ("of",):
         return 2
-    return number_of(word)
+    number = number_of(word)
+    tens = _TENS.get(said[at - 1], 0) if at and number in range(1, 10) else 0
+    return None if number is None else tens + number
 
 
 def counted_at(said: tuple[str, ...], at: int) -> int | None:
@@ -108,11 +120,18 @@ def counted_at(said: tuple[str, ...], at: int) -> int | None:
 
 def numerals(number: int) -> tuple[str, ...]:
     """How captions may write a number before a noun."""
-    word = next((name for name, value in _NUMBERS.items() if value == number), "")
-    written = (word, str(number)) if word else (str(number),)
-    return _OFFERED.get(number, written)
+    return _OFFERED.get(number, tuple(dict.fromkeys((_spelled(number), str(number)))))
 
 
 def in_words(number: int) -> str:
     """A number as an answer says it."""
-    return next((name for name, value in _NUMBERS.items() if value == number), str(number))
+    return _spelled(number) if number <= _LARGEST_IN_WORDS else str(number)
+
+
+def _spelled(number: int) -> str:
+    """In words up to a hundred, as captions may have it; in digits beyond."""
+    tens, ones = number - number % 10, number % 10
+    name = {value: word for word, value in _NUMBERS.items()}
+    if number in name:
+        return name[number]
+    return f"{name[tens]} {name[ones]}" if tens in name and ones in name else str(number)

@@ -9,24 +9,38 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from engine.ask.inflection import NUMBER_WORDS
+
 Kind = Literal["pictures", "things", "existence", "listing", "place", "time", "comparison", "open"]
 """`pictures`: how many pictures; `things`: how many of a thing; `comparison`: more of which;
 `time`: when pictures were taken."""
 
 PICTURES = r"(?:pictures?|photos?|photographs?|images?|shots?|snaps?|pics?)"
+VIDEOS = r"(?:videos?|films?|movies?|clips?|recordings?|footage)"
+_SEEN = rf"(?:{PICTURES}|{VIDEOS})"
 _WE = r"(?:we|i|you|they|there|anyone|anybody|someone|somebody)"
 _SHOW = (
     r"(?:show(?:s|ing)?|have|has|having|contain(?:s|ing)?|with|of|depict(?:s|ing)?|"
-    r"includ(?:es?|ing)|featur(?:es?|ing)|about|say|says)"
+    r"includ(?:es?|ing)|featur(?:es?|ing)|about|say|says|mention(?:s|ing)?)"
 )
 _HAVE = (
-    rf"(?:(?:do|did|have|can) {_WE} (?:have|got|own|see|find|take|make|photograph|shoot)"
+    rf"(?:(?:do|did|have|can) {_WE}"
+    r" (?:have|got|own|see|find|take|make|photograph|film|record|shoot)"
     r"|(?:are|is|were) there|were taken|have been taken|exist)"
 )
-_VISIBLE = "(?:seen|shown|visible|depicted|photographed|taken)"
+_TAKE = "(?:see|find|have|got|take|make|shoot|photograph|film|record)"
+_SPOT = "(?:place|location|spot|town|village|region|cit(?:y|ie)|countr(?:y|ie))"
+_VISIBLE = "(?:seen|shown|visible|depicted|photographed|filmed|recorded|taken)"
 _AUXILIARY = "(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should)"
 _OURS = "(?: (?:the|our|my|these))?"
-_OPENING = rf"(?: {_HAVE})?(?: (?:that|which|in which|where))?(?: (?:can )?{_SHOW})*"
+_LIKE = (
+    rf"(?P<like>(?: (?!(?:{_AUXILIARY}|{PICTURES}|(?:in|on|at|of|with|from|to|and|or|the|our|my"
+    r"|these|those|your|no|not|more|most))\b)[^\W\d_]+){1,2})?"
+)
+"""What pictures are called: `holiday` of "how many holiday pictures"."""
+_OPENING = (
+    rf"(?: {_HAVE})?(?: (?:that|which|in which|where))?(?: (?:can )?{_SHOW})*(?: the words?)?"
+)
 
 
 @dataclass(frozen=True)
@@ -47,11 +61,14 @@ def _opening(text: str) -> re.Pattern[str]:
 ALL_OF_SOME = "all of some"
 """The rule for questions that no count of pictures answers."""
 
+COUNTS_VIDEOS = "count videos"
+"""The rule for questions that count videos, of which each shot is counted."""
+
 WHAT_IS_THERE = "what is there"
 """The rule for questions that any picture answers which shows what they name."""
 
 _MORE = (
-    r"(?P<which>(?:more|fewer|less)(?! than (?:\d|one\b|two\b|three\b|four\b|five\b|six\b|ten\b))"
+    rf"(?P<which>(?:more|fewer|less)(?! than (?:\d|(?:{'|'.join(NUMBER_WORDS)})\b))"
     r"|as many|as few)"
 )
 
@@ -106,7 +123,8 @@ KIND_RULES: tuple[KindRule, ...] = (
     KindRule(
         "how often", "pictures",
         _opening(
-            rf"how often (?:(?:do|did|have) {_WE} (?:see|seen|photograph(?:ed)?|have|find|take)"
+            rf"how (?:often|many times) (?:(?:do|did|have) {_WE}"
+            r" (?:see|seen|(?:photograph|film|record)(?:ed)?|have|find|take)"
             rf"|(?:is|are|was|were) there|is|are|was|were|do|does)"
         ),
         "counts pictures", "how often did we photograph a dog?",
@@ -116,9 +134,14 @@ KIND_RULES: tuple[KindRule, ...] = (
         _opening(
             rf"(?:(?:in |on )?how many|(?:what is )?(?:the )?number of|what number of"
             rf"|count(?: all)?(?: the)?)"
-            rf"(?: of)?(?: (?:our|my|the|these|those|your))? {PICTURES}{_OPENING}"
+            rf"(?: of)?(?: (?:our|my|the|these|those|your))?{_LIKE} {PICTURES}{_OPENING}"
         ),
         "counts pictures", "how many pictures show two dogs?",
+    ),
+    KindRule(
+        COUNTS_VIDEOS, "pictures",
+        _opening(rf"(?:how many|(?:the )?number of)(?: of)?{_OURS} {VIDEOS}{_OPENING}"),
+        "counts videos", "how many videos show a dog?",
     ),
     KindRule(
         "count things", "things",
@@ -130,28 +153,30 @@ KIND_RULES: tuple[KindRule, ...] = (
     KindRule(
         "find pictures of it", "existence",
         _opening(
-            rf"(?:is|are|was|were) there (?:(?:any|a|an|some) )?{PICTURES}{_OPENING}"
+            rf"(?:is|are|was|were) there (?:(?:any|a|an|some) )?{_SEEN}{_OPENING}"
             rf"|(?:do|did|have|can) {_WE} (?:ever )?(?:have|got|take|see|find|make)"
-            rf"(?: (?:any|a|an|some))?(?: {PICTURES})(?: {_SHOW})*"
+            rf"(?: (?:any|a|an|some))?(?: {_SEEN})(?: {_SHOW})*"
             rf"|(?:did|has|have) {_WE} (?:ever )?"
-            rf"(?:photograph(?:ed)?|see|seen|been (?:to|in|at|on))"
-            rf"|(?:is|are) (?:any|some|one)(?: of)?{_OURS} {PICTURES}(?: {_SHOW})*"
-            rf"|(?:do|does|did|has|have) (?:any|some|one)(?: of)?{_OURS} {PICTURES} {_SHOW}"
-            rf"|(?:any|anything|something|anyone|anybody|somebody|someone)(?: {PICTURES})? {_SHOW}"
+            rf"(?:(?:photograph|film|record)(?:ed)?|see|seen|(?:been|go|gone|travel)"
+            rf"(?: (?:to|in|at|on))?(?=\s|$))"
+            rf"|(?:is|are) (?:any|some|one)(?: of)?{_OURS} {_SEEN}(?: {_SHOW})*"
+            rf"|(?:do|does|did|has|have) (?:any|some|one)(?: of)?{_OURS} {_SEEN} {_SHOW}"
+            rf"|(?:any|anything|something|anyone|anybody|somebody|someone)(?: {_SEEN})? {_SHOW}"
         ),
         "asks whether there is one", "is there any picture of a lion?",
     ),
     KindRule(
         "list pictures", "listing",
         _opening(
-            rf"(?:in |on )?(?:which|what|whose)(?: of (?:our|my|the|these))? {PICTURES}{_OPENING}"
-            rf"|where are (?:our|my|the) {PICTURES}(?: {_SHOW})*"
+            rf"(?:in |on )?(?:which|what|whose)(?: of (?:our|my|the|these))?{_LIKE}"
+            rf" {_SEEN}{_OPENING}"
+            rf"|where are (?:our|my|the) {_SEEN}(?: {_SHOW})*"
             rf"|(?:show|find|list|give|get|bring|fetch)(?: (?:me|us))?"
             rf"(?: (?:all|every|each|some|any))?"
-            rf"(?: (?:of )?(?:our|my|the))?(?: {PICTURES}(?: (?:that|which|where))?)?(?: {_SHOW})*"
+            rf"(?: (?:of )?(?:our|my|the))?(?: {_SEEN}(?: (?:that|which|where))?)?(?: {_SHOW})*"
             rf"|(?:(?:i|we) (?:want|would like|need|am looking|are looking|look)|(?:i|we)['’]d like"
             rf"|looking)(?: for)?(?: to see)?"
-            rf"(?: (?:all|some|any))?(?: (?:our|my|the))?(?: {PICTURES}(?: {_SHOW})*)?"
+            rf"(?: (?:all|some|any))?(?: (?:our|my|the))?(?: {_SEEN}(?: {_SHOW})*)?"
         ),
         "asks for pictures", "which pictures show a lion?",
     ),
@@ -159,7 +184,7 @@ KIND_RULES: tuple[KindRule, ...] = (
         "exists", "existence",
         _opening(
             r"(?:is|are|was|were) there(?: (?:any|some))?"
-            rf"|(?:do|did|can|could) {_WE} (?:see|find|spot)(?: (?:any|some))?"
+            rf"|(?:do|did|can|could) {_WE} (?:see|find|spot|have|own)(?: (?:any|some))?"
             r"|(?:does|do|did) (?:it|this|that|the (?:picture|photo|image)s?) "
             r"(?:show|have|contain|depict|include)(?: (?:any|some))?"
         ),
@@ -169,11 +194,11 @@ KIND_RULES: tuple[KindRule, ...] = (
         "place", "place",
         _opening(
             rf"where (?:is|are|was|were|do|did|does|can)(?: {_WE}(?: (?:mostly|often|usually))?"
-            rf"(?: (?:see|find|have|got))?)?(?: most(?: of)?(?: (?:the|our|my))?)?"
-            rf"(?: {PICTURES}(?: {_SHOW})?)?"
-            rf"|(?:in|at|on) (?:which|what)(?: kind of)? (?:place|location|spot)s?"
-            rf" (?:is|are|was|were|do|did)(?: {_WE})?"
-            rf"|(?:which|what)(?: (?:kind|sort|type) of)? (?:place|location|spot) (?:is|was)"
+            rf"(?: {_TAKE})?)?(?: most(?: of)?(?: (?:the|our|my))?)?"
+            rf"(?: {_SEEN}(?: {_SHOW})?)?"
+            rf"|(?:in|at|on) (?:which|what)(?: kind of)? {_SPOT}s?"
+            rf" (?:is|are|was|were|do|did)(?: {_WE}(?: {_TAKE})?)?(?: {_SEEN}(?: {_SHOW})?)?"
+            rf"|(?:which|what)(?: (?:kind|sort|type) of)? {_SPOT} (?:is|was)"
         ),
         "asks where something is", "where is the dog?",
     ),
@@ -181,11 +206,11 @@ KIND_RULES: tuple[KindRule, ...] = (
         "when", "time",
         _opening(
             rf"when (?:did|do|have) {_WE} (?:last |first )?"
-            rf"(?:photograph(?:ed)?|shoot|shot|see|seen)"
+            rf"(?:(?:photograph|film|record)(?:ed)?|shoot|shot|see|seen)"
             rf"|(?:when|(?:in |on )?(?:which|what) (?:year|month|day|date)) (?:was|were|is|are)"
             rf"(?: (?:it|this|that|(?:the|this|that|our|my|these)(?: (?:first|last|latest))?"
-            rf" {PICTURES}(?: {_SHOW})?))?"
-            rf"|what is the date of (?:the|this|that) {PICTURES}(?: {_SHOW})?"
+            rf" {_SEEN}(?: {_SHOW})?))?"
+            rf"|what is the date of (?:the|this|that) {_SEEN}(?: {_SHOW})?"
         ),
         "asks when pictures were taken", "when did we photograph the castle?",
     ),
@@ -197,7 +222,8 @@ KIND_RULES: tuple[KindRule, ...] = (
         WHAT_IS_THERE, "open",
         _opening(
             rf"(?:what|who|whom) (?:all )?(?:did|do|have|can) {_WE} "
-            rf"(?:photograph(?:ed)?|see|seen|shoot|shot|have|find)(?: (?:in|on|at))?"
+            r"(?:(?:photograph|film|record)(?:ed)?|see|seen|shoot|shot|have|find)"
+            r"(?: (?:in|on|at))?"
             rf"|(?:what|who) (?:was|were|is|are) {_VISIBLE}(?: (?:in|on|at))?"
             rf"|(?:what|who) (?:is|are|was|were) (?:there|to be seen)"
             rf"|what (?:is|are|was|were)(?= (?:on|in|at) )"
@@ -205,7 +231,12 @@ KIND_RULES: tuple[KindRule, ...] = (
         "asks what is there", "what did we photograph in the snow?",
     ),
     KindRule(
-        "what is it", "open", _opening(r"(?:what|who) (?:is|are|was|were)"),
+        "what is it", "open",
+        _opening(
+            r"(?:what|who) (?:is|are|was|were)"
+            rf"|describe (?:it|this|that|them|(?:the|this|that|these) {PICTURES})"
+            rf"|what (?:do|can) {_WE} see(?=[?!. ]*$)"
+        ),
         "asks what the captions tell of it", "what is next to the house?",
     ),
     KindRule(
@@ -231,15 +262,18 @@ POLITE = re.compile(
 
 FILLERS = re.compile(
     rf"(?<!\S)(?:please|thanks|thank you|by the way|in total|altogether|overall|all in all|exactly"
-    rf"|either|both|everything|anything|something|everyone|at all"
-    rf"|ever|(?:are|is|were|was) there|(?:do|did|have) {_WE} (?:have|take|photograph|see|own|got)"
+    rf"|only(?= (?:\d|{'|'.join(NUMBER_WORDS)})\b)"
+    rf"|either|both|also|too|as well|everything|anything|something|everyone|at all"
+    rf"|ever|(?:are|is|were|was) there"
+    rf"|(?:do|did|have) {_WE} (?:have|take|photograph|film|record|see|own|got)"
     rf"|(?:(?:can be|is|are|was|were|be) )?{_VISIBLE}(?: (?:mostly|most often|most))?"
     rf"|(?:(?:do|does|did) )?(?:it|(?:the|this|that|these|those) {PICTURES})"
     rf" (?:show|have|contain)s?|mostly|most often|in (?:it|them)|here"
     rf"|(?:in|on|of|from|among|across|throughout|within|over) "
     rf"(?:the|this|that|my|our|these|those|all|any|your)(?: of the)? "
     rf"(?:whole |entire )?(?:collection|album|library|archive|{PICTURES})"
-    rf"|(?:(?:any|all|some|the|our|my|this|a|an) )?{PICTURES}(?: (?:of|with|showing|that show))?)"
+    rf"|(?:(?:any|all|some|the|our|my|this|a|an) )?{PICTURES}(?: (?:of|with|showing|that show))?"
+    rf"|{VIDEOS} (?:of|with|showing|that show)|in (?:the|our|my|any|all|these) {VIDEOS})"
     rf"(?=[\s?!.,;:]|$)",
     re.IGNORECASE,
 )
@@ -262,12 +296,13 @@ LOOSE_ENDS = re.compile(
 
 _ASKS = rf"(?:how many|how often|which {PICTURES}|what|where|when|who|why)"
 SEVERAL = re.compile(
-    rf"[?!;] (?:and |or )?(?:{_ASKS}|{_AUXILIARY})\b|(?:,|\band|\bor|\bbut) "
+    r"\?(?= [^\n]*\w)(?! (?:please|thanks|thank you|ok|okay)\W*$)"
+    rf"|[?!;] (?:and |or )?(?:{_ASKS}|{_AUXILIARY})\b|(?:,|\band|\bor|\bbut) "
     rf"(?:{_ASKS}|(?:is|are|was|were) there|which (?:show|have|of|are|is)"
     rf"|(?:do|does|did) (?:{_WE}|it|they|any|the))\b",
     re.IGNORECASE,
 )
-"""Where another question begins behind the first."""
+"""Where another question, or anything else, begins behind the first."""
 
 SAID_ALONE = re.compile(
     rf"(?!(?:{_AUXILIARY}|am|may|might|must|if|how|why|whether|describe|explain|compare|write|name"

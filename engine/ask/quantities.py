@@ -20,7 +20,8 @@ _BOUNDS = frozenset(
     ("more than", "over", "at least", "fewer than", "less than", "under", "at most", "up to")
 )
 _BOUNDS_BEHIND = frozenset(("or more", "or fewer", "or less"))
-_MOST = 13
+MOST_COUNTED = 100
+"""So far numbers of which one or more are asked for are looked up, as `at least 20`."""
 
 _REACH = 4
 """So many words may stand between a number and what it counts: `two big brown wild dogs`."""
@@ -40,12 +41,12 @@ class Thing:
 
     @property
     def numbers(self) -> frozenset[int]:
-        """The numbers of it that are asked for: those of a bound end at a dozen."""
+        """The numbers of it that are asked for: those of a bound end at `MOST_COUNTED`."""
         number = self.number or 0
         if self.bound in {"more than", "over"}:
-            return frozenset(range(number + 1, _MOST))
+            return frozenset(range(number + 1, MOST_COUNTED + 1))
         if self.bound in {"at least", "or more"}:
-            return frozenset(range(number, _MOST))
+            return frozenset(range(number, MOST_COUNTED + 1))
         if self.bound in {"fewer than", "less than", "under"}:
             return frozenset(range(1, number))
         if self.bound in {"at most", "up to", "or fewer", "or less"}:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from engine.ask.filter_rules import FILTER_RULES, Asked, Rule
-from engine.ask.inflection import Others
+from engine.ask.inflection import Others, telling
 from engine.ask.kinds import (
     FILLERS,
     KIND_RULES,
@@ -43,14 +43,33 @@ MOST_ASKED = 500
 _TAKEN = "\n"
 """Stands where a rule has taken words out, so that no other rule reaches across."""
 
-_THAN = "\f"
-"""Stands between the two that are compared."""
-
 _CONTRACTED = re.compile(r"\b(what|who|where|when|which|there)['’]s\b", re.IGNORECASE)
+_AND_OR = re.compile(r"\band ?/ ?or\b", re.IGNORECASE)
 _LISTED_OR = re.compile(r", or |, (?!or\b)(?=(?:[^,.;?!]+, )*[^,.;?!]*\bor\b)", re.IGNORECASE)
 """The comma of `a dog, a cat or a bird`, which means `or`, too."""
 
 _EDGES = "?!.,;:'()[]{}…¿¡।。？！،、"
+_POINTING = frozenset(
+    [
+        "was",
+        "were",
+        "is",
+        "are",
+        "did",
+        "do",
+        "this",
+        "that",
+        "it",
+        "they",
+        "these",
+        "those",
+        "we",
+        "i",
+        "you",
+    ]
+)
+"""What alone is left of `was this taken in Lisbon`, and asks for nothing more."""
+
 _BEFORE_NOUNS = frozenset(["a", "an", "the", "any", "some", "of"])
 
 
@@ -132,27 +151,22 @@ def read_question(question: str, *, today: date, known: Known | None = None) -> 
     if not looks_english(words(text)):
         told = "no rule fits: all words are looked for"
         return ReadQuestion(text, "open", (_plain(text),), (Fired(AS_IT_IS, text, told),))
-    reading = _Reading(_CONTRACTED.sub(r"\1 is", text))
-    opened = _opened(reading)
-    if not (opened and opened.kind == "comparison"):
-        reading.left = _LISTED_OR.sub(" or ", reading.left)
+    reading = _Reading(_AND_OR.sub("or", _CONTRACTED.sub(r"\1 is", text)))
     if another := SEVERAL.search(reading.left):
         said = reading.left[another.start() :].strip(" ,;.?!\n")
         reading.fired.append(Fired(TWO_QUESTIONS, said, "asks something else"))
-    _filter(reading, Asked(today, known or NothingKnown()))
-    kind: Kind = opened.kind if opened else _kind_of(reading.left)
-    if kind == "comparison" and not _part(reading):
-        kind = "open"
+    asked = Asked(today, known or NothingKnown())
+    if compared := _compared(text, reading, asked):
+        return compared
+    # First, as what a question begins with may end in a word that a filter begins with: `in`.
+    _filter(reading, asked)
+    opened = _opened(reading) or _Opened(_kind_of(reading))
+    reading.left = _LISTED_OR.sub(" or ", reading.left)
     _take_out(reading)
-    which = opened.which if opened else ""
-    if kind == "comparison":
-        first, _, last = reading.left.partition(_THAN)
-        sides = _search(reading.items, first), _search(reading.items, last)
-        return ReadQuestion(text, kind, sides, tuple(reading.fired), which=which)
+    kind: Kind = "open" if opened.kind == "comparison" else opened.kind
     searches = (_search(reading.items, reading.left),)
-    asks, asked_for = (opened.asks, opened.asked_for) if opened else ("", "")
     fired = tuple(reading.fired)
-    return ReadQuestion(text, kind, searches, fired, which, asks, asked_for)
+    return ReadQuestion(text, kind, searches, fired, opened.which, opened.asks, opened.asked_for)
 
 
 def edited(read: ReadQuestion, searches: tuple[str, ...]) -> ReadQuestion:
@@ -187,9 +201,10 @@ def _check(text: str) -> None:
         )
 
 
-def _kind_of(left: str) -> Kind:
+def _kind_of(reading: _Reading) -> Kind:
     """What does not begin as a question does names what is looked for, or asks openly."""
-    return "listing" if SAID_ALONE.match(left.strip()) else "open"
+    named = SAID_ALONE.match(reading.left.strip())
+    return "listing" if named or (reading.items and not telling(reading.left)) else "open"
 
 
 def _opened(reading: _Reading) -> _Opened | None:
@@ -210,9 +225,9 @@ def _as_opened(reading: _Reading, rule: KindRule, found: re.Match[str]) -> _Open
     said = found.groupdict()
     asked_for = (said.get("type") or "").strip()
     reading.take(found.start(), found.end(), rule.name, rule.told)
-    if asked_for:
+    if stays := asked_for or (said.get("like") or "").strip():
         before, after = reading.left[: found.start()], reading.left[found.start() :]
-        reading.left = f"{before} {asked_for} {after}"
+        reading.left = f"{before} {stays} {after}"
     asks = (said.get("asks") or "").partition(" ")[0].lower()
     return _Opened(rule.kind, (said.get("which") or "").lower(), asked_for.lower(), asks)
 
@@ -226,12 +241,14 @@ def _filter(reading: _Reading, asked: Asked) -> None:
 
 def _fits(rule: Rule, reading: _Reading, at: int, asked: Asked) -> int:
     """Apply a rule at its first place from `at` on; from where to go on, 0 where there is none."""
-    for found in rule.pattern.finditer(reading.left, at):
+    while found := rule.pattern.search(reading.left, at):
         for one in _shorter(rule, found):
             items = rule.gives(one, asked)
             if items and _readable([*reading.items, *items]):
                 reading.take(one.start(), one.end(), rule.name, rule.told, items)
                 return one.start() + 1
+        # Within a name that is none another may begin: `in Lisbon` in `near a car in Lisbon`.
+        at = found.start("name") if "name" in found.groupdict() else found.end()
     return 0
 
 
@@ -261,17 +278,52 @@ def _take_out(reading: _Reading) -> None:
         while found := pattern.search(reading.left, at):
             reading.take(found.start(), found.end(), "filler", "left out")
             at = found.start() + 1
+    if reading.items and words(reading.left) and _POINTING.issuperset(words(reading.left)):
+        reading.take(0, len(reading.left), "filler", "left out")
 
 
-def _part(reading: _Reading) -> bool:
-    """Part the two that are compared; whether there are two."""
+def _compared(text: str, given: _Reading, asked: Asked) -> ReadQuestion | None:
+    """A question that compares two; None where it does not, or says only one of them."""
+    reading = _Reading(given.left, [*given.fired])
+    opened = _opened(reading)
+    if opened is None or opened.kind != "comparison":
+        return None
     for found in THAN.finditer(reading.left):
-        first, last = reading.left[: found.start()], reading.left[found.end() :]
-        if words(first) and words(last):
-            reading.left = f"{first}{_TAKEN}{_THAN}{_TAKEN}{last}"
-            reading.fired.append(Fired("than", found[0].strip(), "both are counted"))
-            return True
-    return False
+        sides = [reading.left[: found.start()], reading.left[found.end() :]]
+        if all(map(words, sides)):
+            first, last = (_side(side, asked) for side in sides)
+            than = Fired("than", found[0].strip(), "both are counted")
+            fired = (*reading.fired, *first.fired, than, *last.fired)
+            searches = _said_once(first, last)
+            return ReadQuestion(text, "comparison", searches, fired, which=opened.which)
+    return None
+
+
+def _side(text: str, asked: Asked) -> _Reading:
+    """One of two that are compared; `Lisbon` alone may be a place and `2024` a year, as in both."""
+    side, within = _Reading(text), _Reading(f"in {text.strip()}")
+    _filter(side, asked)
+    _filter(within, asked)
+    if not side.items and within.items and not words(within.left):
+        side = within
+    _take_out(side)
+    return side
+
+
+def _said_once(first: _Reading, last: _Reading) -> tuple[str, str]:
+    """The searches of both, with what is said once for both.
+
+    Words are, of `more dogs in Paris than in Lisbon`; and a filter of a kind that one side alone
+    names, but not where it is all that this side asks for, as in `more of Lisbon than of dogs`.
+    """
+    if last.items and not words(last.left):
+        last.left = first.left
+    for one, other in ((first, last), (last, first)):
+        if words(one.left) or not words(other.left):
+            named = {item.name for item in other.items if isinstance(item, Filter)}
+            filters = [item for item in one.items if isinstance(item, Filter)]
+            other.items += [item for item in filters if item.name not in named]
+    return _search(first.items, first.left), _search(last.items, last.left)
 
 
 def _search(items: Iterable[Item], left: str) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from engine.ask.counting import required
+from engine.ask.denials import denies
 from engine.ask.inflection import NO_OTHERS, Others, is_empty, stem, stems, telling
 from engine.store.phrases import phrase_terms, phrase_text
 from engine.words import words
@@ -23,7 +24,9 @@ _PLACE = re.compile(
 
 def says(text: str, caption: str, others: Others = NO_OTHERS) -> bool:
     """Whether a caption says all that is asked for: numbers before what they count, any form."""
-    return all(any(stands(one, caption) for one in offered) for offered in required(text, others))
+    wanted = required(text, others)
+    has = all(any(stands(one, caption) for one in offered) for offered in wanted)
+    return has and not denies([caption], wanted)
 
 
 def stands(phrase: str, caption: str) -> bool:

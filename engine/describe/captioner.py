@@ -191,7 +191,7 @@ class Captioner:
             count *= _POOL
         if self._judging is not None:
             count = max(count, options.rerank_top)
-            rerankers.append(Reranking(self._judging, options.budget))
+            rerankers.append(Reranking(self._judging, options.budget, watch))
             refiners = refiners or [First(options.k)]
         refiners += [*settling(options.refine), *self._shortening()]
         return Pipeline(

@@ -9,6 +9,7 @@ from typing import Generic
 
 from engine.rerank.budget import Budget, judged_in_time
 from engine.stages.protocols import Found, Q, T
+from engine.timing import Stopwatch
 
 Scores = tuple[float | None, ...]
 
@@ -35,17 +36,21 @@ class Judging(ABC, Generic[Q, T]):
 
 
 class Reranking(Generic[Q, T]):
-    """Reranks what was found for each question, within a budget each; a `Reranker`."""
+    """Reranks what was found for each question, within a budget each; a `Reranker`.
 
-    def __init__(self, judging: Judging[Q, T], budget: Budget) -> None:
-        self._judging, self._budget = judging, budget
+    A watch is told its time as "rerank".
+    """
+
+    def __init__(self, judging: Judging[Q, T], budget: Budget, watch: Stopwatch) -> None:
+        self._judging, self._budget, self._watch = judging, budget, watch
         self.name = judging.name
 
     def rerank(self, asked: Sequence[Q], found: Sequence[Found[T]]) -> list[Found[T]]:
         """For each question the same items in their new order; what was not judged keeps its."""
         told = []
         for one, own in zip(asked, found, strict=True):
-            judged = self._judging.judge(one, own.items, self._budget)
+            with self._watch.stage("rerank"):
+                judged = self._judging.judge(one, own.items, self._budget)
             items = tuple(own.items[place] for place in order(judged.scores))
             told.append(Found(items, judged.notes))
         return told

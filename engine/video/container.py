@@ -27,6 +27,7 @@ from PIL import Image
 from engine.errors import UnreadableImage
 from engine.limits import DEFAULT_LIMITS, Limits
 from engine.metadata.facts import Facts, facts
+from engine.signatures import SIGNATURE, picture_ending
 from engine.video.address import clock
 from mrag_client.files import NotAFile, open_regular
 
@@ -284,6 +285,10 @@ class Video:
             if not self._file.seek(0, SEEK_END):
                 empty = f"{self._name}: is empty; copy or export it again"
                 raise UnreadableImage(empty) from error
+            self._file.seek(0)
+            if ending := picture_ending(self._file.read(SIGNATURE)):
+                told = f"holds a picture and no video; name it {ending}"
+                raise UnreadableImage(f"{self._name}: {told}") from error
             raise UnreadableImage(
                 f"{self._name}: is not a video that can be read ({_told(error)}); it may be cut "
                 "short or damaged: copy or export it again"

@@ -25,6 +25,7 @@ from engine.settings import Settings
 from tests.api.conftest import HOME, Asked, asked_of, mounted
 from tests.worlds import copied_tree
 
+PATIENCE = 120  # seconds for what hangs, on a busy machine too
 CHECKS = [
     content_type_conformance,
     response_headers_conformance,
@@ -70,7 +71,7 @@ def answers_as_it_says(asked: Asked, examples: int) -> Counter[int]:
                 }
                 if isinstance(case.query, dict):
                     case.query.pop("collection", None)
-            response = case.call()
+            response = case.call(timeout=PATIENCE)
             seen[response.status_code] += 1
             assert response.status_code < 500 or response.status_code == 503, response.text
             case.validate_response(response, checks=CHECKS)

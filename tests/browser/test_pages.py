@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import PHONE, OpenApp, until
+from tests.browser.conftest import PHONE, OpenApp, choose, settle, until
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 BRIGHTNESS = (
@@ -23,6 +23,7 @@ PAGES = (
     "/?present=1",
     "/search",
     "/search?q=two+cats+ext:webp",
+    "/ask?ask=is+there+a+truck",
     "/compare",
     "/duplicates",
     "/collections",
@@ -30,15 +31,9 @@ PAGES = (
 )
 
 
-def settle(page: Page) -> None:
-    """Wait until the page has finished its run."""
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-
-
 @pytest.mark.parametrize("path", PAGES)
 def test_a_phone_needs_no_sideways_scrolling(open_app: OpenApp, path: str) -> None:
     page = open_app(path, size=PHONE)
-    settle(page)
     widths = page.evaluate(
         "[document.documentElement.scrollWidth, ...[...document.querySelectorAll("
         "'[data-testid=stMain]')].map(part => part.scrollWidth)]"
@@ -52,13 +47,14 @@ def test_nothing_serious_bars_people_who_use_assistive_technology(
     open_app: OpenApp, path: str
 ) -> None:
     page = open_app(path)
-    settle(page)
     if "ext:" in path:  # what is chosen stands in the panel, too
         page.get_by_test_id("stMultiSelectTagsContainer").get_by_text("webp").wait_for()
+    settle(page)
     page.evaluate(AXE.read_text(encoding="utf-8"))
     assert grave(page) == []
     page.emulate_media(color_scheme="dark")
     until(page, f"{BRIGHTNESS} < 80")
+    settle(page)
     assert grave(page) == []
 
 
@@ -66,7 +62,7 @@ def grave(page: Page) -> list[str]:
     """What axe-core finds that is serious or worse."""
     found: list[dict[str, Any]] = page.evaluate("axe.run().then(result => result.violations)")
     return [
-        f"{one['id']}: {[node['html'][:200] for node in one['nodes']]}"
+        f"{one['id']}: {[(node['failureSummary'], node['html'][:200]) for node in one['nodes']]}"
         for one in found
         if one["impact"] in {"serious", "critical"}
     ]
@@ -74,7 +70,6 @@ def grave(page: Page) -> list[str]:
 
 def test_raw_is_shown_beside_mapped(open_app: OpenApp) -> None:
     page = open_app("/compare")
-    settle(page)
     raw = page.get_by_role("heading", name=re.compile("^By plain CLIP"))
     mapped = page.get_by_role("heading", name=re.compile("^By meaning"))
     expect(raw).to_be_visible()
@@ -90,8 +85,7 @@ def test_raw_is_shown_beside_mapped(open_app: OpenApp) -> None:
 
 def test_the_pages_are_reached_by_keyboard(open_app: OpenApp) -> None:
     page = open_app()
-    settle(page)
-    link = page.get_by_role("link", name="Search")
+    link = page.get_by_role("link", name="Search", exact=True)
     for _ in range(60):
         page.keyboard.press("Tab")
         if link.evaluate("link => link === document.activeElement"):
@@ -136,13 +130,11 @@ def test_the_address_names_the_collection_from_page_to_page_and_back(open_app: O
     page = open_app()
     chosen = page.get_by_role("combobox", name="Collection")
     expect(page).to_have_url(re.compile(r"/\?collection=plain$"))
-    chosen.click()
-    page.get_by_role("option", name="postcards").click()
+    choose(page, "postcards")
     expect(page).to_have_url(re.compile(r"/\?collection=postcards$"))
     page.get_by_role("link", name="System").click()
     expect(page).to_have_url(re.compile(r"/system\?collection=postcards$"))
-    chosen.click()
-    page.get_by_role("option", name="plain").click()
+    choose(page, "plain")
     expect(page).to_have_url(re.compile(r"/system\?collection=plain$"))
     page.go_back()
     expect(page).to_have_url(re.compile(r"/\?collection=postcards$"))
@@ -158,6 +150,5 @@ def test_a_narrow_window_closes_its_menu_once_it_was_used(open_app: OpenApp) -> 
     expect(page).to_have_title("Collections · mRAG")
     expect(side).to_have_attribute("data-collapsed", "true")
     menu.click()
-    page.get_by_role("combobox", name="Collection").click()
-    page.get_by_role("option", name="postcards").click()
+    choose(page, "postcards")
     expect(side).to_have_attribute("data-collapsed", "true")

@@ -10,13 +10,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ingest.readers import open_source
-from tests.browser.conftest import PACK, PHONE, OpenApp, fill, until
+from tests.browser.conftest import PACK, PHONE, OpenApp, fill, settle, until
 
 LONG = 10_000
 HOSTILE = '<script>document.title="run"</script><img src=x onerror=alert(1)> ![x](http://a.b/c)'
 
 
 def look_for(page: Page, words: str) -> None:
+    settle(page)  # a run that ends while words are typed sets the field to what it was asked
     field = page.get_by_role("textbox", name="What to look for")
     field.fill(words)
     field.press("Enter")

@@ -35,6 +35,7 @@ from mrag_client.presence import Presence, server_file
 from service.access.visitor import Visitor
 from tests.api.conftest import As
 from tests.cli.conftest import PACK, ROOT, Done, Run
+from tests.films import film
 
 HOME = Visitor("this machine", "admin", "home")
 TIMES = re.compile(
@@ -171,6 +172,8 @@ LINES = [
     "caption UNKNOWN --own -n 2",
     "caption UNKNOWN TEXT GONE FOLDER KNOWN --json",
     "caption TEXT",
+    "caption NO-FILM FILM --json",
+    "describe NO-FILM FILM",
     "caption KNOWN --prompt nothing",
     "caption KNOWN -c no-such",
     "describe UNKNOWN TEXT GONE KNOWN --json",
@@ -211,7 +214,10 @@ def test_a_command_answers_alike_through_a_server(
 ) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     (tmp_path / "questions.txt").write_text("how many cats?\n\n?!\nis there a unicorn?\n")
+    (tmp_path / "text.mp4").write_text("no video")
+    film(tmp_path / "trip.mp4", 1, 4)
     places = {
+        "NO-FILM": tmp_path / "text.mp4", "FILM": tmp_path / "trip.mp4",
         "KNOWN": PACK / "plain" / "images" / "000.webp", "UNKNOWN": held_out[0],
         "TEXT": tmp_path / "text.jpg", "GONE": tmp_path / "gone.jpg", "FOLDER": tmp_path,
         "EMPTY": "", "a-dog": "a dog", "TYPED": 'a dog -cat 2:snow "dog" split:train by:human',

@@ -100,7 +100,10 @@ def test_examples_are_folders_of_pictures_or_lines_of_a_file(
     assert by_folder.code == 0, by_folder.err
     assert [one["label"] for one in by_folder.answers[0]["labels"]] == ["whale"]
     assert by_folder.answers[0]["examples"] == 1
-    assert "an example was left out" in by_folder.err
+    left_out = (
+        f"an example was left out: {folder / 'whale' / 'not here.webp'}: not in this collection"
+    )
+    assert left_out in by_folder.err
     lines = tmp_path / "lines.tsv"
     lines.write_text(f"{PICTURE}\twhale\n{PICTURE}\tballoon\n", "utf-8")
     by_lines = mrag("tag", "--examples", lines, "--dry-run", "--json", at=home).answers[0]

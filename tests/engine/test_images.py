@@ -23,6 +23,7 @@ from PIL import Image, ImageCms, ImageOps
 from engine.errors import UnreadableImage
 from engine.images import FORMATS, SUFFIXES, Picture, open_picture
 from engine.limits import Limits
+from tests.films import film
 
 PHOTOS = Path(__file__).parents[2].parent / "shared" / "photos"
 LOSSY = {"JPEG", "WEBP", "AVIF", "HEIF"}
@@ -367,6 +368,9 @@ def test_empty_text_and_foreign_files(tmp_path: Path) -> None:
     assert "PNG" in message
     assert "not a picture" in refused(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
     assert "not a picture" in refused(encoded(colour_test(), "PPM"))
+    film(tmp_path / "trip.mp4", 0, seconds=0.2)
+    (tmp_path / "trip.mp4").rename(path)
+    assert "notes.jpg: holds a video and no picture; give it, with the ending .mp4" in refused(path)
 
 
 def test_limits_name_value_limit_and_remedy(tmp_path: Path) -> None:

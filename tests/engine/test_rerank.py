@@ -19,6 +19,7 @@ from engine.rerank.judging import Judging, Reranking, order
 from engine.rerank.listwise import WINDOW, Listwise
 from engine.rerank.pointwise import CAPTIONS, Pointwise
 from engine.stages.protocols import Found
+from engine.timing import Stopwatch
 from engine.types import Vector, Vectors
 
 LONG = Budget(top=100, seconds=1000)
@@ -101,7 +102,7 @@ def reranked(
     """The places that the items had, in the new order; and what was said of it."""
     numbered = [(str(i), texts) for i, texts in enumerate(items)]
     judging = kind(chooser or WordCounter(), lambda query: query, lambda item: item[1])
-    [found] = Reranking(judging, budget).rerank([asked], [Found(tuple(numbered))])
+    [found] = Reranking(judging, budget, Stopwatch()).rerank([asked], [Found(tuple(numbered))])
     return [int(name) for name, _ in found.items], found.notes
 
 
@@ -250,7 +251,9 @@ def test_what_is_cancelled_ends_between_two_batches(
 def test_questions_are_reranked_each_by_itself() -> None:
     judging: Pointwise[str, str] = Pointwise(WordCounter(), str, lambda caption: (caption,))
     found = [Found(("cat", "dog")), Found(("dog", "cat"))]
-    told = Reranking(judging, LONG).rerank(["dog", "cat"], found)
+    watch = Stopwatch()
+    told = Reranking(judging, LONG, watch).rerank(["dog", "cat"], found)
+    assert watch.timings_ms["rerank"] > 0
     assert [one.items for one in told] == [("dog", "cat"), ("cat", "dog")]
 
 
@@ -259,7 +262,9 @@ def test_pictures_that_match_come_first_and_one_that_has_moved_keeps_its_place()
         return None if grey is None else (new("L", (2, 2), grey), asked)
 
     judging: CrossEncoder[str, int | None] = CrossEncoder(GreyMatcher(), pair)
-    [found] = Reranking(judging, LONG).rerank(["dog"], [Found((10, None, 30, *range(40, 60)))])
+    [found] = Reranking(judging, LONG, Stopwatch()).rerank(
+        ["dog"], [Found((10, None, 30, *range(40, 60)))]
+    )
     assert found.items == (59, None, *range(58, 39, -1), 30, 10)
     assert found.notes == ("22 of 23 reranked", "1 whose picture cannot be opened kept its place")
 

@@ -53,6 +53,9 @@ def test_a_link_asks_and_may_be_about_pictures(open_page: OpenPage, home: Path) 
     engine = build_engine(Settings(home=home, profile="sample", device="cpu"))
     (hit,) = engine.open("plain").images.browse(k=1)
     engine.close()
+    page = open_page(PAGE, collection="plain", about=hit.id)
+    tried = [one.key for one in page.button if (one.key or "").startswith("try ")]
+    assert tried == ["try What is in the picture?", "try Where was it taken?"]
     page = open_page(PAGE, collection="plain", ask="where is this?", about=hit.id)
     assert answer_of(page)
     assert "About\\: " in told(page)
@@ -80,6 +83,24 @@ def test_what_cannot_be_asked_is_said(open_page: OpenPage) -> None:
     assert "ask something" in page.error[0].value
     page = open_page(PAGE, collection="plain", ask="dogs?", search="after:never")
     assert "at character 1" in page.error[0].value
+    search = page.text_input(key="ask search 0")
+    assert search.value == "after:never"  # where it can be mended
+    search.set_value("dogs").run()
+    assert not page.error
+    assert answer_of(page)
+
+
+def test_a_question_outlasts_a_visit_to_another_page(open_page: OpenPage) -> None:
+    page = open_page(PAGE, collection="plain")
+    page.text_input[0].set_value("is there a castle?").run()
+    page.text_input(key="ask search 0").set_value("castle ext:webp").run()
+    said = answer_of(page)
+    page.query_params.clear()  # as the browser's address is without them on another page
+    page.switch_page("ui/collections/collections.py").run()
+    page.switch_page(PAGE).run()
+    assert page.text_input[0].value == "is there a castle?"
+    assert page.text_input(key="ask search 0").value == "castle ext:webp"
+    assert answer_of(page) == said
 
 
 @pytest.fixture(scope="module")

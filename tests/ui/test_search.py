@@ -182,6 +182,19 @@ def test_a_search_is_there_again_after_a_visit_to_another_page(open_page: OpenPa
     assert ids(page) == before
 
 
+def test_a_way_back_that_names_the_open_picture_alone_has_its_search(open_page: OpenPage) -> None:
+    first, second, third = ids(open_page(PAGE, q="snow"))[:3]
+    for named, words in ((second, "snow"), (third, "")):
+        page = open_page(PAGE, q="snow", picture=first)
+        page.button(key="opened Next").click().run()
+        page.query_params.clear()
+        page.switch_page("ui/collections/collections.py").run()
+        page.query_params["picture"] = named
+        page.switch_page(PAGE).run()
+        assert page.text_input(key="search q").value == words
+        assert address(page)["picture"] == named
+
+
 def test_a_search_that_was_emptied_stays_empty(open_page: OpenPage) -> None:
     page = open_page(PAGE, q="snow")
     page.text_input(key="search q").set_value("").run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -61,6 +62,10 @@ def test_labels_are_looked_at_before_they_are_given_and_taken_back(
     assert "pictures have labels now" in said(page)
     assert "<b>" not in said(page).replace("\\<", "")
     assert sum(labels().values()) > 0
+    page.run()
+    ways = [parse_qs(str(one.proto.query_string)) for one in page.get("page_link")]
+    led_to = {way["q"][0] for way in ways if "q" in way}
+    assert led_to == {f'label:"{label}"' for label in labels()}
     press(page, "Take back")
     assert not labels()
     assert "are taken back" in said(page)

@@ -9,7 +9,7 @@ from PIL.Image import Image
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine.app import Collection
-from engine.errors import InvalidInput, UnreadableImage
+from engine.errors import InvalidInput, InvalidSearch, UnreadableImage
 from engine.images import SUFFIXES
 from engine.search.examples import example_searches
 from engine.search.thumbnails import shrunk
@@ -17,25 +17,30 @@ from engine.types import ImageHit, RerankMethod
 from mrag_client.answers import GivenPicture, NamedPicture, StoredPicture
 from mrag_client.models import MOST_ASKED, AskAnswer, AskOptions
 from service.answering import LocalAnswers
-from ui.ask.shown import show_answer
+from ui.ask.shown import show_answer, show_searches
 from ui.describe.results import announce
 from ui.shared.pictures import escaped, thumbnail
 from ui.shared.places import may
 from ui.shared.reranking import HELP, RERANKERS, usable
 from ui.shared.resources import engine
 from ui.shared.shell import await_models, chosen, errors_shown
+from ui.shared.unread import show_unread
 
 _QUESTION, _ROUND, _ANSWERED = "ask question", "ask round", "ask answered"
-_ORDER = "ask order"
+_ORDER, _LAST = "ask order", "ask last"
+_ADDRESS = ("ask", "search", "about", "rerank")
 _LOOKED_AT = 60
 _CHIP = 64
-_MOST_PICTURES = 8
+_OF_ONE = ("What is in the picture?", "Where was it taken?")
+_OF_SEVERAL = ("What is in the pictures?", "Where were they taken?")
+_MOST_PICTURES, _MOST_SEARCHES = 8, 2
 
 
 def page() -> None:
     """The whole page."""
     st.title("Ask")
     collection = chosen()
+    _come_back(collection.card.name)
     body, spoken = st.container(), st.container()
     told = ""
     with body, errors_shown():
@@ -49,7 +54,7 @@ def _asked(collection: Collection) -> str:
     question = st.query_params.get("ask", "")
     if st.session_state.get(_QUESTION, ...) != question:
         st.session_state[_QUESTION] = question
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(key="ask-field", horizontal=True, vertical_alignment="bottom"):
         st.text_input(
             "Question",
             key=_QUESTION,
@@ -57,12 +62,15 @@ def _asked(collection: Collection) -> str:
             icon=":material/help:",
             on_change=_question_changed,
         )
-        with st.container(horizontal=True, width="content"):  # on a phone, below the question
-            files = _files_field()
+        files = _files_field()
+    _remember(collection.card.name, files)
     given = _given(files, collection)
     rerank = _order_field(collection)
     if not question.strip():
-        _show_examples(collection)
+        if given:
+            _offer(_OF_ONE if len(given) == 1 else _OF_SEVERAL)
+        else:
+            _show_examples(collection)
         return ""
     if len(question) > MOST_ASKED:
         st.warning(
@@ -73,16 +81,47 @@ def _asked(collection: Collection) -> str:
     if not given and not collection.images.count():
         st.info("There is no picture in this collection yet.")
         return "There is no picture."
-    answer = _answer(question, given, collection, rerank)
+    try:
+        answer = _answer(question, given, collection, rerank)
+    except InvalidSearch as error:  # one of those that were written instead of the rules' own
+        show_unread(error)
+        show_searches(_searches(), _search_changed)
+        return "The search cannot be read."
     show_answer(answer, collection, on_searched=_search_changed)
     return answer.answer
+
+
+def _searches() -> tuple[str, ...]:
+    """The searches that the address names instead of what the rules read from the question."""
+    return tuple(st.query_params.get_all("search"))[:_MOST_SEARCHES]
+
+
+def _come_back(collection: str) -> None:
+    """Bring back the question that was left for another page, where the address asks none.
+
+    What was searched and asked about is of its collection: in another one it is read anew.
+    """
+    here = _QUESTION in st.session_state  # widgets of a page that is left are forgotten
+    last: tuple[str, dict[str, list[str]]] | None = st.session_state.get(_LAST)
+    if here or last is None or any(name in st.query_params for name in _ADDRESS):
+        return
+    name, kept = last
+    if name != collection:
+        kept = {part: kept[part] for part in ("ask", "rerank")}
+    st.query_params.update(kept)
+
+
+def _remember(collection: str, files: list[UploadedFile]) -> None:
+    """Keep the question for when the visitor comes back; files are gone then, and it with them."""
+    kept = {name: st.query_params.get_all(name) for name in _ADDRESS}
+    st.session_state[_LAST] = None if files else (collection, kept)
 
 
 def _answer(
     question: str, given: list[GivenPicture], collection: Collection, rerank: RerankMethod
 ) -> AskAnswer:
     """The answer, shown as it is written; it stays until something else is asked."""
-    searches = tuple(st.query_params.get_all("search"))[:2]
+    searches = _searches()
     name = collection.card.name
     key = (
         name, collection.current.number, collection.images.count(), question, searches, rerank,
@@ -110,7 +149,7 @@ def _answer(
 def _files_field() -> list[UploadedFile]:
     """Where pictures are given that the question is about."""
     most = max(1, engine().settings.max_image_bytes // 2**20)
-    with st.popover("About a picture", icon=":material/add_photo_alternate:"):
+    with st.popover("About a picture", icon=":material/add_photo_alternate:", width="content"):
         return st.file_uploader(
             "Pictures that the question is about",
             sorted(suffix[1:] for suffix in SUFFIXES),
@@ -197,11 +236,16 @@ def _show_examples(collection: Collection) -> None:
         )
         return
     words = [f"{text[:1].lower()}{text[1:]}" for text in found]
-    questions = [
+    questions = (
         f"How many pictures show {words[0]}?",
         *(f"Is there a picture of {one}?" for one in words[1:2]),
         "What can be seen in the pictures?",
-    ]
+    )
+    _offer(questions)
+
+
+def _offer(questions: tuple[str, ...]) -> None:
+    """Questions that are asked by a click."""
     with st.container(key="ask-examples", horizontal=True, vertical_alignment="center"):
         st.markdown("Try:", width="content")
         for said in questions:

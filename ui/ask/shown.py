@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine.app import Collection
 from engine.types import ImageHit
-from mrag_client.models import AskAnswer, AskedPicture
+from mrag_client.models import AskAnswer, AskedCount, AskedPicture, AskedRule
 from ui.shared.pictures import Card, escaped, picture_grid, plain
 from ui.shared.resources import thumbnails
 from ui.shared.shell import page_file
@@ -24,12 +24,12 @@ def show_answer(
     """Show an answer with all that it rests on; `on_searched` hears of edited searches."""
     st.subheader(escaped(answer.answer), anchor=False)
     for hint in answer.hints:
-        st.caption(escaped(hint))
+        st.caption(escaped(f"{hint[:1].upper()}{hint[1:]}"))
     if answer.reranked:
         st.caption(escaped(f"{'; '.join(answer.reranked)}."))
     about_files = any(one.given is not None for one in answer.pictures)
     if not about_files:
-        _searched(answer, on_searched)
+        show_searches(answer.searches, on_searched)
     hits = _hits(answer.pictures, collection)
     cited = [one for one in answer.pictures if one.cited]
     others = [one for one in answer.pictures if not one.cited]
@@ -38,20 +38,20 @@ def show_answer(
     _made(answer)
 
 
-def _searched(answer: AskAnswer, on_searched: Callable[[int], None]) -> None:
+def show_searches(searches: Sequence[str], on_searched: Callable[[int], None]) -> None:
     """The searches, each in a field that can be changed and asked again."""
-    for at, search in enumerate(answer.searches):
+    for at, search in enumerate(searches):
         key = f"ask search {at}"
         if st.session_state.get(key, ...) != search:
             st.session_state[key] = search
         st.text_input(
-            "What was searched" if len(answer.searches) == 1 else f"What was searched, {at + 1}",
+            "What was searched" if len(searches) == 1 else f"What was searched, {at + 1}",
             key=key,
             icon=":material/search:",
             help="Read from the question by rules. Change it, and the question is asked again with "
             "it; a new question is read anew.",
             on_change=on_searched,
-            args=(len(answer.searches),),
+            args=(len(searches),),
         )
 
 
@@ -95,19 +95,22 @@ def _grid(
 def _made(answer: AskAnswer) -> None:
     """How the question was read, and what was counted."""
     with st.expander(MADE):
-        for rule in answer.rules:
-            gave = f" → {rule.gave}" if rule.gave else ""
-            st.markdown(f"- “{escaped(rule.said)}”: {escaped(rule.told)}{escaped(gave)}")
-        for count in answer.counts:
-            least = "at least " if count.at_least else ""
-            likely = "" if count.likely is None else f", {least}{count.likely:,} more look likely"
-            named = escaped(count.search or "all pictures")
-            st.markdown(
-                f"- {named}: {count.said:,} of {count.among:,} pictures have it in their "
-                f"captions{likely}"
-                if not count.by_filters
-                else f"- {named}: {count.said:,} pictures satisfy it"
-            )
-        st.markdown(f"- Answered by: {escaped(answer.by)}")
+        rules = [_rule(one) for one in answer.rules]
+        counts = [_count(one) for one in answer.counts]
+        told = (*rules, *counts, f"Answered by: {answer.by}")
+        st.markdown("\n".join(f"- {escaped(one)}" for one in told))
         if answer.trace is not None:
             show_trace(answer.trace, key="ask")
+
+
+def _rule(rule: AskedRule) -> str:
+    return f"“{rule.said}”: {rule.told}" + (f" → {rule.gave}" if rule.gave else "")
+
+
+def _count(count: AskedCount) -> str:
+    named = count.search or "all pictures"
+    if count.by_filters:
+        return f"{named}: {count.said:,} pictures satisfy it"
+    least = "at least " if count.at_least else ""
+    likely = "" if count.likely is None else f", {least}{count.likely:,} more look likely"
+    return f"{named}: {count.said:,} of {count.among:,} pictures have it in their captions{likely}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
 import streamlit as st
 
 from engine.errors import MragError
+from engine.search.language import Filter
 from mrag_client.models import (
     LabelledPicture,
     TaggingAnswer,
@@ -19,11 +21,12 @@ from service.tagging import TagMaker
 from ui.shared.pictures import Card, escaped, picture_grid, thumbnail
 from ui.shared.places import may, placed
 from ui.shared.resources import engine, jobs
-from ui.shared.shell import errors_shown
+from ui.shared.shell import errors_shown, page_file
 from ui.shared.sign_in import visitor
 
 _LOOKED, _SAID = "tags looked", "tags said"
 _SHOWN, _SIDE = 12, 256
+_LED_TO = 8
 _KINDS = ("As many as fit", "One, or none")
 _LISTED = 200
 
@@ -33,6 +36,7 @@ def show_tagging(name: str) -> None:
     with st.expander("Labels", icon=":material/label:"), errors_shown():
         standing = _maker().taggings(name)
         _show_standing(standing)
+        _show_labels(name)
         if not may("write"):
             st.caption("To give labels, ask the one who runs this server for the role “write”.")
             return
@@ -64,6 +68,23 @@ def _show_standing(standing: TaggingsAnswer) -> None:
                     on_click=_untag,
                     args=(standing.collection, one.name),
                 )
+
+
+def _show_labels(name: str) -> None:
+    """The labels that most pictures have, each with the way to those."""
+    counts = engine().open(name).images.facets().labels
+    if not counts:
+        return
+    with st.container(key="go-on labels", horizontal=True, vertical_alignment="center"):
+        st.markdown("Find pictures of:", width="content")
+        for label, count in islice(counts.items(), _LED_TO):
+            st.page_link(
+                page_file("Search"),
+                label=f"{escaped(label)} ({count:,})",
+                icon=":material/search:",
+                query_params={"q": str(Filter("label", label)), "collection": name},
+                width="content",
+            )
 
 
 def _told(one: TaggingAnswer) -> str:
@@ -171,7 +192,7 @@ def _give(name: str, options: TagOptions) -> None:
         found = _maker().tag(name, given)
         if found.pending:
             return f"{found.labelled:,} pictures get labels: {found.pending}"
-        return f"{found.labelled:,} pictures have labels now. Search for them with label:"
+        return f"{found.labelled:,} pictures have labels now."
 
     _do(give)
 

@@ -18,6 +18,7 @@ from service.takeaway.subtitles import as_srt, as_vtt
 from ui.shared.pictures import escaped
 from ui.shared.resources import engine
 from ui.shared.shell import await_models
+from ui.shared.videos import begins
 
 _OUTLINES = "describe outlines"
 _TOGETHER = 8
@@ -91,17 +92,19 @@ def _show(file: UploadedFile, parts: list[OutlineAnswer]) -> None:
         "Play from", range(len(shots)), format_func=lambda at: _told(shots[at]), key="play from"
     )
     chosen = shots[at or 0]
-    st.video(file, start_time=int(chosen.start), subtitles={"What is seen": as_vtt(parts)})
+    st.video(
+        file, start_time=begins(chosen.start, chosen.end), subtitles={"What is seen": as_vtt(parts)}
+    )
     st.markdown("\n".join(f"- {escaped(_told(shot))}" for shot in shots))
     stem = PurePath(file.name).stem
     with st.container(horizontal=True):
         st.download_button(
-            "WebVTT", as_vtt(parts), f"{stem}.vtt", "text/vtt", on_click="ignore",
+            "Download WebVTT", as_vtt(parts), f"{stem}.vtt", "text/vtt", on_click="ignore",
             help="Subtitles that browsers show beside the video",
         )  # fmt: skip
         st.download_button(
-            "SubRip", as_srt(parts), f"{stem}.srt", "application/x-subrip", on_click="ignore",
-            help="The same for most players",
+            "Download SubRip", as_srt(parts), f"{stem}.srt", "application/x-subrip",
+            on_click="ignore", help="The same for most players",
         )  # fmt: skip
 
 

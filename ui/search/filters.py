@@ -22,6 +22,7 @@ from engine.types import Facets, Filters
 from engine.words import folded
 from ui.search.panel import current, look_for
 from ui.shared.pictures import escaped
+from ui.shared.unread import show_unread
 
 _LABELS = {
     "camera": "Camera",
@@ -38,9 +39,6 @@ _MOMENTS = ("after", "before")
 
 _STARS = (5, 4, 3, 2, 1, 0)
 _COUNT = re.compile(r" \([\d,]+\)$")
-_AROUND = 60
-"""Characters that are shown before and after what cannot be read."""
-
 _HOW = """
 | typed | finds |
 | --- | --- |
@@ -79,13 +77,7 @@ def read_or_marked(typed: str, beside: Iterable[Item]) -> Search | None:
     try:
         search = read_search(typed, beside)
     except InvalidSearch as error:
-        before, after = typed[: error.start], typed[error.end :]
-        shown = before if len(before) <= _AROUND else f"…{before[-_AROUND:]}"
-        meant = escaped(typed[error.start : error.end][: 2 * _AROUND])
-        st.error(
-            f"{escaped(str(error))}\n\n{escaped(shown)}:orange-background[**{meant}**]"
-            f"{escaped(after[:_AROUND])}"
-        )
+        show_unread(error)
         return None
     for hint in search.hints:
         _hint(hint)

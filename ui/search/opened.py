@@ -15,7 +15,7 @@ from engine.types import ImageHit
 from engine.video.address import Clip, file_at, shown_place
 from ui.describe.intake import hand_over
 from ui.search.found import Page
-from ui.search.panel import current, forget_upload, go, more_like
+from ui.search.panel import current, forget_upload, go, more_like, remember
 from ui.shared.corrections import show_corrections, show_learned
 from ui.shared.pictures import Card, escaped, picture_grid, thumbnail
 from ui.shared.places import may
@@ -37,6 +37,7 @@ def _close() -> None:
 def show_opened(collection: Collection, page: Page | None) -> None:
     """Show the picture that the address names over the page, and those beside it in the page."""
     # Turning from one picture to the next runs this alone: what it shows is in the address.
+    remember(collection.card.name, current())
     id_ = current().picture
     found = collection.images.get([id_])
     if not found:

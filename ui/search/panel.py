@@ -103,14 +103,18 @@ def come_back(collection: str) -> None:
     state = st.session_state
     here = _key("q") in state  # widgets of a page that is left are forgotten
     last: tuple[str, SearchAddress] | None = state.get(_LAST)
-    if here or last is None or current() != SearchAddress():
+    if here or last is None:
         return
     name, address = last
+    now = current()
+    # On the way to another page a browser keeps a step that names the open picture alone.
+    if now != SearchAddress(picture=now.picture) or now.picture not in {"", address.picture}:
+        return
     if name != collection:
         q = _without_filters(address.q)
         kept = {name: getattr(address, name) for name in ("space", "likely", "sort", "rerank")}
         address = SearchAddress(q, **kept)
-    go(replace(address, picture=""))
+    go(replace(address, picture=now.picture))
 
 
 def remember(collection: str, address: SearchAddress) -> None:

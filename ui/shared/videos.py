@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from urllib.parse import quote, urlsplit
 
 import streamlit as st
@@ -17,11 +18,20 @@ def show_shot(collection: str, picture: str, clip: Clip, width: int) -> None:
     """
     st.video(
         video_address(collection, picture),
-        start_time=int(clip.start),
-        end_time=max(int(clip.start) + 1, round(clip.end)),
+        start_time=begins(clip.start, clip.end),
+        end_time=max(begins(clip.start, clip.end) + 1, round(clip.end)),
         width=width,
     )
     st.caption(f"From {clock(clip.start)} to {clock(clip.end)}")
+
+
+def begins(start: float, end: float) -> int:
+    """The first whole second of a shot, as players here know no others; before it, if it has none.
+
+    A second too early would show what is seen before it.
+    """
+    first = ceil(start)
+    return first if first < end else int(start)
 
 
 def video_address(collection: str, picture: str) -> str:

@@ -56,6 +56,8 @@ def pieces(*texts: str, own: bool = True, subject: int = 0) -> list[Piece]:
         ("are there fewer dogs than balls?", "No: "),
         ("are there as many dogs as balls?", "No: "),
         ("what is in the picture?", "A pair of dogs next to a red ball on the beach."),
+        ("describe it", "A pair of dogs next to a red ball on the beach."),
+        ("please describe this photo", "A pair of dogs next to a red ball on the beach."),
         ("what is next to the ball?", "A pair of dogs next to a red ball on the beach."),
         ("what colour is the ball?", "Red."),
         ("what colour are the dogs?", "The captions do not say: none of them calls dogs a colour."),
@@ -75,6 +77,50 @@ def test_questions_about_a_picture_are_answered_from_its_captions(
     assert given.text.startswith(answer)
     assert given.said is not given.text.startswith("The captions do not say")
     assert bool(given.cited) is given.said
+
+
+@pytest.mark.parametrize(
+    ("caption", "question", "answer"),
+    [
+        ("No dogs here, only a cat.", "is there a dog?", "No: "),
+        ("A street without any cars.", "is there a car?", "No: "),
+        ("A street without any cars.", "is there a street without cars?", "Yes: "),
+        ("A man with no hat and a dog with a hat.", "is there a hat?", "Yes: "),
+        ("Twenty-five sheep in a field.", "how many sheep?", "25."),
+        ("Twenty-five sheep in a field.", "are there more than twenty sheep?", "Yes: "),
+        ("बर्फ में दो कुत्ते।", "what is in the picture?", "बर्फ में दो कुत्ते।"),
+        (
+            "A dog.",
+            "how many videos show a dog?",
+            "The captions do not say: videos are not counted",
+        ),
+        ("A dog.", "how many days were we here?", "The captions do not say: “days” are not"),
+        ("A dog.", "how many pictures have more dogs than cats?", "The captions do not say: “more"),
+        ("A dog.", "are there more dogs?", "The captions do not say: it compares with nothing"),
+        ("A dog.", "is there only a dog?", "The captions do not say: “only” was not understood"),
+    ],
+)
+def test_captions_are_taken_at_their_word(caption: str, question: str, answer: str) -> None:
+    asked = read(question)
+    given = not_understood(asked) or of_pictures(asked, pieces(caption))
+    assert given.text.startswith(answer)
+    assert not given.text.endswith(("।.", "?."))
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("are there more dogs in 2023 than in 2024?",
+         "No. after:2023 before:2023 dogs: 1 picture has it in the captions; "
+         "after:2024 before:2024 dogs: 2 pictures have it in the captions."),
+        ("did we take more photos in 2023 or 2024?", "after:2024 before:2024. after:2023"),
+        ("are there more lions or dogs?", "Dogs. lions: 1 picture has it"),
+        ("are there more lions than dogs?", "No. lions: 1 picture has it"),
+    ],
+)  # fmt: skip
+def test_what_is_compared_is_named_so_that_it_can_be_told_apart(question: str, answer: str) -> None:
+    counts = [Count(number, None, 9, ()) for number in (1, 2)]
+    assert of_collection(read(question), counts, ()).text.startswith(answer)
 
 
 def test_of_pictures_that_look_alike_several_must_say_it() -> None:

@@ -90,3 +90,36 @@ def test_pictures_without_a_caption_are_counted_apart() -> None:
     without = counted("-dogs")
     assert without.without == ("dogs",)
     assert told(without) == "3 pictures have no “dogs” in the captions"
+
+
+def test_a_picture_whose_captions_only_say_that_it_is_not_there_is_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(CAPTIONS, "5", "no dogs here only a cat")
+    monkeypatch.setitem(CAPTIONS, "6", "a man without a dog and a dog with no man")
+    dogs = counted("dogs", "1", "5")
+    assert (dogs.said, dogs.likely) == (2, 0)
+    assert counted("cats").said == 2
+    assert counted("-dogs").said == 4  # all but 1 and 6
+
+
+def test_bounds_reach_beyond_a_dozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CAPTIONS, "5", "25 sheep")
+    monkeypatch.setitem(CAPTIONS, "6", "fifteen sheep")
+    assert counted("at least 20 sheep").said == 1
+    assert counted("more than 3 sheep").said == 2
+    assert counted("at least 20 cows").unknown == ("cows",)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("dog on the beach or in the snow", 1),
+        ("dogs or cats on the beach or in the snow", 1),
+        ("cat in the snow or on the beach", 0),
+        ("dog on the beach or a cat", 2),
+        ("on the beach or in the snow", 2),
+    ],
+)
+def test_either_of_two_places_is_one_for_the_same_thing(text: str, said: int) -> None:
+    assert counted(text).said == said

@@ -25,6 +25,7 @@ class Names:
         (
             ("place", "lisbon"), ("place", "new york"), ("tag", "holiday"),
             ("camera", "canon eos r6"), ("camera", "canon"),
+            ("label", "dog"),
         )
     )  # fmt: skip
 
@@ -68,7 +69,43 @@ def test_each_kind_of_question_is_known_by_its_example(rule: KindRule) -> None:
         ("may we march in spring?", "may we march in spring"),
         ("are there dogs in Paris?", "dogs in Paris"),  # no place that is known here
         ("dogs in May 2024 in May 2023", "after:2024-05 before:2024-05 dogs in May 2023"),
-        ("-cat +dog 2:sheep like:me 12:30?", "cat dog 2 sheep like me 12:30"),
+        ("-cat +dog 2:sheep like:me 12:30?", "dog 2 sheep like me 12:30 -cat"),
+        ("what did we photograph in Lisbon last summer?",
+         "after:2026-06-01 before:2026-08-31 place:Lisbon"),
+        ("how many pictures were taken in Lisbon or New York?", 'place:Lisbon place:"New York"'),
+        ("pictures not taken in Lisbon or New York", '-place:Lisbon -place:"New York"'),
+        ("did we ever go to Lisbon?", "place:Lisbon"),
+        ("was this taken in Lisbon?", "place:Lisbon"),
+        ("have we been to Tokyo?", "Tokyo"),
+        ("pictures with rating 5", "rating:5"),
+        ("dogs and also cats", "dogs cats"),
+        ("dogs near a car in Lisbon", "place:Lisbon dogs near a car"),
+        ("how many photos were taken with the Canon in Lisbon?", "camera:Canon place:Lisbon"),
+        ("how many pictures have the tag holiday?", "tag:holiday"),
+        ("dogs not tagged holiday", "-tag:holiday dogs"),
+        ("how many pictures are tagged unheard?", "tag:unheard"),  # so that it is said to be none
+        ("a shirt with the label unheard", "shirt with the label unheard"),
+        ("how many pictures weren't taken in Lisbon?", "-place:Lisbon"),
+        ("pictures that were not taken with the Canon in Lisbon", "-camera:Canon place:Lisbon"),
+        ("which pictures have a caption?", "has:caption"),
+        ("how many pictures are labelled dog?", "label:dog"),
+        ("how many pictures are tagged dog?", "label:dog"),
+        ("pictures from 22:00 to 2 am", "after:22:00 before:02:00"),
+        ("pictures taken after midnight", "after:00:00 before:05:00"),
+        ("cars before 08:00:30", "before:08:00:30 cars"),
+        ("cars at 17:05", "after:17:05 before:17:05:59 cars"),
+        ("cars around noon", "after:11:30 before:12:30 cars"),
+        ("cars at around midnight", "after:23:30 before:00:30 cars"),
+        ("how many holiday photos show dogs?", "holiday dogs"),
+        ("cats and/or dogs", "cats or dogs"),
+        ("what did we film in the snow?", "snow"),
+        ("how many times did we photograph a lion?", "lion"),
+        ("how many pictures contain the word lion?", "lion"),
+        ("when did we film a dog?", "dog"),
+        ("which videos show a dog?", "dog"),
+        ("videos of dogs", "dogs"),
+        ("where was the dog filmed?", "dog"),
+        ("paper clips", "paper clips"),
         ("where was the picture taken?", ""),
         ("how many pictures are not of dogs?", "-dogs"),
         ("which pictures do not show any dogs?", "-dogs"),
@@ -101,13 +138,17 @@ def test_questions_become_searches(question: str, search: str) -> None:
     ("question", "kind"),
     [
         ("dogs", "listing"), ("pictures of dogs in snow", "listing"), ("any lions?", "listing"),
+        ("do we have lions?", "existence"), ("without dogs", "listing"),
+        ("tag:holiday", "listing"), ("-dogs", "listing"),
+        ("where did we take pictures of dogs?", "place"),
+        ("in which city did we photograph dogs?", "place"),
         ("is the dog bigger than the house?", "open"), ("describe the dog", "open"),
         ("count dogs", "things"), ("anything with a boat?", "existence"),
         ("what is on the beach?", "open"), ("how often did we see a dog?", "pictures"),
     ],
 )  # fmt: skip
 def test_what_kind_of_question_it_is_shows_in_how_it_begins(question: str, kind: str) -> None:
-    assert read_question(question, today=TODAY).kind == kind
+    assert read_question(question, today=TODAY, known=Names()).kind == kind
 
 
 @pytest.mark.parametrize(
@@ -119,12 +160,20 @@ def test_what_kind_of_question_it_is_shows_in_how_it_begins(question: str, kind:
         ("are there more lions than dogs or cats?", ("lions", "dogs or cats"), "more"),
         ("do fewer pictures show a cat than a dog in 2023?",
          ("after:2023 before:2023 cat", "after:2023 before:2023 dog"), "fewer"),
+        ("are there more pictures from Lisbon than from New York?",
+         ("place:Lisbon", 'place:"New York"'), "more"),
+        ("are there more dogs in Lisbon than in New York in 2023?",
+         ("place:Lisbon after:2023 before:2023 dogs",
+          'after:2023 before:2023 place:"New York" dogs'), "more"),
+        ("did we take more photos in 2023 or 2024?",
+         ("after:2023 before:2023", "after:2024 before:2024"), "more"),
+        ("are there more pictures of Lisbon than of dogs?", ("place:Lisbon", "dogs"), "more"),
     ],
 )  # fmt: skip
 def test_what_is_compared_is_searched_apart(
     question: str, sides: tuple[str, ...], which: str
 ) -> None:
-    read = read_question(question, today=TODAY)
+    read = read_question(question, today=TODAY, known=Names())
     assert (read.kind, read.searches, read.which) == ("comparison", sides, which)
 
 
@@ -154,6 +203,11 @@ def test_an_edited_search_takes_the_place_of_what_was_read() -> None:
     two = edited(read, ("cats", "dogs"))
     assert two.kind == "comparison"
     assert edited(two, ("cats",)).kind == "pictures"
+
+
+def test_a_typed_filter_that_cannot_be_read_is_said_and_not_taken_for_words() -> None:
+    with pytest.raises(InvalidSearch, match="'99:99' is no time of day"):
+        read_question("dogs before:99:99", today=TODAY)
 
 
 @pytest.mark.parametrize("question", ["", "  \n", "?!", "\x00"])

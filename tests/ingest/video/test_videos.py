@@ -23,6 +23,7 @@ from engine.collection import CollectionFolder
 from engine.errors import InvalidInput, SourceError
 from engine.images import open_picture, open_pixels
 from engine.progress import Progress
+from engine.settings import SAMPLE_PACK
 from engine.types import Vector, Vectors
 from engine.vectors import unit
 from engine.video.address import Clip
@@ -240,14 +241,16 @@ def test_what_is_no_video_is_told_and_the_rest_goes_on(films: Path, album: Album
     (films / "empty.mp4").touch()
     (films / "text.mp4").write_text("a shopping list\n" * 50)
     sound_alone(films / "sound.mp4")
+    (films / "picture.mp4").write_bytes((SAMPLE_PACK / "plain/images/000.webp").read_bytes())
     film(films / "cut.mp4", 1, 2)
     cut = (films / "cut.mp4").read_bytes()
     (films / "cut.mp4").write_bytes(cut[: len(cut) * 2 // 3])
     report = album.ingest(films).embed
-    assert report.skipped == {"unreadable": 4}
+    assert report.skipped == {"unreadable": 5}
     told = " ".join(reasons(report))
     assert "sound.mp4: holds sound alone" in told
     assert "empty.mp4: is empty" in told
+    assert "picture.mp4: holds a picture and no video; name it .webp" in told
     for name in ("text", "cut"):
         assert f"{name}.mp4: is not a video that can be read" in told
     assert [name for name, _, _ in spans(album.folder)] == ["good.mp4"]
