@@ -48,11 +48,11 @@ def _answer(question: Question, texts: Sequence[str]) -> str:
     return NOT_SAID if question.kind == "place" and silent else question.answer
 
 
-def about_one(found: Retrieved, rng: Random) -> Pair:
-    """A question about the picture whose captions were retrieved."""
+def about_one(found: Retrieved, rng: Random, kinds: Sequence[Kind] = KINDS) -> Pair:
+    """A question of one of these kinds about the picture whose captions were retrieved."""
     texts = list(found.captions[: rng.choice(_COUNTS)])
     while True:
-        kind = rng.choice(KINDS)
+        kind = rng.choice(kinds)
         question = question_about("", found.scene.meaning, kind, rng, training=True)
         if question is not None:
             prompt = _prompt(texts, question.text, rng, same=rng.random() < _SAME)

@@ -26,7 +26,7 @@ from sample.write_pack import as_shipped
 _DEPTH = 16
 _LISTED = 8
 _NOISES = (0.0, 0.0, 0.0, 0.01, 0.015, 0.025)
-_RENAMED = 0.4
+_RENAMED = 0.25
 _COUNTS = (1, 1, 2, 2, 3, 3, 4, 4, 4, 5, 6)
 
 
