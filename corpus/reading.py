@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus.captions import CaptionTable
-from corpus.corrections import joined, joined_texts
-from corpus.entry import Entry
+from corpus.corrections import joined
 from corpus.examples import Examples
 from corpus.ledger import Ledger, Live
 from corpus.refined import RefinedReader, Standing
+from corpus.said import SaidReader
 from corpus.shards import Halves, Shard
 from engine.collection import CollectionFolder
 from engine.errors import InvalidInput
@@ -135,20 +135,12 @@ def _drawn(ledger: Ledger, places: Places, limit: int, seed: int) -> Places:
 def _read(ledger: Ledger, places: Places, left_out: int) -> Examples:
     """The examples, ascending by their ids: first what is said of them, then their vectors, each
     put where it belongs, so that nothing is held twice."""
-    entries: list[Entry] = []
-    said: list[tuple[str, ...]] = []
-    reader = ledger.corrections()
-    for number, rows in places:
-        found = Shard(ledger.shard(number)).entries(rows)
-        corrected = reader.by_picture(ledger.corrected.standing_in(number))
-        entries += found
-        said += [
-            joined_texts(entry.captions, corrected[row][0] if row in corrected else None)
-            for row, entry in zip(rows, found, strict=True)
-        ]
+    reader = SaidReader(ledger)
+    found = [one for number, rows in places for one in reader.of(Shard(ledger.shard(number)), rows)]
+    entries = [one.entry for one in found]
     order = sorted(range(len(entries)), key=lambda at: (entries[at].image_id, entries[at].sha256))
     read = [entries[at] for at in order]
-    counts = np.array([len(said[at]) for at in order], np.int64)
+    counts = np.array([len(found[at].captions) for at in order], np.int64)
     place_of = np.empty(len(order), np.int64)
     place_of[order] = np.arange(len(order))
     images, captions = _vectors(ledger, places, place_of, counts)
@@ -157,7 +149,7 @@ def _read(ledger: Ledger, places: Places, left_out: int) -> Examples:
         tuple(entry.image_id for entry in read),
         tuple(entry.uri for entry in read),
         tuple(entry.split for entry in read),
-        tuple(said[at] for at in order),
+        tuple(found[at].captions for at in order),
         images,
         captions,
         np.repeat(np.arange(len(read), dtype=np.int64), counts),

@@ -10,6 +10,7 @@ from corpus.described import DescribedShard
 from corpus.ledger import Ledger, Live
 from corpus.parquet import Halves
 from corpus.refined import RefinedReader
+from corpus.said import SaidReader
 from corpus.shards import Shard
 from engine.alignment.alignment import Alignment
 from engine.collection import CollectionFolder
@@ -58,6 +59,7 @@ class Changes:
         self._described: dict[int, DescribedShard] = {}
         self._refined = RefinedReader(folder.rounds)
         self._corrections = ledger.corrections()
+        self._said = SaidReader(ledger)
         self._written = written
         self._labels = labels
 
@@ -101,7 +103,8 @@ class Changes:
         }
         corrected = self._corrections.by_picture(self._ledger.corrected.standing_in(number))
         images, captions = points_of(shard, live, generated, self._alignment, refined, corrected)
-        given = self._labels.of(shard.images[live.pictures])
+        said = [one.captions if one.source == "human" else () for one in images]
+        given = self._labels.of(shard.images[live.pictures], said)
         images = [replace(one, labels=own) for one, own in zip(images, given, strict=True)]
         if not fresh:
             self._delete_stale([image.sha256 for image in images], captions)
@@ -118,7 +121,8 @@ class Changes:
         changed = 0
         for start in range(0, len(rows), _LABELLED):
             part = rows[start : start + _LABELLED]
-            given = self._labels.of(shard.images[part])
+            said = [one.captions for one in self._said.of(shard, part)]
+            given = self._labels.of(shard.images[part], said)
             ids = [picture_id(shard.sha256s[row].hex()) for row in part]
             wanted = dict(zip(ids, given, strict=True))
             there = {hit.id: tuple(hit.payload["labels"]) for hit in self._images.get(ids)}

@@ -1,8 +1,9 @@
-"""The labels that a collection's taggings give its pictures, by their stored vectors alone."""
+"""The labels that a collection's taggings give its pictures, by vectors and what people said."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from corpus.shards import Halves
 from engine.collection import CollectionCard, CollectionFolder
@@ -23,12 +24,12 @@ class Labels:
         self.troubles = tuple(troubles.values())
         self._taggers = [one.tagger for one in found]
 
-    def of(self, images: Halves) -> list[tuple[str, ...]]:
-        """The labels of pictures by their vectors as stored (n, dim)."""
+    def of(self, images: Halves, said: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+        """The labels of pictures by their vectors as stored (n, dim) and people's captions."""
         found: list[dict[str, str]] = [{} for _ in range(len(images))]
         rows = unit(images)
         for tagger in self._taggers:
-            for labels, given in zip(found, tagger.give(rows), strict=True):
+            for labels, given in zip(found, tagger.give(rows, said), strict=True):
                 for name in (tagger.labels[one.label].name for one in given):
                     labels.setdefault(folded(name), name)
         return [tuple(labels.values()) for labels in found]

@@ -7,9 +7,9 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from corpus.corrections import joined_texts
 from corpus.ledger import Ledger
 from corpus.records import ImageRecord, Record
+from corpus.said import SaidReader
 from corpus.shards import Shard
 from engine.collection import CollectionFolder
 from engine.progress import OnProgress, silent
@@ -46,17 +46,14 @@ def embed_by(
 
 def _records(ledger: Ledger) -> Iterator[Record]:
     """The pictures and captions that a collection was made from."""
-    reader = ledger.corrections()
+    reader = SaidReader(ledger)
     for file in ledger.shards():
         live = ledger.live(file.number)
         if not (live.pictures or live.loose):
             continue
         shard = Shard(file)
-        corrected = reader.by_picture(ledger.corrected.standing_in(file.number))
-        for row, entry in zip(live.pictures, shard.entries(live.pictures), strict=True):
+        for entry, captions in reader.of(shard, live.pictures):
             paths = [Path(name.path) for name in entry.names]
             path = next((path for path in paths if file_at(path).exists()), paths[0])
-            correction = corrected[row][0] if row in corrected else None
-            captions, split = joined_texts(entry.captions, correction), entry.split
-            yield ImageRecord(entry.image_id, entry.uri, path, captions, split, entry.tags)
+            yield ImageRecord(entry.image_id, entry.uri, path, captions, entry.split, entry.tags)
         yield from shard.loose_captions(live.loose)

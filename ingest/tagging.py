@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from corpus.entry import Entry
 from corpus.ledger import Ledger
+from corpus.said import SaidReader
 from corpus.shards import Shard
 from engine.collection import CollectionFolder
 from engine.disk import refused
@@ -93,11 +94,12 @@ def page(folder: CollectionFolder, tagger: Tagger, after: Place | None, count: i
     """What a tagger gives the next `count` pictures."""
     found: list[Labelled] = []
     with Ledger.read(folder) as ledger:
+        reader = SaidReader(ledger)
         for file in ledger.shards():
             rows = _rows_after(ledger, file.number, after)[:count]
             if not len(rows):
                 continue
-            found += _labelled_in(Shard(file), rows, tagger)
+            found += _labelled_in(Shard(file), rows, reader, tagger)
             count -= len(rows)
             if not count:
                 last = Place(file.number, rows[-1])
@@ -119,12 +121,13 @@ def _goes_on(ledger: Ledger, last: Place) -> bool:
     return any(len(_rows_after(ledger, file.number, last)) for file in ledger.shards())
 
 
-def _labelled_in(shard: Shard, rows: Sequence[int], tagger: Tagger) -> list[Labelled]:
+def _labelled_in(
+    shard: Shard, rows: Sequence[int], reader: SaidReader, tagger: Tagger
+) -> list[Labelled]:
     check_cancelled()
-    given = tagger.give(unit(shard.images[rows]))
-    having = [(row, own) for row, own in zip(rows, given, strict=True) if own]
-    entries = shard.entries([row for row, _ in having])
-    return [_labelled(entry, own) for entry, (_, own) in zip(entries, having, strict=True)]
+    found = reader.of(shard, rows)
+    given = tagger.give(unit(shard.images[rows]), [one.captions for one in found])
+    return [_labelled(one.entry, own) for one, own in zip(found, given, strict=True) if own]
 
 
 def keep(folder: CollectionFolder, tagging: Tagging) -> None:
@@ -165,6 +168,7 @@ def standing(folder: CollectionFolder, name: str) -> Path:
 
 def _given(ledger: Ledger, tagger: Tagger) -> Iterator[tuple[int, int, bytes, tuple[Given, ...]]]:
     """Each picture's shard, row, sha256 and labels."""
+    reader = SaidReader(ledger)
     for file in ledger.shards():
         rows = ledger.live(file.number).pictures
         if not rows:
@@ -174,7 +178,8 @@ def _given(ledger: Ledger, tagger: Tagger) -> Iterator[tuple[int, int, bytes, tu
         for start in range(0, len(rows), ROWS):
             check_cancelled()
             part = rows[start : start + ROWS]
-            for row, given in zip(part, tagger.give(unit(images[part])), strict=True):
+            said = [one.captions for one in reader.of(shard, part)]
+            for row, given in zip(part, tagger.give(unit(images[part]), said), strict=True):
                 yield file.number, row, sha256s[row], given
 
 

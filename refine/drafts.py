@@ -9,9 +9,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
-from corpus.corrections import joined_texts
 from corpus.entry import Entry
 from corpus.ledger import Ledger
+from corpus.said import SaidReader
 from corpus.shards import Shard
 from engine.files import write_whole
 from engine.identity import PictureIdentity
@@ -97,13 +97,10 @@ class _Picture:
 
 
 def _pictures(ledger: Ledger, splits: Collection[str]) -> Iterator[_Picture]:
-    reader = ledger.corrections()
+    reader = SaidReader(ledger)
     for number, rows in ledger.in_splits(splits):
-        entries = Shard(ledger.shard(number)).entries(rows)
-        corrected = reader.by_picture(ledger.corrected.standing_in(number))
-        for row, entry in zip(rows, entries, strict=True):
-            correction = corrected[row][0] if row in corrected else None
-            captions = joined_texts(entry.captions, correction)
+        found = reader.of(Shard(ledger.shard(number)), rows)
+        for row, (entry, captions) in zip(rows, found, strict=True):
             yield _Picture(entry, captions, number, row)
 
 

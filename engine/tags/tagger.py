@@ -1,19 +1,23 @@
-"""Gives pictures labels, by a rule that is kept whole: so what it gives a picture stays."""
+"""Gives pictures labels: those that people's captions of them name, and by a rule that is kept.
+
+The rule goes by vectors and is kept whole, so what it gives a picture stays.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from engine.alignment.alignment import Alignment
+from engine.search.verdict import SAID_BY
 from engine.tags.calibration import Calibration
 from engine.tags.directions import Numbers, Values
 from engine.tags.labels import Label
 from engine.tags.prototypes import Prototypes
-from engine.tags.zero_shot import ZeroShot
+from engine.tags.zero_shot import ZeroShot, naming
 from engine.types import Vectors
 
 LEAST = 0.3
@@ -86,7 +90,7 @@ class Tagger:
     """A list of labels with all that says which pictures get them.
 
     What scores and chances are told of are these labels first, and then EVERYDAY things, which they
-    are held against.
+    are held against. What people's captions of a picture name is as likely as searches have it.
 
     `single`: a picture gets the likeliest alone, as if no two could be right. A picture whose
     labels all have a lower chance than `least` gets none.
@@ -98,18 +102,26 @@ class Tagger:
     single: bool = False
     least: float = LEAST
 
-    def give(self, raw: Vectors) -> list[tuple[Given, ...]]:
-        """The labels of each raw picture (n, dim), the likeliest first."""
+    def give(self, raw: Vectors, said: Sequence[Sequence[str]] = ()) -> list[tuple[Given, ...]]:
+        """The labels of each raw picture (n, dim), the likeliest first.
+
+        `said` are the captions that people wrote of each, of no picture where it is empty.
+        """
         found: list[tuple[Given, ...]] = []
         cut = self.calibration.cut(_RIVALS if self.single else self.least)
         for start in range(0, len(raw), ROWS):
-            found += self._given(raw[start : start + ROWS], cut)
+            part = raw[start : start + ROWS]
+            found += self._given(part, said[start : start + ROWS] or [()] * len(part), cut)
         return found
 
-    def _given(self, raw: Vectors, cut: Values) -> Iterator[tuple[Given, ...]]:
+    def _given(
+        self, raw: Vectors, said: Sequence[Sequence[str]], cut: Values
+    ) -> Iterator[tuple[Given, ...]]:
+        named = naming(self.labels, said)
         scores = self.scorer.scores(raw)[:, : len(self.labels)]
-        rows, labels = np.nonzero(scores >= cut[: len(self.labels)])
+        rows, labels = np.nonzero((scores >= cut[: len(self.labels)]) | named)
         chances = self.calibration.chances(scores[rows, labels], labels)
+        chances = np.where(named[rows, labels], np.maximum(chances, SAID_BY["human"]), chances)
         ends = np.searchsorted(rows, np.arange(len(raw) + 1))
         for start, end in pairwise(ends.tolist()):
             yield self._chosen(labels[start:end], chances[start:end])

@@ -220,6 +220,20 @@ def test_chances_keep_their_promise(captions: bool) -> None:
     assert truth[sure].mean() >= chances[sure].mean() - 0.1
 
 
+def test_what_people_say_of_a_picture_it_gets_whatever_it_looks_like() -> None:
+    raw, has = world(200, seed=5)
+    bare = [at for at, things in enumerate(has) if not things]
+    said = [("Two dogs in a field.",) if at in bare else () for at in range(len(raw))]
+    for single in (False, True):
+        tagger = make_tagger(labels(*THINGS), Words(), known(), single=single)
+        unsaid, given = tagger.give(raw), tagger.give(raw, said)
+        dog = [[one for one in given[at] if one.label == THINGS.index("dog")] for at in bare]
+        assert all(len(one) == 1 and one[0].chance > 0.9 for one in dog) or single
+        assert all(dog)
+        others = [at for at in range(len(raw)) if at not in bare]
+        assert [given[at] for at in others] == [unsaid[at] for at in others]
+
+
 def test_one_label_a_picture_is_its_likeliest() -> None:
     several = make_tagger(labels(*THINGS), Words(), known())
     single = make_tagger(labels(*THINGS), Words(), known(), single=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from corpus.corrections import correction_of
 from corpus.lock import writing
 from corpus.records import ImageRecord
 from engine.alignment.alignment import Alignment
@@ -24,6 +26,7 @@ from engine.tags.making import known_of, make_tagger
 from engine.tags.tagging import new_tagging, read_tagging, tagging_names
 from engine.tensorfile import read_tensors, write_tensors
 from engine.types import Filters
+from ingest.corrections import note_correction, take_in
 from ingest.embed import EmbedOptions, embed
 from ingest.fit import fit
 from ingest.labels import Labels
@@ -146,6 +149,37 @@ def test_labels_reach_the_index_without_encoding_a_picture_and_stay(
     assert not labelled(shown())
 
 
+def test_what_people_say_of_a_picture_it_gets_and_a_correction_changes_that(
+    folder: CollectionFolder,
+    card: CollectionCard,
+    settings: Settings,
+    encoder: PixelEncoder,
+    pictures: Pictures,
+    tag: Callable[..., Any],
+    shown: Callable[[], Shown],
+) -> None:
+    said, mended, *others = pictures(40, captions=1)
+    said = replace(said, captions=("Two zeppelins over a lake.",))
+    filled(folder, card, encoder, [said, mended, *others])
+    push(folder, card, settings)
+    tagger = tag("words", "zeppelin", least=0.9)
+    assert [one.uri for one in look(folder, tagger, 100).shown] == [str(said.path)]
+    push(folder, card, settings)
+    assert {name for name, has in shown().items() if has} == {said.image_id}
+
+    sha256 = hashlib.sha256(mended.path.read_bytes()).hexdigest()
+    text = "A zeppelin at anchor."
+    note_correction(folder, correction_of(sha256, "edited", text, replaced="", who="Ada"))
+    take_in(folder, encoder)
+    push(folder, card, settings)
+    both = {said.image_id, mended.image_id}
+    assert {name for name, has in shown().items() if has} == both
+    assert len(next(in_pages(folder, tagger, 100))) == 2
+    tag("words", "zeppelin", "anchor", least=0.9)  # told again, without a picture written anew
+    assert push(folder, card, settings).labelled == 1
+    assert set(shown()[mended.image_id]) == {"zeppelin", "anchor"}
+
+
 def test_taggings_stand_apart_and_one_of_a_name_replaces_the_other(
     folder: CollectionFolder,
     card: CollectionCard,
@@ -229,7 +263,7 @@ def test_a_tagging_that_cannot_be_read_is_named_and_can_be_taken_back(
     tag("words", "picture")
     other = Labels(folder, CollectionCard(card.name, "", "other", card.dim, ""))
     assert "made with encoder pixels" in other.troubles[0]
-    assert other.of(np.ones((2, card.dim), np.float16)) == [(), ()]
+    assert other.of(np.ones((2, card.dim), np.float16), [(), ()]) == [(), ()]
 
 
 Spoiled = Callable[[Path], None]
