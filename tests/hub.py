@@ -19,6 +19,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from huggingface_hub import constants
 
+from engine.disk import in_words
+
 COMMIT = "c0ffee" + "0" * 34
 LARGE = 5000
 """Files of so many bytes are named by their SHA-256 and come from another host, as on the hub."""
@@ -71,6 +73,11 @@ class ModelHub:
             "HF_ENDPOINT": self.endpoint,
             "NO_PROXY": "127.0.0.1,localhost",
         }
+
+    def size(self, repository: str, *names: str) -> str:
+        """How large a repository is, or these files of it, as a person says it."""
+        files = self.repositories[repository]
+        return in_words(sum(_size(files[name]) for name in names or files))
 
     def sent(self, name: str) -> list[Asked]:
         """The requests for a file's bytes."""

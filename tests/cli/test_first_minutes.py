@@ -39,7 +39,7 @@ def test_from_an_empty_cache_to_a_description(
 ) -> None:
     looked = mrag("doctor", *MODELS, at=tmp_path)
     assert looked.code == 0
-    assert f"{T5} is not here yet; the first use fetches it (2.8 MB)" in looked.out
+    assert f"{T5} is not here yet; the first use fetches it ({stocked.size(T5)})" in looked.out
     filled = mrag("ingest", *source(), "-c", "album", *MODELS, at=tmp_path)
     assert filled.code == 0, filled.err
     assert filled.err.count("fetch open_clip_model.safetensors (clip)") == 1

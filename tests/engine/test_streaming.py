@@ -20,7 +20,12 @@ from engine.progress import Cancellation, Cancelled, check_cancelled
 from engine.types import Decoding
 
 SAMPLE = Path(__file__).parents[2] / "sample/pack/t5"
-PROMPTS = ["a photo of a dog", "two cats on a beach", "what is this?", "</s> <pad> a red car"]
+PROMPTS = [
+    "a photo of a dog",
+    "two cats on a beach",
+    "Captions:\nA dog on grass.\nA caption is:",
+    "</s> <pad> a red car",
+]
 
 
 def decoded(tokens: list[int]) -> str:
