@@ -8,9 +8,8 @@ from heapq import heappush, heappushpop
 from pathlib import Path
 from typing import NamedTuple
 
-from corpus.entry import Entry
 from corpus.ledger import Ledger
-from corpus.said import SaidReader
+from corpus.said import Said, SaidReader
 from corpus.shards import Shard
 from engine.collection import CollectionFolder
 from engine.disk import refused
@@ -72,8 +71,9 @@ def look(
                 one = (-int.from_bytes(sha256[:8]), number, row, given)
                 heappush(drawn, one) if len(drawn) < shown else heappushpop(drawn, one)
         on_progress(Progress("tag", pictures, total))
+        reader = SaidReader(ledger)
         told = tuple(
-            _labelled(Shard(ledger.shard(number)).entry(row), given)
+            _labelled(reader.of(Shard(ledger.shard(number)), [row])[0], given)
             for _, number, row, given in sorted(drawn, reverse=True)
         )
     every = tuple(counts[at] for at in range(len(tagger.labels)))
@@ -127,7 +127,7 @@ def _labelled_in(
     check_cancelled()
     found = reader.of(shard, rows)
     given = tagger.give(unit(shard.images[rows]), [one.captions for one in found])
-    return [_labelled(one.entry, own) for one, own in zip(found, given, strict=True) if own]
+    return [_labelled(one, own) for one, own in zip(found, given, strict=True) if own]
 
 
 def keep(folder: CollectionFolder, tagging: Tagging) -> None:
@@ -183,6 +183,6 @@ def _given(ledger: Ledger, tagger: Tagger) -> Iterator[tuple[int, int, bytes, tu
                 yield file.number, row, sha256s[row], given
 
 
-def _labelled(entry: Entry, given: tuple[Given, ...]) -> Labelled:
-    caption = next(iter(entry.captions), "")
-    return Labelled(picture_id(entry.sha256), entry.uri, caption, given)
+def _labelled(said: Said, given: tuple[Given, ...]) -> Labelled:
+    caption = next(iter(said.captions), "")
+    return Labelled(picture_id(said.entry.sha256), said.entry.uri, caption, given)

@@ -155,7 +155,7 @@ def _by_example(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 def _optimizers(model: T5ForConditionalGeneration, rate: float) -> list[torch.optim.Optimizer]:
     """Muon (Jordan et al., 2024) for the layers' matrices, AdamW for embeddings and scales.
 
-    With AdamW alone no yes was told from a no after as many examples.
+    With AdamW alone yes and no were hardly told apart after as many examples.
     """
     embedded = {
         id(weight)

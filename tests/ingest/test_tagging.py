@@ -174,7 +174,9 @@ def test_what_people_say_of_a_picture_it_gets_and_a_correction_changes_that(
     push(folder, card, settings)
     both = {said.image_id, mended.image_id}
     assert {name for name, has in shown().items() if has} == both
-    assert len(next(in_pages(folder, tagger, 100))) == 2
+    captions = {said.captions[0], text}
+    assert {one.caption for one in next(in_pages(folder, tagger, 100))} == captions
+    assert {one.caption for one in look(folder, tagger, 100).shown} == captions
     tag("words", "zeppelin", "anchor", least=0.9)  # told again, without a picture written anew
     assert push(folder, card, settings).labelled == 1
     assert set(shown()[mended.image_id]) == {"zeppelin", "anchor"}
